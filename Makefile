@@ -1,0 +1,37 @@
+# The commands that one needs: `make demo`, `make test`, `make lock`, `make clean`.
+# PyTorch's CPU build, where pip would take the CUDA one: see the README.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= build/demo
+
+.PHONY: demo test lint lock clean env
+
+env: $(VENV)/.complete
+
+# The lock names everything but what PyTorch's CUDA build asks for, which pip adds where it takes that build.
+$(VENV)/.complete: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dermedge needs Python 3.11 or newer"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
+	touch $@
+
+demo: env
+	$(BIN)/dermedge demo --out $(DEMO)
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest --durations=10
+
+lock: env
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf build runs .mypy_cache .pytest_cache .ruff_cache

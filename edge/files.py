@@ -1,0 +1,127 @@
+"""Files that are whole or not there: written under a temporary name, then moved."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import InputError
+
+MAX_JSON_BYTES = 64 * 2**20
+
+
+@contextmanager
+def scratch_in(folder: Path) -> Iterator[Path]:
+    """A folder inside `folder` for unfinished work; it is gone afterwards, however the block ends.
+
+    Raises InputError when the disk is full or the folder cannot be written, also from within the block.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    except OSError as error:
+        raise InputError(cannot_write(folder, error)) from error
+    try:
+        yield work
+    except OSError as error:
+        if error.errno not in WRITE_ERRORS and error.errno is not None:  # NumPy's short write has no number
+            raise
+        raise InputError(cannot_write(folder, error)) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def moved_into_place(target: Path) -> Iterator[Path]:
+    """A path to write to; what the block wrote there, file or folder, then replaces `target`.
+
+    If the block fails or is interrupted, nothing is left and `target` is as it was.
+    """
+    target = Path(target)
+    with scratch_in(target.parent) as work:
+        yield work / target.name
+        replace(work / target.name, target)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Move a finished file or folder over `target`, on the same disk. A folder is set aside until the move is done."""
+    if not target.is_dir() or target.is_symlink():
+        os.replace(source, target)
+        return
+    aside = source.with_name(source.name + ".replaced")
+    os.rename(target, aside)
+    try:
+        os.rename(source, target)
+    except BaseException:
+        os.rename(aside, target)
+        raise
+
+
+WRITE_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EFBIG,
+    errno.ENOTDIR,
+    errno.EIO,
+}
+
+
+def cannot_write(target: Path, error: OSError) -> str:
+    reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else (error.strerror or str(error))
+    return f"cannot write {target}: {reason}. Free some space or choose another place; nothing was left half-written."
+
+
+def write_text(target: Path, text: str) -> None:
+    with moved_into_place(target) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: object) -> None:
+    """Strict JSON (no NaN), sorted as given, with a final newline."""
+    write_text(target, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, *, what: str) -> dict:
+    """The object in a JSON file; InputError that says what was expected if there is none."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {what}")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; expected {what}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); expected {what}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error}); expected {what}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds no JSON object; expected {what}")
+    return value
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, or of a folder's files with their relative names, in name order."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for part in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(bytes.fromhex(sha256(part)))
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    if path.is_dir():
+        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return path.stat().st_size

@@ -1,0 +1,46 @@
+"""What all tests share. Nothing here loads torch: the tests that need none stay quick."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads, also in the processes that tests start
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder of the test's own, so that no test reads or fills the user's."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("DERMEDGE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def folder_of_photographs(tmp_path_factory) -> Path:
+    """24 photographs of 12 people in class folders, two classes that differ in colour."""
+    from PIL import Image
+
+    rng = np.random.default_rng(1)
+    folder = tmp_path_factory.mktemp("photographs") / "set"
+    lines = ["file,patient"]
+    for i in range(24):
+        name = ("ben", "mal")[i % 2]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        picture = rng.integers(0, 100, (48, 40, 3), np.uint8)
+        picture[..., 2 * (i % 2)] += 120
+        Image.fromarray(picture).save(folder / name / f"{i}.png")
+        lines.append(f"{name}/{i}.png,person{i // 2}")
+    (folder / "patients.csv").write_text("\n".join(lines) + "\n")
+    classes = [{"code": "ben", "malignant": False}, {"code": "mal", "malignant": True}]
+    (folder / "labels.json").write_text(json.dumps({"classes": classes}))
+    return folder
