@@ -1,0 +1,129 @@
+"""Read the weights that a model's authors published and write a checkpoint of ours.
+
+    dermedge import-upstream --model hierattn_xs theirs.pth
+
+Only tensors are read (weights_only): nothing in the file is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge.console import entry, screen
+from edge.errors import InputError
+from edge.models import MODELS, SIDE_MULTIPLE
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", required=True, metavar="NAME", help=f"one of {', '.join(MODELS)}")
+    p.add_argument("weights", type=Path, help="their .pth or .safetensors")
+    p.add_argument("--out", type=Path, help="checkpoint to write (default: <weights> with the suffix .safetensors)")
+    p.add_argument(
+        "--labels", type=Path, help="labels.json with the classes in output order (default: six of PAD-UFES-20)"
+    )
+    p.add_argument("--side", type=int, default=256, help=f"input side, a multiple of {SIDE_MULTIPLE} (default: 256)")
+    p.add_argument("--temperature", type=float, default=1.0, help="divides the logits (default: 1)")
+    p.add_argument("--force", action="store_true", help="replace a checkpoint that is there")
+    return p
+
+
+@entry
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from edge.checkpoint import Checkpoint, Preprocess, check_side, save, versions_here
+    from edge.models import classes_of, family_name, from_upstream
+    from edge.preprocess import PREPROCESS_VERSION
+
+    side = check_side(args.side, where="--side")
+    if not 0.01 <= args.temperature <= 100:
+        raise InputError(f"--temperature is between 0.01 and 100, got {args.temperature}")
+    family_name(args.model)
+    target = (args.out or args.weights).with_suffix(".safetensors")
+    if target.resolve() == args.weights.resolve():
+        raise InputError(
+            f"the checkpoint would replace the weights that it is read from; give another --out than {target}"
+        )
+    there = [path for path in (target, target.with_suffix(".json")) if path.exists()]
+    if there and not args.force:
+        raise InputError(f"{there[0]} exists; replace it with --force, or give another --out")
+    state = from_upstream(args.model, read_foreign(args.weights))
+    labels = labels_for(classes_of(state), args.labels)
+    checkpoint = Checkpoint(
+        model=args.model,
+        labels=labels,
+        preprocess=Preprocess(PREPROCESS_VERSION, side),
+        state=state,
+        temperature=args.temperature,
+        recipe={"imported_from": args.weights.name},
+        versions=versions_here(),
+    )
+    save(checkpoint, target)
+    screen().print(f"{args.model}, {len(labels)} classes, {side} px: {target}")
+    return 0
+
+
+def read_foreign(path: Path) -> dict:
+    """The tensors of a .pth (weights only) or .safetensors file; a `state_dict` or `model` inside is opened."""
+    import warnings
+    import zipfile
+
+    import torch
+
+    from edge.checkpoint import MAX_WEIGHT_BYTES, read_weights
+
+    if not path.is_file():
+        raise InputError(f"no weights at {path}")
+    if path.stat().st_size > MAX_WEIGHT_BYTES:
+        raise InputError(f"{path} is larger than {MAX_WEIGHT_BYTES} bytes; expected the weights of one model")
+    if path.suffix == ".safetensors":
+        return read_weights(path)
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:  # a small file may unpack to a huge one
+                if sum(entry.file_size for entry in archive.infolist()) > MAX_WEIGHT_BYTES:
+                    raise InputError(f"{path} unpacks to more than {MAX_WEIGHT_BYTES} bytes")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a hostile file does to the unpickler; its own advice must not be repeated
+        raise InputError(
+            f"{path} is cut off, or holds more than tensors ({type(error).__name__}); "
+            "save the state dict alone with torch.save(model.state_dict(), …)"
+        ) from error
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if (
+        not isinstance(found, dict)
+        or not found
+        or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items())
+    ):
+        raise InputError(f"{path} holds a {type(found).__name__}, expected a state dict (names -> tensors)")
+    return found
+
+
+def labels_for(count: int, path: Path | None):
+    """The classes in output order; InputError if their number is not that of the weights."""
+    from edge.files import read_json
+    from edge.labels import PAD_UFES_20, Label, from_json
+
+    if path is not None:
+        labels = from_json(read_json(path, what="class labels").get("classes"), where=str(path))
+    elif count == len(PAD_UFES_20):
+        labels = PAD_UFES_20
+    else:
+        screen().print(f"[yellow]note[/] no --labels: the {count} classes are called class_0 … and none is malignant")
+        labels = tuple(Label(f"class_{i}", f"class {i}", malignant=False) for i in range(count))
+    if len(labels) != count:
+        raise InputError(
+            f"{path} names {len(labels)} classes, the weights have {count}; they must be the same, in order"
+        )
+    return labels
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""The network as phones get it: RGB 0..255 in, calibrated probabilities out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from edge.checkpoint import Checkpoint
+
+
+class Deployed(nn.Module):
+    """Normalisation, backbone, temperature and softmax in one module.
+
+    `layout` "NHWC" takes float32 (1, S, S, 3) as TFLite does, "NCHW" (1, 3, S, S) as Core ML does; values
+    are RGB 0..255. Returns probabilities float32 (1, K).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        temperature: float,
+        layout: str,
+    ) -> None:
+        super().__init__()
+        if layout not in {"NHWC", "NCHW"}:
+            raise ValueError(f"layout is NHWC or NCHW, got {layout!r}")
+        self.net = net
+        self.temperature = temperature
+        self.layout = layout
+        shape = (1, 3, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).reshape(shape) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(shape) * 255, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.layout == "NHWC":
+            image = image.permute(0, 3, 1, 2)
+        logits = self.net((image - self.mean) / self.std)
+        return torch.softmax(logits / self.temperature, dim=-1)
+
+
+def deployed(checkpoint: Checkpoint, *, layout: str) -> Deployed:
+    """The module of a checkpoint, in evaluation mode."""
+    pre = checkpoint.preprocess
+    return Deployed(
+        checkpoint.network(), mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout=layout
+    ).eval()
