@@ -1,0 +1,136 @@
+"""The photographs on which a model may be judged: those of patients that it never saw."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from edge.checkpoint import Checkpoint
+from edge.console import counting, screen
+from edge.data.readers import SUFFIXES, open_photos
+from edge.data.squares import cache_folder
+from edge.data.table import Photo, PhotoSet
+from edge.errors import InputError
+
+ENVIRONMENT = "DERMEDGE_PHOTOS"
+FOLDERS = ("pad_ufes_20", "isic")  # what a folder of data sets may hold
+NAMED = {*FOLDERS, "synthetic"}  # data sets whose name does not depend on where they lie
+SYNTHETIC_SEED = 20_261_121
+SYNTHETIC_PATIENTS = 24
+
+
+def find_sets(data: Path | None, *, skip_missing: bool = False) -> list[PhotoSet]:
+    """The sets in `data`, else those in the folder that DERMEDGE_PHOTOS names, else the synthetic sample.
+
+    A folder may be one set or hold `pad_ufes_20/` and `isic/`.
+    """
+    if data is None and os.environ.get(ENVIRONMENT):
+        data = Path(os.environ[ENVIRONMENT])
+    if data is None:
+        return [open_photos(synthetic_sample())]
+    inside = [data / name for name in FOLDERS if (data / name / "metadata.csv").is_file()]
+    return [open_photos(folder, skip_missing=skip_missing) for folder in inside or [data]]
+
+
+def synthetic_sample() -> Path:
+    """The embedded sample, drawn once into the cache."""
+    from edge.data.synthetic import write_sample
+
+    folder = cache_folder() / f"synthetic-{SYNTHETIC_SEED}-{SYNTHETIC_PATIENTS}"
+    if not folder.is_dir():
+        with counting("drawing synthetic photographs") as advance:
+            write_sample(folder, seed=SYNTHETIC_SEED, patients=SYNTHETIC_PATIENTS, on_progress=advance)
+    return folder
+
+
+def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
+    """The photographs of patients that neither trained `checkpoint` nor set its temperature.
+
+    A patient or an image that the checkpoint lists counts as seen; everything else does not. Raises
+    InputError if nothing is left.
+    """
+    domain = photos.photos[0].domain
+    seen_patients: set[str] = set()
+    seen_images: set[str] = set()
+    for part in (checkpoint.trained, checkpoint.held_back):
+        listed = listed_for(part, domain)
+        seen_patients.update(listed["patients"])
+        seen_images.update(stem(name) for name in listed["images"])
+    left = photos.where(lambda p: p.patient not in seen_patients and stem(p.image_id) not in seen_images)
+    if not left.photos:
+        raise InputError(
+            f"all {len(photos)} photographs of {photos.name} are of patients that this checkpoint was trained on; "
+            "parity there would prove nothing. Give --data photographs of other patients."
+        )
+    return left
+
+
+def listed_for(part: dict[str, dict[str, list[str]]], domain: str) -> dict[str, list[str]]:
+    """The ids that a checkpoint lists for a data set.
+
+    Class folders are called by their folder, which may have been renamed since: they count as any that is listed.
+    """
+    names = [domain] if domain in NAMED else [name for name in part if name not in NAMED]
+    sets = [part[name] for name in names if name in part]
+    return {kind: [name for listed in sets for name in listed.get(kind, [])] for kind in ("patients", "images")}
+
+
+def calibration_set(checkpoint: Checkpoint, data: Path | None, *, limit: int, skip_missing: bool = False) -> PhotoSet:
+    """Photographs of patients that trained the checkpoint, for the ranges of activations.
+
+    Falls back to the synthetic sample where the training photographs are not at hand.
+    """
+    sets = find_sets(data, skip_missing=skip_missing)
+    parts = []
+    for photos in sets:
+        listed = set(listed_for(checkpoint.trained, photos.photos[0].domain)["images"])
+        trained = sorted((photo for photo in photos.photos if photo.image_id in listed), key=order)
+        parts.append(replace(photos, photos=tuple(trained[: limit // len(sets)])))
+    chosen = tuple(photo for part in parts for photo in part.photos)
+    if chosen:
+        return replace(parts[0], name=" + ".join(part.name for part in parts if part.photos), photos=chosen)
+    sample = open_photos(synthetic_sample())
+    return replace(sample, photos=tuple(sorted(sample.photos, key=order)[:limit]))
+
+
+def stem(image_id: str) -> str:
+    """An image id without its file suffix: re-encoded copies keep the stem."""
+    path = Path(image_id)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else image_id
+
+
+def judging_set(
+    checkpoint: Checkpoint, data: Path | None, *, limit: int | None = None, skip_missing: bool = False
+) -> PhotoSet:
+    """Unseen photographs of all sets found, as one set with the checkpoint's classes.
+
+    With `limit`, the first set gives three quarters and the others share the rest; which photographs is
+    decided by a hash of their ids, so that it does not depend on the order of files.
+    """
+    sets = [unseen(photos, checkpoint) for photos in find_sets(data, skip_missing=skip_missing)]
+    known = {label.code for label in checkpoint.labels}
+    strangers = [
+        f"{photos.name} has none of the classes {', '.join(sorted(known))}: only agreement is judged there"
+        for photos in sets
+        if not known & set(photos.codes)
+    ]
+    for note in strangers:
+        screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
+    if limit is not None:
+        others = [limit // 4 // (len(sets) - 1)] * (len(sets) - 1) if len(sets) > 1 else []
+        shares = [limit - sum(others), *others]
+        sets = [replace(s, photos=tuple(sorted(s.photos, key=order)[:n])) for s, n in zip(sets, shares, strict=True)]
+    return PhotoSet(
+        name=" + ".join(photos.name for photos in sets),
+        classes=checkpoint.labels,
+        photos=tuple(photo for photos in sets for photo in photos.photos),
+        synthetic=any(photos.synthetic for photos in sets),
+        licence=", ".join(dict.fromkeys(photos.licence for photos in sets)),
+        notes=(*(note for photos in sets for note in photos.notes), *strangers),
+    )
+
+
+def order(photo: Photo) -> str:
+    return hashlib.sha256(photo.image_id.encode()).hexdigest()

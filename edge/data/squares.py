@@ -1,0 +1,76 @@
+"""Photographs as model input, decoded once and cached as small squares."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edge.capture import read_photo
+from edge.console import screen, track
+from edge.data.table import Photo, PhotoSet
+from edge.errors import InputError
+from edge.files import moved_into_place
+from edge.preprocess import MAX_INPUT_SIDE, PREPROCESS_VERSION, to_input
+
+
+def cache_folder() -> Path:
+    """`$DERMEDGE_CACHE`, or `dermedge` in the user's cache folder."""
+    own = os.environ.get("DERMEDGE_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dermedge"
+
+
+def load_squares(
+    photos: PhotoSet, side: int, *, skip_unreadable: bool = False, cache: bool = True
+) -> tuple[PhotoSet, np.ndarray]:
+    """The photographs that could be read and their squares, uint8 (N, side, side, 3) RGB, read-only.
+
+    Every square is `preprocess.to_input` of the decoded file. Squares are cached by name, size and time of
+    the files and by the version of the preprocessing. Raises InputError that names the unreadable
+    photographs, unless `skip_unreadable`.
+    """
+    if not 1 <= side <= MAX_INPUT_SIDE:
+        raise InputError(f"the side of a square is 1 to {MAX_INPUT_SIDE} pixels, got {side}")
+    if not photos.photos:
+        raise InputError(f"{photos.name}: no photographs to read")
+    target = cache_folder() / f"{key(photos.photos, side)}.npy"
+    if cache and target.is_file():
+        with suppress(ValueError, EOFError):  # a broken entry is made anew
+            squares = np.load(target, mmap_mode="r", allow_pickle=False)
+            if squares.shape == (len(photos), side, side, 3) and squares.dtype == np.uint8:
+                return photos, squares
+    kept: list[Photo] = []
+    unreadable: list[str] = []
+    squares = np.empty((len(photos), side, side, 3), np.uint8)
+    for photo in track(photos.photos, f"reading {photos.name}", len(photos)):
+        try:
+            squares[len(kept)] = to_input(read_photo(photo.path), side)
+        except InputError as error:
+            unreadable.append(f"{photo.image_id}: {error}")
+        else:
+            kept.append(photo)
+    squares.flags.writeable = False  # as a cached one
+    if unreadable:
+        text = f"{len(unreadable)} of {len(photos)} photographs of {photos.name} cannot be read: {unreadable[0]}"
+        if not skip_unreadable or not kept:
+            raise InputError(f"{text}. Mend or remove them, or go on without them with --skip-unreadable")
+        screen().print(f"[yellow]skipped[/] {text}", soft_wrap=True)
+        photos = replace(photos, photos=tuple(kept), notes=(*photos.notes, text))
+        return photos, squares[: len(kept)]
+    if cache:
+        with moved_into_place(target) as path, path.open("wb") as file:
+            np.save(file, squares, allow_pickle=False)
+    return photos, squares
+
+
+def key(photos: tuple[Photo, ...], side: int) -> str:
+    digest = hashlib.sha256(f"{PREPROCESS_VERSION} {side}".encode())
+    for photo in photos:
+        if photo.path.is_file():  # if not, reading it will say so
+            stat = photo.path.stat()
+            digest.update(f"{photo.path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,74 @@
+"""A set of labelled photographs, whatever layout it came in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.labels import Label
+
+
+@dataclass(frozen=True)
+class Photo:
+    path: Path
+    image_id: str  # unique in its data set
+    label: str  # a class code
+    patient: str  # what must not be on both sides of a split; a lesion or a session where no patient is known
+    domain: str  # the data set it is from
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    name: str
+    classes: tuple[Label, ...]  # in output order
+    photos: tuple[Photo, ...]
+    synthetic: bool = False
+    licence: str = "unknown"
+    notes: tuple[str, ...] = ()  # what a person should know: rows missing, groups guessed
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def where(self, keep: Callable[[Photo], bool]) -> PhotoSet:
+        return replace(self, photos=tuple(photo for photo in self.photos if keep(photo)))
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return tuple(label.code for label in self.classes)
+
+    @property
+    def targets(self) -> list[int]:
+        """Index of each photograph's class in `classes`."""
+        index = {code: i for i, code in enumerate(self.codes)}
+        return [index[photo.label] for photo in self.photos]
+
+    @property
+    def patients(self) -> list[str]:
+        return [photo.patient for photo in self.photos]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        counted = Counter(photo.label for photo in self.photos)
+        return {code: counted[code] for code in self.codes}
+
+    def sha256(self) -> str:
+        """Digest of ids, labels, groups and file contents: the same photographs give the same digest anywhere."""
+        digest = hashlib.sha256()
+        for photo in sorted(self.photos, key=lambda photo: photo.image_id):
+            contents = hashlib.sha256(photo.path.read_bytes()).hexdigest()
+            digest.update("\t".join((photo.image_id, photo.label, photo.patient, contents)).encode() + b"\n")
+        return digest.hexdigest()
+
+    def summary(self) -> dict:
+        """What checkpoints and reports say about the data."""
+        return {
+            "name": self.name,
+            "images": len(self.photos),
+            "patients": len(set(self.patients)),
+            "classes": self.counts,
+            "synthetic": self.synthetic,
+            "licence": self.licence,
+        }
