@@ -1,0 +1,42 @@
+"""Run exported files as phones would, on this machine, and say how far each is from the model.
+
+    dermedge simulate build/hierattn_xs
+
+Each .tflite runs three ways: on XNNPACK, on XNNPACK with fp16 forced (what ARMv8.2 phones do), and on the
+reference kernels. Times are this host's. `dermedge parity` judges; this only looks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge.console import entry, screen
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("build", type=Path, help="folder with the files and manifest.json")
+    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
+    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
+    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
+    p.add_argument("--images", type=int, default=16, help="how many photographs (default: %(default)s)")
+    p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    return p
+
+
+@entry
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from edge.parity.run import observe_files, open_build
+
+    build = open_build(args.build, checkpoint=args.checkpoint)
+    seen = observe_files(
+        build, data=args.data, skip_unreadable=args.skip_unreadable, limit=args.images, threads=args.threads
+    )
+    screen().print(seen.table())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

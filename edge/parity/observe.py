@@ -1,0 +1,50 @@
+"""From photographs to what parity judges on, and from its findings to what manifests and screens say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.data.table import PhotoSet
+from edge.parity.gates import FileParity, Verdict
+from edge.parity.observations import UNKNOWN, Observations
+from edge.parity.report import plain
+from edge.parity.words import in_words
+
+UNSETTLED = {Verdict.FAIL, Verdict.INCONCLUSIVE}
+
+
+def observations_of(photos: PhotoSet, reference: np.ndarray) -> Observations:
+    """`reference`: probabilities (N, K) of the float32 torch model on these photographs, in their order."""
+    index = {code: i for i, code in enumerate(photos.codes)}
+    return Observations(
+        image_ids=tuple(f"{photo.domain}/{photo.image_id}" for photo in photos.photos),
+        groups=tuple(photo.patient for photo in photos.photos),
+        domains=tuple(photo.domain for photo in photos.photos),
+        labels=np.array([index.get(photo.label, UNKNOWN) for photo in photos.photos], np.int64),
+        class_codes=photos.codes,
+        class_names=tuple(label.name for label in photos.classes),
+        malignant=tuple(label.malignant for label in photos.classes),
+        reference=reference,
+    )
+
+
+def parity_summary(found: FileParity, *, runtime: str, photos: PhotoSet, binding: bool) -> dict:
+    """The manifest's `parity` of a file."""
+    statistics = found.statistics
+    sqnr = statistics.sqnr_db.value if statistics else None
+    return {
+        "runtime": runtime,
+        "images": found.images,
+        "data": photos.name,
+        "synthetic": photos.synthetic,
+        "verdict": str(found.verdict),
+        "binding": binding,
+        "sqnr_db_median": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
+        "agreement": statistics.agreement.value if statistics else 0.0,
+        "largest_delta_p": min(1.0, statistics.largest_delta_p) if statistics else 1.0,
+    }
+
+
+def shortfalls(found: FileParity) -> tuple[str, ...]:
+    """What failed or could not be settled, in words."""
+    return tuple(in_words(plain(check)) for check in found.checks if check.verdict in UNSETTLED)

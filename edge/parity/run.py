@@ -1,0 +1,194 @@
+"""Run the files of a build folder on unseen photographs and judge what they answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge import artifact
+from edge.checkpoint import Checkpoint, load, shipped
+from edge.console import screen, third_party_noise_into, track
+from edge.data.selection import judging_set
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.parity.gates import FileParity, judge
+from edge.parity.observations import Observations
+from edge.parity.observe import observations_of
+from edge.parity.report import Entry, build_report, write
+from edge.runtimes.litert import MODES, LiteRT
+from edge.runtimes.reference import Reference
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LOG = "runtime.log"
+# What an app gets on ARMv8.2 only if it asks for it; without that phones compute these files in float32 on the CPU.
+FORCED_FP16 = "xnnpack-fp16"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build folder whose files are the ones its manifest describes, and the checkpoint they came from."""
+
+    folder: Path
+    manifest: dict
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one file gave on one runtime."""
+
+    entry: dict  # of the manifest
+    runtime: str
+    probabilities: np.ndarray  # (N, K)
+    milliseconds: float  # median of one image on this host
+    found: FileParity
+
+    @property
+    def binding(self) -> bool:
+        """Whether a failed gate fails the command: not for recipes that only report, nor for forced fp16."""
+        return self.runtime != FORCED_FP16 and bool((self.entry["parity"] or {"binding": True})["binding"])
+
+
+@dataclass(frozen=True)
+class Seen:
+    build: Build
+    photos: PhotoSet
+    images: np.ndarray  # uint8 (N, S, S, 3)
+    observations: Observations
+    answers: tuple[Answers, ...]
+    not_run: tuple[str, ...]  # files that no runtime here can run
+
+    def failed(self, *, strict: bool) -> list[str]:
+        """The files whose binding gate failed, with the runtime."""
+        return [
+            f"{a.entry['file']} on {a.runtime}"
+            for a in self.answers
+            if a.found.verdict == "fail" and (strict or a.binding)
+        ]
+
+    def table(self) -> Table:
+        from rich.table import Table
+
+        kind = "synthetic images" if self.photos.synthetic else "photographs of unseen patients"
+        table = Table(title=f"{self.build.manifest['model']}: {len(self.photos)} {kind} ({self.photos.name})")
+        table.add_column("file")
+        table.add_column("runtime")
+        for name in ("host ms", "SQNR dB", "5th pct.", "agreement", "largest |Δp|"):
+            table.add_column(name, justify="right")
+        table.add_column("verdict")
+        for answer in self.answers:
+            s = answer.found.statistics
+            table.add_row(
+                answer.entry["file"],
+                answer.runtime,
+                f"{answer.milliseconds:.1f}",
+                decibel(s.sqnr_db.value) if s else "-",
+                decibel(s.sqnr_db_p5) if s else "-",
+                f"{s.agreement.value:.1%}" if s else "-",
+                f"{s.largest_delta_p:.2g}" if s else "-",
+                str(answer.found.verdict) + ("" if answer.binding else " (reported)"),
+            )
+        for name in self.not_run:
+            table.add_row(name, "needs macOS", "-", "-", "-", "-", "-", "not run")
+        return table
+
+
+def decibel(value: float) -> str:
+    return f"{value:.1f}" if np.isfinite(value) else "equal"
+
+
+def open_build(folder: Path, *, checkpoint: Path | None) -> Build:
+    """Check the folder against its manifest and find the checkpoint; InputError if they do not belong together."""
+    manifest = artifact.read(folder)
+    artifact.verify(folder, manifest)
+    source = load(checkpoint or shipped(manifest["model"]))
+    if source.sha256 != manifest["checkpoint_sha256"]:
+        raise InputError(
+            f"{folder} was converted from another checkpoint than {checkpoint or 'the shipped one'}; "
+            "give the right one with --checkpoint, or convert again"
+        )
+    return Build(folder, manifest, source)
+
+
+def observe_files(
+    build: Build,
+    *,
+    data: Path | None,
+    skip_unreadable: bool = False,
+    limit: int | None = None,
+    modes: Sequence[str] | None = None,
+    threads: int = 1,
+    judged: bool = False,
+) -> Seen:
+    """Run every .tflite of the folder. `modes` None: all three to look, the phone's own where it is `judged`."""
+    if limit is not None and limit < 1:
+        raise InputError(f"--images is at least 1, got {limit}")
+    photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
+    photos, images = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+    log = build.folder / LOG
+    with screen().status("running the float32 model"), third_party_noise_into(log):
+        observations = observations_of(photos, Reference(build.checkpoint).run(images))
+    answers, not_run = [], []
+    for entry in build.manifest["files"]:
+        if entry["format"] != "tflite":
+            not_run.append(entry["file"])
+            continue
+        for mode in modes or (judged_modes(entry["recipe"]) if judged else MODES):
+            with third_party_noise_into(log):
+                runtime = LiteRT(build.folder / entry["file"], mode=mode, threads=threads)
+                rows, times = [], []
+                for image in track(images, f"{entry['recipe']} on {mode}", len(images)):
+                    begun = time.perf_counter()
+                    rows.append(runtime.run(image[None])[0])
+                    times.append(1e3 * (time.perf_counter() - begun))
+                runtime.close()
+            probabilities = np.array(rows)
+            found = judge(entry["recipe"], observations, probabilities)
+            answers.append(Answers(entry, mode, probabilities, float(np.median(times)), found))
+    return Seen(build, photos, images, observations, tuple(answers), tuple(not_run))
+
+
+def judged_modes(recipe: str) -> tuple[str, ...]:
+    """Where a file is judged: on the CPU path of phones; the fp16 file also as phones with fp16 arithmetic run it."""
+    return ("xnnpack", FORCED_FP16) if recipe == "fp16" else ("xnnpack",)
+
+
+def write_report(seen: Seen, folder: Path) -> Path:
+    """parity.html, parity.json and parity.xml; returns the page."""
+    photos, manifest = seen.photos, seen.build.manifest
+    notes = [*photos.notes, *(f"{name} needs macOS to run and was not judged" for name in seen.not_run)]
+    data = {
+        "name": photos.name,
+        "images": len(photos),
+        "patients": len(set(photos.patients)),
+        "synthetic": photos.synthetic,
+        "note": "; ".join(notes),
+    }
+    entries = [
+        Entry(
+            a.entry["file"],
+            a.entry["sha256"],
+            a.entry["bytes"],
+            a.entry["format"],
+            a.entry["recipe"],
+            a.runtime,
+            a.found,
+        )
+        for a in seen.answers
+    ]
+    if not entries:
+        raise InputError(f"{seen.build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
+    report = build_report(
+        manifest["model"], manifest["checkpoint_sha256"], data, entries, seen.observations,
+        [a.probabilities for a in seen.answers],
+    )  # fmt: skip
+    thumbnails = dict(zip(seen.observations.image_ids, seen.images, strict=True))
+    return next(path for path in write(report, folder, thumbnails) if path.suffix == ".html")

@@ -1,0 +1,81 @@
+"""Numbers of a report as a person reads them. Formatting only: nothing is computed here but the unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NOTHING = "–"
+
+
+def number(holder: Mapping[str, Any], key: str, unit: str, *, bare: bool = False) -> str:
+    """`holder[key]` with its unit; what is null in the JSON is said in words, from the neighbour '<key>_is'."""
+    value = holder.get(key)
+    if value is None:
+        return {"infinite": "∞", "minus infinite": "-∞"}.get(holder.get(f"{key}_is", ""), NOTHING)
+    return measure(value, unit, bare=bare)
+
+
+def measure(value: float, unit: str, *, bare: bool = False) -> str:
+    """A finite number with its unit, or without it where the unit stands elsewhere."""
+    text, suffix = {
+        "dB": lambda v: (f"{v:.1f}", " dB"),
+        "share": lambda v: (f"{100 * v:.1f}", " %"),
+        "points": lambda v: (f"{100 * v:+.2f}", " points"),
+        "images": lambda v: (f"{v:.0f}", ""),
+        "logit": lambda v: (f"{v:.1e}", ""),
+        "p": lambda v: (small(v), ""),
+    }[unit](value)
+    return text if bare else text + suffix
+
+
+def small(value: float) -> str:
+    """A probability or a change of one: 0.123, 0.0042, 3.1e-07."""
+    return "0" if value == 0 else f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
+
+
+def interval(holder: Mapping[str, Any], unit: str) -> str:
+    """'[low, high]', or nothing where there is none."""
+    if holder.get("low") is None and "low_is" not in holder:
+        return ""
+    return f"[{number(holder, 'low', unit, bare=True)}, {number(holder, 'high', unit, bare=True)}]"
+
+
+def with_interval(holder: Mapping[str, Any], unit: str) -> str:
+    return f"{number(holder, 'value', unit)} {interval(holder, unit)}".rstrip()
+
+
+def size(count: int) -> str:
+    """Bytes, in powers of 1000."""
+    return f"{count} B" if count < 1000 else f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.2f} MB"
+
+
+def limit(check: Mapping[str, Any]) -> str:
+    if check.get("limit") is None:
+        return ""
+    wanted = check["limit"]
+    if check["unit"] == "points":
+        return f"{check['sense']} {100 * wanted:g} {'point' if wanted == 0.01 else 'points'}"
+    if check["unit"] == "share":
+        return f"{check['sense']} {100 * wanted:g} %"
+    return f"{check['sense']} {wanted:g}" + (" dB" if check["unit"] == "dB" else "")
+
+
+def in_words(check: Mapping[str, Any]) -> str:
+    """A check in one line: the verdict, what was found, what is asked, and what would decide it."""
+    parts = []
+    if check.get("value") is not None or "value_is" in check:
+        parts.append(f"{with_interval(check, check['unit'])}, wanted {limit(check)}")
+    if check["note"]:
+        parts.append(check["note"])
+    if check["verdict"] == "inconclusive":
+        parts.append(needed(check))
+    return f"{check['verdict']}: " + "; ".join(parts) if parts else check["verdict"]
+
+
+def needed(check: Mapping[str, Any]) -> str:
+    """How an inconclusive check would be decided."""
+    images = check.get("images_needed")
+    if images is not None:
+        return f"too few images to tell; if it stays so, about {images:,} would decide"
+    return "too few images to tell" + ("" if check.get("value") is None else ", and what was seen lies on the limit")

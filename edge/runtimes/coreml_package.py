@@ -1,0 +1,106 @@
+"""What a Core ML package on disk says of itself: inputs, outputs, labels, op and weight types. It is not run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.errors import InputError
+
+MAX_SPEC_BYTES = 256 * 2**20
+SPEC = Path("Data", "com.apple.CoreML", "model.mlmodel")
+WEIGHTS = Path("Data", "com.apple.CoreML", "weights", "weight.bin")
+
+
+@dataclass(frozen=True)
+class Package:
+    inputs: dict[str, str]  # name -> "image RGB 256x256" or "array …"
+    outputs: dict[str, str]  # name -> type
+    labels: tuple[str, ...]
+    predicted_label: str
+    predicted_probabilities: str
+    metadata: dict[str, str]
+    ops: dict[str, int] = field(default_factory=dict)  # op type -> count
+    activations: dict[str, int] = field(default_factory=dict)  # element type of op results -> count
+    weight_bytes: int = 0
+
+
+def describe(path: Path) -> Package:
+    """Parse a saved .mlpackage; InputError if it is not one, or holds something else than an ML program."""
+    spec_file = path / SPEC
+    if not spec_file.is_file():
+        raise InputError(f"{path} is no .mlpackage: {SPEC} is missing; `python convert/to_coreml.py` writes packages")
+    if spec_file.stat().st_size > MAX_SPEC_BYTES:
+        raise InputError(f"{spec_file} is larger than {MAX_SPEC_BYTES} bytes; expected the program of a phone model")
+    try:
+        from coremltools.proto import FeatureTypes_pb2, MIL_pb2, Model_pb2
+    except ImportError as error:
+        raise InputError("reading .mlpackage needs coremltools: pip install 'dermedge[coreml]'") from error
+    from google.protobuf.message import DecodeError
+
+    spec = Model_pb2.Model()
+    try:
+        spec.ParseFromString(spec_file.read_bytes())
+    except DecodeError as error:
+        raise InputError(f"{spec_file} is no Core ML model ({error}); convert it again") from error
+    if spec.WhichOneof("Type") != "mlProgram":
+        raise InputError(f"{path} holds a {spec.WhichOneof('Type')}, expected an ML program")
+    colours = FeatureTypes_pb2.ImageFeatureType.ColorSpace
+    inputs = {}
+    for feature in spec.description.input:
+        kind = feature.type.WhichOneof("Type")
+        image = feature.type.imageType
+        inputs[feature.name] = (
+            f"image {colours.Name(image.colorSpace)} {image.width}x{image.height}" if kind == "imageType" else str(kind)
+        )
+    main = spec.mlProgram.functions["main"]
+    operations = main.block_specializations[main.opset].operations
+    types = MIL_pb2.DataType
+    results = Counter(
+        types.Name(op.outputs[0].type.tensorType.dataType) for op in operations if op.type != "const" and op.outputs
+    )
+    classify = next((op for op in operations if op.type == "classify"), None)
+    weights = path / WEIGHTS
+    return Package(
+        inputs=inputs,
+        outputs={f.name: str(f.type.WhichOneof("Type")) for f in spec.description.output},
+        labels=class_labels(classify) if classify is not None else (),
+        predicted_label=spec.description.predictedFeatureName,
+        predicted_probabilities=spec.description.predictedProbabilitiesName,
+        metadata=dict(spec.description.metadata.userDefined),
+        ops=dict(Counter(op.type for op in operations)),
+        activations=dict(results),
+        weight_bytes=weights.stat().st_size if weights.is_file() else 0,
+    )
+
+
+def class_labels(classify) -> tuple[str, ...]:
+    """The strings that the classify op gives the most probable one of."""
+    items = classify.inputs["classes"].arguments[0].value.immediateValue.list.values
+    return tuple(text for item in items for text in item.immediateValue.tensor.strings.values)
+
+
+def shortcomings(package: Package, *, recipe: str, side: int, labels: list[str]) -> list[str]:
+    """What differs from the tensor contract and the recipe, in words; empty if nothing does."""
+    wrong = []
+    if package.inputs != {"image": f"image RGB {side}x{side}"}:
+        wrong.append(f"inputs are {package.inputs}, expected image: RGB {side}x{side}")
+    if set(package.outputs) != {"probabilities", "classLabel"}:
+        wrong.append(f"outputs are {sorted(package.outputs)}, expected classLabel and probabilities")
+    if (package.predicted_label, package.predicted_probabilities) != ("classLabel", "probabilities"):
+        wrong.append(
+            f"predicted features are {package.predicted_label}, {package.predicted_probabilities}, "
+            "expected classLabel, probabilities"
+        )
+    if list(package.labels) != labels:
+        wrong.append(f"class labels are {', '.join(package.labels)}, expected {', '.join(labels)}")
+    if package.metadata.get("dermedge.recipe") != recipe:
+        wrong.append(f"metadata says recipe {package.metadata.get('dermedge.recipe')!r}, expected {recipe!r}")
+    half = package.activations.get("FLOAT16", 0) > package.activations.get("FLOAT32", 0)
+    if half != (recipe != "fp32"):
+        wrong.append(f"most results are {'float16' if half else 'float32'}, which is not what {recipe} means")
+    compressed = any(op.startswith("constexpr_") for op in package.ops)
+    if compressed != (recipe == "int8-weights"):
+        wrong.append(f"weights are {'' if compressed else 'not '}compressed, which is not what {recipe} means")
+    return wrong

@@ -1,0 +1,128 @@
+"""LiteRT (TFLite): the phone's own runtime, three ways, on this machine.
+
+Outputs are those of the runtime; times are this host's and never a phone's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import InputError
+
+# How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
+# where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
+MODES = ("xnnpack", "xnnpack-fp16", "reference")
+XNNPACK_FORCE_FP16 = 0x4  # TFLITE_XNNPACK_DELEGATE_FLAG_FORCE_FP16
+MAX_BYTES = 512 * 2**20
+IDENTIFIER = b"TFL3"  # flatbuffer file identifier, at byte 4
+
+
+class LiteRT:
+    """One .tflite file with the tensor contract: `image` (1, S, S, 3) in, `probabilities` (1, K) out."""
+
+    def __init__(self, path: Path, *, mode: str = "xnnpack", threads: int = 1) -> None:
+        if mode not in MODES:
+            raise InputError(f"a .tflite file runs as {', '.join(MODES)}; got {mode!r}")
+        check_tflite(path)
+        self.path, self.mode = path, mode
+        try:
+            self.engine = Compiled(path, threads) if mode == "xnnpack-fp16" else Interpreted(path, mode, threads)
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]}); convert it again"
+            ) from error
+        shape, dtype, outputs = self.engine.shape, self.engine.dtype, self.engine.outputs
+        if (
+            len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3
+            or dtype not in (np.float32, np.uint8) or len(outputs) != 2
+        ):  # fmt: skip
+            raise InputError(
+                f"{path}: expected an input (1, S, S, 3) of float32 or uint8 and an output (1, K), "
+                f"got {tuple(shape)} {np.dtype(dtype).name} and {tuple(outputs)}"
+            )
+        self.side = int(shape[1])
+
+    def run(self, images_u8: np.ndarray) -> np.ndarray:
+        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K)."""
+        if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
+            raise InputError(
+                f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
+                f"got {images_u8.dtype} {images_u8.shape}"
+            )
+        rows = [self.engine.invoke(image[None].astype(self.engine.dtype)) for image in images_u8]
+        return np.array(rows, dtype=np.float64)
+
+    def close(self) -> None:
+        """Free the runtime's memory."""
+        del self.engine
+
+
+class Interpreted:
+    def __init__(self, path: Path, mode: str, threads: int) -> None:
+        interpreter, resolvers = load_runtime()
+        resolver = resolvers.BUILTIN_REF if mode == "reference" else resolvers.AUTO
+        self.interpreter = interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
+        self.interpreter.allocate_tensors()
+        given, answer = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+        if len(given) != 1 or len(answer) != 1:
+            raise ValueError(f"{len(given)} inputs and {len(answer)} outputs, expected one each")
+        self.input, self.output = given[0]["index"], answer[0]["index"]
+        self.shape, self.dtype, self.outputs = given[0]["shape"], given[0]["dtype"], answer[0]["shape"]
+
+    def invoke(self, image: np.ndarray) -> np.ndarray:
+        self.interpreter.set_tensor(self.input, image)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.output)[0]
+
+
+class Compiled:
+    """The CompiledModel interface, the only one through which Python reaches XNNPACK's flags."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        load_runtime()
+        atexit.register(no_last_words)
+        from ai_edge_litert.compiled_model import CompiledModel
+        from ai_edge_litert.cpu_options import CpuOptions
+        from ai_edge_litert.options import Options
+
+        plain = Interpreted(path, "xnnpack", threads)
+        self.shape, self.dtype, self.outputs = plain.shape, plain.dtype, plain.outputs
+        options = Options(cpu_options=CpuOptions(num_threads=threads, xnnpack_flags=XNNPACK_FORCE_FP16))
+        self.model = CompiledModel.from_file(str(path), options=options)
+        self.given, self.answer = self.model.create_input_buffers(0), self.model.create_output_buffers(0)
+
+    def invoke(self, image: np.ndarray) -> np.ndarray:
+        self.given[0].write(np.ascontiguousarray(image))
+        self.model.run_by_index(0, self.given, self.answer)
+        return self.answer[0].read(int(self.outputs[-1]), np.float32)
+
+
+def no_last_words() -> None:
+    """LiteRT reports its own end on standard error, after that of Python; let it do so unseen."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def load_runtime():
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError as error:
+        raise InputError("running .tflite files needs LiteRT: pip install 'dermedge[litert]'") from error
+    return Interpreter, OpResolverType
+
+
+def check_tflite(path: Path) -> None:
+    """InputError unless `path` is a .tflite file of bounded size."""
+    if not path.is_file():
+        raise InputError(f"no .tflite file at {path}; `python convert/to_tflite.py` writes them")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} is larger than {MAX_BYTES} bytes; expected a phone model")
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:] != IDENTIFIER:
+        raise InputError(f"{path} is no .tflite file (bytes 4 to 8 are {head[4:]!r}, expected {IDENTIFIER!r})")

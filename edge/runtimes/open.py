@@ -1,0 +1,44 @@
+"""Open whatever file a user points at with the runtime that it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge import artifact
+from edge.checkpoint import load, shipped
+from edge.errors import InputError
+from edge.labels import Label, from_json
+from edge.runtimes.litert import LiteRT
+from edge.runtimes.reference import Reference
+
+
+@dataclass(frozen=True)
+class Opened:
+    name: str
+    runtime: LiteRT | Reference
+    side: int  # pixels
+    labels: tuple[Label, ...]
+
+
+def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
+    """A .tflite (its manifest.json beside it gives the labels), a checkpoint, or the shipped one of `model`."""
+    if path is not None and path.suffix == ".tflite":
+        runtime = LiteRT(path, mode=mode)
+        manifest = artifact.read(path.parent)
+        labels = from_json(manifest["labels"], where=str(path.parent))
+        if len(labels) != int(runtime.engine.outputs[-1]):
+            raise InputError(
+                f"{path} has {runtime.engine.outputs[-1]} outputs, its manifest names {len(labels)} classes"
+            )
+        return Opened(path.name, runtime, runtime.side, labels)
+    if path is not None and path.suffix == ".mlpackage":
+        raise InputError(
+            f"{path} is a Core ML package; those run on macOS only, use the .tflite or the checkpoint here"
+        )
+    if path is not None and path.suffix not in {".safetensors", ".json"} and not path.is_dir():
+        raise InputError(f"{path} is neither a .tflite nor a checkpoint (.safetensors); --with takes one of them")
+    checkpoint = load(path or shipped(model))
+    return Opened(
+        f"{checkpoint.model} (float32, torch)", Reference(checkpoint), checkpoint.preprocess.side, checkpoint.labels
+    )
