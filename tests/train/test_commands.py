@@ -1,0 +1,140 @@
+"""The commands around a training run: look the data over, cross-validate, evaluate, write the card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge import checkpoint
+from edge.errors import InputError
+from train import _folds, _run, card, cross_validate, evaluate, prepare
+
+FLAGS = ["--stages", "32x1", "--batch", "4", "--folds", "3", "--held-back", "0.25", "--precision", "32-true"]
+
+
+@pytest.fixture(scope="module")
+def validated(folder_of_photographs, tmp_path_factory) -> Path:
+    """A whole cross-validation, every fold a process of its own."""
+    out = tmp_path_factory.mktemp("cv") / "cv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMEDGE_CACHE", str(out.parent / "cache"))
+        assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS]) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_every_photograph_is_judged_once_by_a_model_that_never_saw_it(validated, folder_of_photographs):
+    found = json.loads((validated / "cross_validation.json").read_text())
+    assert found["out_of_fold"]["images"] == 24
+    assert found["out_of_fold"]["patients"] == 12
+    seen: set[str] = set()
+    for fold in range(3):
+        held = checkpoint.load(validated / f"fold-{fold}" / "checkpoint.safetensors")
+        unseen = set(held.unseen["set"]["patients"])
+        assert not unseen & (set(held.trained["set"]["patients"]) | set(held.held_back["set"]["patients"]))
+        assert not unseen & seen
+        seen |= unseen
+    assert len(seen) == 12
+    for name in ("forest on 16x16 RGB", "forest on file size and geometry"):
+        assert 0 <= found["baselines"][name]["balanced_accuracy"]["value"] <= 1
+    assert found["baselines"]["forest on 16x16 RGB"]["balanced_accuracy"]["value"] > 0.9  # colour tells these apart
+
+
+@pytest.mark.slow
+def test_finished_folds_are_not_trained_again(validated, folder_of_photographs, monkeypatch, capsys):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a finished fold was trained again")
+
+    monkeypatch.setattr(_folds.subprocess, "run", refuse)
+    assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(validated), *FLAGS]) == 0
+
+
+@pytest.mark.slow
+def test_a_photograph_that_is_unseen_twice_is_an_error(validated, folder_of_photographs, tmp_path):
+    """Folds that were cut with different seeds must not be pooled."""
+    from edge.data.readers import open_photos
+
+    for fold in range(3):
+        (tmp_path / f"fold-{fold}").mkdir()
+        source = 0 if fold == 2 else fold
+        (tmp_path / f"fold-{fold}" / "unseen.csv").write_text((validated / f"fold-{source}" / "unseen.csv").read_text())
+    with pytest.raises(InputError, match="unseen in two folds"):
+        _folds.pooled(open_photos(folder_of_photographs), tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_the_card_has_the_measured_figures(validated, tmp_path):
+    out = tmp_path / "card.md"
+    weights = validated / "fold-0" / "checkpoint.safetensors"
+    figures = validated / "cross_validation.json"
+    assert card.main(["--checkpoint", str(weights), "--cross-validation", str(figures), "--out", str(out)]) == 0
+    text = out.read_text()
+    found = json.loads(figures.read_text())["out_of_fold"]["balanced_accuracy"]
+    assert f"| **balanced accuracy** | {found['value']:.3f} | {found['low']:.3f} to {found['high']:.3f} |" in text
+    assert checkpoint.load(weights).sha256 in text
+    assert "Not a medical device" in text
+
+
+@pytest.mark.slow
+def test_evaluate_leaves_seen_patients_out(validated, folder_of_photographs, tmp_path):
+    weights = validated / "fold-1" / "checkpoint.safetensors"
+    arguments = ["--checkpoint", str(weights), "--data", str(folder_of_photographs), "--out", str(tmp_path)]
+    assert evaluate.main(arguments) == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())["sets"]["set"]
+    expected = checkpoint.load(weights)
+    assert found["images"] == len(expected.unseen["set"]["images"])
+    # the same numbers as at the end of the training run: the checkpoint on disk is the model that was judged
+    assert found["accuracy"] == pytest.approx(expected.metrics["unseen"]["accuracy"])
+
+
+@pytest.mark.slow
+def test_weights_that_saw_a_patient_cannot_be_started_from(validated, folder_of_photographs, tmp_path, capsys):
+    from train import train
+
+    weights = validated / "fold-0" / "checkpoint.safetensors"
+    arguments = ["--data", str(folder_of_photographs), "--out", str(tmp_path / "run"), *FLAGS, "--init", str(weights)]
+    assert train.main([*arguments, "--fold", "1"]) == 2
+    assert "--init" in capsys.readouterr().err
+    assert train.main([*arguments, "--fold", "0"]) == 0
+    again = checkpoint.load(tmp_path / "run")
+    assert set(again.trained["set"]["patients"]) == set(checkpoint.load(weights).trained["set"]["patients"])
+
+
+def test_prepare_says_what_is_there(folder_of_photographs, capsys):
+    assert prepare.main(["--data", str(folder_of_photographs), "--side", "32", "--folds", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "24 photographs, 12 patients" in shown
+    assert "ben" in shown and "mal" in shown
+
+
+def test_prepare_wants_one_of_two_flags(capsys):
+    assert prepare.main([]) == 2
+    assert "--data" in capsys.readouterr().err
+
+
+def test_force_removes_nothing_but_a_run(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for name in _run.RUN_FILES:
+        (tmp_path / name).write_text("")
+    (tmp_path / "tensorboard").mkdir()
+    _run.remove_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_summary_agrees_with_scikit_learn(rng):
+    from sklearn.metrics import balanced_accuracy_score
+
+    from edge.labels import PAD_UFES_20
+    from train._summary import summarise
+
+    targets = np.concatenate([np.arange(6), rng.integers(0, 6, 60)])
+    logits = rng.normal(size=(66, 6)) + 2 * np.eye(6)[targets]
+    found = summarise(targets, [f"p{i // 2}" for i in range(66)], logits, PAD_UFES_20)
+    assert found["balanced_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(targets, logits.argmax(1)))
+    malignant = np.array([label.malignant for label in PAD_UFES_20])
+    told = malignant[logits.argmax(1)]
+    assert found["malignant"]["sensitivity"]["value"] == pytest.approx(told[malignant[targets]].mean())
+    assert found["malignant"]["specificity"]["value"] == pytest.approx((~told[~malignant[targets]]).mean())

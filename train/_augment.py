@@ -1,0 +1,78 @@
+"""Augmentation: what another snapshot of the same lesion could have looked like."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+MARGIN = 1.25  # squares are cached this much larger than the network's input, for rotation and zoom to draw on
+
+
+def augment(square: np.ndarray, side: int, rng: np.random.Generator, *, strength: float = 1.0) -> np.ndarray:
+    """One random view, uint8 (side, side, 3), of a cached square, uint8 (C, C, 3) RGB.
+
+    Geometry: any rotation and flip (a lesion has no upright), zoom, shift and a little shear. Camera: white
+    balance, exposure, contrast, saturation, defocus or motion blur, lower resolution, noise, JPEG.
+    `strength` 0 gives the plain central view.
+    """
+    view = warp(square, side, rng, strength)
+    if strength == 0.0:
+        return view
+    view = colour(view, rng, strength)
+    chance = rng.random(4) < np.array([0.25, 0.25, 0.2, 0.25]) * strength
+    if chance[0]:
+        view = blur(view, rng)
+    if chance[1]:  # photographs come in many resolutions, and which one is correlated with the class
+        small = int(side * rng.uniform(0.35, 0.9))
+        view = cv2.resize(cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA), (side, side))
+    if chance[2]:
+        noise = rng.normal(0, rng.uniform(2, 10), view.shape)
+        view = np.clip(view + noise, 0, 255).astype(np.uint8)
+    if chance[3]:
+        quality = int(rng.integers(30, 90))
+        _, coded = cv2.imencode(".jpg", view[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert decoded is not None  # it was encoded two lines above
+        view = np.ascontiguousarray(decoded[..., ::-1])
+    return view
+
+
+def warp(square: np.ndarray, side: int, rng: np.random.Generator, strength: float) -> np.ndarray:
+    size = square.shape[0]
+    angle = rng.uniform(0, 2 * np.pi) if strength else 0.0
+    zoom = side / size * (np.exp(rng.uniform(-0.2, 0.3) * strength))
+    shear = rng.uniform(-0.1, 0.1) * strength
+    shift = rng.uniform(-0.08, 0.08, 2) * side * strength
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = zoom * turn @ np.array([[1.0, shear], [0.0, 1.0]])
+    if strength and rng.random() < 0.5:
+        linear[:, 0] *= -1
+    centre = np.full(2, (size - 1) / 2)
+    offset = np.full(2, (side - 1) / 2) + shift - linear @ centre
+    matrix = np.column_stack([linear, offset])
+    return cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def colour(view: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+    x = view.astype(np.float32) / 255
+    x = x ** np.exp(rng.uniform(-0.3, 0.3) * strength)  # exposure, roughly
+    x = x * np.exp(rng.uniform(-0.08, 0.08, 3) * strength).astype(np.float32)  # white balance
+    mean = x.mean()
+    x = (x - mean) * np.exp(rng.uniform(-0.3, 0.3) * strength) + mean + rng.uniform(-0.08, 0.08) * strength
+    grey = x @ np.array([0.299, 0.587, 0.114], np.float32)
+    x = grey[..., None] + (x - grey[..., None]) * np.exp(rng.uniform(-0.35, 0.35) * strength)
+    return (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def blur(view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    side = view.shape[0]
+    if rng.random() < 0.5:
+        return cv2.GaussianBlur(view, (0, 0), rng.uniform(0.3, 1.2) * side / 128)
+    length = max(3, int(rng.uniform(0.01, 0.04) * side) * 2 + 1)
+    kernel = np.zeros((length, length), np.float32)
+    angle = rng.uniform(0, np.pi)
+    middle = length // 2
+    reach = np.array([np.cos(angle), np.sin(angle)]) * middle
+    start, end = (tuple(round(v) for v in middle + sign * reach) for sign in (-1, 1))
+    cv2.line(kernel, start, end, 1.0)
+    return cv2.filter2D(view, -1, kernel / kernel.sum())

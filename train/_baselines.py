@@ -1,0 +1,45 @@
+"""What must be beaten: forests that see almost nothing of the photograph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.data.splits import patient_folds
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+
+from ._summary import summarise
+
+TREES = 500
+TINY = 16  # pixels
+
+
+def forests(photos: PhotoSet, *, folds: int, seed: int) -> dict[str, dict]:
+    """Out-of-fold figures of two random forests on the same patient-level folds: 16x16 RGB, and file geometry."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    photos, squares = load_squares(photos, TINY, skip_unreadable=True)
+    targets = np.array(photos.targets)
+    fold_of = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
+    features = {
+        "forest on 16x16 RGB": np.array(squares).reshape(len(squares), -1),
+        "forest on file size and geometry": np.array([geometry(photo.path) for photo in photos.photos]),
+    }
+    found = {}
+    for name, x in features.items():
+        votes = np.zeros((len(targets), len(photos.codes)))
+        for fold in range(folds):
+            train = fold_of != fold
+            forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=1)
+            forest.fit(x[train], targets[train])
+            votes[np.ix_(~train, forest.classes_)] = forest.predict_proba(x[~train])
+        found[name] = summarise(targets, photos.patients, np.log(votes + 1e-3), photos.classes)
+    return found
+
+
+def geometry(path) -> tuple[int, int, int, bool]:
+    """Width, height, bytes, and whether it is a PNG: nothing that is in the picture."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return (*image.size, path.stat().st_size, path.suffix.lower() == ".png")

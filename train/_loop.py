@@ -1,0 +1,340 @@
+"""The training loop on Lightning Fabric: precision, devices and logging are Fabric's, the order of things is here."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from sklearn.metrics import recall_score
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from edge.checkpoint import Preprocess
+from edge.console import progress, screen
+from edge.errors import InputError
+from edge.files import moved_into_place
+from edge.models import create_model
+
+from ._batches import Order, Squares, Views, loader, steps_per_epoch
+from ._loss import log_priors, loss, mix
+from ._recipe import Recipe
+from ._state import load, optimiser_tensors, restore_optimiser, save
+
+CURVE_POINTS = 40  # at most so many looks at the held-back patients per run
+
+
+@dataclass
+class Progress:
+    """How far a run is. Everything else about it follows from the recipe and the weights."""
+
+    epoch: int = 0
+    step: int = 0  # inside the epoch
+    loss_sum: float = 0.0  # over the steps of the epoch
+    seconds: float = 0.0
+    history: list[dict] = field(default_factory=list)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after the state was saved."""
+
+
+class StopRequest:
+    """Notes Ctrl-C or SIGTERM, so that the step under way ends before the state is saved.
+
+    A second one ends the program at once; the state of the last finished epoch then stands.
+    """
+
+    asked = False
+
+    def __enter__(self) -> StopRequest:
+        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def note(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise SystemExit(130)
+        self.asked = True
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def learning_rate(recipe: Recipe, done: float) -> float:
+    """Linear warm-up, then a cosine, as a function of the share of steps done."""
+    if done < recipe.warmup:
+        return recipe.learning_rate * done / recipe.warmup
+    cosine = 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
+    return recipe.learning_rate * (recipe.final_rate + (1 - recipe.final_rate) * cosine)
+
+
+def average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential moving average that starts short, so that the random beginning is forgotten."""
+
+    def blend(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():
+            return current
+        n = float(count)
+        return averaged.lerp(current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return blend
+
+
+def bf16_pays() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware; on others autocast is slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def make_fabric(*, precision: str, folder: Path) -> Fabric:
+    from lightning_fabric.loggers import TensorBoardLogger
+
+    if precision == "auto":
+        precision = "bf16-mixed" if bf16_pays() else "32-true"
+    logger = TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
+    fabric = Fabric(accelerator="auto", devices="auto", precision=precision, loggers=logger)  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:
+    """Weight decay for matrices and kernels; none for biases and norms."""
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """uint8 (N, 3, S, S) -> float32, channels last in memory, as the network was built for."""
+    mean, std = (torch.tensor(v, device=images.device).reshape(1, 3, 1, 1) for v in (preprocess.mean, preprocess.std))
+    return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def predict(net: nn.Module, images: np.ndarray, preprocess: Preprocess, *, batch: int = 32) -> np.ndarray:
+    """Logits, float64 (N, K), of uint8 squares (N, S, S, 3) in float32 arithmetic."""
+    device = next(net.parameters()).device
+    net.eval()
+    parts = []
+    for start in range(0, len(images), batch):
+        block = torch.from_numpy(np.array(images[start : start + batch])).permute(0, 3, 1, 2).to(device)
+        parts.append(net(normalise(block, preprocess)).double().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def fit(
+    recipe: Recipe,
+    preprocess: Preprocess,
+    *,
+    initial: dict[str, Tensor],
+    classes: int,
+    squares_at: Callable[[int], Squares],
+    held_back: tuple[np.ndarray, np.ndarray],
+    folder: Path,
+    data: list[str] | None = None,
+    resume: bool = False,
+    precision: str = "auto",
+    workers: int = 0,
+) -> tuple[dict[str, Tensor], list[dict], str]:
+    """Train; return the averaged weights, the history and the precision used.
+
+    `squares_at(side)` gives the training photographs, cached a margin larger than `side`. `held_back` are
+    uint8 squares at the final side and their classes; they are looked at for the curves only. The state is
+    saved at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run gives, bit for
+    bit on the same machine, the weights of one that was never stopped.
+    """
+    fabric = make_fabric(precision=precision, folder=folder)
+    used = str(fabric._precision.precision)
+    torch.manual_seed(recipe.seed)
+    net = create_model(recipe.model, classes)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fitting = {k: v for k, v in net.state_dict().items() if k in initial and initial[k].shape == v.shape}
+    if initial:
+        screen().print(f"started from {len(fitting)} of {len(net.state_dict())} tensors of --init")
+        if not fitting:
+            raise InputError("no tensor of --init fits this model; give a checkpoint of the same family")
+    net.load_state_dict({**net.state_dict(), **{k: initial[k] for k in fitting}})
+    averaged = AveragedModel(net, avg_fn=average(recipe.ema), use_buffers=True)
+    optimiser = torch.optim.AdamW(parameter_groups(net, recipe.weight_decay), lr=recipe.learning_rate)
+    model, optimiser = fabric.setup(net, optimiser)
+    averaged.to(fabric.device)
+    at = Progress()
+    state_file = folder / "resume.safetensors"
+    identity = {"recipe": asdict(recipe), "precision": used, "processes": fabric.world_size, "data": data}
+    if resume:
+        groups, facts = load(state_file)
+        if facts["identity"] != (wanted := as_json(identity)):
+            differing = [k for k in wanted["recipe"] if wanted["recipe"][k] != facts["identity"]["recipe"].get(k)]
+            raise InputError(
+                f"{state_file} is a run with other settings "
+                f"({', '.join(differing) or 'the split, the data, precision or processes'}); "
+                "repeat the flags of the interrupted run or start without --resume"
+            )
+        net.load_state_dict(groups["net"])
+        averaged.load_state_dict(groups["averaged"])
+        restore_optimiser(optimiser, groups["optimiser"])
+        at = Progress(**facts["progress"])
+
+    def keep() -> None:
+        if fabric.is_global_zero:
+            save(
+                state_file,
+                tensors={
+                    "net": net.state_dict(),
+                    "averaged": averaged.state_dict(),
+                    "optimiser": optimiser_tensors(optimiser),
+                },
+                facts={"identity": as_json(identity), "progress": asdict(at)},
+            )
+
+    total = total_steps(recipe, squares_at, fabric.world_size)
+    every = max(1, recipe.epochs // CURVE_POINTS)
+    with StopRequest() as stop, progress("loss", "metric", "speed") as bar:
+        task = bar.add_task(
+            "training", total=total, completed=steps_before(recipe, squares_at, at, fabric.world_size),
+            loss="", metric="", speed="",
+        )  # fmt: skip
+        try:
+            while at.epoch < recipe.epochs:
+                run_epoch(
+                    fabric,
+                    model,
+                    net,
+                    averaged,
+                    optimiser,
+                    recipe,
+                    preprocess,
+                    squares_at(recipe.side_at(at.epoch)),
+                    at,
+                    classes=classes,
+                    stop=stop,
+                    done=steps_before(recipe, squares_at, Progress(epoch=at.epoch), fabric.world_size),
+                    total=total,
+                    workers=workers,
+                    on_step=lambda **shown: bar.update(task, advance=1, **shown),
+                )
+                if (at.epoch + 1) % every == 0 or at.epoch + 1 == recipe.epochs:
+                    row = look(averaged, preprocess, held_back, at.history[-1])
+                    bar.update(task, metric=f"bal. acc. {row['held_back_balanced_accuracy']:.2f}")
+                at.epoch, at.step, at.loss_sum, at.seconds = at.epoch + 1, 0, 0.0, 0.0
+                row = at.history[-1]
+                fabric.log_dict({k: v for k, v in row.items() if k != "epoch"}, step=at.epoch)
+                if not screen().is_terminal:
+                    screen().print(" ".join(f"{k} {v:.4g}" for k, v in row.items()))
+                keep()
+        except KeyboardInterrupt:
+            keep()
+            raise Interrupted(f"stopped in epoch {at.epoch + 1} of {recipe.epochs}") from None
+    with suppress(Exception):  # a logger that cannot flush must not cost a finished training
+        fabric.logger.finalize("success")
+    write_history(folder / "history.csv", at.history)
+    return {k: v.cpu() for k, v in averaged.module.state_dict().items()}, at.history, used
+
+
+def run_epoch(
+    fabric: Fabric,
+    model: nn.Module,
+    net: nn.Module,
+    averaged: AveragedModel,
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+    preprocess: Preprocess,
+    squares: Squares,
+    at: Progress,
+    *,
+    classes: int,
+    stop: StopRequest,
+    done: int,
+    total: int,
+    workers: int,
+    on_step: Callable[..., None],
+) -> None:
+    """The steps of one epoch that are left, and its row in the history."""
+    side = recipe.side_at(at.epoch)
+    views = Views(squares, side, seed=recipe.seed, strength=recipe.augment)
+    order = Order(
+        len(squares), recipe.batch, epoch=at.epoch, seed=recipe.seed,
+        rank=fabric.global_rank, world=fabric.world_size, start=at.step,
+    )  # fmt: skip
+    adjustment = (recipe.balance * log_priors(squares.targets, squares.domains, classes)).to(fabric.device)
+    model.train()
+    begun = time.monotonic()
+    for images, targets, domains in loader(views, order, workers=workers):
+        step = done + at.step
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, (step + 1) / total)
+        # dropout and stochastic depth depend on the step alone, so that a resumed run repeats them
+        torch.manual_seed(recipe.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank)
+        rng = np.random.default_rng((recipe.seed, 2, step, fabric.global_rank))
+        images, targets, domains = fabric.to_device((images, targets, domains))
+        mixed, partner, share = mix(normalise(images, preprocess), alpha=recipe.mixup, rng=rng)
+        value = loss(
+            model(mixed), targets, adjustment[domains], smoothing=recipe.label_smoothing, partner=partner, share=share
+        )
+        fabric.backward(value)
+        fabric.clip_gradients(model, optimiser, max_norm=2.0, error_if_nonfinite=False)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        averaged.update_parameters(net)
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise InputError(f"the loss became {number} in epoch {at.epoch + 1}; lower --learning-rate")
+        at.step += 1
+        at.loss_sum += number
+        now = time.monotonic()
+        at.seconds, begun = at.seconds + now - begun, now
+        speed = at.step * recipe.batch * fabric.world_size / at.seconds
+        if stop.asked:
+            raise KeyboardInterrupt
+        on_step(loss=f"loss {at.loss_sum / at.step:.3f}", speed=f"{speed:.0f} images/s")
+    at.history.append(
+        {
+            "epoch": at.epoch + 1,
+            "side": side,
+            "loss": at.loss_sum / max(1, at.step),
+            "learning_rate": learning_rate(recipe, (done + at.step) / total),
+            "images_per_second": at.step * recipe.batch * fabric.world_size / max(at.seconds, 1e-9),
+        }
+    )
+
+
+def look(averaged: AveragedModel, preprocess: Preprocess, held_back: tuple[np.ndarray, np.ndarray], row: dict) -> dict:
+    """Add loss and balanced accuracy of the averaged weights on the held-back patients to a history row."""
+    images, targets = held_back
+    logits = torch.from_numpy(predict(averaged.module, images, preprocess))
+    row["held_back_loss"] = float(nn.functional.cross_entropy(logits, torch.from_numpy(targets)))
+    row["held_back_balanced_accuracy"] = recall_score(targets, logits.argmax(1).numpy(), average="macro")
+    return row
+
+
+def total_steps(recipe: Recipe, squares_at: Callable[[int], Squares], world: int) -> int:
+    return steps_before(recipe, squares_at, Progress(epoch=recipe.epochs), world)
+
+
+def steps_before(recipe: Recipe, squares_at: Callable[[int], Squares], at: Progress, world: int) -> int:
+    count = len(squares_at(recipe.side))
+    return at.epoch * steps_per_epoch(count, recipe.batch, world) + at.step
+
+
+def as_json(value: dict) -> dict:
+    """The value as it comes back from JSON, so that a saved and a fresh one compare equal."""
+    return json.loads(json.dumps(value))
+
+
+def write_history(path: Path, history: list[dict]) -> None:
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    with moved_into_place(path) as unfinished, unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(history)

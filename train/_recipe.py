@@ -1,0 +1,56 @@
+"""The training recipe: defaults here, overridden by flags, written into the checkpoint."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from edge.errors import InputError
+from edge.models import SIDE_MULTIPLE
+
+
+@dataclass(frozen=True)
+class Recipe:
+    model: str = "hierattn_xs"
+    # (side in pixels, epochs), one after the other: small images first cost a quarter and learn as much early on
+    stages: tuple[tuple[int, int], ...] = ((128, 60), (256, 20))
+    batch: int = 16  # images per step and process
+    learning_rate: float = 1.5e-3  # peak of AdamW, after the warm-up
+    final_rate: float = 0.01  # of the peak, at the end of the cosine
+    warmup: float = 0.05  # share of all steps
+    weight_decay: float = 0.05  # on matrices and kernels only
+    label_smoothing: float = 0.1
+    balance: float = 1.0  # strength of the logit adjustment: 0 none, 1 full
+    mixup: float = 0.2  # Beta(a, a); 0 for none
+    ema: float = 0.998  # decay per step of the averaged weights that are kept
+    augment: float = 1.0  # strength: 0 none
+    seed: int = 0
+
+    @property
+    def side(self) -> int:
+        """The side that the finished model takes, in pixels."""
+        return self.stages[-1][0]
+
+    @property
+    def epochs(self) -> int:
+        return sum(epochs for _, epochs in self.stages)
+
+    def side_at(self, epoch: int) -> int:
+        for side, epochs in self.stages:
+            if epoch < epochs:
+                return side
+            epoch -= epochs
+        return self.side
+
+
+def parse_stages(text: str) -> tuple[tuple[int, int], ...]:
+    """`128x60,256x20` -> ((128, 60), (256, 20)); InputError for anything else."""
+    if not re.fullmatch(r"\d{1,4}x\d{1,5}(,\d{1,4}x\d{1,5})*", text):
+        raise InputError(f"--stages is SIDExEPOCHS, several joined by commas, like 128x60,256x20; got {text!r}")
+    stages = tuple((int(side), int(epochs)) for side, epochs in (part.split("x") for part in text.split(",")))
+    for side, epochs in stages:
+        if side < SIDE_MULTIPLE or side % SIDE_MULTIPLE or side > 1024 or epochs < 1:
+            raise InputError(
+                f"--stages: a side is a multiple of {SIDE_MULTIPLE} up to 1024, epochs at least 1; got {text!r}"
+            )
+    return stages

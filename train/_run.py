@@ -1,0 +1,226 @@
+"""One training run from flags to a folder: read, cut, fit, calibrate, judge, write."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edge.checkpoint import Checkpoint, Preprocess, load, save, versions_here
+from edge.console import screen
+from edge.data.readers import open_photos
+from edge.data.selection import listed_for
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.files import moved_into_place, scratch_in
+from edge.preprocess import PREPROCESS_VERSION
+
+from ._augment import MARGIN
+from ._batches import Squares
+from ._cut import Cut, cut_photos, ids
+from ._loop import Interrupted, fit, predict
+from ._plots import confusion_plot, curves_plot
+from ._recipe import Recipe, parse_stages
+from ._summary import summarise, summary_table
+from ._temperature import fit_temperature
+
+
+def run(args: argparse.Namespace) -> int:
+    recipe = recipe_of(args)
+    folder = args.out or Path("runs") / recipe.model
+    prepare_folder(folder, resume=args.resume, force=args.force)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    sets = [open_photos(path, skip_missing=args.skip_unreadable) for path in (args.data, *args.also)]
+    for extra in sets[1:]:
+        if extra.classes != sets[0].classes:
+            raise InputError(f"{extra.name} has the classes {extra.codes}, {sets[0].name} has {sets[0].codes}")
+    # Every set is read once at the final side, so that unreadable files are known before anything is cut.
+    sets = [load_squares(photos, recipe.side, skip_unreadable=args.skip_unreadable)[0] for photos in sets]
+    for photos in sets:
+        for note in photos.notes:
+            screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
+    cuts = [
+        cut_photos(photos, folds=args.folds, fold=args.fold, held_back=args.held_back, seed=args.split_seed)
+        for photos in sets
+    ]
+    for part in cuts:
+        screen().print(
+            f"{part.train.name}: {len(part.train)} photographs to learn from, {len(part.held_back)} held back, "
+            f"{len(part.unseen)} unseen, no patient in two parts"
+        )
+    start = load(args.init) if args.init else None
+    if start:
+        refuse_seen(start, [part.unseen for part in cuts] + [cuts[0].held_back])
+    if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
+        remove_run(folder)
+    preprocess = Preprocess(PREPROCESS_VERSION, recipe.side)
+    held_back = load_squares(cuts[0].held_back, recipe.side)[1]
+    held_back_targets = np.array(cuts[0].held_back.targets)
+    try:
+        state, history, precision = fit(
+            recipe,
+            preprocess,
+            initial=start.state if start else {},
+            classes=len(sets[0].classes),
+            squares_at=cache(lambda side: training_squares([part.train for part in cuts], side)),
+            held_back=(held_back, held_back_targets),
+            folder=folder,
+            data=[part.train.sha256() for part in cuts],
+            resume=args.resume,
+            precision=args.precision,
+            workers=args.workers,
+        )
+    except Interrupted as stop:
+        screen().print(f"{stop}; the same command with [bold]--resume[/] goes on from there ({folder})")
+        return 130
+    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
+        return 0  # one process writes
+    net = Checkpoint(recipe.model, sets[0].classes, preprocess, state).network()
+    temperature = fit_temperature(predict(net, held_back, preprocess), held_back_targets)
+    logits = predict(net, load_squares(cuts[0].unseen, recipe.side)[1], preprocess) / temperature
+    targets = np.array(cuts[0].unseen.targets)
+    metrics = summarise(targets, cuts[0].unseen.patients, logits, sets[0].classes)
+    checkpoint = Checkpoint(
+        model=recipe.model,
+        labels=sets[0].classes,
+        preprocess=preprocess,
+        state=state,
+        temperature=temperature,
+        data=[summary(part) for part in cuts] + (start.data if start else []),
+        trained=merged("trained", {domain(part.train): ids(part.train) for part in cuts}, start),
+        held_back=merged("held_back", {domain(part.held_back): ids(part.held_back) for part in cuts}, start),
+        unseen=merged("unseen", {domain(part.unseen): ids(part.unseen) for part in cuts}, start),
+        metrics={"unseen": metrics},
+        recipe={
+            **asdict(recipe),
+            "precision": precision,
+            "folds": args.folds,
+            "fold": args.fold,
+            "held_back": args.held_back,
+            "split_seed": args.split_seed,
+        },
+        versions=versions_here(),
+    )
+    save(checkpoint, folder / "checkpoint")
+    write_answers(folder / "unseen.csv", cuts[0].unseen, logits)
+    curves_plot(history, folder / "curves.png")
+    confusion_plot(
+        targets, logits.argmax(1), cuts[0].unseen.codes, folder / "confusion.png",
+        title=f"{recipe.model}, {len(logits)} photographs of unseen patients",
+    )  # fmt: skip
+    screen().print(summary_table(metrics, "unseen patients"))
+    screen().print(f"checkpoint: {folder / 'checkpoint.safetensors'}")
+    return 0
+
+
+RUN_FILES = (
+    "checkpoint.safetensors",
+    "checkpoint.json",
+    "resume.safetensors",
+    "history.csv",
+    "curves.png",
+    "confusion.png",
+    "unseen.csv",
+)
+# What the numbers of a recipe may be; beyond, training breaks or means nothing.
+RANGES = {
+    "seed": (0, 2**32 - 1),
+    "split_seed": (0, 2**32 - 1),
+    "learning_rate": (1e-7, 1.0), "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0),
+    "mixup": (0.0, 10.0), "ema": (0.0, 1.0), "augment": (0.0, 1.0), "threads": (1, 1024), "workers": (0, 1024),
+}  # fmt: skip
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    if args.batch < 2:
+        raise InputError(f"--batch is at least 2 (batch norm needs company), got {args.batch}")
+    for flag, (low, high) in RANGES.items():
+        value = getattr(args, flag)
+        if value is not None and not low <= value <= high:
+            raise InputError(f"--{flag.replace('_', '-')} is between {low} and {high}, got {value}")
+    return Recipe(
+        model=args.model,
+        stages=parse_stages(args.stages),
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        weight_decay=args.weight_decay,
+        label_smoothing=args.label_smoothing,
+        balance=args.balance,
+        mixup=args.mixup,
+        ema=args.ema,
+        augment=args.augment,
+        seed=args.seed,
+    )
+
+
+def remove_run(folder: Path) -> None:
+    """Delete what a run writes, and nothing else that may be in the folder."""
+    for name in RUN_FILES:
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
+    """Refuse to overwrite a run, unless told to, and a place that cannot be written to."""
+    with scratch_in(folder):
+        pass
+    there = (folder / "checkpoint.json").exists() or (folder / "resume.safetensors").exists()
+    if there and not (resume or force):
+        raise InputError(
+            f"{folder} holds a run; continue it with --resume, replace it with --force, or give another --out"
+        )
+
+
+def training_squares(parts: list[PhotoSet], side: int) -> Squares:
+    """All training photographs of all sets in memory, a margin larger than `side`."""
+    images = [load_squares(part, round(side * MARGIN))[1] for part in parts]
+    return Squares(
+        np.concatenate(images),
+        np.concatenate([np.array(part.targets) for part in parts]),
+        np.concatenate([np.full(len(part), number) for number, part in enumerate(parts)]),
+    )
+
+
+def refuse_seen(start: Checkpoint, parts: list[PhotoSet]) -> None:
+    """InputError if the checkpoint to start from learned from patients that this run keeps apart."""
+    for part in parts:
+        seen = set(listed_for(start.trained, domain(part))["patients"]) & set(part.patients)
+        if seen:
+            raise InputError(
+                f"--init learned from {len(seen)} patients of {part.name} that this run keeps apart, first "
+                f"{min(seen)}; repeat its --folds, --fold and --split-seed, or start without --init"
+            )
+
+
+def merged(role: str, own: dict[str, dict[str, list[str]]], start: Checkpoint | None) -> dict:
+    """This run's ids by domain, with those of the checkpoint it started from: what that saw, this model saw."""
+    found = dict(getattr(start, role)) if start else {}
+    for name, listed in own.items():
+        before = found.get(name, {})
+        found[name] = {kind: sorted({*before.get(kind, []), *values}) for kind, values in listed.items()}
+    return found
+
+
+def summary(part: Cut) -> dict:
+    return {**part.train.summary(), "sha256": part.train.sha256()}
+
+
+def domain(photos: PhotoSet) -> str:
+    return photos.photos[0].domain
+
+
+def write_answers(path: Path, photos: PhotoSet, logits: np.ndarray) -> None:
+    """One row a photograph: id, patient, class, and the calibrated logits in class order."""
+    with moved_into_place(path) as unfinished, unfinished.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "patient", "label", *(f"logit_{code}" for code in photos.codes)])
+        for photo, row in zip(photos.photos, logits, strict=True):
+            writer.writerow([photo.image_id, photo.patient, photo.label, *(f"{value:.6f}" for value in row)])

@@ -1,0 +1,82 @@
+"""Train a model on labelled photographs, split by patient, and write a checkpoint.
+
+    python train/train.py --model hierattn_xs --data photographs/
+
+Writes to --out: checkpoint.safetensors and .json (what conversion takes), history.csv, curves.png,
+confusion.png, unseen.csv (the answers on patients that were kept apart) and a TensorBoard log.
+Ctrl-C saves; the same command with --resume goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+if not __package__:  # started as a file from a clone: behave like `python -m train.train`
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "train"
+
+from edge.console import entry
+from edge.models import MODELS
+
+from ._recipe import Recipe
+
+
+def parser() -> argparse.ArgumentParser:
+    default = Recipe()
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", choices=list(MODELS), default=default.model)
+    p.add_argument("--data", type=Path, required=True, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
+    p.add_argument(
+        "--also", type=Path, action="append", default=[],
+        help="another set with the same classes to learn from (dermoscopy, say); repeatable",
+    )  # fmt: skip
+    p.add_argument("--init", type=Path, help="checkpoint to start from: every tensor whose shape fits is taken")
+    p.add_argument("--out", type=Path, help="folder of the run (default: runs/<model>)")
+    p.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
+    p.add_argument("--force", action="store_true", help="replace a run that is there")
+    p.add_argument(
+        "--skip-unreadable", action="store_true", help="train without photographs that are missing or broken"
+    )
+    split = p.add_argument_group("split (always by patient)")
+    split.add_argument("--folds", type=int, default=5)
+    split.add_argument("--fold", type=int, default=0, help="the fold that stays unseen (default: 0)")
+    split.add_argument(
+        "--held-back", type=float, default=0.1, help="share of patients for the temperature (default: 0.1)"
+    )
+    split.add_argument("--split-seed", type=int, default=0)
+    recipe = p.add_argument_group("recipe")
+    recipe.add_argument(
+        "--stages", default=",".join(f"{side}x{epochs}" for side, epochs in default.stages),
+        help="SIDExEPOCHS, one after the other; the last side is the model's (default: %(default)s)",
+    )  # fmt: skip
+    recipe.add_argument("--batch", type=int, default=default.batch)
+    recipe.add_argument("--learning-rate", type=float, default=default.learning_rate)
+    recipe.add_argument("--weight-decay", type=float, default=default.weight_decay)
+    recipe.add_argument("--label-smoothing", type=float, default=default.label_smoothing)
+    recipe.add_argument("--balance", type=float, default=default.balance, help="logit adjustment, 0 to 1")
+    recipe.add_argument("--mixup", type=float, default=default.mixup)
+    recipe.add_argument("--ema", type=float, default=default.ema)
+    recipe.add_argument("--augment", type=float, default=default.augment, help="strength, 0 for none")
+    recipe.add_argument("--seed", type=int, default=default.seed)
+    machine = p.add_argument_group("machine")
+    machine.add_argument("--precision", default="auto", choices=["auto", "32-true", "bf16-mixed"])
+    machine.add_argument(
+        "--workers", type=int, default=0, help="processes that prepare batches (default: 0, in this one)"
+    )
+    machine.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    return p
+
+
+@entry
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from ._run import run
+
+    return run(args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
