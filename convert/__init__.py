@@ -1,0 +1,1 @@
+"""Conversion: checkpoint -> files for phones, each judged before it is called good."""

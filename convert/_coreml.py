@@ -1,0 +1,81 @@
+"""Checkpoint -> Core ML package through torch.export: image in, class label and probabilities out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from edge.artifact import INTENDED_USE
+from edge.checkpoint import Checkpoint
+from edge.models.deployed import deployed
+
+from ._graph import trace
+from ._passes import PASSES
+
+INPUT, PROBABILITIES, LABEL = "image", "probabilities", "classLabel"
+DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
+SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
+
+
+def float_program(checkpoint: Checkpoint, precision: str):
+    """An MLModel of the checkpoint; `precision` is `fp32` or `fp16` (the final softmax stays float32)."""
+    import coremltools as ct
+    import torch
+
+    side = checkpoint.preprocess.side
+    example = torch.zeros(1, 3, side, side)
+    graph = trace(deployed(checkpoint, layout="NCHW"), example)
+    for rewrite in PASSES:
+        graph, _ = rewrite(graph)
+    program = torch.export.export(graph, (example,)).run_decompositions({})
+    half = ct.transform.FP16ComputePrecision(op_selector=lambda op: not is_final_softmax(op))
+    model = ct.convert(
+        program,
+        inputs=[ct.ImageType(name=INPUT, shape=example.shape, color_layout=ct.colorlayout.RGB)],
+        outputs=[ct.TensorType(name=PROBABILITIES)],
+        classifier_config=ct.ClassifierConfig([label.code for label in checkpoint.labels]),
+        minimum_deployment_target=ct.target.iOS16,
+        compute_precision=ct.precision.FLOAT32 if precision == "fp32" else half,
+        skip_model_load=True,
+    )
+    spec = model.get_spec()
+    ct.utils.rename_feature(spec, spec.description.predictedProbabilitiesName, PROBABILITIES)
+    return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
+
+
+def is_final_softmax(op) -> bool:
+    """The softmax over classes has rank 2; those of the attention have rank 3 or 4."""
+    return op.op_type == "softmax" and len(op.outputs[0].shape) == 2
+
+
+def with_int8_weights(model):
+    """The same program with 8-bit weights, one scale per output channel."""
+    import coremltools.optimize as cto
+
+    config = cto.coreml.OptimizationConfig(
+        global_config=cto.coreml.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=SMALLEST_QUANTISED)
+    )
+    return cto.coreml.linear_quantize_weights(model, config=config)
+
+
+def save(model, target: Path, manifest: dict, recipe: str) -> None:
+    """Write the package with the manifest's facts in its user-defined metadata."""
+    model.short_description = f"{manifest['model']} ({recipe}): RGB photograph of a skin lesion -> class probabilities"
+    model.license = "Apache-2.0 (model); training data: see dermedge.training"
+    model.author = "dermedge"
+    model.version = manifest["versions"].get("dermedge", "")
+    model.user_defined_metadata["dermedge.intended_use"] = INTENDED_USE
+    for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training"):
+        value = manifest[key]
+        model.user_defined_metadata[f"dermedge.{key}"] = value if isinstance(value, str) else json.dumps(value)
+    model.user_defined_metadata["dermedge.recipe"] = recipe
+    model.input_description[INPUT] = (
+        f"upright RGB, {manifest['input']['side']} x {manifest['input']['side']} pixels, 0..255: centred square crop, "
+        f"resize {manifest['preprocess']['version']}"
+    )
+    model.output_description[PROBABILITIES] = manifest["output"]["meaning"]
+    model.output_description[LABEL] = "code of the most probable class"
+    model.save(str(target))
+    (target / DEBUG_MAP).unlink(missing_ok=True)
+    for part in target.rglob("*"):  # coremltools leaves some to the owner alone
+        part.chmod(0o755 if part.is_dir() else 0o644)

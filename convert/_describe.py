@@ -1,0 +1,92 @@
+"""The manifest's facts about a model, and the table on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.artifact import INTENDED_USE, SCHEMA
+from edge.checkpoint import Checkpoint, versions_here
+from edge.files import size
+from edge.labels import to_json
+from edge.models.cost import cost
+
+from ._format import Judged, Source
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLOURS = {"pass": "green", "checked": "green", "fail": "red", "inconclusive": "yellow", "reported": "yellow"}
+# What must be said of a data set wherever its photographs have gone into a model.
+ATTRIBUTIONS = {
+    "PAD-UFES-20": (
+        "PAD-UFES-20: Pacheco AGC, Lima GR, Salomão AS, Krohling B, Biral IP, de Angelo GG, Alves Jr FCR, Esgario JGM, "
+        "Simora AC, Castro PBC, Rodrigues FB, Frasson PHL, Krohling RA, Knidel H, Santos MCS, Espírito Santo RB, "
+        "Macedo TLSG, Canuto TRP, de Barros LFS, Mendeley Data V1, 2020, doi:10.17632/zr7vgbcyr2.1, CC BY 4.0"
+    ),
+    "ISIC dermoscopy": "International Skin Imaging Collaboration (ISIC) Archive, CC0 images",
+}
+
+
+def base_manifest(source: Source, family: str) -> dict:
+    """Everything but the files and the self-test."""
+    checkpoint = source.checkpoint
+    parameters, macs = cost(checkpoint.network(), checkpoint.preprocess.side)
+    return {
+        "schema": SCHEMA,
+        "model": checkpoint.model,
+        "family": family,
+        "checkpoint_sha256": checkpoint.sha256,
+        "parameters": parameters,
+        "macs": macs,
+        "labels": to_json(checkpoint.labels),
+        "input": {"name": "image", "side": checkpoint.preprocess.side, "colour": "RGB", "range": [0, 255]},
+        "preprocess": {
+            "version": checkpoint.preprocess.version,
+            "crop": "centred square",
+            "resize": "area when shrinking, bilinear when enlarging",
+        },
+        "output": {
+            "name": "probabilities",
+            "meaning": "softmax of logits / temperature, in the order of the labels",
+            "temperature": checkpoint.temperature,
+            "abstain_threshold": None,
+        },
+        "files": [],
+        "self_test": [],
+        "training": {"data": checkpoint.data, "attribution": attribution(checkpoint)},
+        "intended_use": INTENDED_USE,
+        "versions": versions_here(),
+    }
+
+
+def attribution(checkpoint: Checkpoint) -> str:
+    names = [str(part.get("name")) for part in checkpoint.data if isinstance(part, dict)]
+    return "; ".join(ATTRIBUTIONS.get(name, name) for name in names) or "unknown"
+
+
+def result_table(judged: list[Judged], source: Source, folder: Path) -> Table:
+    from rich.table import Table
+
+    photos = source.photos
+    kind = "synthetic images" if photos.synthetic else "photographs of unseen patients"
+    table = Table(title=f"{source.checkpoint.model}: {len(photos)} {kind} ({photos.name}), one thread of this host")
+    table.add_column("recipe")
+    for name in ("bytes", "host ms", "SQNR dB", "agreement", "largest |Δp|"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for result in judged:
+        path = result.path if result.path.exists() else folder / result.path.name
+        found = result.parity or {}
+        sqnr = found.get("sqnr_db_median")
+        colour = COLOURS[result.verdict]
+        table.add_row(
+            result.recipe,
+            f"{size(path):,}" if path.exists() else "-",
+            f"{result.milliseconds:.1f}" if result.milliseconds is not None else "-",
+            "-" if not found else f"{sqnr:.1f}" if sqnr is not None else "equal",
+            f"{found['agreement']:.1%}" if found else "-",
+            f"{found['largest_delta_p']:.2g}" if found else "-",
+            f"[{colour}]{result.verdict}[/]" + (" (rejected)" if result.rejected else ""),
+        )
+    return table

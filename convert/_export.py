@@ -1,0 +1,132 @@
+"""What all converters do around the conversion itself: refuse, convert, judge, write, describe, report."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge import artifact
+from edge.checkpoint import Checkpoint, load, shipped
+from edge.console import screen, third_party_noise_into
+from edge.data.selection import judging_set
+from edge.data.squares import load_squares
+from edge.errors import GATE_FAILED, GOOD, InputError
+from edge.files import replace, scratch_in, sha256, size
+from edge.models import family_name
+from edge.runtimes.reference import Reference
+
+from ._describe import base_manifest, result_table
+from ._flags import DEFAULT_MODEL
+from ._format import Format, Judged, Source
+from ._recipes import Recipe
+from ._self_test import add_expected, self_test_images, write_self_test
+
+JUDGED_IMAGES = 64
+LOG = "convert.log"
+
+
+def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]) -> int:
+    """Convert to the wanted recipes, judge, write; returns the exit code."""
+    begun = time.monotonic()
+    path, checkpoint = checkpoint_of(args)
+    folder = args.out or Path("build") / checkpoint.model
+    wanted = list(dict.fromkeys(args.recipe or recipes))
+    names = {recipe: f"{checkpoint.model}-{recipe}{form.suffix}" for recipe in wanted}
+    manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=args.force)
+    skip = args.skip_unreadable
+    photos = judging_set(checkpoint, args.data, limit=JUDGED_IMAGES, skip_missing=skip)
+    photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip)
+    log = folder / LOG
+    with scratch_in(folder) as work:
+        try:
+            with screen().status("tracing and lowering the float model"), third_party_noise_into(log):
+                reference = Reference(checkpoint)
+                source = Source(checkpoint, photos, images, reference.run(images), args.data, path, folder, skip)
+                manifest = manifest or base_manifest(source, family_name(checkpoint.model))
+                remark = form.prepare(source, wanted)
+            screen().print(remark)
+            test_images = self_test_images(checkpoint)
+            judged = []
+            for recipe in wanted:
+                with screen().status(f"{recipe}: converting and judging"), third_party_noise_into(log):
+                    target = work / names[recipe]
+                    form.convert(source, recipe, target, manifest)
+                    judged.append(form.judge(source, recipe, target, test_images, strict=args.strict))
+        except (InputError, KeyboardInterrupt, OSError, MemoryError, ModuleNotFoundError):
+            raise
+        except Exception as error:  # from a converter or a runtime, whose own words are in the log
+            raise InputError(
+                f"the conversion of {checkpoint.model} broke: {type(error).__name__}: "
+                f"{(str(error).splitlines() or ['?'])[0][:300]}; all of it is in {log}. Nothing was written."
+            ) from error
+        manifest = write_self_test(folder, manifest, test_images, reference.run(test_images))
+        kept = [result for result in judged if not result.rejected]
+        for result in kept:
+            replace(result.path, folder / result.path.name)
+        entries = [describe_file(folder / result.path.name, result, form, recipes[result.recipe]) for result in kept]
+        manifest = add_expected(artifact.with_files(manifest, entries), kept)
+        rejected = {result.path.name for result in judged if result.rejected}
+        manifest["files"] = [entry for entry in manifest["files"] if entry["file"] not in rejected]
+        artifact.write(folder, manifest)
+    screen().print(result_table(judged, source, folder))
+    return report(judged, folder, time.monotonic() - begun)
+
+
+def checkpoint_of(args: argparse.Namespace) -> tuple[Path, Checkpoint]:
+    path = args.checkpoint or shipped(args.model or DEFAULT_MODEL)
+    checkpoint = load(path)
+    if args.model and args.model != checkpoint.model:
+        family_name(args.model)
+        raise InputError(f"{args.checkpoint} holds a {checkpoint.model}, not a {args.model}; drop --model or change it")
+    return path, checkpoint
+
+
+def manifest_to_extend(folder: Path, checkpoint: Checkpoint, names: list[str], *, force: bool) -> dict | None:
+    """The manifest in `folder` if it is of the same checkpoint. InputError if something would be overwritten."""
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        raise InputError(f"{folder / there[0]} exists; replace it with --force, or give another --out")
+    if not (folder / artifact.MANIFEST).exists():
+        return None
+    manifest = artifact.read(folder)
+    if manifest["checkpoint_sha256"] == checkpoint.sha256:
+        return manifest
+    others = [entry["file"] for entry in manifest["files"] if entry["file"] not in names]
+    if others:
+        raise InputError(
+            f"{folder} holds files of another checkpoint ({others[0]}); remove the folder or give another --out"
+        )
+    return None
+
+
+def describe_file(path: Path, result: Judged, form: Format, recipe: Recipe) -> dict:
+    return {
+        "file": path.name,
+        "recipe": result.recipe,
+        "for": recipe.purpose,
+        "sha256": sha256(path),
+        "bytes": size(path),
+        "minimum_runtime": recipe.minimum_runtime,
+        "parity": result.parity,
+        **form.entry,
+    }
+
+
+def report(judged: list[Judged], folder: Path, seconds: float) -> int:
+    """Say in words what failed and where things are."""
+    if any(result.verdict == "fail" and not result.rejected for result in judged):
+        screen().print(
+            "a failed gate that does not bind is reported and the file kept; `dermedge parity` says how far it is"
+        )
+    for result in judged:
+        for remark in result.remarks:
+            screen().print(f"[bold]{result.recipe}[/] {remark}", soft_wrap=True)
+    rejected = [result.recipe for result in judged if result.rejected]
+    written = len(judged) - len(rejected)
+    screen().print(f"{written} file(s) and {artifact.MANIFEST} in {folder}, {seconds:.0f} s; log: {folder / LOG}")
+    if rejected:
+        screen().print(f"[bold red]rejected[/] {', '.join(rejected)}: the gate failed and the file was not kept")
+        return GATE_FAILED
+    return GOOD

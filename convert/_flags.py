@@ -1,0 +1,30 @@
+"""The flags that every converter takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge.models import MODELS
+
+from ._recipes import Recipe
+
+DEFAULT_MODEL = "hierattn_xs"
+
+
+def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None:
+    p.add_argument("--model", metavar="NAME", help=f"one of {', '.join(MODELS)} (default: the checkpoint's)")
+    p.add_argument("--checkpoint", type=Path, help="a .safetensors that training wrote (default: the one shipped)")
+    p.add_argument(
+        "--recipe", action="append", choices=list(recipes), metavar="RECIPE",
+        help=f"one of {', '.join(recipes)}; repeatable (default: all)",
+    )  # fmt: skip
+    p.add_argument("--data", type=Path, help="photographs to judge on (default: $DERMEDGE_PHOTOS, else synthetic)")
+    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
+    p.add_argument("--out", type=Path, help="folder to write to (default: build/<model>)")
+    p.add_argument("--force", action="store_true", help="replace files that are there")
+    p.add_argument(
+        "--strict", action="store_true", help="let every recipe's gate bind, not only those of fp32 and fp16"
+    )
+    p.epilog = "recipes:\n" + "\n".join(f"  {name:13s} {recipe.purpose}" for name, recipe in recipes.items())

@@ -1,0 +1,54 @@
+"""What a file format has to bring, and what is known of a file once it was judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edge.checkpoint import Checkpoint
+from edge.data.table import PhotoSet
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is converted and what the files are judged on."""
+
+    checkpoint: Checkpoint
+    photos: PhotoSet
+    images: np.ndarray  # uint8 (N, S, S, 3) RGB
+    reference: np.ndarray  # float64 (N, K), probabilities of the float32 torch model
+    data: Path | None  # where --data pointed
+    path: Path  # of the checkpoint's weights
+    folder: Path  # that is written to
+    skip_unreadable: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One converted file and what was found."""
+
+    recipe: str
+    path: Path
+    rejected: bool  # a binding gate failed
+    verdict: str  # pass, fail, inconclusive, reported; of a file that cannot be run here: checked
+    parity: dict | None = None  # the manifest's `parity`
+    milliseconds: float | None = None  # on this host, median, one thread
+    remarks: tuple[str, ...] = ()  # what fell short, in words
+    probabilities: np.ndarray | None = None  # float64 (T, K) of the self-test images
+
+
+class Format(Protocol):
+    suffix: str
+    entry: dict  # `format` and `input` of the manifest
+
+    def prepare(self, source: Source, recipes: list[str]) -> str:
+        """What all recipes share, done once; returns a line for the screen."""
+
+    def convert(self, source: Source, recipe: str, target: Path, manifest: dict) -> None:
+        """Write one recipe to `target`."""
+
+    def judge(self, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool) -> Judged:
+        """Open what was written and compare it with the model."""

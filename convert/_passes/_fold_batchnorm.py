@@ -1,0 +1,52 @@
+"""Fold batch norm into the convolution before it.
+
+In evaluation mode batch norm is y = (x - m) / sqrt(v + eps) * g + b with constants per channel. After a
+convolution x = W * u + c that is a convolution again, with
+
+    s  = g / sqrt(v + eps)
+    W' = s W          (per output channel)
+    c' = s (c - m) + b
+
+Fires where the convolution's only reader is the batch norm and all six tensors are constants. The factors
+are computed in float64, so that the folded weights are rounded once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import fx
+
+from .._graph import add_constant, aten, call, constant, copy_graph, finish, get
+
+
+def fold_batchnorm(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """The rewritten copy and how many batch norms were folded."""
+    graph = copy_graph(graph)
+    folded = 0
+    for norm in list(graph.graph.find_nodes(op="call_function", target=aten.batch_norm.default)):
+        conv, weight, bias, mean, variance, training, _momentum, eps = norm.args[:8]
+        if training or not isinstance(conv, fx.Node) or conv.target is not aten.conv2d.default or len(conv.users) > 1:
+            continue
+        kernel, m, v = (constant(graph, node) for node in (conv.args[1], mean, variance))
+        offset = conv.args[2] if len(conv.args) > 2 else None
+        c = constant(graph, offset) if offset is not None else None
+        if kernel is None or m is None or v is None or (offset is not None and c is None):
+            continue
+        g = constant(graph, weight) if weight is not None else torch.ones_like(m)
+        b = constant(graph, bias) if bias is not None else torch.zeros_like(m)
+        if g is None or b is None:
+            continue
+        scale = g.double() / torch.sqrt(v.double() + eps)
+        start = c.double() if c is not None else torch.zeros_like(m, dtype=torch.float64)
+        new_kernel = (kernel.double() * scale.reshape(-1, 1, 1, 1)).to(kernel.dtype)
+        new_bias = (scale * (start - m.double()) + b.double()).to(kernel.dtype)
+        with graph.graph.inserting_before(norm):
+            names = [add_constant(graph, f"folded_{part}", t) for part, t in (("w", new_kernel), ("b", new_bias))]
+            replacement = call(
+                graph, aten.conv2d.default, conv.args[0], *(get(graph, name) for name in names), *conv.args[3:]
+            )
+        norm.replace_all_uses_with(replacement)
+        graph.graph.erase_node(norm)
+        graph.graph.erase_node(conv)
+        folded += 1
+    return finish(graph), folded

@@ -1,0 +1,65 @@
+"""Two computer-drawn images with the answer that each file gives, so that an app can check itself on the phone."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from edge.checkpoint import Checkpoint
+from edge.files import moved_into_place, sha256
+
+from ._format import Judged
+
+COUNT = 2
+
+
+def self_test_images(checkpoint: Checkpoint) -> np.ndarray:
+    """uint8 (2, S, S, 3) RGB: smooth blobs on a skin-coloured ground, the same on every machine (integers only)."""
+    side = checkpoint.preprocess.side
+    row, column = np.mgrid[0:side, 0:side].astype(np.int64)
+    images = []
+    for number in range(COUNT):
+        ground = np.stack([200 - row * 30 // side, 160 - column * 30 // side, 135 + 0 * row], axis=-1)
+        spot = np.array([[90, 60, 50], [150, 60, 60]])[number]
+        centre, radius = side * (4 + number) // 9, side * (2 + number) // 9
+        distance = (row - centre) ** 2 + (column - side // 2) ** 2 * (1 + number)
+        inside = np.clip((radius**2 - distance) * 256 * 3 // radius**2, 0, 256)[..., None]
+        images.append((ground * (256 - inside) + spot * inside) // 256)
+    return np.array(images).astype(np.uint8)
+
+
+def write_self_test(folder: Path, manifest: dict, images: np.ndarray, reference: np.ndarray) -> dict:
+    """Write the images as PNG (their RGB bytes are exact); returns the manifest that lists them."""
+    from PIL import Image
+
+    known = {entry["image"]: entry for entry in manifest["self_test"]}
+    entries = []
+    for number, (image, probabilities) in enumerate(zip(images, reference, strict=True)):
+        path = folder / f"self_test_{number}.png"
+        with moved_into_place(path) as unfinished:
+            Image.fromarray(image).save(unfinished, format="PNG")
+        entries.append(
+            {
+                "image": path.name,
+                "sha256": sha256(path),
+                "rgb_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+                "reference": [float(p) for p in probabilities],
+                "expected": known.get(path.name, {}).get("expected", {}),
+            }
+        )
+    return {**manifest, "self_test": entries}
+
+
+def add_expected(manifest: dict, judged: list[Judged]) -> dict:
+    """The manifest with each judged file's own answer to the self-test images."""
+    present = {entry["file"] for entry in manifest["files"]}
+    entries = []
+    for number, entry in enumerate(manifest["self_test"]):
+        answers = {name: p for name, p in entry["expected"].items() if name in present}
+        for result in judged:
+            if result.probabilities is not None:
+                answers[result.path.name] = [float(p) for p in result.probabilities[number]]
+        entries.append({**entry, "expected": answers})
+    return {**manifest, "self_test": entries}

@@ -1,0 +1,299 @@
+"""From a checkpoint to files: what is written, what is refused, and that a wrong file is caught."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from convert import _tflite, _tflite_format, to_coreml, to_tflite
+from edge import artifact, checkpoint
+from edge.commands import parity, predict, simulate
+from edge.data.readers import open_photos
+from edge.data.synthetic import write_sample
+from edge.labels import PAD_UFES_20
+from edge.models import create_model
+from edge.preprocess import PREPROCESS_VERSION
+from edge.runtimes.litert import LiteRT
+from edge.runtimes.reference import Reference
+
+SIDE = 64  # pixels; small, so that lowering is what takes the time
+RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture(scope="module")
+def sample(home: Path) -> Path:
+    return write_sample(home / "sample", seed=5, patients=8)
+
+
+@pytest.fixture(scope="module")
+def weights(home: Path) -> Path:
+    """Random weights whose answers depend on the picture: batch norm has seen colours."""
+    torch.manual_seed(0)
+    net = create_model("hierattn_xs")
+    net.train()
+    with torch.no_grad():
+        for _ in range(20):
+            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
+    net.classifier.weight.data *= 8  # answers that are not all alike
+    held = checkpoint.Checkpoint(
+        model="hierattn_xs",
+        labels=PAD_UFES_20,
+        preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
+        state=net.state_dict(),
+        temperature=1.3,
+    )
+    checkpoint.save(held, home / "checkpoint")
+    return home / "checkpoint.safetensors"
+
+
+@pytest.fixture(scope="module")
+def build(home: Path, weights: Path, sample: Path, module_cache: None) -> Path:
+    """All five TFLite files, converted once by the command."""
+    folder = home / "build"
+    code = to_tflite.main(["--checkpoint", str(weights), "--data", str(sample), "--out", str(folder)])
+    assert code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def module_cache(home: Path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMEDGE_CACHE", str(home / "cache"))
+        patch.delenv("DERMEDGE_PHOTOS", raising=False)
+        yield
+
+
+def test_every_recipe_is_written_and_described(build: Path) -> None:
+    manifest = artifact.read(build)
+    artifact.verify(build, manifest)
+    assert {entry["recipe"] for entry in manifest["files"]} == set(RECIPES)
+    assert [label["code"] for label in manifest["labels"]] == [label.code for label in PAD_UFES_20]
+    assert manifest["parameters"] == 1_078_390
+    assert not list(build.glob(".unfinished*"))
+    by_recipe = {entry["recipe"]: entry for entry in manifest["files"]}
+    assert by_recipe["fp32"]["parity"]["verdict"] == by_recipe["fp16"]["parity"]["verdict"] == "pass"
+    assert by_recipe["int8"]["bytes"] < by_recipe["fp16"]["bytes"] < by_recipe["fp32"]["bytes"]
+
+
+def test_float_file_gives_the_torch_models_probabilities(build: Path, weights: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
+    expected = Reference(checkpoint.load(weights)).run(images)
+    assert np.ptp(expected, axis=0).max() > 1e-3  # the pictures make a difference
+    for mode in ("xnnpack", "reference"):
+        runtime = LiteRT(build / "hierattn_xs-fp32.tflite", mode=mode)
+        np.testing.assert_allclose(runtime.run(images), expected, atol=2e-6)
+        runtime.close()
+
+
+def test_forced_fp16_is_close_and_not_the_same(build: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    answers = {
+        mode: LiteRT(build / "hierattn_xs-fp32.tflite", mode=mode).run(images) for mode in ("xnnpack", "xnnpack-fp16")
+    }
+    difference = np.abs(answers["xnnpack"] - answers["xnnpack-fp16"]).max()
+    assert 1e-6 < difference < 0.02  # fp16 has 11 bits: a mode that changed nothing would be no simulation
+
+
+def test_facts_are_inside_the_file(build: Path, weights: Path) -> None:
+    facts = _tflite.read_metadata((build / "hierattn_xs-int8.tflite").read_bytes())
+    assert facts["recipe"] == "int8"
+    assert facts["checkpoint_sha256"] == checkpoint.load(weights).sha256
+    assert facts["output"]["temperature"] == 1.3
+    model = _tflite.unpack((build / "hierattn_xs-fp16.tflite").read_bytes())
+    assert b"reduced_precision_support" not in [
+        entry.name for entry in model.metadata
+    ]  # fp16 arithmetic was not judged
+    assert model.signatureDefs[0].inputs[0].name == b"image"
+    assert model.signatureDefs[0].outputs[0].name == b"probabilities"
+
+
+def test_self_test_can_be_repeated_by_an_app(build: Path) -> None:
+    from PIL import Image
+
+    manifest = artifact.read(build)
+    assert len(manifest["self_test"]) == 2
+    for entry in manifest["self_test"]:
+        rgb = np.asarray(Image.open(build / entry["image"]))
+        assert set(entry["expected"]) == {f"hierattn_xs-{recipe}.tflite" for recipe in RECIPES}
+        for name, expected in entry["expected"].items():
+            np.testing.assert_allclose(LiteRT(build / name).run(rgb[None])[0], expected, atol=1e-6)
+        np.testing.assert_allclose(entry["expected"]["hierattn_xs-fp32.tflite"], entry["reference"], atol=2e-6)
+
+
+def test_existing_output_is_not_overwritten(build: Path, weights: Path, sample: Path, capsys) -> None:
+    before = artifact.read(build)
+    code = to_tflite.main(
+        ["--checkpoint", str(weights), "--data", str(sample), "--out", str(build), "--recipe", "fp32"]
+    )
+    assert code == 2
+    assert "--force" in capsys.readouterr().err
+    assert artifact.read(build) == before
+
+
+def test_parity_writes_its_three_pages(
+    build: Path, weights: Path, sample: Path, tmp_path: Path, module_cache: None
+) -> None:
+    arguments = [
+        str(build),
+        "--checkpoint",
+        str(weights),
+        "--data",
+        str(sample),
+        "--images",
+        "12",
+        "--out",
+        str(tmp_path),
+    ]
+    assert parity.main(arguments) == 0
+    report = json.loads((tmp_path / "parity.json").read_text())
+    assert report["data"]["synthetic"] is True
+    assert {(f["recipe"], f["runtime"]) for f in report["files"]} >= {("fp16", "xnnpack"), ("fp16", "xnnpack-fp16")}
+    assert "synthetic" in (tmp_path / "parity.html").read_text().lower()
+    assert (tmp_path / "parity.xml").read_text().startswith("<?xml")
+
+
+def test_parity_fails_on_a_wrong_file(
+    home: Path, build: Path, weights: Path, sample: Path, tmp_path: Path, module_cache: None
+) -> None:
+    """The same network with red and blue swapped in the first layer passes as a file and must fail as an answer."""
+    right = checkpoint.load(weights)
+    state = dict(right.state)
+    state["stem.0.weight"] = state["stem.0.weight"].flip(1)
+    content, _ = _tflite.float_model(replace(right, state=state))
+    manifest = artifact.read(build)
+    entry = next(e for e in manifest["files"] if e["recipe"] == "fp32")
+    target = tmp_path / entry["file"]
+    target.write_bytes(content)
+    entry = {**entry, "sha256": artifact.sha256(target), "bytes": target.stat().st_size}
+    artifact.write(tmp_path, {**manifest, "files": [entry]})
+    arguments = [str(tmp_path), "--checkpoint", str(weights), "--data", str(sample), "--images", "12"]
+    assert parity.main(arguments) == 1
+    assert "<failure" in (tmp_path / "parity.xml").read_text()
+
+
+def test_a_file_that_fails_its_gate_is_not_kept(
+    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
+) -> None:
+    """Conversion that loses something (here: the temperature) exits 1 and leaves no file of that recipe."""
+    good = (build / "hierattn_xs-fp32.tflite").read_bytes()
+    held = checkpoint.load(weights)
+    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: (good, {}))
+    checkpoint.save(replace(held, temperature=2.0), tmp_path / "other")
+    arguments = ["--checkpoint", str(tmp_path / "other.safetensors"), "--data", str(sample), "--recipe", "fp32"]
+    assert to_tflite.main([*arguments, "--out", str(tmp_path / "out")]) == 1
+    assert "rejected" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "hierattn_xs-fp32.tflite").exists()
+    assert artifact.read(tmp_path / "out")["files"] == []
+
+
+def test_a_broken_converter_leaves_nothing(
+    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None
+) -> None:
+    def explode(checkpoint):
+        raise RuntimeError("unsupported op aten.made_up")
+
+    monkeypatch.setattr(_tflite_format, "float_model", explode)
+    arguments = [
+        "--checkpoint",
+        str(weights),
+        "--data",
+        str(sample),
+        "--recipe",
+        "fp32",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert to_tflite.main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "aten.made_up" in message and "convert.log" in message
+    assert not [p for p in (tmp_path / "out").iterdir() if p.name != "convert.log"]
+
+
+def test_stored_ranges_give_the_same_int8_file(build: Path) -> None:
+    """What a clone without photographs does: quantise with ranges that went through a JSON file."""
+    content = (build / "hierattn_xs-fp32.tflite").read_bytes()
+    images = np.random.default_rng(3).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    ranges = _tflite.calibrate(content, images)
+    again = json.loads(json.dumps(ranges))
+    assert _tflite.quantise(content, "int8", ranges=again) == _tflite.quantise(content, "int8", ranges=ranges)
+    assert _tflite.graph_key(content) == _tflite.graph_key((build / "hierattn_xs-fp32.tflite").read_bytes())
+    assert _tflite.graph_key(content) != _tflite.graph_key((build / "hierattn_xs-int8.tflite").read_bytes())
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "missing"])
+def test_a_damaged_file_is_named(build: Path, tmp_path: Path, damage: str, capsys) -> None:
+    path = tmp_path / "model.tflite"
+    content = (build / "hierattn_xs-fp32.tflite").read_bytes()
+    if damage != "missing":
+        path.write_bytes({"truncated": content[: len(content) // 3], "text": b"hello world", "empty": b""}[damage])
+    photo = next(iter(open_photos(build.parent / "sample").photos)).path
+    assert predict.main([str(photo), "--with", str(path)]) == 2
+    assert "model.tflite" in capsys.readouterr().err
+
+
+def test_a_changed_file_is_noticed(build: Path, weights: Path, sample: Path, tmp_path: Path, capsys) -> None:
+    for part in build.iterdir():
+        if part.is_file():
+            (tmp_path / part.name).write_bytes(part.read_bytes())
+    with (tmp_path / "hierattn_xs-int8.tflite").open("ab") as file:
+        file.write(b"x")
+    assert simulate.main([str(tmp_path), "--checkpoint", str(weights), "--data", str(sample)]) == 2
+    assert "hierattn_xs-int8.tflite" in capsys.readouterr().err
+
+
+def test_predict_gives_the_same_answer_by_file_and_by_checkpoint(
+    build: Path, weights: Path, sample: Path, capsys
+) -> None:
+    photo = str(open_photos(sample).photos[0].path)
+    answers = []
+    for file in (weights, build / "hierattn_xs-fp32.tflite"):
+        assert predict.main([photo, "--with", str(file), "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out)[0]["probabilities"])
+    assert answers[0].keys() == answers[1].keys()
+    assert max(abs(answers[0][code] - answers[1][code]) for code in answers[0]) < 2e-6
+
+
+@pytest.mark.slow
+def test_core_ml_packages_say_what_the_contract_says(
+    weights: Path, sample: Path, build: Path, capsys, module_cache: None
+) -> None:
+    from edge.runtimes.coreml_package import describe, shortcomings
+
+    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--out", str(build)]
+    assert to_coreml.main(arguments) == 0
+    codes = [label.code for label in PAD_UFES_20]
+    manifest = artifact.read(build)
+    assert {e["recipe"] for e in manifest["files"] if e["format"] == "mlpackage"} == {"fp32", "fp16", "int8-weights"}
+    assert len(manifest["files"]) == 8  # the .tflite files are still described
+    for recipe in ("fp32", "fp16", "int8-weights"):
+        package = describe(build / f"hierattn_xs-{recipe}.mlpackage")
+        assert shortcomings(package, recipe=recipe, side=SIDE, labels=codes) == []
+        assert package.ops["softmax"] >= 1
+        # each kind of mistake is seen
+        assert shortcomings(package, recipe=recipe, side=SIDE + 32, labels=codes)
+        assert shortcomings(package, recipe=recipe, side=SIDE, labels=codes[::-1])
+        assert shortcomings(package, recipe="fp32" if recipe != "fp32" else "fp16", side=SIDE, labels=codes)
+    size = {
+        recipe: artifact.size(build / f"hierattn_xs-{recipe}.mlpackage") for recipe in ("fp32", "fp16", "int8-weights")
+    }
+    assert size["int8-weights"] < 0.65 * size["fp16"] < 0.4 * size["fp32"]
+
+
+def test_unknown_model_lists_the_known(capsys) -> None:
+    assert to_tflite.main(["--model", "resnet_9000"]) == 2
+    assert "hierattn_xs" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_shipped_says_so(capsys) -> None:
+    assert to_tflite.main(["--model", "hierattn_m"]) == 2
+    assert "train" in capsys.readouterr().err
