@@ -1,4 +1,4 @@
-"""What must be beaten: forests that see almost nothing of the photograph."""
+"""What a network is held against: forests that see almost nothing of the photograph, and hand-made descriptors."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from edge.data.splits import patient_folds
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 
+from ._descriptors import SIDE
+from ._guide import fit_guide
 from ._summary import summarise
 
 TREES = 500
 TINY = 16  # pixels
 
 
-def forests(photos: PhotoSet, *, folds: int, seed: int) -> dict[str, dict]:
-    """Out-of-fold figures of two random forests on the same patient-level folds: 16x16 RGB, and file geometry."""
+def baselines(photos: PhotoSet, *, folds: int, seed: int) -> dict[str, dict]:
+    """Out-of-fold figures on the same patient-level folds.
+
+    Two random forests, on 16x16 RGB and on the geometry of the file, and the linear classifier on hand-made
+    descriptors that may guide training (`_guide`).
+    """
     from sklearn.ensemble import RandomForestClassifier
 
     photos, squares = load_squares(photos, TINY, skip_unreadable=True)
@@ -34,6 +40,13 @@ def forests(photos: PhotoSet, *, folds: int, seed: int) -> dict[str, dict]:
             forest.fit(x[train], targets[train])
             votes[np.ix_(~train, forest.classes_)] = forest.predict_proba(x[~train])
         found[name] = summarise(targets, photos.patients, np.log(votes + 1e-3), photos.classes)
+    _, squares = load_squares(photos, SIDE)
+    logits = np.zeros((len(targets), len(photos.codes)))
+    for fold in range(folds):
+        train = fold_of != fold
+        guide = fit_guide(squares[train][:, None], targets[train], len(photos.codes))
+        logits[~train] = [guide.scaled(square) @ guide.weight + guide.bias for square in squares[~train]]
+    found["linear classifier on hand-made descriptors"] = summarise(targets, photos.patients, logits, photos.classes)
     return found
 
 

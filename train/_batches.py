@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ._augment import augment
+from ._guide import Guide
+
+NEARLY_ALL = 0.98  # a photograph with this share is left unblended
+Sample = tuple[Tensor, Tensor, int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,24 +30,58 @@ class Squares:
         return len(self.targets)
 
 
+@dataclass
 class Views(Dataset):
-    """One augmented view per (epoch, index)."""
+    """One augmented view per (epoch, index), blended with another photograph's now and then.
 
-    def __init__(self, squares: Squares, side: int, *, seed: int, strength: float) -> None:
-        self.squares, self.side, self.seed, self.strength = squares, side, seed, strength
+    Blending is mix-up (arXiv:1710.09412) within a data set, before the descriptors are taken, so that these belong
+    to what the network sees. With `variants` only so many views of a photograph are drawn, and kept in memory.
+    """
+
+    squares: Squares
+    side: int
+    classes: int
+    seed: int
+    strength: float
+    mixup: float = 0.0  # share ~ Beta(a, a); 0 for none
+    variants: int = 0
+    guide: Guide | None = None
+    kept: dict[tuple[int, int], Sample] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.squares)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int, int]:
-        epoch, index = item
-        rng = np.random.default_rng((self.seed, epoch, index))
-        view = augment(self.squares.images[index], self.side, rng, strength=self.strength)
+    def __getitem__(self, item: tuple[int, int]) -> Sample:
+        """Image, uint8 (3, S, S); class shares, float32 (K,); data set; scaled descriptors, float32 (D or 0,)."""
+        if not self.variants:
+            return self.draw(item)
+        item = (item[0] % self.variants, item[1])
+        if item not in self.kept:
+            self.kept[item] = self.draw(item)
+        return self.kept[item]
+
+    def draw(self, item: tuple[int, int]) -> Sample:
+        rng = np.random.default_rng((self.seed, *item))
+        index = item[1]
+        view = self.augmented(index, rng)
+        wanted = np.zeros(self.classes, np.float32)
+        share = rng.beta(self.mixup, self.mixup) if self.mixup else 1.0
+        if share < NEARLY_ALL:
+            partner = rng.choice(np.flatnonzero(self.squares.domains == self.squares.domains[index]))
+            view = cv2.addWeighted(view, share, self.augmented(partner, rng), 1 - share, 0)
+            wanted[self.squares.targets[partner]] = 1 - share
+        else:
+            share = 1.0
+        wanted[self.squares.targets[index]] += share
         return (
             torch.from_numpy(view).permute(2, 0, 1),
-            int(self.squares.targets[index]),
+            torch.from_numpy(wanted),
             int(self.squares.domains[index]),
+            torch.from_numpy(self.guide.scaled(view)) if self.guide else torch.empty(0),
         )
+
+    def augmented(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        return augment(self.squares.images[index], self.side, rng, strength=self.strength)
 
 
 class Order(Sampler):

@@ -18,7 +18,7 @@ from edge.data.table import PhotoSet
 from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json
 
-from ._baselines import forests
+from ._baselines import baselines
 from ._plots import confusion_plot
 from ._summary import summarise, summary_table
 
@@ -50,7 +50,7 @@ def cross_validate(args: argparse.Namespace) -> int:
             read_json(folder / f"fold-{fold}" / "checkpoint.json", what=f"the checkpoint of fold {fold}")["metrics"]
             for fold in range(args.folds)
         ],
-        "baselines": forests(photos, folds=args.folds, seed=args.split_seed),
+        "baselines": baselines(photos, folds=args.folds, seed=args.split_seed),
     }
     write_json(folder / "cross_validation.json", found)
     confusion_plot(

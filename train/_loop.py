@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,21 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from edge.checkpoint import Preprocess
-from edge.console import progress, screen
+from edge.console import progress, screen, track
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.models import create_model
 
+from ._augment import augment
 from ._batches import Order, Squares, Views, loader, steps_per_epoch
-from ._loss import log_priors, loss, mix
+from ._descriptors import DESCRIPTORS
+from ._guide import Guide, fit_guide
+from ._loss import distance, log_priors, loss
 from ._recipe import Recipe
 from ._state import load, optimiser_tensors, restore_optimiser, save
 
 CURVE_POINTS = 40  # at most so many looks at the held-back patients per run
+GUIDE_VIEWS = 4  # of each photograph, to fit the guide on
 
 
 @dataclass
@@ -46,6 +51,26 @@ class Progress:
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after the state was saved."""
+
+
+class Reader(nn.Module):
+    """The network and, in training only, a linear layer that reads descriptors off the classifier's input."""
+
+    def __init__(self, net: nn.Module, outputs: int) -> None:
+        super().__init__()
+        self.net = net
+        classifier = net.get_submodule("classifier")  # every family calls its last linear layer so
+        assert isinstance(classifier, nn.Linear)
+        self.read = nn.Linear(classifier.in_features, outputs) if outputs else None
+        classifier.register_forward_pre_hook(self.note)
+
+    def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.features = inputs[0]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K) and scaled descriptors (N, D or 0)."""
+        logits = self.net(images)
+        return logits, self.read(self.features) if self.read else logits[:, :0]
 
 
 class StopRequest:
@@ -166,8 +191,11 @@ def fit(
             raise InputError("no tensor of --init fits this model; give a checkpoint of the same family")
     net.load_state_dict({**net.state_dict(), **{k: initial[k] for k in fitting}})
     averaged = AveragedModel(net, avg_fn=average(recipe.ema), use_buffers=True)
-    optimiser = torch.optim.AdamW(parameter_groups(net, recipe.weight_decay), lr=recipe.learning_rate)
-    model, optimiser = fabric.setup(net, optimiser)
+    learner = Reader(net, DESCRIPTORS if recipe.descriptors else 0)
+    optimiser = torch.optim.AdamW(
+        parameter_groups(learner, recipe.weight_decay), lr=recipe.learning_rate, fused=fabric.device.type != "mps"
+    )
+    model, optimiser = fabric.setup(learner, optimiser)
     averaged.to(fabric.device)
     at = Progress()
     state_file = folder / "resume.safetensors"
@@ -181,7 +209,7 @@ def fit(
                 f"({', '.join(differing) or 'the split, the data, precision or processes'}); "
                 "repeat the flags of the interrupted run or start without --resume"
             )
-        net.load_state_dict(groups["net"])
+        learner.load_state_dict(groups["net"])
         averaged.load_state_dict(groups["averaged"])
         restore_optimiser(optimiser, groups["optimiser"])
         at = Progress(**facts["progress"])
@@ -191,13 +219,14 @@ def fit(
             save(
                 state_file,
                 tensors={
-                    "net": net.state_dict(),
+                    "net": learner.state_dict(),
                     "averaged": averaged.state_dict(),
                     "optimiser": optimiser_tensors(optimiser),
                 },
                 facts={"identity": as_json(identity), "progress": asdict(at)},
             )
 
+    views_at = cache(lambda side: make_views(recipe, squares_at(side), side, classes))
     total = total_steps(recipe, squares_at, fabric.world_size)
     every = max(1, recipe.epochs // CURVE_POINTS)
     with StopRequest() as stop, progress("loss", "metric", "speed") as bar:
@@ -215,9 +244,8 @@ def fit(
                     optimiser,
                     recipe,
                     preprocess,
-                    squares_at(recipe.side_at(at.epoch)),
+                    views_at(recipe.side_at(at.epoch)),
                     at,
-                    classes=classes,
                     stop=stop,
                     done=steps_before(recipe, squares_at, Progress(epoch=at.epoch), fabric.world_size),
                     total=total,
@@ -250,10 +278,9 @@ def run_epoch(
     optimiser: torch.optim.Optimizer,
     recipe: Recipe,
     preprocess: Preprocess,
-    squares: Squares,
+    views: Views,
     at: Progress,
     *,
-    classes: int,
     stop: StopRequest,
     done: int,
     total: int,
@@ -262,26 +289,30 @@ def run_epoch(
 ) -> None:
     """The steps of one epoch that are left, and its row in the history."""
     side = recipe.side_at(at.epoch)
-    views = Views(squares, side, seed=recipe.seed, strength=recipe.augment)
     order = Order(
-        len(squares), recipe.batch, epoch=at.epoch, seed=recipe.seed,
+        len(views), recipe.batch, epoch=at.epoch, seed=recipe.seed,
         rank=fabric.global_rank, world=fabric.world_size, start=at.step,
     )  # fmt: skip
-    adjustment = (recipe.balance * log_priors(squares.targets, squares.domains, classes)).to(fabric.device)
+    squares = views.squares
+    adjustment = (recipe.balance * log_priors(squares.targets, squares.domains, views.classes)).to(fabric.device)
+    guide = views.guide and [
+        torch.from_numpy(part).to(fabric.device) for part in (views.guide.weight, views.guide.bias)
+    ]
     model.train()
     begun = time.monotonic()
-    for images, targets, domains in loader(views, order, workers=workers):
+    for images, wanted, domains, descriptors in loader(views, order, workers=workers):
         step = done + at.step
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, (step + 1) / total)
         # dropout and stochastic depth depend on the step alone, so that a resumed run repeats them
         torch.manual_seed(recipe.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank)
-        rng = np.random.default_rng((recipe.seed, 2, step, fabric.global_rank))
-        images, targets, domains = fabric.to_device((images, targets, domains))
-        mixed, partner, share = mix(normalise(images, preprocess), alpha=recipe.mixup, rng=rng)
-        value = loss(
-            model(mixed), targets, adjustment[domains], smoothing=recipe.label_smoothing, partner=partner, share=share
-        )
+        images, wanted, domains, descriptors = fabric.to_device((images, wanted, domains, descriptors))
+        logits, read = model(normalise(images, preprocess))
+        value = loss(logits, wanted, adjustment[domains], smoothing=recipe.label_smoothing)
+        if recipe.descriptors:
+            value = value + recipe.descriptors * nn.functional.mse_loss(read.float(), descriptors)
+        if guide:
+            value = value + recipe.guide * distance(logits, descriptors @ guide[0] + guide[1])
         fabric.backward(value)
         fabric.clip_gradients(model, optimiser, max_norm=2.0, error_if_nonfinite=False)
         optimiser.step()
@@ -307,6 +338,26 @@ def run_epoch(
             "images_per_second": at.step * recipe.batch * fabric.world_size / max(at.seconds, 1e-9),
         }
     )
+
+
+def make_views(recipe: Recipe, squares: Squares, side: int, classes: int) -> Views:
+    views = Views(
+        squares, side, classes, seed=recipe.seed, strength=recipe.augment, mixup=recipe.mixup, variants=recipe.variants
+    )
+    if recipe.descriptors or recipe.guide:
+        views.guide = make_guide(recipe, squares, side, classes)
+    return views
+
+
+def make_guide(recipe: Recipe, squares: Squares, side: int, classes: int) -> Guide:
+    """Fitted on the first data set alone: the others may have other cameras and lack classes."""
+    own = np.flatnonzero(squares.domains == 0)
+    rng = np.random.default_rng((recipe.seed, 3, side))
+    views = [
+        [augment(squares.images[index], side, rng, strength=recipe.augment) for _ in range(GUIDE_VIEWS)]
+        for index in track(own, f"guide at {side} pixels", len(own))
+    ]
+    return fit_guide(np.array(views), squares.targets[own], classes)
 
 
 def look(averaged: AveragedModel, preprocess: Preprocess, held_back: tuple[np.ndarray, np.ndarray], row: dict) -> dict:

@@ -1,4 +1,4 @@
-"""The loss: logit-adjusted cross entropy with label smoothing and mix-up."""
+"""The loss: logit-adjusted cross entropy with label smoothing, and what a guide adds to it."""
 
 from __future__ import annotations
 
@@ -23,31 +23,17 @@ def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int) -> Tensor
     return torch.tensor(np.array(rows), dtype=torch.float32)
 
 
-def mix(images: Tensor, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor | None, float]:
-    """Mix-up (arXiv:1710.09412): images blended with a shuffle of themselves, the shuffle and the share kept."""
-    if alpha == 0.0:
-        return images, None, 1.0
-    share = float(rng.beta(alpha, alpha))
-    partner = torch.from_numpy(rng.permutation(len(images)))
-    return images * share + images[partner] * (1 - share), partner.to(images.device), share
+def loss(logits: Tensor, wanted: Tensor, adjustment: Tensor, *, smoothing: float) -> Tensor:
+    """Cross entropy of logits (N, K) + adjustment (N, K) to the class shares wanted (N, K), float32.
 
-
-def loss(
-    logits: Tensor,
-    targets: Tensor,
-    adjustment: Tensor,
-    *,
-    smoothing: float,
-    partner: Tensor | None = None,
-    share: float = 1.0,
-) -> Tensor:
-    """Cross entropy of logits (N, K) + adjustment (N, K), float32.
-
-    Labels are smoothed towards the class shares, not towards a uniform answer: the adjustment divides by
-    those shares, and a uniform floor would come out as a strong vote for the rarest class.
+    Labels are smoothed towards the class shares of the data set, not towards a uniform answer: the adjustment
+    divides by those shares, and a uniform floor would come out as a strong vote for the rarest class.
     """
-    certain = F.one_hot(targets, logits.shape[1]).float()
-    if partner is not None:
-        certain = share * certain + (1 - share) * certain[partner]
-    wanted = (1 - smoothing) * certain + smoothing * torch.softmax(adjustment, dim=1)
+    wanted = (1 - smoothing) * wanted + smoothing * torch.softmax(adjustment, dim=1)
     return F.cross_entropy(logits.float() + adjustment, wanted)
+
+
+def distance(logits: Tensor, guide: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the answers, logits (N, K), from the guide's, logits (N, K); nats."""
+    mine, wanted = torch.log_softmax(logits.float(), dim=1), torch.log_softmax(guide, dim=1)
+    return F.kl_div(mine, wanted, log_target=True, reduction="batchmean")

@@ -22,6 +22,9 @@ class Recipe:
     label_smoothing: float = 0.1
     balance: float = 1.0  # strength of the logit adjustment: 0 none, 1 full
     mixup: float = 0.2  # Beta(a, a); 0 for none
+    descriptors: float = 0.0  # weight of predicting hand-made descriptors beside the class
+    guide: float = 0.0  # weight of agreeing with a linear classifier on those descriptors
+    variants: int = 0  # different views of a photograph, drawn once and kept; 0: a new one every epoch
     ema: float = 0.998  # decay per step of the averaged weights that are kept
     augment: float = 1.0  # strength: 0 none
     seed: int = 0

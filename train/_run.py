@@ -135,7 +135,8 @@ RANGES = {
     "seed": (0, 2**32 - 1),
     "split_seed": (0, 2**32 - 1),
     "learning_rate": (1e-7, 1.0), "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0),
-    "mixup": (0.0, 10.0), "ema": (0.0, 1.0), "augment": (0.0, 1.0), "threads": (1, 1024), "workers": (0, 1024),
+    "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0), "variants": (0, 10_000),
+    "ema": (0.0, 1.0), "augment": (0.0, 1.0), "threads": (1, 1024), "workers": (0, 1024),
 }  # fmt: skip
 
 
@@ -155,6 +156,9 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         label_smoothing=args.label_smoothing,
         balance=args.balance,
         mixup=args.mixup,
+        descriptors=args.descriptors,
+        guide=args.guide,
+        variants=args.variants,
         ema=args.ema,
         augment=args.augment,
         seed=args.seed,

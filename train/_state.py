@@ -58,8 +58,16 @@ def optimiser_tensors(optimiser) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser, tensors: dict[str, Tensor]) -> None:
+    import torch
+
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         position, name = key.split(".", 1)
         state.setdefault(int(position), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            slots = optimiser.state[parameter]
+            for name, value in slots.items():
+                if value.shape == parameter.shape:  # fused AdamW walks memory, so the moments must lie as it does
+                    slots[name] = torch.empty_like(parameter).copy_(value)

@@ -4,7 +4,7 @@
 
 Takes the flags of train/train.py; fold k goes to <out>/fold-k. Folds that are finished are not trained again, and
 interrupted ones are resumed, so the same command goes on where it was stopped. Writes cross_validation.json and
-confusion.png: pooled balanced accuracy with its interval, and two forests as baselines on the same folds.
+confusion.png: pooled balanced accuracy with its interval, and trivial classifiers as baselines on the same folds.
 """
 
 from __future__ import annotations

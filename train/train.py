@@ -58,6 +58,19 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument("--label-smoothing", type=float, default=default.label_smoothing)
     recipe.add_argument("--balance", type=float, default=default.balance, help="logit adjustment, 0 to 1")
     recipe.add_argument("--mixup", type=float, default=default.mixup)
+    recipe.add_argument(
+        "--descriptors", type=float, default=default.descriptors,
+        help="weight of predicting hand-made colour and texture descriptors beside the class; helps where "
+        "photographs are few (default: 0, off)",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--guide", type=float, default=default.guide,
+        help="weight of agreeing with a linear classifier on those descriptors, fitted on --data (default: 0, off)",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--variants", type=int, default=default.variants,
+        help="views of a photograph that are drawn once and kept in memory; 0: a new one every epoch (default: 0)",
+    )  # fmt: skip
     recipe.add_argument("--ema", type=float, default=default.ema)
     recipe.add_argument("--augment", type=float, default=default.augment, help="strength, 0 for none")
     recipe.add_argument("--seed", type=int, default=default.seed)

@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -31,8 +32,10 @@ from train import _loop
 from train._augment import MARGIN, augment
 from train._batches import Order, Squares, Views, loader
 from train._cut import cut_photos, ids
+from train._descriptors import DESCRIPTORS, describe
+from train._guide import fit_guide
 from train._loop import Interrupted, StopRequest, average, fit, learning_rate
-from train._loss import log_priors, loss, mix
+from train._loss import distance, log_priors, loss
 from train._recipe import Recipe, parse_stages
 from train._temperature import fit_temperature
 from train.train import main, parser
@@ -143,9 +146,10 @@ def random_squares(rng: np.random.Generator, count: int = 12, classes: int = 3, 
 
 def test_a_view_depends_on_seed_epoch_and_index_alone(rng):
     squares = random_squares(rng)
-    views, again, other = (Views(squares, SIDE, seed=seed, strength=1.0) for seed in (0, 0, 1))
-    image, target, domain = views[2, 5]
-    assert image.shape == (3, SIDE, SIDE) and image.dtype == torch.uint8 and (target, domain) == (2, 0)
+    views, again, other = (Views(squares, SIDE, 3, seed=seed, strength=1.0, mixup=0.5) for seed in (0, 0, 1))
+    image, wanted, domain, descriptors = views[2, 5]
+    assert image.shape == (3, SIDE, SIDE) and image.dtype == torch.uint8 and domain == 0
+    assert wanted.shape == (3,) and len(descriptors) == 0
     views[0, 0]  # what was drawn before does not matter
     assert torch.equal(views[2, 5][0], image) and torch.equal(again[2, 5][0], image)
     assert not any(torch.equal(v, image) for v in (views[3, 5][0], views[2, 6][0], other[2, 5][0]))
@@ -153,13 +157,87 @@ def test_a_view_depends_on_seed_epoch_and_index_alone(rng):
 
 def test_loader_keeps_images_and_labels_together(rng):
     squares = random_squares(rng)
-    views = Views(squares, SIDE, seed=0, strength=1.0)
+    views = Views(squares, SIDE, 3, seed=0, strength=1.0)
     batches = list(loader(views, Order(12, 4, epoch=1, seed=0, rank=0, world=1, start=1), workers=0))
     wanted = list(Order(12, 4, epoch=1, seed=0, rank=0, world=1, start=1))
     assert len(batches) == 2
-    for (images, targets, _), items in zip(batches, wanted, strict=True):
-        assert targets.tolist() == [index % 3 for _, index in items]
+    for (images, targets, _, _), items in zip(batches, wanted, strict=True):
+        assert targets.tolist() == [[float(index % 3 == k) for k in range(3)] for _, index in items]
         assert all(torch.equal(image, views[item][0]) for image, item in zip(images, items, strict=True))
+
+
+def test_blended_views_by_hand():
+    """Black and white photographs of class 0 and 1, grey ones of class 2 in another data set, which never blend."""
+    margin = round(SIDE * MARGIN)
+    brightness, targets, domains = np.array([0, 255, 128, 128]), np.array([0, 1, 2, 2]), np.array([0, 0, 1, 1])
+    images = np.broadcast_to(brightness[:, None, None, None], (4, margin, margin, 3)).astype(np.uint8)
+    views = Views(Squares(images, targets, domains), SIDE, 3, seed=0, strength=0.0, mixup=1.0)
+    shares = []
+    for epoch in range(30):
+        image, wanted, _, _ = views[epoch, 0]
+        assert float(wanted.sum()) == pytest.approx(1.0) and wanted[2] == 0
+        assert abs(float(image.float().mean()) - 255 * float(wanted[1])) <= 0.5
+        shares.append(float(wanted[0]))
+        assert views[epoch, 2][1].tolist() == [0, 0, 1] and bool((views[epoch, 2][0] == 128).all())
+    assert min(shares) < 0.5 < max(shares) and len({round(share, 3) for share in shares if share < 1}) > 0
+
+
+def test_kept_variants_are_drawn_once(rng, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("train._batches.augment", lambda *a, **k: drawn.append(1) or augment(*a, **k))
+    fresh, kept = (Views(random_squares(rng), SIDE, 3, seed=0, strength=1.0, variants=v) for v in (0, 2))
+    kept = replace(kept, squares=fresh.squares)
+    for epoch in range(6):
+        assert torch.equal(kept[epoch, 5][0], fresh[epoch % 2, 5][0])
+    assert len(drawn) == 6 + 2
+
+
+# Descriptors and the guide
+
+
+def test_descriptors_know_colour_texture_and_place(rng):
+    """What changes in the photograph changes the descriptors that are about it, and no others."""
+    noise = rng.integers(100, 140, (128, 128, 3)).astype(np.uint8)
+    y, x = np.mgrid[0:128, 0:128] - 63.5
+    middle = np.hypot(x, y) < 14
+    dark = np.where(middle[..., None], noise // 3, noise)
+    plain, spotted = describe(noise), describe(dark)
+    assert plain.shape == (DESCRIPTORS,) and plain.dtype == np.float32 and np.isfinite(plain).all()
+    np.testing.assert_allclose(plain[:3], spotted[:3], atol=0.5)  # the skin is the outer ring
+    lightness_of_the_middle = 3
+    assert spotted[lightness_of_the_middle] < plain[lightness_of_the_middle] - 15
+    turned = describe(np.rot90(dark).copy())
+    assert np.abs(turned - spotted).mean() < 0.1 * np.abs(spotted - describe(cv2.blur(dark, (9, 9)))).mean()
+    double = cv2.resize(dark, (256, 256), interpolation=cv2.INTER_NEAREST)
+    np.testing.assert_allclose(describe(double), spotted, atol=1e-3)  # one scale, whatever the side
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_descriptors_of_an_empty_photograph_are_finite(value):
+    assert np.isfinite(describe(np.full((64, 64, 3), value, np.uint8))).all()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_guide_tells_colours_apart(rng, classes):
+    colours = np.array([[200, 120, 110], [90, 60, 50], [150, 150, 90]])[:classes]
+    targets = np.arange(30) % classes
+    noise = rng.integers(-20, 20, (30, 2, 64, 64, 3))
+    views = (colours[targets][:, None, None, None] + noise).astype(np.uint8)
+    guide = fit_guide(views[:20], targets[:20], classes + 1)
+    scaled = np.array([guide.scaled(view[0]) for view in views[20:]])
+    answers = scaled @ guide.weight + guide.bias
+    assert answers.shape == (10, classes + 1) and (answers.argmax(1) == targets[20:]).all()  # the class without a
+    assert abs(scaled.mean()) < 0.3 and np.abs(scaled).max() <= 5  # photograph never wins
+    turned = scaled @ guide.weight[:, ::-1] + guide.bias[::-1]
+    np.testing.assert_allclose(softmax(turned, 1)[:, ::-1], softmax(answers, 1), atol=1e-6)
+
+
+def test_distance_is_the_divergence(rng):
+    p, q = softmax(rng.normal(size=(5, 4)), axis=1), softmax(rng.normal(size=(5, 4)), axis=1)
+    wanted = (q * np.log(q / p)).sum(1).mean()
+    got = distance(torch.tensor(np.log(p) + 3), torch.tensor(np.log(q) - 1).float())
+    assert float(got) == pytest.approx(wanted, abs=1e-5)
+    assert float(distance(torch.tensor(np.log(p)), torch.tensor(np.log(p)).float())) == pytest.approx(0, abs=1e-6)
 
 
 # Loss
@@ -173,23 +251,17 @@ def test_log_priors_per_data_set():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("mixed", [False, True])
-def test_loss_by_hand(rng, smoothing, mixed):
-    logits, targets = rng.normal(size=(4, 3)), np.array([0, 2, 1, 2])
+def test_loss_by_hand(rng, smoothing):
+    logits, shares = rng.normal(size=(4, 3)), rng.dirichlet(np.ones(3), 4)
     adjustment = np.log(np.array([[0.7, 0.2, 0.1]] * 4))
-    partner, share = [2, 0, 3, 1], 0.3
     total = 0.0
     for i in range(4):
         p = softmax(logits[i] + adjustment[i])
         for k in range(3):
-            wanted = float(targets[i] == k)
-            if mixed:
-                wanted = share * wanted + (1 - share) * float(targets[partner[i]] == k)
-            wanted = (1 - smoothing) * wanted + smoothing * math.exp(adjustment[i, k])
+            wanted = (1 - smoothing) * shares[i, k] + smoothing * math.exp(adjustment[i, k])
             total -= wanted * math.log(p[k])
-    options = {"partner": torch.tensor(partner), "share": share} if mixed else {}
     got = loss(
-        torch.tensor(logits), torch.tensor(targets), torch.tensor(adjustment).float(), smoothing=smoothing, **options
+        torch.tensor(logits), torch.tensor(shares).float(), torch.tensor(adjustment).float(), smoothing=smoothing
     )
     assert float(got) == pytest.approx(total / 4, abs=1e-6)
 
@@ -204,22 +276,13 @@ def test_logit_adjustment_removes_the_frequencies(smoothing):
 
     def closure():
         optimiser.zero_grad()
-        value = loss(answer.expand(100, 3), torch.tensor(targets), priors.expand(100, 3), smoothing=smoothing)
+        wanted = torch.eye(3)[torch.tensor(targets)]
+        value = loss(answer.expand(100, 3), wanted, priors.expand(100, 3), smoothing=smoothing)
         value.backward()
         return value
 
     optimiser.step(closure)
     np.testing.assert_allclose(torch.softmax(answer, 0).detach(), [1 / 3] * 3, atol=0.01)
-
-
-def test_mix_by_hand():
-    images = torch.randn(5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    mixed, partner, share = mix(images, alpha=0.4, rng=np.random.default_rng(3))
-    assert 0 < share < 1 and sorted(partner.tolist()) == list(range(5))
-    for i in range(5):
-        torch.testing.assert_close(mixed[i], share * images[i] + (1 - share) * images[partner[i]])
-    same, partner, share = mix(images, alpha=0.0, rng=np.random.default_rng(3))
-    assert same is images and partner is None and share == 1.0
 
 
 # Schedule, average, temperature, recipe
@@ -345,7 +408,9 @@ def test_class_with_nothing_left_to_learn(photos):
 # The loop
 
 
-TINY = Recipe(stages=((SIDE, 3),), batch=4, ema=0.9, learning_rate=1e-3, mixup=0.2)
+TINY = Recipe(
+    stages=((SIDE, 3),), batch=4, ema=0.9, learning_rate=1e-3, mixup=0.2, descriptors=1.0, guide=1.0, variants=2
+)
 STEPS = 9  # three epochs of 12 images
 
 
@@ -416,15 +481,7 @@ def test_resumed_run_is_the_uninterrupted_one(uninterrupted, train, tmp_path, st
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize(
-    "stop_after",
-    [
-        4,
-        pytest.param(
-            3,
-        ),
-    ],
-)
+@pytest.mark.parametrize("stop_after", [4, 3])
 def test_history_of_a_resumed_run_has_the_same_rates(uninterrupted, train, tmp_path, stop_after):
     (_, history, _), _ = uninterrupted
     with pytest.raises(Interrupted):
