@@ -34,11 +34,6 @@ HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 REFUSED = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%PDF": "PDF", b"\0\0\1\0": "ICO"}
 
 
-def is_photo(path: Path) -> bool:
-    """Whether the suffix is that of a format that `read_photo` reads."""
-    return Path(path).suffix.lower() in SUFFIXES
-
-
 def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP or HEIC file or of its bytes.
 

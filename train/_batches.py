@@ -85,12 +85,19 @@ class Views(Dataset):
 
 
 class Order(Sampler):
-    """Batches of (epoch, index): a fresh shuffle per epoch, dealt out to processes, beginning at any step."""
+    """Batches of (epoch, index): a fresh shuffle per epoch, dealt out to processes, beginning at any step.
 
-    def __init__(self, count: int, batch: int, *, epoch: int, seed: int, rank: int, world: int, start: int) -> None:
+    With `chances`, float (count,), an epoch has as many photographs as before, drawn by them with replacement.
+    """
+
+    def __init__(
+        self, count: int, batch: int, *, epoch: int, seed: int, rank: int, world: int, start: int,
+        chances: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
         self.steps = steps_per_epoch(count, batch, world)
         self.start, self.batch, self.epoch = start, batch, epoch
-        shuffled = np.random.default_rng((seed, 1, epoch)).permutation(count)
+        rng = np.random.default_rng((seed, 1, epoch))
+        shuffled = rng.permutation(count) if chances is None else rng.choice(count, count, p=chances)
         self.mine = np.resize(shuffled, self.steps * batch * world)[rank::world]
 
     def __len__(self) -> int:

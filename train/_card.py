@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
 
-SPLIT_FLAGS = {"folds", "fold", "held_back", "split_seed"}
+LEFT_OUT = {"folds", "fold", "held_back", "split_seed", "init"}  # said in words, the last in the remarks
 
 
 def card(checkpoint: Checkpoint, found: dict, remarks: str) -> str:
@@ -67,7 +67,7 @@ def card(checkpoint: Checkpoint, found: dict, remarks: str) -> str:
         + ".",
         remarks.strip(),
         "## Recipe",
-        bullets(f"{name}: {value}" for name, value in checkpoint.recipe.items() if name not in SPLIT_FLAGS),
+        bullets(f"{name}: {value}" for name, value in checkpoint.recipe.items() if name not in LEFT_OUT),
         split_in_words(checkpoint.recipe),
         "Versions: " + ", ".join(f"{name} {version}" for name, version in checkpoint.versions.items()) + ".",
     ]

@@ -30,7 +30,7 @@ from ._augment import augment
 from ._batches import Order, Squares, Views, loader, steps_per_epoch
 from ._descriptors import DESCRIPTORS
 from ._guide import Guide, fit_guide
-from ._loss import distance, log_priors, loss
+from ._loss import chances, distance, log_priors, loss
 from ._recipe import Recipe
 from ._state import load, optimiser_tensors, restore_optimiser, save
 
@@ -96,7 +96,7 @@ class StopRequest:
 
 
 def learning_rate(recipe: Recipe, done: float) -> float:
-    """Linear warm-up, then a cosine, as a function of the share of steps done."""
+    """Linear warm-up, then a cosine, as a function of the share of the run that is done."""
     if done < recipe.warmup:
         return recipe.learning_rate * done / recipe.warmup
     cosine = 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
@@ -165,7 +165,7 @@ def fit(
     initial: dict[str, Tensor],
     classes: int,
     squares_at: Callable[[int], Squares],
-    held_back: tuple[np.ndarray, np.ndarray],
+    held_back_at: Callable[[int], tuple[np.ndarray, np.ndarray]],
     folder: Path,
     data: list[str] | None = None,
     resume: bool = False,
@@ -174,8 +174,8 @@ def fit(
 ) -> tuple[dict[str, Tensor], list[dict], str]:
     """Train; return the averaged weights, the history and the precision used.
 
-    `squares_at(side)` gives the training photographs, cached a margin larger than `side`. `held_back` are
-    uint8 squares at the final side and their classes; they are looked at for the curves only. The state is
+    `squares_at(side)` gives the training photographs, cached a margin larger than `side`. `held_back_at(side)`
+    gives uint8 squares of that side and their classes; they are looked at for the curves only. The state is
     saved at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run gives, bit for
     bit on the same machine, the weights of one that was never stopped.
     """
@@ -227,11 +227,11 @@ def fit(
             )
 
     views_at = cache(lambda side: make_views(recipe, squares_at(side), side, classes))
-    total = total_steps(recipe, squares_at, fabric.world_size)
     every = max(1, recipe.epochs // CURVE_POINTS)
     with StopRequest() as stop, progress("loss", "metric", "speed") as bar:
         task = bar.add_task(
-            "training", total=total, completed=steps_before(recipe, squares_at, at, fabric.world_size),
+            "training", total=total_steps(recipe, squares_at, fabric.world_size),
+            completed=steps_before(recipe, squares_at, at, fabric.world_size),
             loss="", metric="", speed="",
         )  # fmt: skip
         try:
@@ -248,12 +248,11 @@ def fit(
                     at,
                     stop=stop,
                     done=steps_before(recipe, squares_at, Progress(epoch=at.epoch), fabric.world_size),
-                    total=total,
                     workers=workers,
                     on_step=lambda **shown: bar.update(task, advance=1, **shown),
                 )
                 if (at.epoch + 1) % every == 0 or at.epoch + 1 == recipe.epochs:
-                    row = look(averaged, preprocess, held_back, at.history[-1])
+                    row = look(averaged, preprocess, held_back_at(recipe.side_at(at.epoch)), at.history[-1])
                     bar.update(task, metric=f"bal. acc. {row['held_back_balanced_accuracy']:.2f}")
                 at.epoch, at.step, at.loss_sum, at.seconds = at.epoch + 1, 0, 0.0, 0.0
                 row = at.history[-1]
@@ -283,18 +282,19 @@ def run_epoch(
     *,
     stop: StopRequest,
     done: int,
-    total: int,
     workers: int,
     on_step: Callable[..., None],
 ) -> None:
     """The steps of one epoch that are left, and its row in the history."""
     side = recipe.side_at(at.epoch)
+    squares = views.squares
+    drawn = chances(squares.targets, squares.domains, recipe.evenness) if recipe.evenness else None
     order = Order(
         len(views), recipe.batch, epoch=at.epoch, seed=recipe.seed,
-        rank=fabric.global_rank, world=fabric.world_size, start=at.step,
+        rank=fabric.global_rank, world=fabric.world_size, start=at.step, chances=drawn,
     )  # fmt: skip
-    squares = views.squares
-    adjustment = (recipe.balance * log_priors(squares.targets, squares.domains, views.classes)).to(fabric.device)
+    priors = log_priors(squares.targets, squares.domains, views.classes, recipe.evenness)
+    adjustment = (recipe.balance * priors).to(fabric.device)
     guide = views.guide and [
         torch.from_numpy(part).to(fabric.device) for part in (views.guide.weight, views.guide.bias)
     ]
@@ -303,7 +303,7 @@ def run_epoch(
     for images, wanted, domains, descriptors in loader(views, order, workers=workers):
         step = done + at.step
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, (step + 1) / total)
+            group["lr"] = learning_rate(recipe, recipe.share_done(at.epoch + (at.step + 1) / order.steps))
         # dropout and stochastic depth depend on the step alone, so that a resumed run repeats them
         torch.manual_seed(recipe.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank)
         images, wanted, domains, descriptors = fabric.to_device((images, wanted, domains, descriptors))
@@ -334,7 +334,7 @@ def run_epoch(
             "epoch": at.epoch + 1,
             "side": side,
             "loss": at.loss_sum / max(1, at.step),
-            "learning_rate": learning_rate(recipe, (done + at.step) / total),
+            "learning_rate": learning_rate(recipe, recipe.share_done(at.epoch + at.step / order.steps)),
             "images_per_second": at.step * recipe.batch * fabric.world_size / max(at.seconds, 1e-9),
         }
     )

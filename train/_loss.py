@@ -8,8 +8,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int) -> Tensor:
-    """Log share of each class in each data set, float32 (domains, classes); a missing class counts as one image.
+def chances(targets: np.ndarray, domains: np.ndarray, evenness: float) -> np.ndarray:
+    """How often each photograph is drawn, float64 (N,), sum 1: as its class were count^(1 - evenness) large.
+
+    Every data set keeps its share of the draws.
+    """
+    found = np.zeros(len(targets))
+    for domain in np.unique(domains):
+        own = domains == domain
+        weights = np.bincount(targets[own])[targets[own]] ** -float(evenness)
+        found[own] = weights / weights.sum() * own.mean()
+    return found
+
+
+def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int, evenness: float = 0.0) -> Tensor:
+    """Log share of each class in what is drawn of each data set, float32 (domains, classes).
+
+    A missing class counts as one image.
 
     Added to the logits in training, it makes the network answer as if all classes were equally frequent
     (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, eq. 10), which is what balanced
@@ -18,7 +33,7 @@ def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int) -> Tensor
     rows = []
     for domain in range(int(domains.max()) + 1):
         counts = np.bincount(targets[domains == domain], minlength=classes).astype(np.float64)
-        counts = np.maximum(counts, 1)
+        counts = np.maximum(counts, 1) ** (1 - evenness)
         rows.append(np.log(counts / counts.sum()))
     return torch.tensor(np.array(rows), dtype=torch.float32)
 

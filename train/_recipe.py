@@ -21,6 +21,7 @@ class Recipe:
     weight_decay: float = 0.05  # on matrices and kernels only
     label_smoothing: float = 0.1
     balance: float = 1.0  # strength of the logit adjustment: 0 none, 1 full
+    evenness: float = 0.0  # of the draws: 0 photograph by photograph, 1 class by class
     mixup: float = 0.2  # Beta(a, a); 0 for none
     descriptors: float = 0.0  # weight of predicting hand-made descriptors beside the class
     guide: float = 0.0  # weight of agreeing with a linear classifier on those descriptors
@@ -37,6 +38,16 @@ class Recipe:
     @property
     def epochs(self) -> int:
         return sum(epochs for _, epochs in self.stages)
+
+    def share_done(self, epochs: float) -> float:
+        """How far along the run is, 0 to 1, counted in pixels: a short last stage of large images still gets its
+        share of the schedule, and with it the rate to adapt to the new scale."""
+        pixels = [side * side * count for side, count in self.stages]
+        done = 0.0
+        for (_, count), weight in zip(self.stages, pixels, strict=True):
+            done += weight * min(max(epochs, 0.0), count) / count
+            epochs -= count
+        return done / sum(pixels)
 
     def side_at(self, epoch: int) -> int:
         for side, epochs in self.stages:

@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
         remove_run(folder)
     preprocess = Preprocess(PREPROCESS_VERSION, recipe.side)
-    held_back = load_squares(cuts[0].held_back, recipe.side)[1]
     held_back_targets = np.array(cuts[0].held_back.targets)
+    held_back_at = cache(lambda side: (load_squares(cuts[0].held_back, side)[1], held_back_targets))
     try:
         state, history, precision = fit(
             recipe,
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             initial=start.state if start else {},
             classes=len(sets[0].classes),
             squares_at=cache(lambda side: training_squares([part.train for part in cuts], side)),
-            held_back=(held_back, held_back_targets),
+            held_back_at=held_back_at,
             folder=folder,
             data=[part.train.sha256() for part in cuts],
             resume=args.resume,
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
         return 0  # one process writes
     net = Checkpoint(recipe.model, sets[0].classes, preprocess, state).network()
-    temperature = fit_temperature(predict(net, held_back, preprocess), held_back_targets)
+    temperature = fit_temperature(predict(net, held_back_at(recipe.side)[0], preprocess), held_back_targets)
     logits = predict(net, load_squares(cuts[0].unseen, recipe.side)[1], preprocess) / temperature
     targets = np.array(cuts[0].unseen.targets)
     metrics = summarise(targets, cuts[0].unseen.patients, logits, sets[0].classes)
@@ -106,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
             "fold": args.fold,
             "held_back": args.held_back,
             "split_seed": args.split_seed,
+            "init": {"sha256": start.sha256, "recipe": start.recipe} if start else None,
         },
         versions=versions_here(),
     )
@@ -132,11 +133,10 @@ RUN_FILES = (
 )
 # What the numbers of a recipe may be; beyond, training breaks or means nothing.
 RANGES = {
-    "seed": (0, 2**32 - 1),
-    "split_seed": (0, 2**32 - 1),
+    "seed": (0, 2**32 - 1), "split_seed": (0, 2**32 - 1), "threads": (1, 1024), "workers": (0, 1024),
     "learning_rate": (1e-7, 1.0), "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0),
-    "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0), "variants": (0, 10_000),
-    "ema": (0.0, 1.0), "augment": (0.0, 1.0), "threads": (1, 1024), "workers": (0, 1024),
+    "evenness": (0.0, 1.0), "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
+    "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
 }  # fmt: skip
 
 
@@ -155,6 +155,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
         balance=args.balance,
+        evenness=args.evenness,
         mixup=args.mixup,
         descriptors=args.descriptors,
         guide=args.guide,

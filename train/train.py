@@ -57,6 +57,10 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument("--weight-decay", type=float, default=default.weight_decay)
     recipe.add_argument("--label-smoothing", type=float, default=default.label_smoothing)
     recipe.add_argument("--balance", type=float, default=default.balance, help="logit adjustment, 0 to 1")
+    recipe.add_argument(
+        "--evenness", type=float, default=default.evenness,
+        help="how evenly the classes are drawn: 0 as frequent as they are, 1 all alike (default: 0)",
+    )  # fmt: skip
     recipe.add_argument("--mixup", type=float, default=default.mixup)
     recipe.add_argument(
         "--descriptors", type=float, default=default.descriptors,

@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from edge.capture import SUFFIXES
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import MAX_JSON_BYTES, read_json
 from edge.labels import PAD_UFES_20, Label, from_json
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"}
 MAX_PHOTOS = 1_000_000
 
 # doi:10.17632/zr7vgbcyr2.1, counted in the official metadata.csv

@@ -7,9 +7,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from edge.capture import SUFFIXES
 from edge.checkpoint import Checkpoint
 from edge.console import counting, screen
-from edge.data.readers import SUFFIXES, open_photos
+from edge.data.readers import open_photos
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError

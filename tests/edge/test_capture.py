@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge import capture
-from edge.capture import is_photo, read_photo
+from edge.capture import read_photo
 from edge.errors import InputError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)  # no symmetry, sides differ
@@ -298,11 +297,6 @@ def test_damaged_files_are_refused_or_read(form, position, patch):
     except InputError:
         return
     assert photo.dtype == np.uint8 and photo.ndim == 3
-
-
-def test_is_photo():
-    assert all(is_photo(Path(name)) for name in ("a.jpg", "b.JPEG", "c.png", "d.webp", "e.HEIC", "f.heif"))
-    assert not any(is_photo(Path(name)) for name in ("a.gif", "b.txt", "jpg", "c.jpg.part"))
 
 
 def test_import_loads_neither_pillow_nor_opencv():

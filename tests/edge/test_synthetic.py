@@ -15,7 +15,8 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from edge.capture import read_photo
-from edge.data.synthetic import plan, write_sample
+from edge.data.synthetic import write_sample
+from edge.data.synthetic._plan import plan
 from edge.errors import InputError
 from edge.preprocess import to_input
 

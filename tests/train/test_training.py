@@ -35,7 +35,7 @@ from train._cut import cut_photos, ids
 from train._descriptors import DESCRIPTORS, describe
 from train._guide import fit_guide
 from train._loop import Interrupted, StopRequest, average, fit, learning_rate
-from train._loss import distance, log_priors, loss
+from train._loss import chances, distance, log_priors, loss
 from train._recipe import Recipe, parse_stages
 from train._temperature import fit_temperature
 from train.train import main, parser
@@ -98,8 +98,8 @@ def test_colours_keep_their_channels(picture):
 # Batches
 
 
-def order(count: int = 50, batch: int = 4, *, epoch: int = 3, rank: int = 0, world: int = 1, start: int = 0) -> list:
-    return list(Order(count, batch, epoch=epoch, seed=7, rank=rank, world=world, start=start))
+def order(count: int = 50, batch: int = 4, *, epoch: int = 3, rank: int = 0, world: int = 1, start: int = 0, **more):
+    return list(Order(count, batch, epoch=epoch, seed=7, rank=rank, world=world, start=start, **more))
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -250,6 +250,22 @@ def test_log_priors_per_data_set():
     np.testing.assert_allclose(shares, [[3 / 5, 1 / 5, 1 / 5], [1 / 4, 1 / 4, 2 / 4]], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("evenness", "classes"), [(0.0, (4 / 6, 1 / 6, 1 / 6)), (1.0, (1 / 3, 1 / 3, 1 / 3)), (0.5, (2 / 4, 1 / 4, 1 / 4))]
+)
+def test_draws_as_even_as_wanted(evenness, classes):
+    """Four, one and one photographs in one data set, two of the second class in another; a share of 6 / 8 and 2 / 8."""
+    targets, domains = np.array([0, 0, 0, 0, 1, 2, 1, 1]), np.array([0] * 6 + [1] * 2)
+    found = chances(targets, domains, evenness)
+    own = [found[:6][targets[:6] == k].sum() for k in range(3)]
+    np.testing.assert_allclose(own, np.array(classes) * 6 / 8)
+    np.testing.assert_allclose(found[6:], 1 / 8)
+    priors = np.exp(log_priors(targets[:6], domains[:6], 3, evenness).numpy())
+    np.testing.assert_allclose(priors[0], classes, rtol=1e-6)  # what the adjustment takes out is what was drawn
+    drawn = [i for epoch in range(500) for batch in order(8, 4, epoch=epoch, chances=found) for _, i in batch]
+    np.testing.assert_allclose(np.bincount(drawn, minlength=8) / len(drawn), found, atol=0.02)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_by_hand(rng, smoothing):
     logits, shares = rng.normal(size=(4, 3)), rng.dirichlet(np.ones(3), 4)
@@ -327,6 +343,8 @@ def test_stages():
     recipe = Recipe(stages=((32, 2), (64, 1)))
     assert [recipe.side_at(epoch) for epoch in range(3)] == [32, 32, 64]
     assert (recipe.side, recipe.epochs) == (64, 3)
+    # 2 epochs of a quarter of the pixels and one of all: a third of the run is small
+    assert [recipe.share_done(e) for e in (0, 1, 2, 2.5, 3)] == pytest.approx([0, 1 / 6, 1 / 3, 2 / 3, 1])
 
 
 @pytest.mark.parametrize("text", ["", "128", "128x", "x3", "100x3", "0x3", "32x0", "2048x1", "32x1,", "32X1", "-32x1"])
@@ -441,7 +459,7 @@ class Run:
                 initial={},
                 classes=3,
                 squares_at=lambda side: self.squares,
-                held_back=self.held_back,
+                held_back_at=lambda side: self.held_back,
                 folder=folder,
                 resume=resume,
                 precision="32-true",
@@ -562,16 +580,19 @@ def test_diverged_training_says_so(train, tmp_path):
         train(tmp_path, recipe=replace(TINY, learning_rate=1e20, warmup=0.0, weight_decay=1e20))
 
 
-def test_it_learns(tmp_path, train):
+@pytest.mark.parametrize(("weight", "falls_to"), [(0.0, 0.5), (1.0, 0.75)], ids=["class", "class and descriptors"])
+def test_it_learns(tmp_path, train, weight, falls_to):
     """Red, green and blue squares: the loss falls from that of guessing."""
     colours = np.zeros((12, 40, 40, 3), np.uint8)
     for i in range(12):
         colours[i, ..., i % 3] = 220
     train.squares = replace(train.squares, images=colours)
-    recipe = replace(TINY, stages=((SIDE, 10),), mixup=0.0, label_smoothing=0.0, augment=0.0)
+    recipe = replace(
+        TINY, stages=((SIDE, 10),), mixup=0.0, label_smoothing=0.0, augment=0.0, descriptors=weight, guide=weight
+    )
     _, history, used = train(tmp_path, recipe=recipe)
     losses = [row["loss"] for row in history]
-    assert losses[0] > 0.8 and np.mean(losses[-3:]) < losses[0] / 2
+    assert losses[0] > 0.8 and np.mean(losses[-3:]) < losses[0] * falls_to
     assert used == "32-true"
 
 
