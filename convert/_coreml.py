@@ -10,7 +10,7 @@ from edge.checkpoint import Checkpoint
 from edge.models.deployed import deployed
 
 from ._graph import trace
-from ._passes import PASSES
+from ._passes import PASSES, rewrite
 
 INPUT, PROBABILITIES, LABEL = "image", "probabilities", "classLabel"
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
@@ -24,9 +24,7 @@ def float_program(checkpoint: Checkpoint, precision: str):
 
     side = checkpoint.preprocess.side
     example = torch.zeros(1, 3, side, side)
-    graph = trace(deployed(checkpoint, layout="NCHW"), example)
-    for rewrite in PASSES:
-        graph, _ = rewrite(graph)
+    graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example), PASSES)
     program = torch.export.export(graph, (example,)).run_decompositions({})
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: not is_final_softmax(op))
     model = ct.convert(

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 
 aten = torch.ops.aten
+# input, weight, bias, stride, padding, dilation, groups of aten.conv2d, where they are left out
+CONVOLUTION = (None, None, None, [1, 1], [0, 0], [1, 1], 1)
 
 
 def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
@@ -20,6 +22,17 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
 def copy_graph(graph: fx.GraphModule) -> fx.GraphModule:
     """A copy that shares nothing with `graph`, so that a pass can work on it in place."""
     return copy.deepcopy(graph)
+
+
+def arguments(node: fx.Node) -> tuple[Any, ...]:
+    """The node's arguments; fx types each as a union of some twenty things, which helps no reader."""
+    return node.args
+
+
+def filled(node: fx.Node, *defaults: Any) -> tuple[Any, ...]:
+    """The node's arguments, and the defaults of the last ones that it does not give."""
+    given = tuple(node.args)
+    return given + defaults[len(given) :]
 
 
 def constant(graph: fx.GraphModule, node: object) -> Tensor | None:

@@ -7,14 +7,16 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
 from edge.checkpoint import Checkpoint
 from edge.models.deployed import deployed
 
+from ._emit import emit
 from ._graph import trace
-from ._passes import PASSES
+from ._passes import MOBILE_PASSES, PASSES, rewrite
 
 Ranges = dict[str, tuple[float, float]]  # tensor -> smallest and largest value
 SIGNATURE = "serving_default"
@@ -22,19 +24,34 @@ INPUT, OUTPUT = "image", "probabilities"
 METADATA = "dermedge"  # name of the metadata entry inside the file
 
 
-def float_model(checkpoint: Checkpoint) -> tuple[bytes, dict[str, int]]:
-    """The float32 file, and how often each rewrite fired."""
-    import litert_torch
+@dataclass(frozen=True)
+class Lowered:
+    """A float32 file, how often each rewrite fired, and in words who wrote it."""
+
+    content: bytes
+    fired: dict[str, int]
+    by: str
+
+
+def float_model(checkpoint: Checkpoint) -> Lowered:
+    """The float32 file of a checkpoint.
+
+    Written operator by operator from the rewritten graph. Where that holds an operation without an operator in
+    `_emit`, litert-torch lowers the graph as it is before the rewrites that are for our own operators.
+    """
     import torch
 
     side = checkpoint.preprocess.side
     example = torch.zeros(1, side, side, 3)
-    graph = trace(deployed(checkpoint, layout="NHWC"), example)
-    fired = {}
-    for rewrite in PASSES:
-        graph, fired[rewrite.__name__] = rewrite(graph)
-    lowered = litert_torch.convert(graph, (example,))
-    return named(lowered.model_content()), fired
+    graph, fired = rewrite(trace(deployed(checkpoint, layout="NHWC"), example), PASSES)
+    mobile, more = rewrite(graph, MOBILE_PASSES)
+    try:
+        return Lowered(emit(mobile, inputs=[INPUT], outputs=[OUTPUT]), fired | more, "operator by operator")
+    except NotImplementedError as missing:
+        import litert_torch
+
+        lowered = litert_torch.convert(graph, (example,))
+        return Lowered(named(lowered.model_content()), fired, f"by litert-torch, because there is {missing}")
 
 
 def named(content: bytes) -> bytes:

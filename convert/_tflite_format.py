@@ -28,10 +28,11 @@ class TFLiteFormat:
     entry = {"format": "tflite", "input": {"layout": "NHWC", "dtype": "float32"}}  # noqa: RUF012 - read only
 
     def prepare(self, source: Source, recipes: list[str]) -> str:
-        self.float32, fired = float_model(source.checkpoint)
+        lowered = float_model(source.checkpoint)
+        self.float32 = lowered.content
         self.ranges: Ranges | None = None
-        passes = ", ".join(f"{name} {count}" if count else f"{name} nothing" for name, count in fired.items())
-        line = f"graph rewrites: {passes}"
+        passes = ", ".join(f"{name} {count}" if count else f"{name} nothing" for name, count in lowered.fired.items())
+        line = f"graph rewrites: {passes}; lowered {lowered.by}"
         if "int8" in recipes:
             self.ranges, origin = self.find_ranges(source)
             line += f"; int8 ranges {origin}"

@@ -2,8 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from torch import fx
+
+from ._channels_last import channels_last
+from ._drop_identities import drop_identities
 from ._fold_batchnorm import fold_batchnorm
+from ._fold_scales import fold_scales
+from ._plain_layer_norm import plain_layer_norm
 from ._pooling_matrices import pooling_matrices
+from ._rearrange import rearrange
+from ._share_results import share_results
+from ._split_after import split_after
+from ._transposed_products import transposed_products
+from ._zero_mean_streams import zero_mean_streams
+
+Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
-PASSES = (fold_batchnorm, pooling_matrices)
+PASSES: tuple[Pass, ...] = (drop_identities, fold_batchnorm, pooling_matrices)
+# What TFLite's operators ask for on top. Layer norms give up their scale before scales are folded, products take keys
+# as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
+MOBILE_PASSES: tuple[Pass, ...] = (
+    zero_mean_streams,
+    plain_layer_norm,
+    fold_scales,
+    transposed_products,
+    split_after,
+    channels_last,
+    rearrange,
+    share_results,
+)
+
+
+def rewrite(graph: fx.GraphModule, passes: Sequence[Pass]) -> tuple[fx.GraphModule, dict[str, int]]:
+    """The graph after all passes, and how often each fired."""
+    fired = {}
+    for one in passes:
+        graph, fired[one.__name__] = one(graph)
+    return graph, fired

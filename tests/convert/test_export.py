@@ -169,7 +169,7 @@ def test_parity_fails_on_a_wrong_file(
     right = checkpoint.load(weights)
     state = dict(right.state)
     state["stem.0.weight"] = state["stem.0.weight"].flip(1)
-    content, _ = _tflite.float_model(replace(right, state=state))
+    content = _tflite.float_model(replace(right, state=state)).content
     manifest = artifact.read(build)
     entry = next(e for e in manifest["files"] if e["recipe"] == "fp32")
     target = tmp_path / entry["file"]
@@ -187,7 +187,7 @@ def test_a_file_that_fails_its_gate_is_not_kept(
     """Conversion that loses something (here: the temperature) exits 1 and leaves no file of that recipe."""
     good = (build / "hierattn_xs-fp32.tflite").read_bytes()
     held = checkpoint.load(weights)
-    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: (good, {}))
+    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: _tflite.Lowered(good, {}, "by hand"))
     checkpoint.save(replace(held, temperature=2.0), tmp_path / "other")
     arguments = ["--checkpoint", str(tmp_path / "other.safetensors"), "--data", str(sample), "--recipe", "fp32"]
     assert to_tflite.main([*arguments, "--out", str(tmp_path / "out")]) == 1

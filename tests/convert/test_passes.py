@@ -7,52 +7,12 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import nn
 
 from convert._graph import trace
-from convert._passes import PASSES, _fold_batchnorm, _pooling_matrices, fold_batchnorm, pooling_matrices
+from convert._passes import PASSES, _fold_batchnorm, _pooling_matrices, fold_batchnorm, pooling_matrices, rewrite
 from edge.models import create_model
-
-TOLERANCE = 1e-9  # float64: the order of a few additions differs, nothing else
-
-
-def settled(module: nn.Module) -> nn.Module:
-    """The module in float64, with running statistics and scales as after a training, from a seed."""
-    torch.manual_seed(0)
-    module = module.double()
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.running_mean.normal_()
-            part.running_var.uniform_(0.3, 3.0)
-            if part.affine:
-                part.weight.data.normal_(1.0, 0.5)
-                part.bias.data.normal_()
-    return module.eval()
-
-
-def count(graph: fx.GraphModule, *words: str) -> int:
-    """The calls whose target has one of the words in its name, counted in the printed graph."""
-    return sum(any(word in str(node.target) for word in words) for node in graph.graph.nodes if node.op != "get_attr")
-
-
-def rewritten(rewrite, module: nn.Module, x: torch.Tensor, *, fires: int) -> fx.GraphModule:
-    """The rewritten graph, after the pass fired so often, left its input alone, and changed no answer."""
-    module = settled(module)
-    expected = module(x)
-    graph = trace(module, x)
-    code, state = graph.code, copy.deepcopy(graph.state_dict())
-    new, fired = rewrite(graph)
-    assert fired == fires
-    assert new is not graph
-    assert graph.code == code
-    assert graph.state_dict().keys() == state.keys()
-    assert all(torch.equal(graph.state_dict()[key], value) for key, value in state.items())
-    assert torch.equal(graph(x), expected)
-    assert (new(x) - expected).abs().max() <= TOLERANCE
-    other = x.flip(-1) * 1.7 + 0.3  # what was folded must not be the example's own numbers
-    assert (new(other) - module(other)).abs().max() <= TOLERANCE
-    assert new(x).shape == expected.shape and new(x).dtype == expected.dtype
-    return new
+from tests.convert._rewriting import count, rewritten, settled
 
 
 @pytest.fixture
@@ -280,14 +240,10 @@ def test_hierattn(side):
     x = torch.rand(1, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
     def all_passes(graph):
-        fired = []
-        for rewrite in PASSES:
-            graph, number = rewrite(graph)
-            fired.append(number)
-        assert fired == [norms, 12]  # four pools of three stages
-        return graph, sum(fired)
+        graph, fired = rewrite(graph, PASSES)
+        assert fired == {"drop_identities": 10, "fold_batchnorm": norms, "pooling_matrices": 12}  # four of three stages
+        return graph, sum(fired.values())
 
-    graph = rewritten(all_passes, net, x, fires=norms + 12)
-    assert count(graph, "batch_norm", "adaptive") == 0
-    assert (fold_batchnorm, pooling_matrices) == PASSES
+    graph = rewritten(all_passes, net, x, fires=10 + norms + 12)
+    assert count(graph, "batch_norm", "adaptive", "dropout") == 0
     assert not [name for name, _ in graph.named_buffers() if "running" in name]  # nothing unused goes into the file

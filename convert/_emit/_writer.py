@@ -1,0 +1,118 @@
+"""A TFLite flatbuffer under construction: tensors, constants, operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+Code = schema.BuiltinOperator
+SIGNATURE = "serving_default"
+SCHEMA_VERSION = 3
+# Of the kernel that an operator needs; 1 where it is not named. FULLY_CONNECTED 5: keeps the operand's axes.
+VERSIONS = {Code.FULLY_CONNECTED: 5}
+TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}
+
+
+class Writer:
+    """Collects one subgraph. A tensor is its index."""
+
+    def __init__(self) -> None:
+        self.graph = schema.SubGraphT()
+        self.graph.name = b"main"
+        self.graph.tensors, self.graph.operators = [], []
+        self.buffers = [schema.BufferT()]  # the first stands for "no data"
+        self.codes: dict[int, int] = {}
+        self.constants: dict[tuple, int] = {}
+        self.names: set[str] = set()
+
+    def tensor(self, shape: Sequence[int], name: str, *, dtype: type = np.float32, buffer: int = 0) -> int:
+        made = schema.TensorT()
+        made.shape = np.array(shape, np.int32)
+        made.type = TYPES[np.dtype(dtype).name]
+        made.buffer = buffer
+        made.name = self.free(name).encode()
+        made.hasRank = True
+        self.graph.tensors.append(made)
+        return len(self.graph.tensors) - 1
+
+    def free(self, name: str) -> str:
+        chosen, number = name, 1
+        while chosen in self.names:
+            chosen, number = f"{name}_{number}", number + 1
+        self.names.add(chosen)
+        return chosen
+
+    def constant(self, value: np.ndarray, name: str = "c") -> int:
+        """A tensor with data, float32 or int32; equal ones are stored once."""
+        value = np.ascontiguousarray(value, np.int32 if np.issubdtype(value.dtype, np.integer) else np.float32)
+        key = (value.dtype.str, value.shape, value.tobytes())
+        if key not in self.constants:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(key[2], np.uint8)
+            self.buffers.append(buffer)
+            self.constants[key] = self.tensor(value.shape, name, dtype=value.dtype.type, buffer=len(self.buffers) - 1)
+        return self.constants[key]
+
+    def operator(
+        self,
+        code: int,
+        inputs: Sequence[int],
+        shapes: Sequence[Sequence[int]],
+        name: str,
+        options: object = None,
+        kind: int = schema.BuiltinOptions.NONE,
+    ) -> list[int]:
+        """Append an operator; its results, one tensor per shape."""
+        outputs = [self.tensor(shape, name) for shape in shapes]
+        made = schema.OperatorT()
+        made.opcodeIndex = self.codes.setdefault(code, len(self.codes))
+        made.inputs = np.array(inputs, np.int32)
+        made.outputs = np.array(outputs, np.int32)
+        made.builtinOptions, made.builtinOptionsType = options, kind
+        self.graph.operators.append(made)
+        return outputs
+
+    def shape(self, tensor: int) -> list[int]:
+        return [int(n) for n in self.graph.tensors[tensor].shape]
+
+    def rename(self, tensor: int, name: str) -> None:
+        self.graph.tensors[tensor].name = name.encode()
+
+    def finish(self, inputs: dict[str, int], outputs: dict[str, int], *, description: str) -> bytes:
+        """The file, with one signature of the given names."""
+        import flatbuffers
+
+        self.graph.inputs = np.array(list(inputs.values()), np.int32)
+        self.graph.outputs = np.array(list(outputs.values()), np.int32)
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = SIGNATURE.encode(), 0
+        signature.inputs, signature.outputs = maps(inputs), maps(outputs)
+        for name, tensor in (inputs | outputs).items():
+            self.rename(tensor, name)
+        model = schema.ModelT()
+        model.version = SCHEMA_VERSION
+        model.description = description.encode()
+        model.subgraphs, model.buffers, model.signatureDefs = [self.graph], self.buffers, [signature]
+        model.operatorCodes = [operator_code(code) for code in self.codes]
+        builder = flatbuffers.Builder(2**20)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+def maps(named: dict[str, int]) -> list:
+    found = []
+    for name, tensor in named.items():
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name.encode(), tensor
+        found.append(entry)
+    return found
+
+
+def operator_code(code: int):
+    made = schema.OperatorCodeT()
+    made.builtinCode = code
+    made.deprecatedBuiltinCode = min(code, 127)  # what readers older than 2020 look at
+    made.version = VERSIONS.get(code, 1)
+    return made

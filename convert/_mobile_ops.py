@@ -1,0 +1,54 @@
+"""Operations as mobile runtimes have them, on channels-last maps; plain functions, so that a graph with them runs.
+
+They are what `channels_last` puts in place of ATen's channels-first ones. Maps are (N, H, W, C); a convolution's weight
+is (outputs, kernel rows, kernel columns, inputs / groups).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    y = F.conv2d(first(x), first(weight), bias, list(stride), list(padding), list(dilation), groups)
+    return last(y)
+
+
+def avg_pool2d(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
+    return last(F.avg_pool2d(first(x), list(kernel), list(stride)))
+
+
+def max_pool2d(x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> Tensor:
+    return last(F.max_pool2d(first(x), list(kernel), list(stride), list(padding)))
+
+
+def resize_bilinear(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    return last(F.interpolate(first(x), size=list(size), mode="bilinear", align_corners=align_corners))
+
+
+def resize_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
+    return last(F.interpolate(first(x), size=list(size), mode="nearest"))
+
+
+def first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
+
+
+def last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)
+
+
+def matmul_transposed(a: Tensor, b: Tensor) -> Tensor:
+    """a b^T over the last two axes, batched over the others."""
+    return a @ b.transpose(-2, -1)

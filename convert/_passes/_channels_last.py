@@ -1,0 +1,182 @@
+"""Put the channel axis of every map last, once and for all, instead of around each convolution.
+
+Mobile CPUs and the TFLite format keep maps as (N, H, W, C). Every value v of the graph gets a twin, the same numbers
+with the channel axis moved to the end; each operation is replaced by the one that makes the twin of its result from
+the twins of its operands:
+
+* convolution and pooling by their channels-last forms (`_mobile_ops`), with the weight permuted here
+* element by element operations by themselves, constants permuted
+* a mean, a concatenation, a slice or a split by itself on the axis where the old one went
+* a map flattened to (N, C, H W) by a reshape to (N, H W, C), and back
+
+Where an operation is none of these, the old value is made from its twin by a transpose, which `rearrange` afterwards
+merges with what stands around it. A product with a constant matrix stays as it is on purpose: as M^T x its constant
+would be on the left, which XNNPACK refuses in half precision. A value of rank 3 has a twin only if it came from a map.
+
+Fires once per operation that works on a twin.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+from torch import Tensor, fx
+
+from .. import _mobile_ops
+from .._graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get
+
+ELEMENTWISE = {
+    aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
+    aten.silu.default, aten.sigmoid.default, aten.relu.default, aten.relu6.default, aten.hardtanh.default,
+    aten.hardswish.default, aten.hardsigmoid.default, aten.gelu.default, aten.tanh.default, aten.exp.default,
+    aten.abs.default, aten.neg.default, aten.sqrt.default, aten.rsqrt.default, aten.pow.Tensor_Scalar,
+    aten.clamp.default, aten.leaky_relu.default,
+}  # fmt: skip
+WINDOWS = {aten.avg_pool2d.default, aten.max_pool2d.default}
+FLATTENING = {aten.flatten.using_ints, aten.reshape.default, aten.view.default}
+
+
+def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """The rewritten copy and how many operations were moved."""
+    graph = copy_graph(graph)
+    twins = Twins(graph)
+    moved = 0
+    for node in list(graph.graph.nodes):
+        if node.op != "call_function" or not any(isinstance(v, Tensor) for v in values_of(node)):
+            continue
+        with graph.graph.inserting_before(node):
+            made = twins.move(node)
+        if made is not None:
+            twins.known[node] = made
+            moved += 1
+    for node in list(graph.graph.nodes):
+        if node in twins.known and not isinstance(node.meta["val"], (list, tuple)):
+            # readers that were not moved still want the old layout
+            readers = [user for user in node.users if user not in twins.known]
+            if readers:
+                with graph.graph.inserting_after(twins.known[node]):
+                    old = call(graph, aten.permute.default, twins.known[node], back(node.meta["val"].ndim))
+                for reader in readers:
+                    reader.replace_input_with(node, old)
+    return finish(graph), moved
+
+
+def values_of(node: fx.Node) -> list:
+    value = node.meta.get("val")
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def forth(rank: int) -> list[int]:
+    return [0, *range(2, rank), 1]
+
+
+def back(rank: int) -> list[int]:
+    return [0, rank - 1, *range(1, rank - 1)]
+
+
+def place(axis: int, rank: int) -> int:
+    """Where an axis of the old layout is in the new one."""
+    return forth(rank).index(axis % rank)
+
+
+class Twins:
+    """The channels-last twin of every value that has one."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        self.graph = graph
+        self.known: dict[fx.Node, fx.Node] = {}
+
+    def of(self, node: fx.Node) -> fx.Node:
+        """The twin of a map; made by a transpose where nothing better is known."""
+        if node not in self.known:
+            value = constant(self.graph, node)
+            rank = node.meta["val"].ndim
+            if value is not None:
+                name = add_constant(self.graph, f"{node.name}_last", value.permute(forth(rank)).contiguous())
+                self.known[node] = get(self.graph, name)
+            else:
+                return call(self.graph, aten.permute.default, node, forth(rank))
+        return self.known[node]
+
+    def move(self, node: fx.Node) -> fx.Node | None:
+        """The twin of the node's result, made from twins; None if the operation is left where it is."""
+        target, args = node.target, arguments(node)
+        if target is aten.conv2d.default:
+            return self.convolution(*args)
+        if target in WINDOWS and plain_window(node):
+            return self.window(node)
+        if target is operator.getitem and args[0] in self.known:
+            return self.emit(operator.getitem, self.known[args[0]], args[1])
+        if target is aten.upsample_bilinear2d.vec and len(args) > 2:
+            return self.emit(_mobile_ops.resize_bilinear, self.of(args[0]), list(node.meta["val"].shape[2:]), args[2])
+        if target is aten.upsample_nearest2d.vec:
+            return self.emit(_mobile_ops.resize_nearest, self.of(args[0]), list(node.meta["val"].shape[2:]))
+        if target in FLATTENING:
+            return self.flattened(node)
+        operands = [a for a in node.all_input_nodes if constant(self.graph, a) is None]
+        if not any(a in self.known for a in operands):
+            return None
+        if target in ELEMENTWISE:
+            return self.elementwise(node)
+        rank = node.all_input_nodes[0].meta["val"].ndim
+        if target is aten.mean.dim and len(args) > 2 and args[2]:
+            return self.emit(target, self.of(args[0]), [place(axis, rank) for axis in args[1]], True)
+        if target is aten.cat.default:
+            axis = filled(node, None, 0)[1]
+            return self.emit(target, [self.of(a) for a in args[0]], place(axis, rank))
+        if target in {aten.chunk.default, aten.split.Tensor, aten.split_with_sizes.default}:
+            axis = filled(node, None, None, 0)[2]
+            return self.emit(target, self.of(args[0]), args[1], place(axis, rank))
+        if target is aten.slice.Tensor:
+            axis = filled(node, None, 0)[1]
+            return self.emit(target, self.of(args[0]), place(axis, rank), *args[2:])
+        return None
+
+    def emit(self, target, *args) -> fx.Node:
+        return call(self.graph, target, *args)
+
+    def convolution(self, x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1) -> fx.Node:
+        kernel = self.of(weight)
+        return self.emit(
+            _mobile_ops.conv2d, self.of(x), kernel, bias, list(stride), list(padding), list(dilation), groups
+        )  # fmt: skip
+
+    def window(self, node: fx.Node) -> fx.Node:
+        kernel, stride, padding = window_of(node)
+        if node.target is aten.avg_pool2d.default:
+            return self.emit(_mobile_ops.avg_pool2d, self.of(arguments(node)[0]), kernel, stride)
+        return self.emit(_mobile_ops.max_pool2d, self.of(arguments(node)[0]), kernel, stride, padding)
+
+    def elementwise(self, node: fx.Node) -> fx.Node | None:
+        rank = node.meta["val"].ndim
+        operands = node.all_input_nodes
+        if any(a.meta["val"].ndim not in {0, rank} for a in operands):
+            return None  # lower ranks broadcast against the last axes, which move
+        swap = {a: self.of(a) for a in operands if a.meta["val"].ndim == rank}
+        return self.emit(node.target, *fx.map_arg(arguments(node), lambda a: swap.get(a, a)))
+
+    def flattened(self, node: fx.Node) -> fx.Node | None:
+        """(N, C, H, W) -> (N, C, H W) and back: the channel axis stays an axis of its own."""
+        x = arguments(node)[0]
+        old, new = x.meta["val"].shape, node.meta["val"].shape
+        if x not in self.known or {len(old), len(new)} != {3, 4} or old[:2] != new[:2]:
+            return None
+        return self.emit(aten.reshape.default, self.known[x], [new[0], *new[2:], new[1]])
+
+
+def pair(value: int | Sequence[int]) -> list[int]:
+    return [value, value] if isinstance(value, int) else list(value) * (2 // len(value))
+
+
+def window_of(node: fx.Node) -> tuple[list[int], list[int], list[int]]:
+    _, kernel, stride, padding = filled(node, None, None, [], 0)
+    return pair(kernel), pair(stride or kernel), pair(padding)
+
+
+def plain_window(node: fx.Node) -> bool:
+    """No ceiling, no dilation, no divisor of its own, and no padding that an average would count."""
+    if len(arguments(node)) > 4:
+        return False
+    padding = window_of(node)[2]
+    return node.target is aten.max_pool2d.default or padding == [0, 0]

@@ -1,0 +1,142 @@
+"""Files written operator by operator: what LiteRT computes from them is what torch computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from convert._emit import emit, unknown_operations
+from convert._graph import trace
+from convert._passes import MOBILE_PASSES, PASSES, rewrite
+from convert._tflite import unpack
+
+
+class Of(nn.Module):
+    def __init__(self, function, **layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.function(self, image.permute(0, 3, 1, 2))
+
+
+def file_of(module: nn.Module, example: Tensor) -> bytes:
+    graph, _ = rewrite(trace(module, example), PASSES + MOBILE_PASSES)
+    assert unknown_operations(graph) == []
+    return emit(graph, inputs=["image"], outputs=["probabilities"])
+
+
+def answer(content: bytes, x: Tensor, *, reference: bool) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kind = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+    interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kind, num_threads=1)
+    run = interpreter.get_signature_runner("serving_default")
+    return run(image=x.numpy())["probabilities"]
+
+
+def operators(content: bytes) -> list[str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    model = unpack(content)
+    return [names[model.operatorCodes[o.opcodeIndex].builtinCode] for o in model.subgraphs[0].operators]
+
+
+def conv(*args, **options) -> dict[str, nn.Module]:
+    return {"c": nn.Conv2d(*args, **options)}
+
+
+def one(m: nn.Module, x: Tensor) -> Tensor:
+    return m.c(x)
+
+
+CASES = {
+    "same": (one, conv(4, 5, 3, padding=1)),
+    "valid": (one, conv(4, 5, 3)),
+    "stride 2, padded": (one, conv(4, 5, 3, stride=2, padding=1)),
+    "stride 2, valid": (one, conv(4, 5, 2, stride=2)),
+    "stride 2, kernel 5": (one, conv(4, 5, 5, stride=2, padding=2)),
+    "uneven padding": (one, conv(4, 5, (3, 5), padding=(1, 0))),
+    "much padding": (one, conv(4, 5, 3, padding=3)),
+    "dilated": (one, conv(4, 5, 3, padding=2, dilation=2)),
+    "without bias": (one, conv(4, 5, 1, bias=False)),
+    "depthwise": (one, conv(4, 4, 3, padding=1, groups=4)),
+    "depthwise, stride 2": (one, conv(4, 4, 3, stride=2, padding=1, groups=4)),
+    "depthwise, two outputs each": (one, conv(4, 8, 3, padding=1, groups=4)),
+    "relu": (lambda m, x: F.relu(m.c(x)), conv(4, 5, 1)),
+    "relu read twice": (lambda m, x: F.relu(y := m.c(x)) + y, conv(4, 5, 1)),
+    "relu6": (lambda m, x: F.relu6(20 * m.c(x)), conv(4, 5, 1)),
+    "hardtanh 0..6": (lambda m, x: F.hardtanh(9 * x, 0.0, 6.0), {}),
+    "hardswish": (lambda m, x: F.hardswish(4 * x), {}),
+    "silu": (lambda m, x: F.silu(x), {}),
+    "gelu": (lambda m, x: F.gelu(x), {}),
+    "gelu, tanh": (lambda m, x: F.gelu(x, approximate="tanh"), {}),
+    "elementary": (lambda m, x: (x.abs() + 1).sqrt() - torch.exp(-x) / (1 + x * x) + torch.tanh(x), {}),
+    "reciprocal root": (lambda m, x: (x.abs() + 1).rsqrt() - x, {}),
+    "maximum, minimum": (lambda m, x: torch.maximum(x, 0.5 * x) + torch.minimum(x, x * x), {}),
+    "powers": (lambda m, x: x**2 + (x.abs() + 1) ** 1.5, {}),
+    "average pool": (lambda m, x: F.avg_pool2d(x, 2), {}),
+    "maximum pool, padded": (lambda m, x: F.max_pool2d(x, 3, 2, 1), {}),
+    "adaptive pools": (lambda m, x: torch.cat([F.adaptive_avg_pool2d(x, s).flatten(2) for s in (1, 3, 5)], 2), {}),
+    "bilinear": (lambda m, x: F.interpolate(x, size=(12, 10), mode="bilinear"), {}),
+    "bilinear, corners": (lambda m, x: F.interpolate(x, size=(12, 10), mode="bilinear", align_corners=True), {}),
+    "nearest": (lambda m, x: F.interpolate(x, size=(16, 12)), {}),
+    "pieces": (lambda m, x: torch.cat([*x.chunk(2, 1), x[:, 1:3], x.split([1, 3], 1)[1]], 1), {}),
+    "mean and linear": (lambda m, x: torch.softmax(m.l(x.mean((2, 3))), -1), {"l": nn.Linear(4, 3)}),
+    "tokens": (lambda m, x: m.l(m.n(x.flatten(2).transpose(1, 2))), {"l": nn.Linear(4, 3), "n": nn.LayerNorm(4)}),
+    "products": (lambda m, x: (y := x.flatten(2)) @ y.transpose(1, 2) + y @ y.transpose(1, 2).tanh(), {}),
+    "channel shuffle": (lambda m, x: x.reshape(1, 2, 2, 8, 6).transpose(1, 2).reshape(1, 4, 8, 6) + 1, {}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_computes_what_torch_does(name):
+    function, layers = CASES[name]
+    torch.manual_seed(0)
+    module = Of(function, **layers).eval()
+    x = torch.randn(1, 8, 6, 4)
+    content = file_of(module, x)
+    expected = module(x).detach().numpy()
+    for reference in (False, True):
+        got = answer(content, x, reference=reference)
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=2e-5, rtol=2e-5)
+
+
+def test_what_costs_nothing_is_not_there():
+    """Padding by SAME, an activation inside its convolution, no transpose around either."""
+    layers = {"a": nn.Conv2d(4, 5, 3, padding=1), "b": nn.Conv2d(5, 6, 1)}
+    net = Of(lambda m, x: F.relu(m.b(F.relu6(m.a(x)))).mean((2, 3), keepdim=True).flatten(1), **layers)
+    assert operators(file_of(net, torch.zeros(1, 8, 6, 4))) == ["CONV_2D", "CONV_2D", "MEAN", "RESHAPE"]
+
+
+def test_equal_constants_are_stored_once():
+    shared = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+    net = Of(lambda m, x: m.c(m.c(m.c(x))), c=shared)
+    model = unpack(file_of(net, torch.zeros(1, 8, 6, 4)))
+    kernels = [t for t in model.subgraphs[0].tensors if list(t.shape) == [4, 3, 3, 4]]
+    assert len(kernels) == 1
+    assert len({t.name for t in model.subgraphs[0].tensors}) == len(model.subgraphs[0].tensors)
+
+
+@pytest.mark.parametrize(
+    ("function", "layers", "words"),
+    [
+        (lambda m, x: torch.cumsum(x, 1), {}, "cumsum"),
+        (one, conv(4, 4, 3, groups=2), "2 groups"),
+        (lambda m, x: torch.softmax(x, 1), {}, "another axis"),
+        (lambda m, x: F.hardtanh(x, -2.0, 2.0), {}, "a clip to -2.0..2.0"),
+        (lambda m, x: x[:, ::2], {}, "a step"),
+    ],
+    ids=["unknown", "groups", "softmax axis", "clip", "step"],
+)
+def test_what_it_cannot_do_is_named(function, layers, words):
+    graph, _ = rewrite(trace(Of(function, **layers), torch.zeros(1, 8, 6, 4)), PASSES + MOBILE_PASSES)
+    with pytest.raises(NotImplementedError, match=words):
+        emit(graph, inputs=["image"], outputs=["probabilities"])

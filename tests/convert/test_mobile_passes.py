@@ -1,0 +1,450 @@
+"""The rewrites for mobile runtimes: each fires where it should, not where it must not, and changes no answer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from convert._graph import trace
+from convert._passes import (
+    MOBILE_PASSES,
+    PASSES,
+    _fold_scales,
+    _plain_layer_norm,
+    _rearrange,
+    _zero_mean_streams,
+    channels_last,
+    drop_identities,
+    fold_scales,
+    plain_layer_norm,
+    rearrange,
+    rewrite,
+    share_results,
+    split_after,
+    transposed_products,
+    zero_mean_streams,
+)
+from edge.models import create_model
+from tests.convert._rewriting import count, rewritten
+
+D = 8  # channels
+
+
+class Of(nn.Module):
+    """A module from a function and the layers that it uses."""
+
+    def __init__(self, function, **layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self, x)
+
+
+def norm(size: int = D, **options) -> nn.LayerNorm:
+    made = nn.LayerNorm(size, **options)
+    if made.elementwise_affine:
+        nn.init.normal_(made.weight)
+        if made.bias is not None:
+            nn.init.normal_(made.bias)
+    return made
+
+
+@pytest.fixture
+def tokens() -> Tensor:
+    return torch.randn(2, 6, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def picture() -> Tensor:
+    return torch.randn(2, 4, 8, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+def ranks(graph: fx.GraphModule) -> int:
+    values = [node.meta["val"] for node in graph.graph.nodes if node.op == "call_function"]
+    return max(value.ndim for value in values if isinstance(value, Tensor))
+
+
+# Identities
+
+
+def test_identities_go(tokens):
+    def forward(m, x):
+        return (m.drop(x).contiguous().clone() + 0) / 1.0 * m.a(x)
+
+    graph = rewritten(drop_identities, Of(forward, drop=nn.Dropout(0.5), a=nn.Linear(D, D)), tokens, fires=4)
+    assert count(graph, "dropout", "clone", "contiguous", "div") == 0
+
+
+def test_what_does_something_stays(tokens):
+    rewritten(drop_identities, Of(lambda m, x: torch.zeros(3, 2, 6, D, dtype=x.dtype) + (x + 1) * 2), tokens, fires=0)
+
+
+# Streams and layer norms
+
+
+def stream(m: nn.Module, x: Tensor) -> Tensor:
+    x = m.enter(x)
+    x = x + m.a(m.norm1(x))
+    x = x + m.b(m.norm2(x))
+    return m.leave(m.norm3(x))
+
+
+def stream_layers(**more: nn.Module) -> dict[str, nn.Module]:
+    layers = {"enter": nn.Linear(D, D), "a": nn.Linear(D, D), "b": nn.Linear(D, D, bias=False)}
+    return layers | {"leave": nn.Linear(D, 3)} | {f"norm{i}": norm() for i in (1, 2, 3)} | more
+
+
+def test_a_stream_between_linears_is_centred(tokens):
+    graph = rewritten(zero_mean_streams, Of(stream, **stream_layers()), tokens, fires=3)
+    sums = [n for n in graph.graph.nodes if n.target is torch.ops.aten.add.Tensor]
+    seen = {}
+    interpreter = fx.Interpreter(graph)
+    interpreter.run_node = lambda n, run=interpreter.run_node: seen.setdefault(n.name, run(n))
+    interpreter.run(tokens)
+    assert len(sums) == 2 and all(seen[n.name].mean(-1).abs().max() < 1e-12 for n in sums)
+
+
+def test_a_stream_through_a_convolution_and_rearrangements_is_centred(picture):
+    def forward(m, x):
+        y = m.widen(x).flatten(2).transpose(1, 2)  # (N, H W, D)
+        y = y + m.a(m.norm1(y))
+        return m.norm3(y)
+
+    layers = stream_layers(widen=nn.Conv2d(4, D, 3, padding=1))
+    rewritten(zero_mean_streams, Of(forward, **layers), picture, fires=2)
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        lambda m, x: m.norm1(x),
+        lambda m, x: m.leave(m.norm1(y := m.enter(x))) + m.leave(y),
+        lambda m, x: m.norm1(torch.relu(m.enter(x))),
+        lambda m, x: m.norm1(m.enter(x) + x[:, :, :1]),
+        lambda m, x: m.norm1(m.enter(x).reshape(2, 3, 2 * D).reshape(2, 6, D) * 1.0 + m.enter(x).transpose(1, 2).sum()),
+    ],
+    ids=["from outside", "read elsewhere", "not linear", "broadcast", "read by a sum"],
+)
+def test_other_streams_are_left(tokens, leak):
+    rewritten(zero_mean_streams, Of(leak, **stream_layers()), tokens, fires=0)
+
+
+def test_a_layer_that_writes_twice_is_centred_in_the_stream_alone(tokens):
+    """Its weight is shared with a reader outside, which must not notice."""
+    net = Of(lambda m, x: m.leave(m.norm1(m.enter(x))) + m.leave(m.enter(x) * 2), **stream_layers())
+    rewritten(zero_mean_streams, net, tokens, fires=1)
+
+
+def test_a_centring_over_the_wrong_axis_is_noticed(tokens, monkeypatch):
+    monkeypatch.setattr(_zero_mean_streams, "without_mean", lambda w: w - w.mean(-1, keepdim=True))
+    with pytest.raises(AssertionError):
+        both(Of(stream, **stream_layers()), tokens)
+
+
+def both(module: nn.Module, x: Tensor) -> fx.GraphModule:
+    def run(graph):
+        graph, fired = rewrite(graph, (zero_mean_streams, plain_layer_norm))
+        return graph, sum(fired.values())
+
+    return rewritten(run, module, x, fires=6)
+
+
+def test_centred_norms_need_no_mean(tokens):
+    """Three norms without a subtraction, a scale or a shift of their own: five operations each."""
+    graph = both(Of(stream, **stream_layers()), tokens)
+    assert count(graph, "layer_norm", "sub") == 0
+    assert count(graph, "aten.mean") == 3 and count(graph, "aten.mul") == 6
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"elementwise_affine": False}, {"eps": 0.3}], ids=str)
+@pytest.mark.parametrize("reader", ["linear", "two linears", "convolution", "nothing", "padded convolution"])
+def test_norms_are_spelled_out(tokens, options, reader):
+    def forward(m, x):
+        y = m.norm1(x)
+        if reader == "linear":
+            return m.leave(y)
+        if reader == "two linears":
+            return m.leave(y) + m.leave2(y)
+        if reader == "nothing":
+            return y * 2
+        return m.conv(y.transpose(1, 2).reshape(2, D, 3, 2))
+
+    padding = 1 if reader == "padded convolution" else 0
+    layers = {
+        "norm1": norm(**options), "leave": nn.Linear(D, 3), "leave2": nn.Linear(D, 3, bias=False),
+        "conv": nn.Conv2d(D, 5, 1, padding=padding),
+    }  # fmt: skip
+    used = {"linear": ["leave"], "two linears": ["leave", "leave2"], "nothing": []}.get(reader, ["conv"])
+    graph = rewritten(plain_layer_norm, Of(forward, **{k: layers[k] for k in ["norm1", *used]}), tokens, fires=1)
+    assert count(graph, "layer_norm") == 0
+    spelled = reader in {"nothing", "padded convolution"} and options.get("elementwise_affine", True)
+    assert count(graph, "aten.mul") == 2 + bool(spelled) + (reader == "nothing")
+
+
+def test_a_norm_over_two_axes_is_left(tokens):
+    rewritten(plain_layer_norm, Of(lambda m, x: m.n(x), n=nn.LayerNorm([6, D])), tokens, fires=0)
+
+
+def test_a_forgotten_shift_is_noticed(tokens, monkeypatch):
+    absorb = _plain_layer_norm.absorb
+    monkeypatch.setattr(_plain_layer_norm, "absorb", lambda graph, layer, g, b: absorb(graph, layer, g, None))
+    with pytest.raises(AssertionError):
+        rewritten(plain_layer_norm, Of(lambda m, x: m.l(m.n(x)), n=norm(), l=nn.Linear(D, 3)), tokens, fires=1)
+
+
+# Scales
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.a(x) * 0.3,
+        lambda m, x: 0.3 * m.a(x),
+        lambda m, x: m.a(x) / m.vector,
+        lambda m, x: m.a(x).reshape(2, 3, 2, D).transpose(1, 2) * 0.3,
+        lambda m, x: m.b(x * m.vector),
+        lambda m, x: m.qkv(x).chunk(3, -1)[0] * 0.3 + sum(m.qkv(x).chunk(3, -1)),
+        lambda m, x: torch.relu(x) @ m.a(x).transpose(1, 2) * 0.3,
+    ],
+    ids=["after", "number first", "per channel", "behind a rearrangement", "before", "a piece of a split", "a product"],
+)
+def test_scales_go_into_weights(tokens, forward):
+    net = Of(forward, a=nn.Linear(D, D), b=nn.Linear(D, 3), qkv=nn.Linear(D, 3 * D))
+    net.register_buffer("vector", torch.rand(D, dtype=torch.float64) + 0.5)
+    graph = rewritten(fold_scales, net, tokens, fires=1)
+    assert count(graph, "aten.mul", "aten.div") == 0
+
+
+def test_normalisation_goes_into_the_first_convolution(picture):
+    net = Of(lambda m, x: m.c((x - m.mean) / m.std), c=nn.Conv2d(4, 5, 3, padding=1))
+    net.register_buffer("mean", torch.rand(1, 4, 1, 1, dtype=torch.float64))
+    net.register_buffer("std", torch.rand(1, 4, 1, 1, dtype=torch.float64) + 0.5)
+    graph = rewritten(fold_scales, net, picture, fires=1)
+    assert count(graph, "div") == 0 and count(graph, "sub") == 1  # the border is padded with zeros, not with -mean
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: (y := m.a(x)) * 0.3 + y,
+        lambda m, x: torch.relu(x) * 0.3,
+        lambda m, x: m.a(x) * x,
+        lambda m, x: m.a(x) * m.rows,
+        lambda m, x: m.a(x).transpose(1, 2) * m.vector6,
+    ],
+    ids=["read twice", "no layer", "not constant", "per row", "per token"],
+)
+def test_other_scales_stay(tokens, forward):
+    net = Of(forward, a=nn.Linear(D, D))
+    net.register_buffer("rows", torch.rand(6, 1, dtype=torch.float64))
+    net.register_buffer("vector6", torch.rand(6, dtype=torch.float64))
+    rewritten(fold_scales, net, tokens, fires=0)
+
+
+def test_a_scale_of_the_wrong_rows_is_noticed(tokens, monkeypatch):
+    def forward(m, x):
+        q, k, v = m.qkv(x).chunk(3, -1)
+        return torch.cat([q * 0.3, k, v], -1)
+
+    scale = _fold_scales.scale_layer
+    monkeypatch.setattr(_fold_scales, "scale_layer", lambda graph, layer, factor, _: scale(graph, layer, factor, None))
+    with pytest.raises(AssertionError):
+        rewritten(fold_scales, Of(forward, qkv=nn.Linear(D, 3 * D)), tokens, fires=1)
+
+
+# Attention
+
+
+def attention(m: nn.Module, x: Tensor) -> Tensor:
+    n, t, _ = x.shape
+    q, k, v = (p.reshape(n, t, 2, D // 2).transpose(1, 2) for p in m.qkv(x).chunk(3, -1))
+    y = torch.softmax(q @ k.transpose(-2, -1) * (D // 2) ** -0.5, -1) @ v
+    return m.out(y.transpose(1, 2).reshape(n, t, D))
+
+
+def test_attention_takes_two_transposes(tokens):
+    """One for queries, keys and values together, one for the result; the scale is in the weights."""
+    net = Of(attention, qkv=nn.Linear(D, 3 * D), out=nn.Linear(D, D))
+
+    def run(graph):
+        graph, fired = rewrite(graph, (fold_scales, transposed_products, split_after, rearrange))
+        assert [fired[name] for name in ("fold_scales", "transposed_products", "split_after")] == [1, 1, 1]
+        return graph, 0
+
+    graph = rewritten(run, net, tokens, fires=0)
+    assert count(graph, "permute", "transpose.int") == 2 and count(graph, "aten.mul") == 0
+    assert ranks(graph) == 4
+
+
+@pytest.mark.parametrize(
+    ("forward", "pieces"),
+    [
+        (lambda m, x: different_heads(m.qkv(x).chunk(2, -1)), 2),
+        (lambda m, x: m.qkv(x).chunk(3, -1)[1].reshape(2, 6, 2, 4) + 1, 3),
+        (lambda m, x: sum(p.reshape(6, 2, 2, 4) for p in m.qkv(x).chunk(2, -1)), 2),
+        (lambda m, x: sum(p.reshape(2, 3, D) for p in m.qkv(x).chunk(2, 1)), 1),
+        (lambda m, x: sum(p.reshape(2, 6, 2, 4) + p.sum() for p in m.qkv(x).chunk(2, -1)), 2),
+    ],
+    ids=["different heads", "unread pieces", "tokens cut too", "another axis", "piece read elsewhere"],
+)
+def test_other_splits_stay(tokens, forward, pieces):
+    rewritten(split_after, Of(forward, qkv=nn.Linear(D, pieces * D)), tokens, fires=0)
+
+
+def different_heads(pieces: tuple[Tensor, ...]) -> Tensor:
+    return pieces[0].reshape(2, 6, 2, 4).sum((2, 3)) + pieces[1].reshape(2, 6, 4, 2).sum((2, 3))
+
+
+def test_products_without_a_transpose_stay(tokens):
+    rewritten(transposed_products, Of(lambda m, x: x @ x.reshape(2, D, 6)), tokens, fires=0)
+
+
+# Rearrangements
+
+
+def patches(m: nn.Module, x: Tensor) -> Tensor:
+    """The pixels at one place of every 2x2 patch as one sequence, and back: rank 6 both ways."""
+    n, c, h, w = x.shape
+    y = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 2, 4, 1).reshape(n * 4, -1, c)
+    y = torch.tanh(y)
+    return y.reshape(n, 2, 2, h // 2, w // 2, c).permute(0, 5, 3, 1, 4, 2).reshape(n, c, h, w)
+
+
+def test_patches_stay_within_rank_four(picture):
+    graph = rewritten(rearrange, Of(patches), picture, fires=2)
+    assert ranks(graph) == 4
+
+
+@pytest.mark.parametrize(
+    ("forward", "left"),
+    [
+        (lambda m, x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2) + 1, 0),
+        (lambda m, x: x.flatten(2).unsqueeze(1).squeeze(1).reshape(2, 4, 8, 6) + 1, 0),
+        (lambda m, x: x.transpose(1, 2).transpose(2, 3).transpose(1, 2) + 1, 1),
+        (lambda m, x: x.reshape(2, 4, 48).transpose(1, 2).reshape(2, 8, 6, 4).permute(0, 3, 1, 2) + 1, 0),
+        (lambda m, x: x.reshape(2, 2, 2, 8, 6).permute(0, 2, 1, 3, 4).reshape(2, 4, 8, 6) + 1, 3),  # channel shuffle
+    ],
+    ids=["there and back", "reshapes alone", "three swaps", "to tokens and back", "channel shuffle"],
+)
+def test_chains_shrink(picture, forward, left):
+    graph = rewritten(rearrange, Of(forward), picture, fires=1)
+    assert count(graph, "reshape", "permute", "transpose", "flatten", "squeeze") == left and ranks(graph) <= 4
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: x.permute(0, 2, 3, 1) + 1,
+        lambda m, x: x.reshape(2, 6, 32).transpose(1, 2).reshape(2, 4, 8, 6) * 2,  # cuts across channels and rows
+        lambda m, x: (y := x.transpose(1, 2)) + y.reshape(2, 4, 8, 6).sum(),
+    ],
+    ids=["one transpose", "across atoms", "read in between"],
+)
+def test_other_chains_stay(picture, forward):
+    rewritten(rearrange, Of(forward), picture, fires=0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_permutation_of_six_axes(seed):
+    """Random shapes and orders, against NumPy's own transpose."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = [int(n) for n in torch.randint(1, 4, (6,), generator=generator)]
+    order = torch.randperm(6, generator=generator).tolist()
+    x = torch.randn(shape, dtype=torch.float64, generator=generator).flatten()
+    net = Of(lambda m, v: v.reshape(shape).permute(order).flatten() * 1.5)
+    new, _ = rearrange(trace(net, x))
+    assert ranks(new) <= 4
+    expected = x.numpy().reshape(shape).transpose(order).ravel() * 1.5
+    assert (new(x).numpy() == expected).all()
+
+
+def test_a_wrong_step_is_noticed(picture, monkeypatch):
+    steps = _rearrange.steps_between
+    monkeypatch.setattr(_rearrange, "steps_between", lambda sizes, order: steps(sizes, order)[:1])
+    with pytest.raises((AssertionError, RuntimeError)):
+        rewritten(rearrange, Of(patches), picture, fires=2)
+
+
+# Channels last
+
+
+class Conv(nn.Module):
+    """What a convolutional network has, in one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(4, 6, 3, stride=2, padding=1)
+        self.b = nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False)
+        self.c = nn.Conv2d(12, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.silu(self.a(x))
+        z = y * torch.sigmoid(y.mean((2, 3), keepdim=True)) + F.hardswish(self.b(y))
+        z = F.max_pool2d(torch.cat([z, F.interpolate(F.avg_pool2d(z, 1), size=z.shape[2:])], 1), 3, 2, 1)
+        one, two = self.c(z).split([2, 3], 1)
+        return torch.cat([two, one], 1)[:, 1:].mean((2, 3))
+
+
+def test_maps_move_once(picture):
+    """One transpose at the beginning; the last mean wants the old layout and gets it."""
+
+    def run(graph):
+        graph, _ = rewrite(graph, (channels_last, rearrange))
+        return graph, 0
+
+    graph = rewritten(run, Conv(), picture, fires=0)
+    assert count(graph, "aten.conv2d", "aten.max_pool2d", "aten.avg_pool2d", "upsample") == 0
+    assert count(graph, "permute") == 2
+
+
+def test_broadcast_of_a_lower_rank_is_left(picture):
+    """A vector of 6 goes along the width, which is not the last axis any more."""
+    net = Of(lambda m, x: m.c(x) + m.row, c=nn.Conv2d(4, 4, 1))
+    net.register_buffer("row", torch.randn(6, dtype=torch.float64))
+    rewritten(channels_last, net, picture, fires=1)
+
+
+@pytest.mark.parametrize("options", [{"ceil_mode": True}, {"padding": 1}, {"divisor_override": 3}], ids=str)
+def test_odd_windows_are_left(picture, options):
+    rewritten(channels_last, Of(lambda m, x: F.avg_pool2d(x, 3, 2, **options)), picture, fires=0)
+
+
+# Shared results
+
+
+def test_the_same_is_computed_once(picture):
+    net = Of(lambda m, x: m.c(x).mean((2, 3)) + m.c(x).mean((2, 3)).tanh() + m.c(x).mean(2).sum(), c=nn.Conv2d(4, 4, 1))
+    graph = rewritten(share_results, net, picture, fires=3)  # two convolutions and a mean
+    assert count(graph, "conv2d") == 1 and count(graph, "aten.mean") == 2
+
+
+def test_what_differs_is_computed_twice(picture):
+    net = Of(
+        lambda m, x: m.c(x) + m.d(x) + m.c(x + 1) + F.avg_pool2d(x, 1, 1), c=nn.Conv2d(4, 4, 1), d=nn.Conv2d(4, 4, 1)
+    )
+    rewritten(share_results, net, picture, fires=0)
+
+
+# The whole network
+
+
+@pytest.mark.parametrize("name", ["hierattn_xs", "hierattn_s"])
+def test_hierattn(name):
+    x = torch.rand(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    fired = {}
+
+    def run(graph):
+        graph, found = rewrite(graph, PASSES + MOBILE_PASSES)
+        fired.update(found)
+        return graph, 0
+
+    graph = rewritten(run, create_model(name), x, fires=0)
+    assert all(fired.values())  # none is idle here
+    assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
+    assert ranks(graph) == 4
+    assert count(graph, "reshape", "permute", "transpose.int", "flatten") <= 90
