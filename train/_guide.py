@@ -42,11 +42,12 @@ def fit_guide(views: np.ndarray, targets: np.ndarray, classes: int) -> Guide:
     flat = descriptors.reshape(-1, size)
     guide = Guide(flat.mean(axis=0), flat.std(axis=0) + 1e-3, np.zeros((size, classes)), np.full(classes, -10.0))
     scaled = np.clip((flat - guide.mean) / guide.deviation, -CLIP, CLIP)
-    model = LogisticRegression(C=REGULARISATION / per_photo, class_weight="balanced", max_iter=3000)
-    model.fit(scaled, np.repeat(targets, per_photo))
-    weight, bias = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # scikit-learn then keeps one row, the second class against the first
-        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    guide.weight[:, model.classes_] = weight.T
-    guide.bias[model.classes_] = bias
+    if len(np.unique(targets)) > 1:
+        model = LogisticRegression(C=REGULARISATION / per_photo, class_weight="balanced", max_iter=3000)
+        model.fit(scaled, np.repeat(targets, per_photo))
+        weight, bias = model.coef_, model.intercept_
+        if len(model.classes_) == 2:  # scikit-learn then keeps one row, the second class against the first
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        guide.weight[:, model.classes_] = weight.T
+        guide.bias[model.classes_] = bias
     return Guide(*(part.astype(np.float32) for part in (guide.mean, guide.deviation, guide.weight, guide.bias)))

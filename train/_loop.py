@@ -295,9 +295,9 @@ def run_epoch(
     )  # fmt: skip
     priors = log_priors(squares.targets, squares.domains, views.classes, recipe.evenness)
     adjustment = (recipe.balance * priors).to(fabric.device)
-    guide = views.guide and [
-        torch.from_numpy(part).to(fabric.device) for part in (views.guide.weight, views.guide.bias)
-    ]
+    guide = None
+    if views.guide and recipe.guide:
+        guide = fabric.to_device((torch.from_numpy(views.guide.weight), torch.from_numpy(views.guide.bias)))
     model.train()
     begun = time.monotonic()
     for images, wanted, domains, descriptors in loader(views, order, workers=workers):

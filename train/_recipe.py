@@ -13,21 +13,21 @@ from edge.models import SIDE_MULTIPLE
 class Recipe:
     model: str = "hierattn_xs"
     # (side in pixels, epochs), one after the other: small images first cost a quarter and learn as much early on
-    stages: tuple[tuple[int, int], ...] = ((128, 60), (256, 20))
+    stages: tuple[tuple[int, int], ...] = ((64, 40), (128, 60))
     batch: int = 16  # images per step and process
-    learning_rate: float = 1.5e-3  # peak of AdamW, after the warm-up
+    learning_rate: float = 2e-3  # peak of AdamW, after the warm-up
     final_rate: float = 0.01  # of the peak, at the end of the cosine
     warmup: float = 0.05  # share of all steps
     weight_decay: float = 0.05  # on matrices and kernels only
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.05
     balance: float = 1.0  # strength of the logit adjustment: 0 none, 1 full
-    evenness: float = 0.0  # of the draws: 0 photograph by photograph, 1 class by class
+    evenness: float = 0.5  # of the draws: 0 photograph by photograph, 1 class by class
     mixup: float = 0.2  # Beta(a, a); 0 for none
-    descriptors: float = 0.0  # weight of predicting hand-made descriptors beside the class
-    guide: float = 0.0  # weight of agreeing with a linear classifier on those descriptors
+    descriptors: float = 3.0  # weight of predicting hand-made descriptors beside the class
+    guide: float = 6.0  # weight of agreeing with a linear classifier on those descriptors
     variants: int = 0  # different views of a photograph, drawn once and kept; 0: a new one every epoch
-    ema: float = 0.998  # decay per step of the averaged weights that are kept
-    augment: float = 1.0  # strength: 0 none
+    ema: float = 0.995  # decay per step of the averaged weights that are kept
+    augment: float = 0.8  # strength: 0 none
     seed: int = 0
 
     @property

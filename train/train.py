@@ -59,17 +59,18 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument("--balance", type=float, default=default.balance, help="logit adjustment, 0 to 1")
     recipe.add_argument(
         "--evenness", type=float, default=default.evenness,
-        help="how evenly the classes are drawn: 0 as frequent as they are, 1 all alike (default: 0)",
+        help="how evenly the classes are drawn: 0 as frequent as they are, 1 all alike (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument("--mixup", type=float, default=default.mixup)
     recipe.add_argument(
         "--descriptors", type=float, default=default.descriptors,
         help="weight of predicting hand-made colour and texture descriptors beside the class; helps where "
-        "photographs are few (default: 0, off)",
+        "photographs are few; 0 for none (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument(
         "--guide", type=float, default=default.guide,
-        help="weight of agreeing with a linear classifier on those descriptors, fitted on --data (default: 0, off)",
+        help="weight of agreeing with a linear classifier on those descriptors, fitted on --data; 0 for none "
+        "(default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument(
         "--variants", type=int, default=default.variants,

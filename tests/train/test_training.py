@@ -588,7 +588,7 @@ def test_it_learns(tmp_path, train, weight, falls_to):
         colours[i, ..., i % 3] = 220
     train.squares = replace(train.squares, images=colours)
     recipe = replace(
-        TINY, stages=((SIDE, 10),), mixup=0.0, label_smoothing=0.0, augment=0.0, descriptors=weight, guide=weight
+        TINY, stages=((SIDE, 25),), mixup=0.0, label_smoothing=0.0, augment=0.0, descriptors=weight, guide=weight
     )
     _, history, used = train(tmp_path, recipe=recipe)
     losses = [row["loss"] for row in history]
