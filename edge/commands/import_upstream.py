@@ -40,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     if not 0.01 <= args.temperature <= 100:
         raise InputError(f"--temperature is between 0.01 and 100, got {args.temperature}")
     family_name(args.model)
+    if args.out and args.out.suffix not in {"", ".safetensors"}:
+        raise InputError(f"--out is a checkpoint, .safetensors with a .json beside it; got {args.out}")
     target = (args.out or args.weights).with_suffix(".safetensors")
     if target.resolve() == args.weights.resolve():
         raise InputError(
