@@ -65,6 +65,31 @@ def attribution(checkpoint: Checkpoint) -> str:
     return "; ".join(ATTRIBUTIONS.get(name, name) for name in names) or "unknown"
 
 
+def audit_table(judged: list[Judged]) -> Table:
+    """What each file is made of."""
+    from rich.table import Table
+
+    table = Table(title="what the files are made of")
+    table.add_column("recipe")
+    for name in ("operators", "layout", "rank", "MACs", "on 8 bits", "peak memory", "XNNPACK pieces", "warnings"):
+        table.add_column(name, justify="right")
+    for result in judged:
+        if result.audit:
+            a = result.audit
+            table.add_row(
+                result.recipe,
+                str(sum(a["operators"].values())),
+                f"{a['layout_operators']}, {a['layout_bytes'] / 1e6:.1f} MB",
+                str(a["largest_rank"]),
+                f"{a['macs'] / 1e6:.0f} M",
+                f"{a['macs_8bit'] / max(1, a['macs']):.0%}",
+                f"{a['peak_activation_bytes'] / 1e6:.1f} MB",
+                str(a["xnnpack_partitions"]),
+                str(len(a["warnings"])),
+            )
+    return table
+
+
 def result_table(judged: list[Judged], source: Source, folder: Path) -> Table:
     from rich.table import Table
 

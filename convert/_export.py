@@ -17,7 +17,7 @@ from edge.files import replace, scratch_in, sha256, size
 from edge.models import family_name
 from edge.runtimes.reference import Reference
 
-from ._describe import base_manifest, result_table
+from ._describe import audit_table, base_manifest, result_table
 from ._flags import DEFAULT_MODEL
 from ._format import Format, Judged, Source
 from ._recipes import Recipe
@@ -71,6 +71,8 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
         manifest["files"] = [entry for entry in manifest["files"] if entry["file"] not in rejected]
         artifact.write(folder, manifest)
     screen().print(result_table(judged, source, folder))
+    if any(result.audit for result in judged):
+        screen().print(audit_table(judged))
     return report(judged, folder, time.monotonic() - begun)
 
 
@@ -110,6 +112,7 @@ def describe_file(path: Path, result: Judged, form: Format, recipe: Recipe) -> d
         "bytes": size(path),
         "minimum_runtime": recipe.minimum_runtime,
         "parity": result.parity,
+        **({"audit": result.audit} if result.audit else {}),
         **form.entry,
     }
 
@@ -121,12 +124,15 @@ def report(judged: list[Judged], folder: Path, seconds: float) -> int:
             "a failed gate that does not bind is reported and the file kept; `dermedge parity` says how far it is"
         )
     for result in judged:
+        for warning in (result.audit or {}).get("warnings", ()):
+            screen().print(f"[yellow]{result.recipe}[/] {warning}", soft_wrap=True)
         for remark in result.remarks:
             screen().print(f"[bold]{result.recipe}[/] {remark}", soft_wrap=True)
     rejected = [result.recipe for result in judged if result.rejected]
     written = len(judged) - len(rejected)
     screen().print(f"{written} file(s) and {artifact.MANIFEST} in {folder}, {seconds:.0f} s; log: {folder / LOG}")
     if rejected:
-        screen().print(f"[bold red]rejected[/] {', '.join(rejected)}: the gate failed and the file was not kept")
+        why = "the gate failed (or, with --strict, the audit warned) and the file was not kept"
+        screen().print(f"[bold red]rejected[/] {', '.join(rejected)}: {why}")
         return GATE_FAILED
     return GOOD

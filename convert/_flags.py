@@ -25,6 +25,7 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
     p.add_argument("--out", type=Path, help="folder to write to (default: build/<model>)")
     p.add_argument("--force", action="store_true", help="replace files that are there")
     p.add_argument(
-        "--strict", action="store_true", help="let every recipe's gate bind, not only those of fp32 and fp16"
-    )
+        "--strict", action="store_true",
+        help="let every recipe's gate bind, not only those of fp32 and fp16, and every warning of the audit",
+    )  # fmt: skip
     p.epilog = "recipes:\n" + "\n".join(f"  {name:13s} {recipe.purpose}" for name, recipe in recipes.items())

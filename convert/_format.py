@@ -37,6 +37,7 @@ class Judged:
     parity: dict | None = None  # the manifest's `parity`
     milliseconds: float | None = None  # on this host, median, one thread
     remarks: tuple[str, ...] = ()  # what fell short, in words
+    audit: dict | None = None  # the manifest's `audit`
     probabilities: np.ndarray | None = None  # float64 (T, K) of the self-test images
 
 

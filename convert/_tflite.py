@@ -146,7 +146,7 @@ def quantise(content: bytes, recipe: str, *, ranges: Ranges | None = None) -> by
     rules = {
         "fp16": half_floats,
         "int8-weights": known.weight_only_wi8_afp32,
-        "int8-dynamic": known.dynamic_wi8_afp32,
+        "int8-dynamic": dynamic_int8,
         "int8": static_int8,
     }
     statistics = None
@@ -188,6 +188,19 @@ def static_int8() -> list[dict]:
             {"regex": ".*", "operation": operation, "algorithm_key": known.AlgorithmName.NO_QUANTIZE, "op_config": {}}
         )
     return rules
+
+
+def dynamic_int8() -> list[dict]:
+    """8-bit weights, activations quantised while the model runs; depthwise convolutions stay in float32.
+
+    XNNPACK has no dynamically quantised depthwise convolution: each would end its partition and go to slow kernels, for
+    weights that are hardly a hundredth of the file.
+    """
+    from ai_edge_quantizer import recipe as known
+
+    depthwise = known.TFLOperationName.DEPTHWISE_CONV_2D
+    left_alone = {"algorithm_key": known.AlgorithmName.NO_QUANTIZE, "op_config": {}}
+    return [*known.dynamic_wi8_afp32(), {"regex": ".*", "operation": depthwise, **left_alone}]
 
 
 def half_floats() -> list[dict]:

@@ -14,6 +14,7 @@ from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
 from edge.runtimes.litert import LiteRT
 
+from ._audit import audit
 from ._format import Judged, Source
 from ._ranges import beside, load, save
 from ._recipes import TFLITE
@@ -68,15 +69,17 @@ class TFLiteFormat:
         runtime.close()
         found = judge_arrays(recipe, observations_of(source.photos, source.reference), candidate)
         binding = strict or TFLITE[recipe].binding
+        made_of = audit(path)
         parity = parity_summary(found, runtime="xnnpack", photos=source.photos, binding=binding)
         return Judged(
             recipe,
             path,
-            rejected=binding and found.verdict == "fail",
+            rejected=(binding and found.verdict == "fail") or (strict and bool(made_of["warnings"])),
             verdict=found.verdict,
             parity=parity,
             milliseconds=milliseconds,
             remarks=shortfalls(found) if binding else (),
+            audit=made_of,
             probabilities=answers,
         )
 

@@ -83,6 +83,10 @@ def test_every_recipe_is_written_and_described(build: Path) -> None:
     by_recipe = {entry["recipe"]: entry for entry in manifest["files"]}
     assert by_recipe["fp32"]["parity"]["verdict"] == by_recipe["fp16"]["parity"]["verdict"] == "pass"
     assert by_recipe["int8"]["bytes"] < by_recipe["fp16"]["bytes"] < by_recipe["fp32"]["bytes"]
+    made_of = {recipe: by_recipe[recipe]["audit"] for recipe in RECIPES}
+    assert all(a["largest_rank"] == 4 and a["layout_operators"] <= 90 for a in made_of.values())
+    assert made_of["fp32"]["warnings"] == made_of["int8-dynamic"]["warnings"] == []
+    assert made_of["int8-dynamic"]["macs_8bit"] > 0.8 * made_of["int8-dynamic"]["macs"]
 
 
 def test_float_file_gives_the_torch_models_probabilities(build: Path, weights: Path) -> None:
@@ -194,6 +198,22 @@ def test_a_file_that_fails_its_gate_is_not_kept(
     assert "rejected" in capsys.readouterr().out
     assert not (tmp_path / "out" / "hierattn_xs-fp32.tflite").exists()
     assert artifact.read(tmp_path / "out")["files"] == []
+
+
+def test_a_warning_binds_with_strict_alone(
+    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
+) -> None:
+    good = (build / "hierattn_xs-fp32.tflite").read_bytes()
+    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: _tflite.Lowered(good, {}, "by hand"))
+    audit = _tflite_format.audit
+    monkeypatch.setattr(_tflite_format, "audit", lambda path: audit(path) | {"warnings": ["gpu-rank: ABS has rank 7"]})
+    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--recipe", "fp32", "--out"]
+    assert to_tflite.main([*arguments, str(tmp_path / "lenient")]) == 0
+    assert "gpu-rank: ABS has rank 7" in capsys.readouterr().out
+    assert artifact.read(tmp_path / "lenient")["files"][0]["audit"]["warnings"] == ["gpu-rank: ABS has rank 7"]
+    assert to_tflite.main([*arguments, str(tmp_path / "strict"), "--strict"]) == 1
+    assert "rejected" in capsys.readouterr().out
+    assert not (tmp_path / "strict" / "hierattn_xs-fp32.tflite").exists()
 
 
 def test_a_broken_converter_leaves_nothing(
