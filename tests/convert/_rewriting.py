@@ -5,11 +5,24 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from convert._graph import trace
 
 TOLERANCE = 1e-9  # float64: the order of a few additions differs, nothing else
+
+
+class Of(nn.Module):
+    """A module from a function and the layers that it uses."""
+
+    def __init__(self, function, **layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self, x)
 
 
 def settled(module: nn.Module) -> nn.Module:

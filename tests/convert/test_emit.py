@@ -12,17 +12,14 @@ from convert._emit import emit, unknown_operations
 from convert._graph import trace
 from convert._passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite import unpack
+from tests.convert._rewriting import Of
 
 
-class Of(nn.Module):
-    def __init__(self, function, **layers: nn.Module) -> None:
-        super().__init__()
-        self.function = function
-        for name, layer in layers.items():
-            self.add_module(name, layer)
+class Picture(Of):
+    """Takes a picture channels last, as files do, and hands it on channels first, as networks want it."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.function(self, image.permute(0, 3, 1, 2))
+        return super().forward(image.permute(0, 3, 1, 2))
 
 
 def file_of(module: nn.Module, example: Tensor) -> bytes:
@@ -99,7 +96,7 @@ CASES = {
 def test_computes_what_torch_does(name):
     function, layers = CASES[name]
     torch.manual_seed(0)
-    module = Of(function, **layers).eval()
+    module = Picture(function, **layers).eval()
     x = torch.randn(1, 8, 6, 4)
     content = file_of(module, x)
     expected = module(x).detach().numpy()
@@ -112,13 +109,13 @@ def test_computes_what_torch_does(name):
 def test_what_costs_nothing_is_not_there():
     """Padding by SAME, an activation inside its convolution, no transpose around either."""
     layers = {"a": nn.Conv2d(4, 5, 3, padding=1), "b": nn.Conv2d(5, 6, 1)}
-    net = Of(lambda m, x: F.relu(m.b(F.relu6(m.a(x)))).mean((2, 3), keepdim=True).flatten(1), **layers)
+    net = Picture(lambda m, x: F.relu(m.b(F.relu6(m.a(x)))).mean((2, 3), keepdim=True).flatten(1), **layers)
     assert operators(file_of(net, torch.zeros(1, 8, 6, 4))) == ["CONV_2D", "CONV_2D", "MEAN", "RESHAPE"]
 
 
 def test_equal_constants_are_stored_once():
     shared = nn.Conv2d(4, 4, 3, padding=1, bias=False)
-    net = Of(lambda m, x: m.c(m.c(m.c(x))), c=shared)
+    net = Picture(lambda m, x: m.c(m.c(m.c(x))), c=shared)
     model = unpack(file_of(net, torch.zeros(1, 8, 6, 4)))
     kernels = [t for t in model.subgraphs[0].tensors if list(t.shape) == [4, 3, 3, 4]]
     assert len(kernels) == 1
@@ -137,6 +134,6 @@ def test_equal_constants_are_stored_once():
     ids=["unknown", "groups", "softmax axis", "clip", "step"],
 )
 def test_what_it_cannot_do_is_named(function, layers, words):
-    graph, _ = rewrite(trace(Of(function, **layers), torch.zeros(1, 8, 6, 4)), PASSES + MOBILE_PASSES)
+    graph, _ = rewrite(trace(Picture(function, **layers), torch.zeros(1, 8, 6, 4)), PASSES + MOBILE_PASSES)
     with pytest.raises(NotImplementedError, match=words):
         emit(graph, inputs=["image"], outputs=["probabilities"])

@@ -27,22 +27,9 @@ from convert._passes import (
     zero_mean_streams,
 )
 from edge.models import create_model
-from tests.convert._rewriting import count, rewritten
+from tests.convert._rewriting import Of, count, rewritten
 
 D = 8  # channels
-
-
-class Of(nn.Module):
-    """A module from a function and the layers that it uses."""
-
-    def __init__(self, function, **layers: nn.Module) -> None:
-        super().__init__()
-        self.function = function
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self, x)
 
 
 def norm(size: int = D, **options) -> nn.LayerNorm:
