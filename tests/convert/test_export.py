@@ -200,6 +200,21 @@ def test_a_file_that_fails_its_gate_is_not_kept(
     assert artifact.read(tmp_path / "out")["files"] == []
 
 
+@pytest.mark.slow
+def test_an_operation_without_an_operator_goes_through_litert_torch(weights: Path, tmp_path: Path, monkeypatch) -> None:
+    from convert._emit._lower import TABLE
+    from convert._graph import aten
+
+    monkeypatch.delitem(TABLE, aten.gelu.default)
+    lowered = _tflite.float_model(checkpoint.load(weights))
+    assert "litert-torch" in lowered.by and "aten.gelu" in lowered.by
+    (tmp_path / "x.tflite").write_bytes(lowered.content)
+    images = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    runtime = LiteRT(tmp_path / "x.tflite")
+    np.testing.assert_allclose(runtime.run(images), Reference(checkpoint.load(weights)).run(images), atol=2e-6)
+    runtime.close()
+
+
 def test_a_warning_binds_with_strict_alone(
     weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
 ) -> None:
