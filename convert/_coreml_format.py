@@ -14,7 +14,9 @@ from ._format import Judged, Source
 
 class CoreMLFormat:
     suffix = ".mlpackage"
-    entry = {"format": "mlpackage", "input": {"layout": "image", "dtype": "uint8"}}  # noqa: RUF012 - read only
+
+    def entry(self, recipe: str) -> dict:
+        return {"format": "mlpackage", "input": {"layout": "image", "dtype": "uint8"}}
 
     def prepare(self, source: Source, recipes: list[str]) -> str:
         import coremltools  # noqa: F401 - its seven seconds of import belong here, where a status line is shown

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge import artifact
 from edge.checkpoint import Checkpoint, load, shipped
-from edge.console import screen, third_party_noise_into
+from edge.console import busy, screen, third_party_noise_into
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.errors import GATE_FAILED, GOOD, InputError
@@ -41,16 +41,18 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
     log = folder / LOG
     with scratch_in(folder) as work:
         try:
-            with screen().status("tracing and lowering the float model"), third_party_noise_into(log):
+            with busy("tracing and lowering the float model"), third_party_noise_into(log):
                 reference = Reference(checkpoint)
-                source = Source(checkpoint, photos, images, reference.run(images), args.data, path, folder, skip)
+                source = Source(
+                    checkpoint, photos, images, reference.run(images), args.data, path, folder, skip, args.measure_again
+                )
                 manifest = manifest or base_manifest(source, family_name(checkpoint.model))
                 remark = form.prepare(source, wanted)
             screen().print(remark)
             test_images = self_test_images(checkpoint)
             judged = []
             for recipe in wanted:
-                with screen().status(f"{recipe}: converting and judging"), third_party_noise_into(log):
+                with busy(f"{recipe}: converting and judging"), third_party_noise_into(log):
                     target = work / names[recipe]
                     form.convert(source, recipe, target, manifest)
                     judged.append(form.judge(source, recipe, target, test_images, strict=args.strict))
@@ -113,7 +115,7 @@ def describe_file(path: Path, result: Judged, form: Format, recipe: Recipe) -> d
         "minimum_runtime": recipe.minimum_runtime,
         "parity": result.parity,
         **({"audit": result.audit} if result.audit else {}),
-        **form.entry,
+        **form.entry(result.recipe),
     }
 
 

@@ -22,10 +22,13 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
     )  # fmt: skip
     p.add_argument("--data", type=Path, help="photographs to judge on (default: $DERMEDGE_PHOTOS, else synthetic)")
     p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
+    p.add_argument(
+        "--measure-again", action="store_true", help="do not use what an earlier measurement for 8 bits has left"
+    )
     p.add_argument("--out", type=Path, help="folder to write to (default: build/<model>)")
     p.add_argument("--force", action="store_true", help="replace files that are there")
     p.add_argument(
         "--strict", action="store_true",
-        help="let every recipe's gate bind, not only those of fp32 and fp16, and every warning of the audit",
+        help="let every gate bind, also those that are only reported, and every warning of the audit",
     )  # fmt: skip
     p.epilog = "recipes:\n" + "\n".join(f"  {name:13s} {recipe.purpose}" for name, recipe in recipes.items())

@@ -24,6 +24,7 @@ class Source:
     path: Path  # of the checkpoint's weights
     folder: Path  # that is written to
     skip_unreadable: bool = False
+    measure_again: bool = False  # what was kept of earlier measurements is not used
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Judged:
 
 class Format(Protocol):
     suffix: str
-    entry: dict  # `format` and `input` of the manifest
+
+    def entry(self, recipe: str) -> dict:
+        """`format` and `input` of the manifest."""
 
     def prepare(self, source: Source, recipes: list[str]) -> str:
         """What all recipes share, done once; returns a line for the screen."""

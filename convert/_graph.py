@@ -15,8 +15,27 @@ CONVOLUTION = (None, None, None, [1, 1], [0, 0], [1, 1], 1)
 
 
 def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
-    """The forward pass for inputs shaped like `example`, static shapes, every node with `meta["val"]`."""
-    return torch.export.export(module.eval(), (example,)).module(check_guards=False)
+    """The forward pass for inputs shaped like `example`, static shapes, every node with `meta["val"]`.
+
+    A layer's node knows whose weight it uses: `meta["module"]`, the path of the module in `module`.
+    """
+    graph = torch.export.export(module.eval(), (example,)).module(check_guards=False)
+    for node in graph.graph.nodes:
+        if node.target in {aten.conv2d.default, aten.linear.default}:
+            node.meta["module"] = owner(arguments(node)[1])
+    return graph
+
+
+def owner(attribute: object) -> str | None:
+    """Path of the module that a `get_attr` node's tensor belongs to."""
+    if not isinstance(attribute, fx.Node) or attribute.op != "get_attr":
+        return None
+    return str(attribute.target).rpartition(".")[0] or None
+
+
+def stands_for(new: fx.Node, old: fx.Node) -> None:
+    """`new` does what `old` did: it is the same module's layer."""
+    new.meta |= {key: old.meta[key] for key in ("module", "normalised_by") if key in old.meta}
 
 
 def copy_graph(graph: fx.GraphModule) -> fx.GraphModule:

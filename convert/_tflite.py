@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from torch import fx
 
 from edge.checkpoint import Checkpoint
 from edge.models.deployed import deployed
+from edge.scheme import Layer
 
 from ._emit import emit
 from ._graph import trace
 from ._passes import MOBILE_PASSES, PASSES, rewrite
 
-Ranges = dict[str, tuple[float, float]]  # tensor -> smallest and largest value
 SIGNATURE = "serving_default"
 INPUT, OUTPUT = "image", "probabilities"
 METADATA = "dermedge"  # name of the metadata entry inside the file
@@ -26,11 +28,15 @@ METADATA = "dermedge"  # name of the metadata entry inside the file
 
 @dataclass(frozen=True)
 class Lowered:
-    """A float32 file, how often each rewrite fired, and in words who wrote it."""
+    """A float32 file, how often each rewrite fired, and in words who wrote it.
+
+    `modules`: output tensor -> the network's module that the layer comes from, the batch norm folded into it.
+    """
 
     content: bytes
     fired: dict[str, int]
     by: str
+    modules: dict[str, tuple[str, str | None]] = field(default_factory=dict)
 
 
 def float_model(checkpoint: Checkpoint) -> Lowered:
@@ -46,12 +52,26 @@ def float_model(checkpoint: Checkpoint) -> Lowered:
     graph, fired = rewrite(trace(deployed(checkpoint, layout="NHWC"), example), PASSES)
     mobile, more = rewrite(graph, MOBILE_PASSES)
     try:
-        return Lowered(emit(mobile, inputs=[INPUT], outputs=[OUTPUT]), fired | more, "operator by operator")
+        content = emit(mobile, inputs=[INPUT], outputs=[OUTPUT])
+        return Lowered(content, fired | more, "operator by operator", modules_of(mobile))
     except NotImplementedError as missing:
         import litert_torch
 
         lowered = litert_torch.convert(graph, (example,))
         return Lowered(named(lowered.model_content()), fired, f"by litert-torch, because there is {missing}")
+
+
+def modules_of(graph: fx.GraphModule) -> dict[str, tuple[str, str | None]]:
+    """Node -> path of its module in the network, without the wrapper's own name."""
+    inside = {
+        node.name: (node.meta["module"], node.meta.get("normalised_by"))
+        for node in graph.graph.nodes
+        if node.meta.get("module")
+    }
+    return {
+        name: (module.removeprefix("net."), norm and norm.removeprefix("net."))
+        for name, (module, norm) in inside.items()
+    }
 
 
 def named(content: bytes) -> bytes:
@@ -111,17 +131,6 @@ def pack(model) -> bytes:
     return bytes(builder.Output())
 
 
-def calibrate(content: bytes, images: np.ndarray) -> Ranges:
-    """The smallest and largest value of every tensor of a float32 file on uint8 images (N, S, S, 3)."""
-    from ai_edge_quantizer import quantizer
-
-    worker = quantizer.Quantizer(content, static_int8())
-    samples = [{INPUT: image[None].astype(np.float32)} for image in images]
-    with preserved_tensors():
-        found = worker.calibrate({SIGNATURE: samples}, num_threads=2)
-    return {name: (float(v["min"].min()), float(v["max"].max())) for name, v in found.items()}
-
-
 def graph_key(content: bytes) -> str:
     """Digest of a file's structure, operations and tensor names with shapes, but not of its weights."""
     model = unpack(content)
@@ -136,28 +145,85 @@ def graph_key(content: bytes) -> str:
     return digest.hexdigest()
 
 
-def quantise(content: bytes, recipe: str, *, ranges: Ranges | None = None) -> bytes:
-    """A float32 file in another recipe. `int8` needs the `ranges` that `calibrate` found."""
-    from ai_edge_quantizer import quantizer
-    from ai_edge_quantizer import recipe as known
-
+def quantise(content: bytes, recipe: str) -> bytes:
+    """A float32 file in a recipe that needs no measurement: fp32, fp16, int8-weights, int8-dynamic."""
     if recipe == "fp32":
         return content
-    rules = {
-        "fp16": half_floats,
-        "int8-weights": known.weight_only_wi8_afp32,
-        "int8-dynamic": dynamic_int8,
-        "int8": static_int8,
-    }
-    statistics = None
-    if recipe == "int8":
-        if not ranges:
-            raise ValueError("the int8 recipe needs calibrated ranges")
-        statistics = as_statistics(content, ranges)
-    worker = quantizer.Quantizer(content, rules[recipe]())
+    from ai_edge_quantizer import recipe as known
+
+    rules = {"fp16": half_floats, "int8-weights": known.weight_only_wi8_afp32, "int8-dynamic": dynamic_int8}
+    return quantised(content, rules[recipe](), None)
+
+
+def apply(content: bytes, layers: Sequence[Layer]) -> bytes:
+    """A float32 file with every layer as the scheme says; float32 input and output."""
+    statistics: dict[str, tuple[float, float]] = {}
+    inputs = inputs_by_output(content)
+    for layer in layers:
+        if layer.kind == "static" and layer.input and layer.output:
+            statistics |= {inputs[layer.tensor]: layer.input, layer.tensor: layer.output}
+    wanted = [rule_for(layer) for layer in layers if layer.kind != "float"]
+    return quantised(content, wanted, as_statistics(content, statistics)) if wanted else content
+
+
+def inputs_by_output(content: bytes) -> dict[str, str]:
+    """Name of every operator's first output -> name of its first input."""
+    graph = unpack(content).subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    return {names[o.outputs[0]]: names[o.inputs[0]] for o in graph.operators}
+
+
+def rule_for(layer: Layer) -> dict:
+    """The quantiser's rule for one layer, found by its output tensor."""
+    from ai_edge_quantizer import recipe as known
+
+    (rule,) = known.static_wi8_ai8() if layer.kind == "static" else known.dynamic_wi8_afp32()
+    return {**rule, "operation": layer.operator, "regex": f"^{re.escape(layer.tensor)};?$"}
+
+
+def quantised(content: bytes, rules: list[dict], statistics: dict | None) -> bytes:
+    from ai_edge_quantizer import quantizer
+
+    worker = quantizer.Quantizer(content, rules)
     with preserved_tensors():
         result = worker.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
+
+
+def with_byte_input(content: bytes) -> bytes:
+    """The file with a uint8 input in front: the camera's bytes, taken as the numbers 0 to 255 that they are.
+
+    The new input has scale 1 and zero point 0, and one DEQUANTIZE makes the old input of it, which is exact: the
+    answers are those of the float input, bit for bit.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = unpack(content)
+    graph = model.subgraphs[0]
+    old = graph.inputs[0]
+    given = schema.TensorT()
+    given.shape, given.type, given.hasRank = graph.tensors[old].shape, schema.TensorType.UINT8, True
+    given.name, graph.tensors[old].name = graph.tensors[old].name, b"numbers"
+    given.quantization = schema.QuantizationParametersT()
+    given.quantization.scale, given.quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
+    graph.tensors.append(given)
+    new = len(graph.tensors) - 1
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    code.version = 2
+    model.operatorCodes.append(code)
+    reader = schema.OperatorT()
+    reader.opcodeIndex = len(model.operatorCodes) - 1
+    reader.inputs, reader.outputs = np.array([new], np.int32), np.array([old], np.int32)
+    reader.builtinOptionsType, reader.builtinOptions = (
+        schema.BuiltinOptions.DequantizeOptions,
+        schema.DequantizeOptionsT(),
+    )
+    graph.operators.insert(0, reader)
+    graph.inputs = np.array([new], np.int32)
+    for signature in model.signatureDefs or []:
+        signature.inputs[0].tensorIndex = new
+    return pack(model)
 
 
 @contextmanager
@@ -168,26 +234,13 @@ def preserved_tensors() -> Iterator[None]:
         yield
 
 
-def as_statistics(content: bytes, ranges: Ranges) -> dict[str, dict[str, np.ndarray]]:
+def as_statistics(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, np.ndarray]]:
     """Ranges as the quantiser keeps them: one value, with as many axes as the tensor has."""
     axes = {t.name.decode(): max(1, len(t.shape)) for g in unpack(content).subgraphs for t in g.tensors}
     return {
         name: {"min": np.full((1,) * axes[name], low, np.float32), "max": np.full((1,) * axes[name], high, np.float32)}
         for name, (low, high) in ranges.items()
     }
-
-
-def static_int8() -> list[dict]:
-    """8-bit weights and activations, float32 input and output, softmax computed in float32."""
-    from ai_edge_quantizer import recipe as known
-
-    rules = known.static_wi8_ai8()
-    names = known.TFLOperationName
-    for operation in (names.INPUT, names.OUTPUT, names.SOFTMAX):
-        rules.append(
-            {"regex": ".*", "operation": operation, "algorithm_key": known.AlgorithmName.NO_QUANTIZE, "op_config": {}}
-        )
-    return rules
 
 
 def dynamic_int8() -> list[dict]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,50 +15,86 @@ from edge.errors import InputError
 from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
 from edge.runtimes.litert import LiteRT
+from edge.scheme import SUFFIX, Scheme
+from edge.scheme import beside as scheme_beside
+from edge.scheme import load as load_scheme
+from edge.scheme import save as save_scheme
 
+from . import _rounding
 from ._audit import audit
+from ._choose import choose
 from ._format import Judged, Source
-from ._ranges import beside, load, save
 from ._recipes import TFLITE
-from ._tflite import Ranges, calibrate, float_model, graph_key, quantise, with_metadata
+from ._tflite import Lowered, apply, float_model, graph_key, quantise, with_byte_input, with_metadata
 
-CALIBRATION_IMAGES = 64
+MEASURED_IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
+ROUNDED = {"int8-weights", "int8-dynamic", "int8", "int8-io"}
+CHOSEN = {"int8", "int8-io"}
 INSIDE = ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training", "intended_use")
 
 
 class TFLiteFormat:
     suffix = ".tflite"
-    entry = {"format": "tflite", "input": {"layout": "NHWC", "dtype": "float32"}}  # noqa: RUF012 - read only
+
+    def entry(self, recipe: str) -> dict:
+        dtype = "uint8" if recipe == "int8-io" else "float32"
+        return {"format": "tflite", "input": {"layout": "NHWC", "dtype": dtype}}
 
     def prepare(self, source: Source, recipes: list[str]) -> str:
         lowered = float_model(source.checkpoint)
-        self.float32 = lowered.content
-        self.ranges: Ranges | None = None
+        self.float32 = self.rounded = lowered.content
+        self.scheme: Scheme | None = None
         passes = ", ".join(f"{name} {count}" if count else f"{name} nothing" for name, count in lowered.fired.items())
         line = f"graph rewrites: {passes}; lowered {lowered.by}"
-        if "int8" in recipes:
-            self.ranges, origin = self.find_ranges(source)
-            line += f"; int8 ranges {origin}"
+        if ROUNDED & set(recipes):
+            line += "; 8-bit: " + self.measure(source, lowered, choosing=bool(CHOSEN & set(recipes)))
         return line
 
-    def find_ranges(self, source: Source) -> tuple[Ranges, str]:
-        """From training photographs where they are at hand, else as stored with the checkpoint, else synthetic."""
-        checkpoint, key = source.checkpoint, graph_key(self.float32)
-        photos = calibration_set(checkpoint, source.data, limit=CALIBRATION_IMAGES, skip_missing=source.skip_unreadable)
-        if photos.synthetic:
-            stored = load(beside(source.path), checkpoint_sha256=checkpoint.sha256, key=key)
-            if stored is not None:
-                return stored, "stored with the checkpoint"
+    def measure(self, source: Source, lowered: Lowered, *, choosing: bool) -> str:
+        """Find the rounding of weights and, if wanted, the scheme: those kept for this graph, else measured ones."""
+        checkpoint, key, content = source.checkpoint, graph_key(lowered.content), lowered.content
+        places = [] if source.measure_again else [source.path, source.folder / source.path.name]
+        steps = first(_rounding.load(_rounding.beside(p), checkpoint_sha256=checkpoint.sha256, key=key) for p in places)
+        scheme = first(kept_scheme(scheme_beside(p), checkpoint.sha256, key) for p in places)
+        if steps is not None and (scheme is not None or not choosing):
+            self.rounded, self.scheme = _rounding.rounded(content, steps), scheme
+            self.keep(source)
+            return "rounding and scheme as kept with the checkpoint"
+        photos = calibration_set(checkpoint, source.data, limit=MEASURED_IMAGES, skip_missing=source.skip_unreadable)
         photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=source.skip_unreadable)
-        ranges = calibrate(self.float32, squares)
+        squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both halves
+        given, judging = np.split(squares, [len(squares) * 2 // 3])
+        steps = _rounding.steps_for(content, _rounding.second_moments(content, given))
+        self.rounded = _rounding.rounded(content, steps)
+        target = source.folder / _rounding.beside(source.path).name
+        _rounding.save(target, steps, checkpoint_sha256=checkpoint.sha256, key=key)
+        if choosing:
+            facts = {
+                "model": checkpoint.model,
+                "checkpoint_sha256": checkpoint.sha256,
+                "graph": key,
+                "data": photos.name,
+            }
+            self.scheme = choose(content, steps, given, judging, modules=lowered.modules, facts=facts)
+            save_scheme(source.folder / scheme_beside(source.path).name, self.scheme)
+        self.keep(source)
         if photos.synthetic:
-            return ranges, f"from {len(photos)} synthetic images; give --data or set DERMEDGE_PHOTOS for real ones"
-        target = source.folder / beside(source.path).name
-        save(target, ranges, checkpoint_sha256=checkpoint.sha256, key=key, images=len(photos), data=photos.name)
-        return ranges, f"from {len(photos)} photographs of training patients ({photos.name}), kept in {target.name}"
+            return f"measured on {len(photos)} synthetic images; give --data or set DERMEDGE_PHOTOS for real ones"
+        return f"measured on {len(photos)} photographs of training patients ({photos.name})"
+
+    def keep(self, source: Source) -> None:
+        """The scheme beside the files, for the report and for fine-tuning."""
+        if self.scheme:
+            save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", self.scheme)
 
     def convert(self, source: Source, recipe: str, target: Path, manifest: dict) -> None:
-        content = quantise(self.float32, recipe, ranges=self.ranges)
+        if recipe in CHOSEN:
+            assert self.scheme is not None
+            content = apply(self.rounded, self.scheme.layers)
+            if recipe == "int8-io":
+                content = with_byte_input(content)
+        else:
+            content = quantise(self.rounded if recipe in ROUNDED else self.float32, recipe)
         facts = {key: manifest[key] for key in INSIDE} | {"recipe": recipe}
         target.write_bytes(with_metadata(content, facts))
 
@@ -68,7 +106,8 @@ class TFLiteFormat:
         answers = runtime.run(test_images)
         runtime.close()
         found = judge_arrays(recipe, observations_of(source.photos, source.reference), candidate)
-        binding = strict or TFLITE[recipe].binding
+        # of weights that nothing was learned with only the arithmetic can be judged, so the answers do not bind
+        binding = strict or TFLITE[recipe].binding == "always" or bool(source.checkpoint.trained)
         made_of = audit(path)
         parity = parity_summary(found, runtime="xnnpack", photos=source.photos, binding=binding)
         return Judged(
@@ -93,3 +132,16 @@ def timed_run(runtime: LiteRT, images: np.ndarray) -> tuple[np.ndarray, float]:
         rows.append(runtime.run(image[None])[0])
         times.append(1e3 * (time.perf_counter() - begun))
     return np.array(rows), float(np.median(times))
+
+
+def first(found: Iterable[Any]) -> Any:
+    """The first that is not None, or None."""
+    return next((one for one in found if one is not None), None)
+
+
+def kept_scheme(path: Path, checkpoint_sha256: str, key: str) -> Scheme | None:
+    """The scheme kept at `path`, if it is there and of this checkpoint and graph."""
+    if not path.is_file():
+        return None
+    scheme = load_scheme(path)
+    return scheme if (scheme.checkpoint_sha256, scheme.graph) == (checkpoint_sha256, key) else None

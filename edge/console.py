@@ -94,7 +94,22 @@ def progress(*extra: str) -> Progress:
         console=screen(),
         transient=True,
         disable=not screen().is_terminal,
+        redirect_stdout=False,  # what others print has its own way to go
+        redirect_stderr=False,
     )
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A turning wheel and a word while something of unknown length goes on. Nothing where no terminal watches."""
+    if not screen().is_terminal:
+        yield
+        return
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+    with Live(Spinner("dots", what), console=screen(), transient=True, redirect_stdout=False, redirect_stderr=False):
+        yield
 
 
 def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:

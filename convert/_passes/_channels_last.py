@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from torch import Tensor, fx
 
 from .. import _mobile_ops
-from .._graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get
+from .._graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get, stands_for
 
 ELEMENTWISE = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
@@ -48,6 +48,7 @@ def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         with graph.graph.inserting_before(node):
             made = twins.move(node)
         if made is not None:
+            stands_for(made, node)
             twins.known[node] = made
             moved += 1
     for node in list(graph.graph.nodes):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from .._graph import add_constant, aten, call, constant, copy_graph, finish, get
+from .._graph import add_constant, aten, call, constant, copy_graph, finish, get, owner, stands_for
 
 
 def fold_batchnorm(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -45,6 +45,8 @@ def fold_batchnorm(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             replacement = call(
                 graph, aten.conv2d.default, conv.args[0], *(get(graph, name) for name in names), *conv.args[3:]
             )
+        stands_for(replacement, conv)
+        replacement.meta["normalised_by"] = owner(mean)
         norm.replace_all_uses_with(replacement)
         graph.graph.erase_node(norm)
         graph.graph.erase_node(conv)

@@ -28,9 +28,7 @@ def parser() -> argparse.ArgumentParser:
         help="how .tflite files run; repeatable (default: xnnpack, and xnnpack-fp16 for the fp16 file)",
     )  # fmt: skip
     p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    p.add_argument(
-        "--strict", action="store_true", help="let every recipe's gate bind, not only those of fp32 and fp16"
-    )
+    p.add_argument("--strict", action="store_true", help="let every gate bind, also those that are only reported")
     return p
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.parity import plots, words
+from edge.parity import plots, scheme_section, words
 
 THUMBNAIL = 160  # pixels, the longer side
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "reported": "•", "not judged": "–"}
@@ -40,6 +40,7 @@ def page(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str
         files=[_file(file, index) for index, file in enumerate(report["files"], start=1)],
         overview=[plots.sqnr_overview(rows), plots.agreement_overview(rows)],
         pictures=pictures,
+        scheme=scheme_section.view(report.get("scheme")),
     )
 
 

@@ -129,6 +129,21 @@ def agreement_overview(rows: Sequence[Mapping[str, Any]]) -> str:
     return _svg(draw, 0.75 + 0.3 * len(rows), "Top-1 agreement of each file with the float model")
 
 
+def scheme_curve(curve: Sequence[Mapping[str, float]], chosen: int, budget: float) -> str:
+    """What each choice of 8-bit layers costs in time and gives in faithfulness; the chosen point is filled."""
+
+    def draw(axes: Axes) -> None:
+        axes.axhline(budget, color=GREY, linestyle=":", linewidth=1)
+        axes.annotate("budget", (1, budget), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+        x, y = [one["host_ms"] for one in curve], [one["sqnr_db"] for one in curve]
+        axes.plot(x, y, color=BLUE, linewidth=0.8, marker="o", markersize=4, markerfacecolor="none")
+        axes.plot(x[chosen], y[chosen], color=VERMILLION, marker="D", markersize=7, linestyle="none", label="chosen")
+        axes.set(xlabel="ms of one image on the converting host, one thread", ylabel="median SQNR of the logits, dB")
+        axes.legend(fontsize=8)
+
+    return _svg(draw, 3.1, "Time against SQNR for every choice of 8-bit layers that was tried")
+
+
 def _rows(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)

@@ -16,6 +16,7 @@ from edge.files import moved_into_place, read_json
 from edge.parity.gates import FileParity, Observations, Verdict, overall
 from edge.parity.observations import UNKNOWN
 from edge.parity.statistics import Floats
+from edge.scheme import Scheme
 
 SCHEMA = "dermedge/parity/1"
 NOTICE = "Research and engineering use; not a medical device."
@@ -46,8 +47,9 @@ def build_report(
     entries: Sequence[Entry],
     observations: Observations,
     candidates: Sequence[Floats],
+    scheme: Scheme | None = None,
 ) -> dict[str, Any]:
-    """The report of several files of one model, judged on the same observations.
+    """The report of several files of one model, judged on the same observations; `scheme`: how int8 was chosen.
 
     `data` holds name, images, patients, synthetic (bool) and note; `candidates` the probabilities (N, K) of each entry.
     """
@@ -78,6 +80,7 @@ def build_report(
         "null_means": "a number that is infinite or not defined; its neighbour ending in '_is' says which",
         "verdict": overall(Verdict(file["verdict"]) for file in files).value,
         "files": files,
+        "scheme": plain(scheme) if scheme else None,
     }
 
 

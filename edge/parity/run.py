@@ -12,7 +12,7 @@ import numpy as np
 
 from edge import artifact
 from edge.checkpoint import Checkpoint, load, shipped
-from edge.console import screen, third_party_noise_into, track
+from edge.console import busy, third_party_noise_into, track
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
@@ -23,6 +23,8 @@ from edge.parity.observe import observations_of
 from edge.parity.report import Entry, build_report, write
 from edge.runtimes.litert import MODES, LiteRT
 from edge.runtimes.reference import Reference
+from edge.scheme import SUFFIX, Scheme
+from edge.scheme import load as load_scheme
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,7 +136,7 @@ def observe_files(
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
     photos, images = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     log = build.folder / LOG
-    with screen().status("running the float32 model"), third_party_noise_into(log):
+    with busy("running the float32 model"), third_party_noise_into(log):
         observations = observations_of(photos, Reference(build.checkpoint).run(images))
     answers, not_run = [], []
     for entry in build.manifest["files"]:
@@ -159,6 +161,15 @@ def observe_files(
 def judged_modes(recipe: str) -> tuple[str, ...]:
     """Where a file is judged: on the CPU path of phones; the fp16 file also as phones with fp16 arithmetic run it."""
     return ("xnnpack", FORCED_FP16) if recipe == "fp16" else ("xnnpack",)
+
+
+def scheme_of(build: Build) -> Scheme | None:
+    """The quantisation scheme beside the files, if it is the one that they were made with."""
+    path = build.folder / f"{build.manifest['model']}-int8{SUFFIX}"
+    if not path.is_file():
+        return None
+    scheme = load_scheme(path)
+    return scheme if scheme.checkpoint_sha256 == build.checkpoint.sha256 else None
 
 
 def write_report(seen: Seen, folder: Path) -> Path:
@@ -188,7 +199,7 @@ def write_report(seen: Seen, folder: Path) -> Path:
         raise InputError(f"{seen.build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
     report = build_report(
         manifest["model"], manifest["checkpoint_sha256"], data, entries, seen.observations,
-        [a.probabilities for a in seen.answers],
+        [a.probabilities for a in seen.answers], scheme_of(seen.build),
     )  # fmt: skip
     thumbnails = dict(zip(seen.observations.image_ids, seen.images, strict=True))
     return next(path for path in write(report, folder, thumbnails) if path.suffix == ".html")

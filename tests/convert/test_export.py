@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from convert import _tflite, _tflite_format, to_coreml, to_tflite
+from convert._audit import INT8
+from convert._layers import name_of, weighted
 from edge import artifact, checkpoint
 from edge.commands import parity, predict, simulate
 from edge.data.readers import open_photos
@@ -20,9 +22,10 @@ from edge.models import create_model
 from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
+from edge.scheme import load as load_scheme
 
 SIDE = 64  # pixels; small, so that lowering is what takes the time
-RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
+RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8", "int8-io")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def weights(home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def build(home: Path, weights: Path, sample: Path, module_cache: None) -> Path:
-    """All five TFLite files, converted once by the command."""
+    """All six TFLite files, converted once by the command."""
     folder = home / "build"
     code = to_tflite.main(["--checkpoint", str(weights), "--data", str(sample), "--out", str(folder)])
     assert code == 0
@@ -254,15 +257,72 @@ def test_a_broken_converter_leaves_nothing(
     assert not [p for p in (tmp_path / "out").iterdir() if p.name != "convert.log"]
 
 
-def test_stored_ranges_give_the_same_int8_file(build: Path) -> None:
-    """What a clone without photographs does: quantise with ranges that went through a JSON file."""
-    content = (build / "hierattn_xs-fp32.tflite").read_bytes()
-    images = np.random.default_rng(3).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
-    ranges = _tflite.calibrate(content, images)
-    again = json.loads(json.dumps(ranges))
-    assert _tflite.quantise(content, "int8", ranges=again) == _tflite.quantise(content, "int8", ranges=ranges)
-    assert _tflite.graph_key(content) == _tflite.graph_key((build / "hierattn_xs-fp32.tflite").read_bytes())
-    assert _tflite.graph_key(content) != _tflite.graph_key((build / "hierattn_xs-int8.tflite").read_bytes())
+def test_what_was_measured_is_kept_and_gives_the_same_files(
+    build: Path, weights: Path, sample: Path, tmp_path: Path, capsys, module_cache: None
+) -> None:
+    """What a clone without photographs does: convert with the rounding and the scheme that travel with the weights."""
+    stems = [weights.with_suffix(kind) for kind in (".safetensors", ".json")]
+    kept = [build / f"checkpoint{kind}" for kind in (".rounding.npz", ".scheme.json")]
+    for path in (*stems, *kept):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    arguments = ["--checkpoint", str(tmp_path / weights.name), "--out", str(tmp_path / "out")]
+    assert to_tflite.main([*arguments, "--recipe", "int8", "--recipe", "int8-weights"]) == 0
+    assert "as kept with the checkpoint" in " ".join(capsys.readouterr().out.split())
+    for recipe in ("int8", "int8-weights"):
+        name = f"hierattn_xs-{recipe}.tflite"
+        assert (tmp_path / "out" / name).read_bytes() == (build / name).read_bytes()
+    # of another checkpoint nothing is taken
+    held = checkpoint.load(weights)
+    checkpoint.save(replace(held, state=changed(held)), tmp_path / "checkpoint")
+    arguments[-1] = str(tmp_path / "other")
+    assert to_tflite.main([*arguments, "--recipe", "int8-weights"]) == 0
+    assert "measured on" in capsys.readouterr().out
+
+
+def changed(held: checkpoint.Checkpoint) -> dict:
+    state = dict(held.state)
+    state["classifier.bias"] = state["classifier.bias"] + 0.5
+    return state
+
+
+def test_the_graph_key_knows_the_graph_and_not_the_weights(build: Path, weights: Path) -> None:
+    float32 = (build / "hierattn_xs-fp32.tflite").read_bytes()
+    held = checkpoint.load(weights)
+    assert _tflite.graph_key(_tflite.float_model(held).content) == _tflite.graph_key(float32)
+    again = _tflite.float_model(replace(held, state=changed(held))).content
+    assert again != float32 and _tflite.graph_key(again) == _tflite.graph_key(float32)
+    assert _tflite.graph_key((build / "hierattn_xs-int8.tflite").read_bytes()) != _tflite.graph_key(float32)
+
+
+def test_bytes_in_give_the_answers_of_numbers_in(build: Path) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
+    numbers, bytes_in = (LiteRT(build / f"hierattn_xs-{recipe}.tflite") for recipe in ("int8", "int8-io"))
+    assert (numbers.engine.dtype, bytes_in.engine.dtype) == (np.float32, np.uint8)
+    np.testing.assert_array_equal(numbers.run(images), bytes_in.run(images))
+    by_recipe = {entry["recipe"]: entry for entry in artifact.read(build)["files"]}
+    assert by_recipe["int8-io"]["input"]["dtype"] == "uint8" and by_recipe["int8"]["input"]["dtype"] == "float32"
+
+
+def test_the_scheme_lies_beside_the_file_and_names_modules(build: Path, weights: Path) -> None:
+    scheme = load_scheme(build / "hierattn_xs-int8.scheme.json")
+    held = checkpoint.load(weights)
+    assert scheme.checkpoint_sha256 == held.sha256
+    named = {layer.module: layer for layer in scheme.layers if layer.module}
+    modules = dict(held.network().named_modules())
+    assert set(named) <= set(modules) and {"stem.0", "classifier", "layer3.1.blocks.0.attention.qkv"} <= set(named)
+    assert named["stem.0"].normalised_by == "stem.1" and named["layer3.1.widen"].normalised_by is None
+    assert named["stem.0"].input in (None, (0.0, 255.0))  # the picture's own bytes
+    # the file is what the scheme says: 8-bit weights where a layer is not float
+    model = _tflite.unpack((build / "hierattn_xs-int8.tflite").read_bytes())
+    kinds = {layer.tensor: layer.kind for layer in scheme.layers}
+    checked = 0
+    for layer in weighted(model):
+        name = name_of(model, layer.output).removesuffix("_quantized")
+        is_8bit = model.subgraphs[0].tensors[layer.weight].type == INT8
+        checked += name in kinds
+        assert is_8bit == (kinds.get(name, "static") != "float"), name
+    assert checked > 0.9 * len(kinds)
+    assert {layer.kind for layer in scheme.layers} >= {"static", "dynamic"}
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty", "missing"])
@@ -309,7 +369,7 @@ def test_core_ml_packages_say_what_the_contract_says(
     codes = [label.code for label in PAD_UFES_20]
     manifest = artifact.read(build)
     assert {e["recipe"] for e in manifest["files"] if e["format"] == "mlpackage"} == {"fp32", "fp16", "int8-weights"}
-    assert len(manifest["files"]) == 8  # the .tflite files are still described
+    assert len(manifest["files"]) == 9  # the .tflite files are still described
     for recipe in ("fp32", "fp16", "int8-weights"):
         package = describe(build / f"hierattn_xs-{recipe}.mlpackage")
         assert shortcomings(package, recipe=recipe, side=SIDE, labels=codes) == []

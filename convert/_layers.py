@@ -1,0 +1,82 @@
+"""The operators of a float file that have weights, and what the runtime computes in front of and behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge.console import track
+
+from ._audit import has_data, macs_of, operator_names
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """One operator with constant weights; numbers are places in the file's lists."""
+
+    operator: str
+    options: Any  # the schema's options of a convolution
+    input: int  # tensor
+    output: int
+    weight: int
+    shape: tuple[int, ...]  # of the weight: (O, kh, kw, I), depthwise (1, kh, kw, C), fully connected (O, I)
+    macs: int
+
+    @property
+    def channel_axis(self) -> int:
+        """The axis of the weight that has a scale of its own for every place."""
+        return 3 if self.operator == "DEPTHWISE_CONV_2D" else 0
+
+
+def weighted(model) -> list[Weighted]:
+    """All of them, in the file's order. `model` is an unpacked file."""
+    graph, names = model.subgraphs[0], operator_names()
+    found = []
+    for o in graph.operators:
+        name = names[model.operatorCodes[o.opcodeIndex].builtinCode]
+        if name not in WEIGHTED or not has_data(model.buffers[graph.tensors[o.inputs[1]].buffer]):
+            continue
+        shapes = [[int(n) for n in graph.tensors[i].shape] for i in (*o.inputs[:2], o.outputs[0])]
+        found.append(
+            Weighted(
+                name,
+                o.builtinOptions,
+                input=int(o.inputs[0]),
+                output=int(o.outputs[0]),
+                weight=int(o.inputs[1]),
+                shape=tuple(shapes[1]),
+                macs=macs_of(name, shapes[:2], shapes[2]),
+            )
+        )
+    return found
+
+
+def values_of(model, layer: Weighted) -> np.ndarray:
+    """The layer's weights, float64 in their shape."""
+    data = model.buffers[model.subgraphs[0].tensors[layer.weight].buffer].data
+    return np.frombuffer(bytes(data), np.float32).reshape(layer.shape).astype(np.float64)
+
+
+def name_of(model, tensor: int) -> str:
+    return model.subgraphs[0].tensors[tensor].name.decode()
+
+
+def activations(content: bytes, images: np.ndarray, doing: str) -> Iterator:
+    """Run uint8 images (N, S, S, 3); after each, give a function that returns any float tensor by its number."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from ._tflite import preserved_tensors
+
+    with preserved_tensors():
+        interpreter = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
+        interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]["index"]
+    for image in track(images, doing, len(images)):
+        interpreter.set_tensor(given, image[None].astype(np.float32))
+        interpreter.invoke()
+        yield interpreter.get_tensor
