@@ -73,7 +73,8 @@ def contents(args: argparse.Namespace, folder: Path):
         import litert_torch
         import torch
 
-        from convert._tflite import float_model, quantise
+        from convert._quantise import quantise
+        from convert._tflite import float_model
         from edge.models.deployed import deployed
     checkpoint = checkpoint_at(args.model, args.side)
     example = torch.zeros(1, args.side, args.side, 3)

@@ -6,8 +6,8 @@ adds up to a first order, so layers are then made static in the order of noise p
 of what each choice costs and gives is measured, not predicted. The most static point that keeps the budget is taken.
 If not even all-dynamic keeps it, the layers that hurt most go back to float first.
 
-Left out of the static ones on purpose: depthwise convolutions (their QUANTIZE and DEQUANTIZE cost more than 3 % of the
-multiply-accumulates give back) and fully connected layers (dynamic keeps a scale for each token at the same speed).
+Left out of the static ones on purpose: what is faster in float (`_layers.PAYS`; depthwise convolutions, too) and fully
+connected layers (dynamic keeps a scale for each token at the same speed).
 Products of two activations, softmax, layer norm, GELU and SiLU stay float: XNNPACK has no dynamic form of them, and
 fixed ranges for them are what makes hybrids collapse.
 """
@@ -24,9 +24,10 @@ from edge.console import track
 from edge.parity import statistics as st
 from edge.scheme import Layer, Range, Scheme
 
-from ._layers import Weighted, activations, name_of, weighted
+from ._layers import Modules, Weighted, activations, described, name_of, weighted
+from ._quantise import apply
 from ._rounding import rounded
-from ._tflite import apply, unpack
+from ._tflite import unpack
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
 TAIL_DB = 12.0  # the 5th percentile may lie so far below it
@@ -34,8 +35,6 @@ POINTS = 10  # of the curve
 SAMPLED = 1024  # values of a tensor per image, for the least-squares range
 GRID = 16  # tried ends of a range, on each side
 STATIC = {"CONV_2D"}
-DYNAMIC = {"CONV_2D", "FULLY_CONNECTED"}
-Modules = Mapping[str, tuple[str, str | None]]  # output tensor -> module with the weight, batch norm folded into it
 
 
 def choose(
@@ -137,18 +136,6 @@ def answers(content: bytes, images: np.ndarray) -> tuple[np.ndarray, float]:
     return np.array(rows), float(np.median(times))
 
 
-def described(content: bytes, modules: Modules) -> list[Layer]:
-    """Every layer at its least harmful 8-bit kind."""
-    model = unpack(content)
-    found = []
-    for layer in weighted(model):
-        name = name_of(model, layer.output)
-        module, norm = modules.get(name, (None, None))
-        kind = "dynamic" if layer.operator in DYNAMIC else "float"
-        found.append(Layer(name, layer.operator, kind, layer.macs, module=module, normalised_by=norm))
-    return found
-
-
 Candidates = Mapping[str, Mapping[str, tuple[Range, Range]]]  # layer -> way of finding a range -> input, output
 
 
@@ -225,7 +212,7 @@ def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge:
 
         if layer.kind == "dynamic":
             alone["dynamic"] = tried(layer)
-        for way in candidates.get(layer.tensor, {}):
+        for way in candidates.get(layer.tensor, {}) if layer.kind == "dynamic" else ():
             one = with_range(replace(layer, kind="static"), candidates, way)
             sqnr = tried(one)
             if sqnr > (alone.get("static") or -np.inf):

@@ -24,12 +24,11 @@ from . import _rounding
 from ._audit import audit
 from ._choose import choose
 from ._format import Judged, Source
+from ._quantise import CHOSEN, ROUNDED, made
 from ._recipes import TFLITE
-from ._tflite import Lowered, apply, float_model, graph_key, quantise, with_byte_input, with_metadata
+from ._tflite import Lowered, float_model, graph_key, with_metadata
 
 MEASURED_IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
-ROUNDED = {"int8-weights", "int8-dynamic", "int8", "int8-io"}
-CHOSEN = {"int8", "int8-io"}
 INSIDE = ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training", "intended_use")
 
 
@@ -88,13 +87,7 @@ class TFLiteFormat:
             save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", self.scheme)
 
     def convert(self, source: Source, recipe: str, target: Path, manifest: dict) -> None:
-        if recipe in CHOSEN:
-            assert self.scheme is not None
-            content = apply(self.rounded, self.scheme.layers)
-            if recipe == "int8-io":
-                content = with_byte_input(content)
-        else:
-            content = quantise(self.rounded if recipe in ROUNDED else self.float32, recipe)
+        content = made(recipe, self.float32, self.rounded, self.scheme.layers if self.scheme else None)
         facts = {key: manifest[key] for key in INSIDE} | {"recipe": recipe}
         target.write_bytes(with_metadata(content, facts))
 

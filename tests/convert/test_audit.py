@@ -14,7 +14,8 @@ from convert._emit import emit
 from convert._emit._writer import Code, Writer
 from convert._graph import trace
 from convert._passes import MOBILE_PASSES, PASSES, rewrite
-from convert._tflite import pack, quantise, unpack
+from convert._quantise import quantise
+from convert._tflite import pack, unpack
 
 
 class Small(nn.Module):

@@ -14,7 +14,8 @@ from convert._emit import emit
 from convert._graph import trace
 from convert._layers import name_of, values_of, weighted
 from convert._passes import MOBILE_PASSES, PASSES, rewrite
-from convert._tflite import INPUT, OUTPUT, quantise, unpack
+from convert._quantise import quantise
+from convert._tflite import INPUT, OUTPUT, unpack
 from edge.errors import InputError
 
 SIDE = 16
