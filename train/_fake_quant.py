@@ -36,10 +36,10 @@ class FakeQuantised(nn.Module):
     def __init__(self, net: nn.Module, layers: Iterable[Layer]) -> None:
         super().__init__()
         self.net = net
-        self.layers = by_module(net, layers)
+        self.layers = by_module(net, layers)  # path of the module -> layer
 
     def forward(self, images: Tensor) -> Tensor:
-        weights = {f"{path}.weight": rounded_weight(self.net.get_submodule(path).weight) for path in self.layers}
+        weights = {name: rounded_weight(self.net.get_parameter(name)) for name in (f"{p}.weight" for p in self.layers)}
         with ExitStack() as hooks:
             for path, layer in self.layers.items():
                 module = self.net.get_submodule(path)
@@ -87,7 +87,7 @@ def by_module(net: nn.Module, layers: Iterable[Layer]) -> dict[str, Layer]:
         if layer.kind == "float" or layer.module is None:
             continue
         if not isinstance(modules.get(layer.module), nn.Conv2d | nn.Linear):
-            raise InputError(f"the scheme quantises {layer.module}, which is no convolution or linear layer of the model")
+            raise InputError(f"the scheme quantises {layer.module}; it is no convolution or linear layer of the model")
         norm = layer.normalised_by
         if norm and not isinstance(modules.get(norm), nn.BatchNorm2d):
             raise InputError(f"the scheme folds {norm} into {layer.module}; it is no batch norm of the model")
@@ -95,7 +95,7 @@ def by_module(net: nn.Module, layers: Iterable[Layer]) -> dict[str, Layer]:
         if (before.kind, before.input, before.output) != (layer.kind, layer.input, layer.output):
             raise InputError(f"the scheme quantises {layer.module} in two ways ({before.tensor}, {layer.tensor})")
     if not found:
-        raise InputError("the scheme has no 8-bit layer that belongs to a module of the model; there is nothing to imitate")
+        raise InputError("the scheme has no 8-bit layer with a module of the model; there is nothing to imitate")
     return found
 
 
