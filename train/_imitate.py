@@ -20,9 +20,9 @@ from ._recipe import Recipe
 
 # Weights of the three terms, in the order of importance; by trial on hierattn_xs: without the first term both networks
 # improve on the start's labels and drift apart, without the second the float one drifts from the start.
-SELF = 1.0  # the 8-bit network's distance from the float one
+SELF = 2.0  # the 8-bit network's distance from the float one
 START = 1.0  # its distance from the network that fine-tuning started from
-LABELS = 0.1  # its ordinary loss
+LABELS = 0.03  # its ordinary loss
 FLOOR = 1e-4  # of noise to signal, 40 dB: nearer is near enough
 
 
