@@ -18,8 +18,9 @@ from ._nearness import nearness
 from ._objective import Batch
 from ._recipe import Recipe
 
-# Weights of the three terms, in the order of importance; by trial on hierattn_xs: without the first term both networks
-# improve on the start's labels and drift apart, without the second the float one drifts from the start.
+# Weights of the three terms, by trial on hierattn_xs with all convolutions static but the depthwise. SQNR on unseen
+# patients, of 8 bits against float and against the start: 21.7 and 21.7 dB before; 22.3 and 25.7 without the first term
+# (both networks drift from the start); 24.9 and 26.0 with weights 1, 1, 0.1; 26.5 and 24.2 with these.
 SELF = 2.0  # the 8-bit network's distance from the float one
 START = 1.0  # its distance from the network that fine-tuning started from
 LABELS = 0.03  # its ordinary loss
