@@ -64,7 +64,7 @@ def for_qat(model: str, side: int) -> Recipe:
     return Recipe(
         model=model,
         stages=((side, QAT_EPOCHS),),
-        learning_rate=1e-4,
+        learning_rate=2e-4,
         weight_decay=0.0,
         mixup=0.0,
         descriptors=0.0,
