@@ -28,6 +28,8 @@ OWN_FLAGS = {"fold", "jobs", "out", "resume", "force"}  # everything else is pas
 def cross_validate(args: argparse.Namespace) -> int:
     """Run what is not finished, then pool; returns the exit code."""
     folder = args.out or Path("runs") / f"{args.model}-cv"
+    if args.qat:
+        raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
     if args.folds < 2:
         raise InputError(f"--folds is at least 2, got {args.folds}")
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained

@@ -28,9 +28,9 @@ from edge.models import create_model
 
 from ._augment import augment
 from ._batches import Order, Squares, Views, loader, steps_per_epoch
-from ._descriptors import DESCRIPTORS
 from ._guide import Guide, fit_guide
-from ._loss import chances, distance, log_priors, loss
+from ._loss import chances, log_priors
+from ._objective import Batch, Classify, Objective
 from ._recipe import Recipe
 from ._state import load, optimiser_tensors, restore_optimiser, save
 
@@ -51,26 +51,6 @@ class Progress:
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after the state was saved."""
-
-
-class Reader(nn.Module):
-    """The network and, in training only, a linear layer that reads descriptors off the classifier's input."""
-
-    def __init__(self, net: nn.Module, outputs: int) -> None:
-        super().__init__()
-        self.net = net
-        classifier = net.get_submodule("classifier")  # every family calls its last linear layer so
-        assert isinstance(classifier, nn.Linear)
-        self.read = nn.Linear(classifier.in_features, outputs) if outputs else None
-        classifier.register_forward_pre_hook(self.note)
-
-    def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.features = inputs[0]
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, K) and scaled descriptors (N, D or 0)."""
-        logits = self.net(images)
-        return logits, self.read(self.features) if self.read else logits[:, :0]
 
 
 class StopRequest:
@@ -168,6 +148,7 @@ def fit(
     held_back_at: Callable[[int], tuple[np.ndarray, np.ndarray]],
     folder: Path,
     data: list[str] | None = None,
+    objective: Objective | None = None,
     resume: bool = False,
     precision: str = "auto",
     workers: int = 0,
@@ -177,8 +158,10 @@ def fit(
     `squares_at(side)` gives the training photographs, cached a margin larger than `side`. `held_back_at(side)`
     gives uint8 squares of that side and their classes; they are looked at for the curves only. The state is
     saved at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run gives, bit for
-    bit on the same machine, the weights of one that was never stopped.
+    bit on the same machine, the weights of one that was never stopped. The objective is that of the recipe where
+    none is given.
     """
+    objective = objective or Classify(recipe)
     fabric = make_fabric(precision=precision, folder=folder)
     used = str(fabric._precision.precision)
     torch.manual_seed(recipe.seed)
@@ -191,7 +174,7 @@ def fit(
             raise InputError("no tensor of --init fits this model; give a checkpoint of the same family")
     net.load_state_dict({**net.state_dict(), **{k: initial[k] for k in fitting}})
     averaged = AveragedModel(net, avg_fn=average(recipe.ema), use_buffers=True)
-    learner = Reader(net, DESCRIPTORS if recipe.descriptors else 0)
+    learner = objective.learner(net)
     optimiser = torch.optim.AdamW(
         parameter_groups(learner, recipe.weight_decay), lr=recipe.learning_rate, fused=fabric.device.type != "mps"
     )
@@ -200,13 +183,14 @@ def fit(
     at = Progress()
     state_file = folder / "resume.safetensors"
     identity = {"recipe": asdict(recipe), "precision": used, "processes": fabric.world_size, "data": data}
+    identity |= objective.identity
     if resume:
         groups, facts = load(state_file)
         if facts["identity"] != (wanted := as_json(identity)):
             differing = [k for k in wanted["recipe"] if wanted["recipe"][k] != facts["identity"]["recipe"].get(k)]
             raise InputError(
                 f"{state_file} is a run with other settings "
-                f"({', '.join(differing) or 'the split, the data, precision or processes'}); "
+                f"({', '.join(differing) or 'the split, the data, the scheme, precision or processes'}); "
                 "repeat the flags of the interrupted run or start without --resume"
             )
         learner.load_state_dict(groups["net"])
@@ -242,6 +226,7 @@ def fit(
                     net,
                     averaged,
                     optimiser,
+                    objective,
                     recipe,
                     preprocess,
                     views_at(recipe.side_at(at.epoch)),
@@ -252,7 +237,9 @@ def fit(
                     on_step=lambda **shown: bar.update(task, advance=1, **shown),
                 )
                 if (at.epoch + 1) % every == 0 or at.epoch + 1 == recipe.epochs:
-                    row = look(averaged, preprocess, held_back_at(recipe.side_at(at.epoch)), at.history[-1])
+                    held_back = held_back_at(recipe.side_at(at.epoch))
+                    row = look(averaged, preprocess, held_back, at.history[-1])
+                    row |= objective.look(averaged.module, preprocess, held_back)
                     bar.update(task, metric=f"bal. acc. {row['held_back_balanced_accuracy']:.2f}")
                 at.epoch, at.step, at.loss_sum, at.seconds = at.epoch + 1, 0, 0.0, 0.0
                 row = at.history[-1]
@@ -275,6 +262,7 @@ def run_epoch(
     net: nn.Module,
     averaged: AveragedModel,
     optimiser: torch.optim.Optimizer,
+    objective: Objective,
     recipe: Recipe,
     preprocess: Preprocess,
     views: Views,
@@ -307,12 +295,9 @@ def run_epoch(
         # dropout and stochastic depth depend on the step alone, so that a resumed run repeats them
         torch.manual_seed(recipe.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank)
         images, wanted, domains, descriptors = fabric.to_device((images, wanted, domains, descriptors))
-        logits, read = model(normalise(images, preprocess))
-        value = loss(logits, wanted, adjustment[domains], smoothing=recipe.label_smoothing)
-        if recipe.descriptors:
-            value = value + recipe.descriptors * nn.functional.mse_loss(read.float(), descriptors)
-        if guide:
-            value = value + recipe.guide * distance(logits, descriptors @ guide[0] + guide[1])
+        value = objective.value(
+            model, Batch(normalise(images, preprocess), wanted, adjustment[domains], descriptors, guide)
+        )
         fabric.backward(value)
         fabric.clip_gradients(model, optimiser, max_norm=2.0, error_if_nonfinite=False)
         optimiser.step()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from edge.errors import InputError
 from edge.models import SIDE_MULTIPLE
 
+QAT_EPOCHS = 4
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -55,6 +57,21 @@ class Recipe:
                 return side
             epoch -= epochs
         return self.side
+
+
+def for_qat(model: str, side: int) -> Recipe:
+    """The defaults of fine-tuning for an 8-bit file: short and gentle, since the float answers shall stay."""
+    return Recipe(
+        model=model,
+        stages=((side, QAT_EPOCHS),),
+        learning_rate=2e-4,
+        weight_decay=0.0,
+        mixup=0.0,
+        descriptors=0.0,
+        guide=0.0,
+        ema=0.98,
+        augment=0.4,
+    )
 
 
 def parse_stages(text: str) -> tuple[tuple[int, int], ...]:

@@ -27,14 +27,18 @@ from ._batches import Squares
 from ._cut import Cut, cut_photos, ids
 from ._loop import Interrupted, fit, predict
 from ._plots import confusion_plot, curves_plot
+from ._qat import FineTuning, verdict
 from ._recipe import Recipe, parse_stages
 from ._summary import summarise, summary_table
 from ._temperature import fit_temperature
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
+    """Train; with `tuning`, a checkpoint further for its 8-bit file."""
     recipe = recipe_of(args)
-    folder = args.out or Path("runs") / recipe.model
+    if tuning:
+        tuning.check(recipe)
+    folder = args.out or Path("runs") / f"{recipe.model}{'-qat' if tuning else ''}"
     prepare_folder(folder, resume=args.resume, force=args.force)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -56,12 +60,16 @@ def run(args: argparse.Namespace) -> int:
             f"{part.train.name}: {len(part.train)} photographs to learn from, {len(part.held_back)} held back, "
             f"{len(part.unseen)} unseen, no patient in two parts"
         )
-    start = load(args.init) if args.init else None
+    if tuning:
+        tuning.check_classes(sets[0].classes)
+        start: Checkpoint | None = tuning.start
+    else:
+        start = load(args.init) if args.init else None
     if start:
         refuse_seen(start, [part.unseen for part in cuts] + [cuts[0].held_back])
     if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
         remove_run(folder)
-    preprocess = Preprocess(PREPROCESS_VERSION, recipe.side)
+    preprocess = tuning.start.preprocess if tuning else Preprocess(PREPROCESS_VERSION, recipe.side)
     held_back_targets = np.array(cuts[0].held_back.targets)
     held_back_at = cache(lambda side: (load_squares(cuts[0].held_back, side)[1], held_back_targets))
     try:
@@ -74,8 +82,9 @@ def run(args: argparse.Namespace) -> int:
             held_back_at=held_back_at,
             folder=folder,
             data=[part.train.sha256() for part in cuts],
+            objective=tuning.objective(recipe) if tuning else None,
             resume=args.resume,
-            precision=args.precision,
+            precision="32-true" if tuning and args.precision == "auto" else args.precision,  # bf16 has 8 bits itself
             workers=args.workers,
         )
     except Interrupted as stop:
@@ -88,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     logits = predict(net, load_squares(cuts[0].unseen, recipe.side)[1], preprocess) / temperature
     targets = np.array(cuts[0].unseen.targets)
     metrics = summarise(targets, cuts[0].unseen.patients, logits, sets[0].classes)
+    near = tuning.compare(net, temperature, held_back_at(recipe.side)) if tuning else None
     checkpoint = Checkpoint(
         model=recipe.model,
         labels=sets[0].classes,
@@ -107,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
             "held_back": args.held_back,
             "split_seed": args.split_seed,
             "init": {"sha256": start.sha256, "recipe": start.recipe} if start else None,
+            **({"qat": tuning.entry(*near)} if tuning and near else {}),
         },
         versions=versions_here(),
     )
@@ -118,6 +129,8 @@ def run(args: argparse.Namespace) -> int:
         title=f"{recipe.model}, {len(logits)} photographs of unseen patients",
     )  # fmt: skip
     screen().print(summary_table(metrics, "unseen patients"))
+    if near:
+        screen().print(verdict(*near), soft_wrap=True)
     screen().print(f"checkpoint: {folder / 'checkpoint.safetensors'}")
     return 0
 

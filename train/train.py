@@ -1,6 +1,7 @@
 """Train a model on labelled photographs, split by patient, and write a checkpoint.
 
     python train/train.py --model hierattn_xs --data photographs/
+    python train/train.py --qat hierattn_xs-int8.scheme.json --data photographs/
 
 Writes to --out: checkpoint.safetensors and .json (what conversion takes), history.csv, curves.png,
 confusion.png, unseen.csv (the answers on patients that were kept apart) and a TensorBoard log.
@@ -10,6 +11,7 @@ Ctrl-C saves; the same command with --resume goes on from there.
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 if not __package__:  # started as a file from a clone: behave like `python -m train.train`
@@ -21,12 +23,15 @@ if not __package__:  # started as a file from a clone: behave like `python -m tr
 from edge.console import entry
 from edge.models import MODELS
 
-from ._recipe import Recipe
+from ._recipe import Recipe, for_qat
 
 
-def parser() -> argparse.ArgumentParser:
-    default = Recipe()
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser(default: Recipe | None = None) -> argparse.ArgumentParser:
+    """The flags; those of the recipe have the values of `default`, else of `Recipe`."""
+    default = default or Recipe()
+    p = argparse.ArgumentParser(
+        description=__doc__, epilog=qat_defaults(), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--model", choices=list(MODELS), default=default.model)
     p.add_argument("--data", type=Path, required=True, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
     p.add_argument(
@@ -34,7 +39,12 @@ def parser() -> argparse.ArgumentParser:
         help="another set with the same classes to learn from (dermoscopy, say); repeatable",
     )  # fmt: skip
     p.add_argument("--init", type=Path, help="checkpoint to start from: every tensor whose shape fits is taken")
-    p.add_argument("--out", type=Path, help="folder of the run (default: runs/<model>)")
+    p.add_argument(
+        "--qat", type=Path, metavar="SCHEME",
+        help="fine-tune --init (default: the shipped checkpoint) for the 8-bit file whose scheme this is, which "
+        "conversion wrote beside it; other defaults then hold, see below",
+    )  # fmt: skip
+    p.add_argument("--out", type=Path, help="folder of the run (default: runs/<model>, with --qat runs/<model>-qat)")
     p.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
     p.add_argument("--force", action="store_true", help="replace a run that is there")
     p.add_argument(
@@ -88,12 +98,30 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def qat_defaults() -> str:
+    """What --help says of the recipe that holds with --qat."""
+    usual, own = asdict(Recipe()), for_qat("", 0)
+    changed = {k: v for k, v in asdict(own).items() if v != usual[k] and k not in {"model", "stages"}}
+    flags = " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in changed.items())
+    return f"""with --qat: model, side and split are those of the checkpoint, and the defaults are
+--stages SIDEx{own.epochs} {flags}"""
+
+
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    tuning = None
+    if args.qat:
+        from ._qat import read_fine_tuning
+
+        tuning = read_fine_tuning(args.qat, args.init)
+        recipe, split = tuning.defaults()
+        again = parser(recipe)
+        again.set_defaults(**split)
+        args = again.parse_args(argv)
     from ._run import run
 
-    return run(args)
+    return run(args, tuning)
 
 
 if __name__ == "__main__":
