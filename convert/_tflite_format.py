@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge.checkpoint import Checkpoint
 from edge.data.selection import calibration_set
 from edge.data.squares import load_squares
 from edge.errors import InputError
 from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
 from edge.runtimes.litert import LiteRT
-from edge.scheme import SUFFIX, Scheme
+from edge.scheme import KINDS, SUFFIX, Scheme
 from edge.scheme import beside as scheme_beside
 from edge.scheme import load as load_scheme
 from edge.scheme import save as save_scheme
@@ -24,6 +25,7 @@ from . import _rounding
 from ._audit import audit
 from ._choose import choose
 from ._format import Judged, Source
+from ._layers import described
 from ._quantise import CHOSEN, ROUNDED, made
 from ._recipes import TFLITE
 from ._tflite import Lowered, float_model, graph_key, with_metadata
@@ -67,6 +69,7 @@ class TFLiteFormat:
         self.rounded = _rounding.rounded(content, steps)
         target = source.folder / _rounding.beside(source.path).name
         _rounding.save(target, steps, checkpoint_sha256=checkpoint.sha256, key=key)
+        tuned: dict = {}
         if choosing:
             facts = {
                 "model": checkpoint.model,
@@ -74,12 +77,15 @@ class TFLiteFormat:
                 "graph": key,
                 "data": photos.name,
             }
-            self.scheme = choose(content, steps, given, judging, modules=lowered.modules, facts=facts)
+            tuned = fine_tuned_for(checkpoint, content)
+            kinds = tuned.get("kinds")
+            self.scheme = choose(content, steps, given, judging, modules=lowered.modules, facts=facts, kinds=kinds)
             save_scheme(source.folder / scheme_beside(source.path).name, self.scheme)
         self.keep(source)
+        more = compared(tuned["before"], self.scheme.measured) if self.scheme and tuned else ""
         if photos.synthetic:
-            return f"measured on {len(photos)} synthetic images; give --data or set DERMEDGE_PHOTOS for real ones"
-        return f"measured on {len(photos)} photographs of training patients ({photos.name})"
+            return f"measured on {len(photos)} synthetic images; give --data or set DERMEDGE_PHOTOS for real ones{more}"
+        return f"measured on {len(photos)} photographs of training patients ({photos.name}){more}"
 
     def keep(self, source: Source) -> None:
         """The scheme beside the files, for the report and for fine-tuning."""
@@ -138,3 +144,33 @@ def kept_scheme(path: Path, checkpoint_sha256: str, key: str) -> Scheme | None:
         return None
     scheme = load_scheme(path)
     return scheme if (scheme.checkpoint_sha256, scheme.graph) == (checkpoint_sha256, key) else None
+
+
+def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> dict:
+    """What `train.py --qat` wrote of the scheme that this checkpoint was fine-tuned for; empty if it was not.
+
+    InputError if that scheme is of another graph: fine-tuning keeps the graph, so the checkpoint was changed since.
+    """
+    tuned = checkpoint.recipe.get("qat")
+    if not isinstance(tuned, dict):
+        return {}
+    kinds, before = tuned.get("kinds"), tuned.get("before")
+    tensors = {layer.tensor for layer in described(content)}
+    if not isinstance(kinds, dict) or set(kinds) != tensors or not set(kinds.values()) <= set(KINDS):
+        raise InputError("the checkpoint says that it was fine-tuned for a scheme of another graph; fine-tune it again")
+    if not isinstance(before, dict) or not all(isinstance(before.get(k), int | float) for k in COMPARED):
+        raise InputError("the checkpoint does not say what its scheme gave before fine-tuning; fine-tune it again")
+    return tuned
+
+
+COMPARED = ("sqnr_db", "agreement")
+
+
+def compared(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """In words: whether the fine-tuned int8 file is nearer to its float model than the one before was to its own."""
+    no_worse = all(after[key] >= before[key] for key in COMPARED)
+    return (
+        f"; fine-tuned for this scheme: median SQNR {before['sqnr_db']:.1f} -> {after['sqnr_db']:.1f} dB, same class "
+        f"{before['agreement']:.1%} -> {after['agreement']:.1%}: "
+        + ("no worse than without fine-tuning" if no_worse else "WORSE than without fine-tuning; keep the old file")
+    )

@@ -72,6 +72,7 @@ class FineTuning:
         """What the new checkpoint's recipe says of it."""
         return {
             "scheme": self.scheme_sha256,
+            "kinds": {layer.tensor: layer.kind for layer in self.scheme.layers},  # conversion keeps to them
             "before": dict(self.scheme.measured),
             "held_back": {"before": before, "after": after},  # of the fake-quantised network
             "terms": {"self": SELF, "start": START, "labels": LABELS},

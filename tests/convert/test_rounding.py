@@ -107,7 +107,7 @@ def test_the_quantiser_finds_the_chosen_grid(file: bytes, images: np.ndarray) ->
     steps = _rounding.steps_for(file, _rounding.second_moments(file, images))
     assert any(step.any() for step in steps.values())
     chosen = unpack(_rounding.rounded(file, steps))
-    made = unpack(quantise(_rounding.rounded(file, steps), "int8-dynamic"))
+    made = unpack(quantise(_rounding.rounded(file, steps), "int8-weights"))
     held = {name_of(chosen, layer.weight): values_of(chosen, layer) for layer in weighted(chosen)}
     compared = 0
     for tensor in made.subgraphs[0].tensors:
