@@ -34,7 +34,7 @@ def answers(
         runtime = LiteRT(path)
         given[name] = runtime.run(images)
         runtime.close()
-    found = {}
+    found: dict[str, dict] = {}
     for name, candidate in candidates.items():
         other = candidate.compared_with
         if other == name:
@@ -50,7 +50,7 @@ def compared(expected: Observations, given: np.ndarray) -> dict:
 
     `given`: (N, K). None where they are no probabilities.
     """
-    if problem(given, *expected.reference.shape, expected.image_ids):
+    if problem(given, len(expected), len(expected.class_codes), expected.image_ids):
         return {"sqnr_db_median": None, "agreement": None}
     statistics = measure(expected, given)
     return {"sqnr_db_median": statistics.sqnr_db.value, "agreement": statistics.agreement.value}

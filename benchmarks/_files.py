@@ -9,10 +9,11 @@ from convert._recipes import TFLITE
 from edge.checkpoint import Checkpoint, Preprocess, check_side, load, shipped
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
-from edge.models import create_model
+from edge.models import create_model, family_name
 from edge.preprocess import PREPROCESS_VERSION
 
 from ._peers import PEERS, peer
+from ._untrained import settled
 
 PLAIN = "plain"
 NEEDS_RANGES = {"int8"}  # of its activations; `ours` has none yet
@@ -33,15 +34,13 @@ class Candidate:
 
 def checkpoint_at(model: str, side: int) -> Checkpoint:
     """The shipped checkpoint for another input side, in pixels; random weights where none is shipped."""
-    import torch
-
     check_side(side, where="--side")
     try:
         path = shipped(model)
     except InputError:
-        torch.manual_seed(0)
-        state = create_model(model, len(PAD_UFES_20)).state_dict()  # an unknown name ends here, with the known ones
-        return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side), state)
+        family_name(model)  # an unknown name ends here, with the known ones
+        network, deviation = settled(create_model(model, len(PAD_UFES_20)), side)
+        return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side), network.state_dict(), deviation)
     checkpoint = load(path)
     return replace(checkpoint, preprocess=replace(checkpoint.preprocess, side=side))
 
@@ -69,7 +68,7 @@ def candidates(checkpoint: Checkpoint, *, peers: bool) -> Iterator[Candidate]:
     for recipe, content in files:
         yield Candidate(recipe, content, by, learnt)
     for name in PEERS if peers else ():
-        module = peer(name, len(checkpoint.labels))
+        module = peer(name, len(checkpoint.labels), side)
         lowered, learnt = lower(module, example), parameters(module)
         yield Candidate(name, lowered.content, lowered.by, learnt, compared_with=name)
         content = quantise(lowered.content, PEER_RECIPE)

@@ -15,9 +15,10 @@ from edge.parity.words import number
 from ._files import Candidate
 from ._rounds import WARM_UP, Measured
 
+# What is shown of the audit.
 COUNTED = (
     "largest_rank", "layout_operators", "macs", "macs_8bit", "xnnpack_partitions", "peak_activation_bytes",
-)  # fmt: skip # of the audit
+)  # fmt: skip
 EIGHT_BITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # as /proc/cpuinfo says it
 
 

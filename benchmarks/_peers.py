@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ._untrained import settled
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -13,28 +15,29 @@ if TYPE_CHECKING:
 PEERS = ("mobilenetv2", "efficientnet_b0", "mobilevit_s")
 
 
-def peer(name: str, classes: int) -> Deployed:
-    """RGB 0..255, float32 (1, S, S, 3) -> probabilities (1, `classes`), in evaluation mode."""
-    import torch
+def peer(name: str, classes: int, side: int) -> Deployed:
+    """RGB 0..255, float32 (1, `side`, `side`, 3) -> probabilities (1, `classes`), in evaluation mode."""
     import transformers
     from torch import nn
 
     from edge.models.deployed import Deployed
 
     # The configurations' own defaults are MobileNetV2 1.0 and MobileViT-S; that of EfficientNet is B7.
-    b0 = {"width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280, "dropout_rate": 0.2}
-    build: Callable[..., Any]
-    build, config = {
+    b0 = transformers.EfficientNetConfig(
+        width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280, dropout_rate=0.2
+    )
+    kinds: dict[str, tuple[Callable[[Any], Any], Any]] = {
         "mobilenetv2": (transformers.MobileNetV2ForImageClassification, transformers.MobileNetV2Config()),
-        "efficientnet_b0": (transformers.EfficientNetForImageClassification, transformers.EfficientNetConfig(**b0)),
+        "efficientnet_b0": (transformers.EfficientNetForImageClassification, b0),
         "mobilevit_s": (transformers.MobileViTForImageClassification, transformers.MobileViTConfig()),
-    }[name]
+    }
+    build, config = kinds[name]
     config.num_labels = classes
-    torch.manual_seed(0)
     network = build(config)
     if name == "efficientnet_b0":  # its pooler is a window of 1280 pixels, which becomes gigabytes of padding
         network.efficientnet.pooler = nn.AdaptiveAvgPool2d(1)
-    return Deployed(logits_of(network), mean=(0.0,) * 3, std=(1.0,) * 3, temperature=1.0, layout="NHWC").eval()
+    backbone, deviation = settled(logits_of(network), side)
+    return Deployed(backbone, mean=(0.0,) * 3, std=(1.0,) * 3, temperature=deviation, layout="NHWC").eval()
 
 
 def logits_of(network: nn.Module) -> nn.Module:

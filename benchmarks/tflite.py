@@ -100,7 +100,7 @@ def measured(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
         made[one.name], files[one.name] = one, work / f"{one.name}.tflite"
         files[one.name].write_bytes(one.content)
     found = answers(made, files, checkpoint, photos, images)
-    # One number of threads after the other: threads that wait for work may spin, on cores that a file with fewer needs.
+    # One number of threads after the other, so that half as many processes are open at a time.
     times = {n: timed(files, n, args.rounds) for n in counts}
     of_file = {name: {n: times[n][name] for n in counts} for name in files}
     return {
