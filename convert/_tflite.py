@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import fx
@@ -16,6 +17,9 @@ from edge.models.deployed import deployed
 from ._emit import emit
 from ._graph import trace
 from ._passes import MOBILE_PASSES, PASSES, rewrite
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SIGNATURE = "serving_default"
 INPUT, OUTPUT = "image", "probabilities"
@@ -36,16 +40,20 @@ class Lowered:
 
 
 def float_model(checkpoint: Checkpoint) -> Lowered:
-    """The float32 file of a checkpoint.
+    """The float32 file of a checkpoint."""
+    import torch
+
+    side = checkpoint.preprocess.side
+    return lower(deployed(checkpoint, layout="NHWC"), torch.zeros(1, side, side, 3))
+
+
+def lower(module: nn.Module, example: Tensor) -> Lowered:
+    """The float32 file of a module that keeps the tensor contract: `example` (1, S, S, 3) in, (1, K) out.
 
     Written operator by operator from the rewritten graph. Where that holds an operation without an operator in
     `_emit`, litert-torch lowers the graph as it is before the rewrites that are for our own operators.
     """
-    import torch
-
-    side = checkpoint.preprocess.side
-    example = torch.zeros(1, side, side, 3)
-    graph, fired = rewrite(trace(deployed(checkpoint, layout="NHWC"), example), PASSES)
+    graph, fired = rewrite(trace(module, example), PASSES)
     mobile, more = rewrite(graph, MOBILE_PASSES)
     try:
         content = emit(mobile, inputs=[INPUT], outputs=[OUTPUT])

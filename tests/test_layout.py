@@ -86,7 +86,7 @@ def test_import_rule_lets_pass():
     assert not foreign("from ._loop import fit\nfrom edge.files import size\nimport trainer, converters", "train")
 
 
-@pytest.mark.parametrize("package", ["train", "convert"])
+@pytest.mark.parametrize("package", ["train", "convert", "benchmarks"])
 def test_no_module_shadows_another(package):
     """`python convert/to_tflite.py` puts convert/ first on sys.path."""
     taken = sys.stdlib_module_names | packages_distributions().keys()

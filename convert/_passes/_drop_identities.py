@@ -2,6 +2,9 @@
 
 Dropout outside training, a copy, a cast to the type that a value has, adding or subtracting zeros, and multiplying or
 dividing by one, where the result has the operand's shape. Fires once per node removed.
+
+A view asks for memory in a certain order, which is what some copies were there for; every view becomes a reshape, which
+asks for nothing, so that the graph can still be run and traced again.
 """
 
 from __future__ import annotations
@@ -24,13 +27,15 @@ def drop_identities(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             node.replace_all_uses_with(arguments(node)[0])
             graph.graph.erase_node(node)
             dropped += 1
+    for node in graph.graph.find_nodes(op="call_function", target=aten.view.default):
+        node.target = aten.reshape.default
     return finish(graph), dropped
 
 
 def does_nothing(graph: fx.GraphModule, node: fx.Node) -> bool:
     if node.target in COPIES:
         return True
-    if node.target in {aten.dropout.default, aten.feature_dropout.default}:
+    if node.target in {aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default}:
         return not arguments(node)[2]
     if node.target is aten.to.dtype or node.target is aten._to_copy.default:
         return arguments(node)[0].meta["val"].dtype == node.meta["val"].dtype

@@ -100,7 +100,7 @@ def sqnr_overview(rows: Sequence[Mapping[str, Any]]) -> str:
                 )
             if row["limit"] is not None:
                 axes.plot([row["limit"]] * 2, [y - 0.36, y + 0.36], color=INK, linewidth=1.6)
-        _rows(axes, rows)
+        name_rows(axes, rows)
         axes.set(
             xlim=(min([0.0, *(r["p5"] for r in rows if r["p5"] is not None)]), most), xlabel="SQNR of the logits, dB"
         )
@@ -122,7 +122,7 @@ def agreement_overview(rows: Sequence[Mapping[str, Any]]) -> str:
             )
             if row["agreement_limit"] is not None:
                 axes.plot([row["agreement_limit"]] * 2, [y - 0.36, y + 0.36], color=INK, linewidth=1.6)
-        _rows(axes, rows)
+        name_rows(axes, rows)
         lowest = min([95.0, *(row["low"] for row in rows if row["low"] is not None)])
         axes.set(xlim=(max(0.0, lowest - 1), 100), xlabel="images with the same class, %")
 
@@ -144,7 +144,8 @@ def scheme_curve(curve: Sequence[Mapping[str, float]], chosen: int, budget: floa
     return _svg(draw, 3.1, "Time against SQNR for every choice of 8-bit layers that was tried")
 
 
-def _rows(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+def name_rows(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line of the axis for each row, from the top, under its `name`."""
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

@@ -71,6 +71,17 @@ def test_what_does_something_stays(tokens):
     rewritten(drop_identities, Of(lambda m, x: torch.zeros(3, 2, 6, D, dtype=x.dtype) + (x + 1) * 2), tokens, fires=0)
 
 
+def test_a_dropout_in_place_goes(tokens):
+    graph = rewritten(drop_identities, Of(lambda m, x: F.dropout(x * 2, training=False, inplace=True)), tokens, fires=1)
+    assert count(graph, "dropout") == 0
+
+
+def test_a_view_that_needed_its_copy_still_runs(tokens):
+    """Without the copy the view's memory is in another order, which a view refuses and a reshape does not."""
+    graph = rewritten(drop_identities, Of(lambda m, x: x.transpose(1, 2).contiguous().view(2, -1)), tokens, fires=1)
+    assert count(graph, "contiguous") == 0
+
+
 # Streams and layer norms
 
 

@@ -1,0 +1,92 @@
+"""What is measured: the plain conversion, ours by recipe, and peers with random weights, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from convert._recipes import TFLITE
+from edge.checkpoint import Checkpoint, Preprocess, check_side, load, shipped
+from edge.errors import InputError
+from edge.labels import PAD_UFES_20
+from edge.models import create_model, family_name
+from edge.preprocess import PREPROCESS_VERSION
+
+from ._peers import PEERS, peer
+from ._untrained import settled
+
+PLAIN = "plain"
+PEER_RECIPE = "int8-dynamic"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One file that is measured."""
+
+    name: str
+    content: bytes
+    by: str  # in words: who wrote the float file that it comes from
+    parameters: int  # learnt numbers of the torch module
+    compared_with: str | None = None  # name of the file that its answers are held against; None: the float torch model
+
+
+def checkpoint_at(model: str, side: int) -> Checkpoint:
+    """The shipped checkpoint for another input side, in pixels; random weights where none is shipped."""
+    check_side(side, where="--side")
+    try:
+        path = shipped(model)
+    except InputError:
+        family_name(model)  # an unknown name ends here, with the known ones
+        network, deviation = settled(create_model(model, len(PAD_UFES_20)), side)
+        return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side), network.state_dict(), deviation)
+    checkpoint = load(path)
+    return replace(checkpoint, preprocess=replace(checkpoint.preprocess, side=side))
+
+
+def count(*, peers: bool) -> int:
+    """How many files `candidates` gives."""
+    return 1 + len(TFLITE) + 2 * len(PEERS) * peers
+
+
+def candidates(checkpoint: Checkpoint, *, peers: bool, data: Path | None) -> Iterator[Candidate]:
+    """Every file, converted when it is asked for."""
+    import litert_torch
+    import torch
+
+    from convert._quantise import quantise
+    from convert._tflite import lower
+    from edge.models.deployed import deployed
+
+    side = checkpoint.preprocess.side
+    example = torch.zeros(1, side, side, 3)
+    module = deployed(checkpoint, layout="NHWC")
+    learnt = parameters(module)
+    content = litert_torch.convert(module, (example,)).model_content()
+    yield Candidate(PLAIN, content, "by litert-torch, from the module as it is", learnt)
+    by, files = ours(checkpoint, data)
+    for recipe, content in files:
+        yield Candidate(recipe, content, by, learnt)
+    for name in PEERS if peers else ():
+        module = peer(name, len(checkpoint.labels), side)
+        lowered, learnt = lower(module, example), parameters(module)
+        yield Candidate(name, lowered.content, lowered.by, learnt, compared_with=name)
+        content = quantise(lowered.content, PEER_RECIPE)
+        yield Candidate(f"{name} {PEER_RECIPE}", content, lowered.by, learnt, compared_with=name)
+
+
+def ours(checkpoint: Checkpoint, data: Path | None) -> tuple[str, Iterator[tuple[str, bytes]]]:
+    """Who wrote the float file, and (recipe, bytes) of each recipe; what 8 bits need is measured for this side."""
+    from convert._measured import measured
+    from convert._quantise import made
+    from convert._tflite import float_model
+
+    lowered = float_model(checkpoint)
+    found = measured(checkpoint, lowered, data=data)
+    layers = found.scheme.layers if found.scheme else None
+    return lowered.by, ((recipe, made(recipe, lowered.content, found.rounded, layers)) for recipe in TFLITE)
+
+
+def parameters(module) -> int:
+    """How many numbers a torch module has learnt; the running statistics of its norms are not counted."""
+    return sum(value.numel() for value in module.parameters())
