@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from convert._recipes import TFLITE
 from edge.checkpoint import Checkpoint, Preprocess, check_side, load, shipped
 from edge.errors import InputError
@@ -38,10 +40,21 @@ def checkpoint_at(model: str, side: int) -> Checkpoint:
         path = shipped(model)
     except InputError:
         family_name(model)  # an unknown name ends here, with the known ones
-        network, deviation = settled(create_model(model, len(PAD_UFES_20)), side)
-        return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side), network.state_dict(), deviation)
+        state = create_model(model, len(PAD_UFES_20)).state_dict()
+        return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side), state)
     checkpoint = load(path)
     return replace(checkpoint, preprocess=replace(checkpoint.preprocess, side=side))
+
+
+def trained(checkpoint: Checkpoint) -> bool:
+    """Whether its weights were read from a file."""
+    return bool(checkpoint.sha256)
+
+
+def settled_on(images: np.ndarray, checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint that nobody trained, so that its answers depend on `images`, uint8 (N, S, S, 3)."""
+    network, deviation = settled(checkpoint.network(), images)
+    return replace(checkpoint, state=network.state_dict(), temperature=deviation)
 
 
 def count(*, peers: bool) -> int:
@@ -49,8 +62,8 @@ def count(*, peers: bool) -> int:
     return 1 + len(TFLITE) + 2 * len(PEERS) * peers
 
 
-def candidates(checkpoint: Checkpoint, *, peers: bool, data: Path | None) -> Iterator[Candidate]:
-    """Every file, converted when it is asked for."""
+def candidates(checkpoint: Checkpoint, images: np.ndarray, *, peers: bool, data: Path | None) -> Iterator[Candidate]:
+    """Every file, converted when it is asked for. `images`: uint8 (N, S, S, 3), which settle the peers' weights."""
     import litert_torch
     import torch
 
@@ -68,7 +81,7 @@ def candidates(checkpoint: Checkpoint, *, peers: bool, data: Path | None) -> Ite
     for recipe, content in files:
         yield Candidate(recipe, content, by, learnt)
     for name in PEERS if peers else ():
-        module = peer(name, len(checkpoint.labels), side)
+        module = peer(name, len(checkpoint.labels), images)
         lowered, learnt = lower(module, example), parameters(module)
         yield Candidate(name, lowered.content, lowered.by, learnt, compared_with=name)
         content = quantise(lowered.content, PEER_RECIPE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._untrained import settled
 
 if TYPE_CHECKING:
@@ -15,8 +17,11 @@ if TYPE_CHECKING:
 PEERS = ("mobilenetv2", "efficientnet_b0", "mobilevit_s")
 
 
-def peer(name: str, classes: int, side: int) -> Deployed:
-    """RGB 0..255, float32 (1, `side`, `side`, 3) -> probabilities (1, `classes`), in evaluation mode."""
+def peer(name: str, classes: int, images: np.ndarray) -> Deployed:
+    """RGB 0..255, float32 (1, S, S, 3) -> probabilities (1, `classes`), in evaluation mode.
+
+    `images`: uint8 (N, S, S, 3), which settle its random weights.
+    """
     import transformers
     from torch import nn
 
@@ -36,7 +41,7 @@ def peer(name: str, classes: int, side: int) -> Deployed:
     network = build(config)
     if name == "efficientnet_b0":  # its pooler is a window of 1280 pixels, which becomes gigabytes of padding
         network.efficientnet.pooler = nn.AdaptiveAvgPool2d(1)
-    backbone, deviation = settled(logits_of(network), side)
+    backbone, deviation = settled(logits_of(network), images)
     return Deployed(backbone, mean=(0.0,) * 3, std=(1.0,) * 3, temperature=deviation, layout="NHWC").eval()
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-IMAGES = 8
+IMAGES = 16  # at most; two are the least of which a batch norm takes statistics
 
 
-def settled(network: nn.Module, side: int) -> tuple[nn.Module, float]:
-    """The network, (N, 3, S, S) -> logits, in evaluation mode, and the standard deviation of its logits.
+def settled(network: nn.Module, images: np.ndarray) -> tuple[nn.Module, float]:
+    """The network, (N, 3, S, S) of 0..1 -> logits, in evaluation mode, and the standard deviation of its logits.
 
-    Layers start as torch starts them, batch norms take their statistics from drawn images of `side` pixels, and the
-    last layer's bias makes all classes alike. Otherwise activations can vanish from layer to layer (to 1e-30, as
+    Layers start as torch starts them, batch norms take their statistics from `images`, uint8 (N, S, S, 3), and the last
+    layer's bias makes all classes alike. Otherwise activations can vanish from layer to layer (to 1e-30, as
     transformers starts an EfficientNet) or one class wins everywhere, and neither SQNR nor agreement says a thing. For
     the same reason logits should be divided by their deviation.
     """
@@ -30,23 +32,11 @@ def settled(network: nn.Module, side: int) -> tuple[nn.Module, float]:
     kept = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0  # the statistics of this one batch
-    images = drawn(side)
+    batch = torch.from_numpy(np.array(images[:IMAGES])).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
-        network.train()(images)
-        logits = network.eval()(images)
+        network.train()(batch)
+        logits = network.eval()(batch)
         last.bias.sub_(logits.mean(dim=0))
     for norm, momentum in zip(norms, kept, strict=True):
         norm.momentum = momentum
     return network, float((logits - logits.mean(dim=0)).std())
-
-
-def drawn(side: int) -> Tensor:
-    """Clouds, (IMAGES, 3, side, side) in 0..1: like photographs, most of what they show is large and smooth."""
-    import torch
-    import torch.nn.functional as F
-
-    layers = [
-        F.interpolate(torch.rand(IMAGES, 3, cells, cells), side, mode="bilinear") / weight
-        for cells, weight in ((3, 2), (12, 4), (48, 8), (side, 8))
-    ]
-    return torch.stack(layers).sum(dim=0)

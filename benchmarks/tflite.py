@@ -88,15 +88,18 @@ def measured(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
     from edge.data.squares import load_squares
 
     from ._answers import answers
-    from ._files import PLAIN, candidates, checkpoint_at, count
+    from ._files import PLAIN, candidates, checkpoint_at, count, settled_on, trained
     from ._page import machine, row
 
     checkpoint = checkpoint_at(args.model, args.side)
     skip = args.skip_unreadable
     photos = judging_set(checkpoint, args.data, limit=args.images, skip_missing=skip)
     photos, images = load_squares(photos, args.side, skip_unreadable=skip)
+    if not trained(checkpoint):
+        checkpoint = settled_on(images, checkpoint)
     made, files = {}, {}
-    for one in track(candidates(checkpoint, peers=args.peers, data=args.data), "converting", count(peers=args.peers)):
+    every = candidates(checkpoint, images, peers=args.peers, data=args.data)
+    for one in track(every, "converting", count(peers=args.peers)):
         made[one.name], files[one.name] = one, work / f"{one.name}.tflite"
         files[one.name].write_bytes(one.content)
     found = answers(made, files, checkpoint, photos, images)
@@ -105,7 +108,7 @@ def measured(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
     of_file = {name: {n: times[n][name] for n in counts} for name in files}
     return {
         "model": args.model,
-        "trained": bool(checkpoint.sha256),
+        "trained": trained(checkpoint),
         "side": args.side,
         "rounds": args.rounds,
         "machine": machine(),

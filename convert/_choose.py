@@ -45,23 +45,21 @@ def choose(
     *,
     modules: Modules,
     facts: Mapping[str, str],
-    kinds: Mapping[str, str] | None = None,
+    fixed: Sequence[Layer] | None = None,
 ) -> Scheme:
     """The scheme of a float file: uint8 images `given` (N, S, S, 3) lend ranges, `judging` tell what is lost.
 
-    `facts` are model, checkpoint_sha256, graph and data of the scheme. With `kinds` (tensor -> kind) nothing is chosen:
-    only ranges are measured and the outcome judged, as for a checkpoint that was fine-tuned for a scheme.
+    `facts` are model, checkpoint_sha256, graph and data of the scheme. With `fixed` nothing is chosen, only judged, as
+    for a checkpoint that was fine-tuned for those layers.
     """
     base = rounded(content, steps)
     wanted = Judge(content, judging)
-    layers = described(content, modules)
-    candidates = ranges_of(content, given)
-    if kinds is not None:
-        fixed = [with_range(replace(layer, kind=kinds[layer.tensor]), candidates, layer.kind) for layer in layers]
+    if fixed is not None:
         curve = [wanted.point(base, fixed)]
         return Scheme(
             **facts, images=len(given), budget_db=BUDGET_DB, layers=tuple(fixed), curve=tuple(curve), chosen=0
         )
+    layers, candidates = described(content, modules), ranges_of(content, given)
     layers = tried_alone(base, layers, candidates, wanted)
     schemes = choices(layers)
     curve = [wanted.point(base, one) for one in track(schemes, "int8: what each choice costs", len(schemes))]
@@ -191,13 +189,6 @@ def least_squares(values: np.ndarray, widest: Range) -> Range:
     return best
 
 
-def with_range(layer: Layer, candidates: Candidates, way: str = "widest") -> Layer:
-    if layer.kind != "static":
-        return layer
-    given, answer = candidates[layer.tensor][way if way in candidates[layer.tensor] else "widest"]
-    return replace(layer, input=given, output=answer)
-
-
 def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge: Judge) -> list[Layer]:
     """Each layer with the SQNR of every kind, all else float, and the range that is best if it becomes static."""
     silent = [replace(layer, kind="float") for layer in layers]
@@ -213,7 +204,8 @@ def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge:
         if layer.kind == "dynamic":
             alone["dynamic"] = tried(layer)
         for way in candidates.get(layer.tensor, {}) if layer.kind == "dynamic" else ():
-            one = with_range(replace(layer, kind="static"), candidates, way)
+            taken, answer = candidates[layer.tensor][way]
+            one = replace(layer, kind="static", input=taken, output=answer)
             sqnr = tried(one)
             if sqnr > (alone.get("static") or -np.inf):
                 alone["static"], best = sqnr, replace(one, kind=layer.kind)

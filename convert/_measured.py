@@ -14,7 +14,7 @@ from edge.checkpoint import Checkpoint
 from edge.data.selection import calibration_set
 from edge.data.squares import load_squares
 from edge.errors import InputError
-from edge.scheme import Scheme
+from edge.scheme import Layer, Scheme
 
 from . import _rounding
 from ._choose import choose
@@ -65,9 +65,9 @@ def measured(
         tuned = fine_tuned_for(checkpoint, content)
         facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
         scheme = choose(
-            content, steps, given, judging, modules=lowered.modules, facts=facts, kinds=tuned.get("kinds")
+            content, steps, given, judging, modules=lowered.modules, facts=facts, fixed=tuned[0] if tuned else None
         )  # fmt: skip
-        how += compared(tuned["before"], scheme.measured) if tuned else ""
+        how += compared(tuned[1], scheme.measured) if tuned else ""
     if target:
         _rounding.save(_rounding.beside(target), steps, checkpoint_sha256=sha256, key=key)
         if scheme:
@@ -88,21 +88,24 @@ def kept_scheme(path: Path, checkpoint_sha256: str, key: str) -> Scheme | None:
     return scheme if (scheme.checkpoint_sha256, scheme.graph) == (checkpoint_sha256, key) else None
 
 
-def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> dict:
-    """What `train.py --qat` wrote of the scheme that this checkpoint was fine-tuned for; empty if it was not.
+def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer], dict] | None:
+    """The layers that `train.py --qat` imitated and what they gave before; None for a checkpoint that was not so tuned.
 
-    InputError if that scheme is of another graph: fine-tuning keeps the graph, so the checkpoint was changed since.
+    InputError if they are of another graph: fine-tuning keeps the graph, so the checkpoint was changed since.
     """
     tuned = checkpoint.recipe.get("qat")
     if not isinstance(tuned, dict):
-        return {}
-    kinds, before = tuned.get("kinds"), tuned.get("before")
-    tensors = {layer.tensor for layer in described(content)}
-    if not isinstance(kinds, dict) or set(kinds) != tensors or not set(kinds.values()) <= set(schemes.KINDS):
-        raise InputError("the checkpoint says that it was fine-tuned for a scheme of another graph; fine-tune it again")
-    if not isinstance(before, dict) or not all(isinstance(before.get(k), int | float) for k in COMPARED):
-        raise InputError("the checkpoint does not say what its scheme gave before fine-tuning; fine-tune it again")
-    return tuned
+        return None
+    try:
+        layers = [schemes.layer_of(entry) for entry in tuned["layers"]]
+        before = {key: float(tuned["before"][key]) for key in COMPARED}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"what the checkpoint says of its fine-tuning is malformed ({error}); tune it again"
+        ) from error
+    if {layer.tensor for layer in layers} != {layer.tensor for layer in described(content)}:
+        raise InputError("the checkpoint says that it was fine-tuned for a scheme of another graph; tune it again")
+    return layers, before
 
 
 def compared(before: Mapping[str, float], after: Mapping[str, float]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ class FineTuning:
         """What the new checkpoint's recipe says of it."""
         return {
             "scheme": self.scheme_sha256,
-            "kinds": {layer.tensor: layer.kind for layer in self.scheme.layers},  # conversion keeps to them
+            "layers": [asdict(layer) for layer in self.scheme.layers],  # conversion keeps to their kinds and ranges
             "before": dict(self.scheme.measured),
             "held_back": {"before": before, "after": after},  # of the fake-quantised network
             "terms": {"self": SELF, "start": START, "labels": LABELS},

@@ -100,13 +100,15 @@ def test_least_squares_cuts_what_hardly_occurs() -> None:
 
 
 def test_a_scheme_can_be_applied_without_choosing(measured) -> None:
-    """As for a checkpoint that was fine-tuned for a scheme: kinds stay, ranges are measured."""
+    """As for a checkpoint that was fine-tuned for a scheme: kinds and ranges stay."""
     content, steps, given, judging, scheme = measured
-    kinds = {layer.tensor: ("static" if layer.operator == "CONV_2D" else layer.kind) for layer in scheme.layers}
-    again = _choose.choose(content, steps, given, judging, modules={}, facts=FACTS, kinds=kinds)
-    assert {layer.tensor: layer.kind for layer in again.layers} == kinds
-    assert all(layer.input and layer.output for layer in again.layers if layer.kind == "static")
-    assert again.measured["static"] == 3
+    fixed = [
+        replace(layer, kind="static", input=(0.0, 255.0), output=(-9.0, 9.0)) if layer.operator == "CONV_2D" else layer
+        for layer in scheme.layers
+    ]
+    again = _choose.choose(content, steps, given, judging, modules={}, facts=FACTS, fixed=fixed)
+    assert list(again.layers) == fixed and len(again.curve) == 1
+    assert again.measured["static"] == 3 and again.measured["sqnr_db"] < scheme.measured["sqnr_db"]
 
 
 def test_float_layers_stay_as_they_are(measured) -> None:
