@@ -1,0 +1,12 @@
+"""Run a saved Core ML package on Linux: the file on disk, with the types that its program states.
+
+    from edge.runtimes import coreml
+    model = coreml.load("model.mlpackage")
+    model.predict({"image": picture})          # {"probabilities": ..., "classLabel": ...}
+
+The interface is that of coremltools' `MLModel`, so that one import changes. See `model.py` for what is and is not run.
+"""
+
+from .model import CoreMLModel, load
+
+__all__ = ["CoreMLModel", "load"]

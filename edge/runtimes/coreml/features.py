@@ -1,0 +1,128 @@
+"""What an app hands over and gets: images and arrays in, arrays and class labels out, as the package describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edge.errors import InputError
+
+# ArrayFeatureType.ArrayDataType -> NumPy
+ARRAYS = {65552: np.float16, 65568: np.float32, 65600: np.float64, 131104: np.int32, 131080: np.int8}
+COLOURS = {10: "GRAYSCALE", 20: "RGB", 30: "BGR", 40: "GRAYSCALE_FLOAT16"}
+
+
+def given(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The program's inputs from what `predict` was handed; InputError for a missing, unknown or unfitting one."""
+    wanted = {feature.name: feature for feature in description}
+    unknown = [name for name in data if name not in wanted]
+    if unknown:
+        raise InputError(f"the model has no input {unknown[0]}; its inputs are {', '.join(wanted)}")
+    found = {}
+    for name, feature in wanted.items():
+        if name not in data:
+            if feature.type.isOptional:
+                continue
+            raise InputError(f"the input {name} is missing; predict takes {{{', '.join(wanted)}}}")
+        kind = feature.type.WhichOneof("Type")
+        if kind == "imageType":
+            found[name] = from_image(name, feature.type.imageType, data[name])
+        elif kind == "multiArrayType":
+            found[name] = from_array(name, feature.type.multiArrayType, data[name])
+        elif kind in {"int64Type", "doubleType"}:
+            found[name] = torch.tensor([data[name]], dtype=torch.int32 if kind == "int64Type" else torch.float32)
+        else:
+            raise InputError(f"the input {name} is a {kind}; images, arrays and numbers are taken here")
+    return found
+
+
+def from_image(name: str, kind: Any, picture: Any) -> Tensor:
+    """A PIL image -> (1, C, H, W) float32 of 0..255 in the channel order of the package."""
+    from PIL import Image
+
+    if not isinstance(picture, Image.Image):
+        raise InputError(f"the input {name} is an image: give a PIL image, got {type(picture).__name__}")
+    colours = COLOURS.get(int(kind.colorSpace))
+    mode = {"GRAYSCALE": "L", "GRAYSCALE_FLOAT16": "F"}.get(colours or "", "RGB")
+    if picture.mode != mode and not (mode == "RGB" and picture.mode in {"RGBA", "RGBX"}):
+        raise InputError(
+            f"the input {name} is a {colours} image: convert yours to PIL mode {mode}, it is {picture.mode}"
+        )
+    sizes = allowed_sizes(kind)
+    if sizes and picture.size not in sizes:
+        have = ", ".join(f"{w}x{h}" for w, h in sorted(sizes)[:5])
+        raise InputError(f"the input {name} takes images of {have} pixels, got {picture.size[0]}x{picture.size[1]}")
+    pixels = np.asarray(picture.convert(mode), np.float32)
+    if pixels.ndim == 2:
+        return torch.from_numpy(pixels.copy())[None, None]
+    if colours == "BGR":
+        pixels = pixels[..., ::-1]
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+
+
+def allowed_sizes(kind: Any) -> set[tuple[int, int]]:
+    """(width, height) that an image input takes; empty where a range is open."""
+    flexible = kind.WhichOneof("SizeFlexibility")
+    if flexible == "imageSizeRange":
+        return set()
+    found = {(int(kind.width), int(kind.height))}
+    if flexible == "enumeratedSizes":
+        found |= {(int(size.width), int(size.height)) for size in kind.enumeratedSizes.sizes}
+    return found
+
+
+def from_array(name: str, kind: Any, value: Any) -> Tensor:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"the input {name} is an array of numbers, got {array.dtype}")
+    shapes = [tuple(kind.shape)] if kind.shape else []
+    flexible = kind.WhichOneof("ShapeFlexibility")
+    if flexible == "enumeratedShapes":
+        shapes += [tuple(shape.shape) for shape in kind.enumeratedShapes.shapes]
+    if flexible == "shapeRange":
+        bounds = [(r.lowerBound, r.upperBound if r.upperBound >= 0 else np.inf) for r in kind.shapeRange.sizeRanges]
+        fits = len(bounds) == array.ndim and all(
+            low <= n <= high for n, (low, high) in zip(array.shape, bounds, strict=True)
+        )
+    else:
+        fits = not shapes or array.shape in shapes
+    if not fits:
+        raise InputError(f"the input {name} has the shape {shapes[0] if shapes else 'of its range'}, got {array.shape}")
+    dtype = ARRAYS.get(int(kind.dataType), np.float32)
+    return torch.from_numpy(np.array(array, dtype))
+
+
+def answered(description: Any, values: Mapping[str, Any], probabilities: str | None = None) -> dict[str, Any]:
+    """What `predict` gives, by the output's name: arrays as NumPy, labels as text, class probabilities as a dict."""
+    found = {}
+    for feature in description:
+        value = values[feature.name]
+        kind = feature.type.WhichOneof("Type")
+        if kind == "multiArrayType" and isinstance(value, Tensor):
+            value = value.numpy().astype(ARRAYS.get(int(feature.type.multiArrayType.dataType), np.float32))
+        elif kind == "imageType" and isinstance(value, Tensor):
+            value = to_image(feature.type.imageType, value)
+        elif kind in {"int64Type", "doubleType"} and isinstance(value, Tensor):
+            value = value.item()
+        elif kind == "stringType" and isinstance(value, list):
+            value = value[0]
+        found[feature.name] = value
+    return found
+
+
+def to_image(kind: Any, value: Tensor) -> Any:
+    """(1, C, H, W) of 0..255 -> a PIL image; values are rounded and cut to 0..255."""
+    from PIL import Image
+
+    colours = COLOURS.get(int(kind.colorSpace))
+    pixels = value[0].permute(1, 2, 0).numpy()
+    if colours == "GRAYSCALE_FLOAT16":
+        return Image.fromarray(pixels[..., 0].astype(np.float32), "F")
+    whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    if colours == "GRAYSCALE":
+        return Image.fromarray(whole[..., 0], "L")
+    return Image.fromarray(np.ascontiguousarray(whole[..., ::-1] if colours == "BGR" else whole), "RGB")

@@ -1,0 +1,98 @@
+"""`load` and `predict`: a saved package, executed operation by operation with the types that its program states.
+
+An fp16 program computes in fp16: every result that the program calls fp16 is rounded to it; sums inside one operation
+are made in float32. Weights are expanded as they are stored. Not run: neural networks and pipelines (the older
+formats), control flow, states. How Apple's hardware schedules, fuses or rounds inside an operation is not imitated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge.errors import InputError
+
+from . import features
+from .bind import Call, bind
+from .program import Operation, Program, read_program, read_spec
+from .values import Weights
+
+Observer = Callable[[Operation, tuple[Any, ...]], None]
+
+
+def load(path: str | Path) -> CoreMLModel:
+    """Open a saved .mlpackage (or a bare ML program file). InputError names what is wrong with it."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"no Core ML package at {path}")
+    spec = read_spec(path)
+    folder = path / "Data" / "com.apple.CoreML" if path.is_dir() else path.parent
+    return CoreMLModel(spec, read_program(spec, Weights(folder)))
+
+
+class CoreMLModel:
+    """A program that answers, with the interface of coremltools' `MLModel`."""
+
+    def __init__(self, spec: Any, program: Program) -> None:
+        self.spec, self.program = spec, program
+        description = spec.description
+        if description.functions:
+            name = description.defaultFunctionName
+            description = next((f for f in description.functions if f.name == name), description.functions[0])
+        self.input_description, self.output_description = list(description.input), list(description.output)
+        self.calls, self.constants = bind(program)
+        self.last_use = last_uses(self.calls, program.outputs)
+
+    def get_spec(self) -> Any:
+        return self.spec
+
+    @torch.inference_mode()
+    def predict(self, data: Mapping[str, Any] | list[Mapping[str, Any]], *, observe: Observer | None = None) -> Any:
+        """Answers for one dictionary of inputs, or a list of them: {output name: array, number, text or dictionary}.
+
+        `observe` is called after every operation with its results (float tensors hold the program's own values).
+        """
+        if isinstance(data, list):
+            return [self.predict(one, observe=observe) for one in data]
+        values = self.run(features.given(self.input_description, data), observe)
+        return features.answered(self.output_description, values)
+
+    def run(self, given: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+        """The program on tensors by input name -> every output of the program."""
+        values: dict[str, Any] = dict(self.constants)
+        for one in self.program.inputs:
+            if one.name not in given:
+                raise InputError(f"the program's input {one.name} was not given")
+            value = given[one.name]
+            if one.element == "FLOAT16":
+                value = value.half()
+            values[one.name] = value.float() if one.is_float else value
+        for number, call in enumerate(self.calls):
+            results = call.run(values)
+            if observe is not None:
+                observe(call.operation, results)
+            for output, result in zip(call.operation.outputs, results, strict=True):
+                values[output.name] = result
+            for name in self.last_use.get(number, ()):
+                values.pop(name, None)
+        return {name: values[name] for name in self.program.outputs}
+
+
+def last_uses(calls: list[Call], outputs: tuple[str, ...]) -> dict[int, list[str]]:
+    """Number of a call -> values that nothing needs after it."""
+    last: dict[str, int] = {}
+    for number, call in enumerate(calls):
+        for output in call.operation.outputs:
+            last[output.name] = number
+        for _, _, ref in call.open:
+            for one in ref if isinstance(ref, list) else [ref]:
+                if hasattr(one, "name"):
+                    last[one.name] = number
+    found: dict[int, list[str]] = {}
+    for name, number in last.items():
+        if name not in outputs:
+            found.setdefault(number, []).append(name)
+    return found

@@ -1,0 +1,9 @@
+"""Element by element, with broadcasting: arithmetic, comparison, logic, and functions of one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TABLE: dict[str, Callable[..., Any] | Mapping[str, Callable[..., Any]]] = {}
+EXACT: frozenset[str] = frozenset()

@@ -1,0 +1,9 @@
+"""Values picked and put by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TABLE: dict[str, Callable[..., Any] | Mapping[str, Callable[..., Any]]] = {}
+EXACT: frozenset[str] = frozenset()

@@ -1,0 +1,9 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TABLE: dict[str, Callable[..., Any] | Mapping[str, Callable[..., Any]]] = {}
+EXACT: frozenset[str] = frozenset()

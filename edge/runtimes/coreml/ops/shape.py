@@ -1,0 +1,9 @@
+"""The same values in another shape or order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TABLE: dict[str, Callable[..., Any] | Mapping[str, Callable[..., Any]]] = {}
+EXACT: frozenset[str] = frozenset()

@@ -1,0 +1,9 @@
+"""Parts of a tensor, padding, tiling, joining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TABLE: dict[str, Callable[..., Any] | Mapping[str, Callable[..., Any]]] = {}
+EXACT: frozenset[str] = frozenset()

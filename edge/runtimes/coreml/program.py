@@ -1,0 +1,155 @@
+"""A saved ML program as plain objects: inputs, operations in order, outputs. Nothing is run here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.errors import InputError
+
+from .values import FLOATS, Value, Weights, constant, element_of, shape_of
+
+SPEC = Path("Data", "com.apple.CoreML", "model.mlmodel")
+MAX_SPEC_BYTES = 256 * 2**20
+MAX_OPERATIONS = 200_000
+OPSETS = ("CoreML5", "CoreML6", "CoreML7", "CoreML8")  # iOS 15, 16, 17, 18
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A value that an operation or an input of the program makes, by name."""
+
+    name: str
+
+
+Argument = Ref | Value | list  # a list holds Refs and Values: an argument that takes several tensors
+
+
+@dataclass(frozen=True)
+class Output:
+    name: str
+    element: str  # MIL's name of the element type, STRING among them
+    shape: tuple[int, ...] | None  # None where it is open
+
+    @property
+    def is_float(self) -> bool:
+        return self.element in FLOATS
+
+
+@dataclass(frozen=True)
+class Operation:
+    kind: str  # MIL op type
+    name: str
+    inputs: dict[str, Argument]
+    outputs: tuple[Output, ...]
+    place: int  # in the program, from 0
+
+
+@dataclass(frozen=True)
+class Program:
+    opset: str
+    inputs: tuple[Output, ...]
+    operations: tuple[Operation, ...]  # constants are not among them
+    outputs: tuple[str, ...]
+    constants: dict[str, Value] = field(default_factory=dict)
+
+
+def read_spec(path: Path) -> Any:
+    """The Model message of a saved package; InputError if it is not one, or not an ML program."""
+    spec_file = path / SPEC if path.is_dir() else path
+    if not spec_file.is_file():
+        raise InputError(f"{path} is no .mlpackage: {SPEC} is missing")
+    if spec_file.stat().st_size > MAX_SPEC_BYTES:
+        raise InputError(f"{spec_file} is larger than {MAX_SPEC_BYTES} bytes; expected the program of a phone model")
+    try:
+        from coremltools.proto import Model_pb2
+    except ImportError as error:
+        raise InputError("reading .mlpackage needs coremltools: pip install 'dermedge[coreml]'") from error
+    from google.protobuf.message import DecodeError
+
+    spec = Model_pb2.Model()
+    try:
+        spec.ParseFromString(spec_file.read_bytes())
+    except DecodeError as error:
+        raise InputError(f"{spec_file} is no Core ML model ({error}); copy or convert it again") from error
+    kind = spec.WhichOneof("Type")
+    if kind != "mlProgram":
+        what = {"pipeline": "a pipeline", "neuralNetwork": "a neural network", None: "nothing"}.get(kind, f"a {kind}")
+        raise InputError(
+            f"{path} holds {what}; only ML programs (iOS 15 and later) are run here: convert it again with "
+            "convert_to='mlprogram'"
+        )
+    return spec
+
+
+def read_program(spec: Any, weights: Weights) -> Program:
+    """The program's main function. InputError for what is not supported: states, unknown op sets, nested blocks."""
+    functions = spec.mlProgram.functions
+    name = spec.description.defaultFunctionName or "main"
+    if name not in functions:
+        raise InputError(f"the program has no function {name}; it has {', '.join(functions) or 'none'}")
+    function = functions[name]
+    if function.opset not in OPSETS:
+        raise InputError(f"the program is of op set {function.opset}; known are {', '.join(OPSETS)} (iOS 15 to 18)")
+    if function.opset not in function.block_specializations:
+        raise InputError(f"the program has no block for its own op set {function.opset}")
+    block = function.block_specializations[function.opset]
+    if len(block.operations) > MAX_OPERATIONS:
+        raise InputError(f"the program has {len(block.operations)} operations, more than {MAX_OPERATIONS}")
+    constants: dict[str, Value] = {}
+    operations = []
+    known = {given.name for given in function.inputs}
+    for place, op in enumerate(block.operations):
+        outputs = tuple(described(value) for value in op.outputs)
+        if op.blocks:
+            raise InputError(
+                f"op {place}, {op.type} ({outputs[0].name}), holds blocks of its own; control flow is not run"
+            )
+        if op.type == "const":
+            constants[outputs[0].name] = constant(op.attributes["val"], weights)
+        else:
+            inputs = {
+                key: constant(value, weights) for key, value in op.attributes.items() if key not in {"name", "val"}
+            } | {key: argument(value, weights) for key, value in op.inputs.items()}
+            check_known(inputs, known | constants.keys(), op.type, place)
+            operations.append(Operation(op.type, label(op, outputs), inputs, outputs, place))
+        known |= {output.name for output in outputs}
+    missing = [name for name in block.outputs if name not in known]
+    if missing:
+        raise InputError(f"the program's output {missing[0]} is made by no operation")
+    given = tuple(described(value) for value in function.inputs)
+    return Program(function.opset, given, tuple(operations), tuple(block.outputs), constants)
+
+
+def label(op: Any, outputs: tuple[Output, ...]) -> str:
+    if "name" in op.attributes:
+        names = op.attributes["name"].immediateValue.tensor.strings.values
+        if names:
+            return str(names[0])
+    return outputs[0].name
+
+
+def described(value: Any) -> Output:
+    kind = value.type.WhichOneof("type")
+    if kind == "stateType":
+        raise InputError(f"{value.name} is a state; programs with states are not run here")
+    if kind != "tensorType":
+        raise InputError(f"{value.name} is a {kind}; only tensors are known here")
+    return Output(value.name, element_of(value.type.tensorType), shape_of(value.type.tensorType))
+
+
+def argument(given: Any, weights: Weights) -> Argument:
+    """One input of an operation: a name, a value written on the spot, or several of them."""
+    found = [
+        Ref(one.name) if one.WhichOneof("binding") == "name" else constant(one.value, weights)
+        for one in given.arguments
+    ]
+    return found[0] if len(found) == 1 else found
+
+
+def check_known(inputs: dict[str, Argument], known: set[str], kind: str, place: int) -> None:
+    for key, value in inputs.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, Ref) and one.name not in known:
+                raise InputError(f"op {place}, {kind}: its {key} is {one.name}, which nothing before it makes")
