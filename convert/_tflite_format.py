@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.artifact import share_8bit
 from edge.errors import InputError
 from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
@@ -66,10 +67,12 @@ class TFLiteFormat:
         candidate, milliseconds = timed_run(runtime, source.images)
         answers = runtime.run(test_images)
         runtime.close()
-        found = judge_arrays(recipe, observations_of(source.photos, source.reference), candidate)
+        made_of = audit(path)
+        found = judge_arrays(
+            recipe, observations_of(source.photos, source.reference), candidate, mac_share_int8=share_8bit(made_of)
+        )
         # of weights that nothing was learned with only the arithmetic can be judged, so the answers do not bind
         binding = strict or TFLITE[recipe].binding == "always" or bool(source.checkpoint.trained)
-        made_of = audit(path)
         parity = parity_summary(found, runtime="xnnpack", photos=source.photos, binding=binding)
         return Judged(
             recipe,

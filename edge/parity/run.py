@@ -153,7 +153,9 @@ def observe_files(
                     times.append(1e3 * (time.perf_counter() - begun))
                 runtime.close()
             probabilities = np.array(rows)
-            found = judge(entry["recipe"], observations, probabilities)
+            found = judge(
+                entry["recipe"], observations, probabilities, mac_share_int8=artifact.share_8bit(entry.get("audit"))
+            )
             answers.append(Answers(entry, mode, probabilities, float(np.median(times)), found))
     return Seen(build, photos, images, observations, tuple(answers), tuple(not_run))
 
