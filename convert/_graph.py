@@ -13,17 +13,76 @@ aten = torch.ops.aten
 # input, weight, bias, stride, padding, dilation, groups of aten.conv2d, where they are left out
 CONVOLUTION = (None, None, None, [1, 1], [0, 0], [1, 1], 1)
 
+# composite operations that never give a view of an operand
+FRESH = {
+    aten.conv2d.default, aten.conv2d.padding, aten.linear.default, aten.batch_norm.default, aten.layer_norm.default,
+    aten.matmul.default, aten.softmax.int, aten.conv_transpose2d.input, aten.silu.default, aten.relu6.default,
+    aten.adaptive_avg_pool2d.default, aten.max_pool2d.default, aten.upsample_bilinear2d.vec,
+}  # fmt: skip
+
 
 def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
     """The forward pass for inputs shaped like `example`, static shapes, every node with `meta["val"]`.
 
-    A layer's node knows whose weight it uses: `meta["module"]`, the path of the module in `module`.
+    Nothing is changed in place: the rewrites take a value for what its node made of it. A layer's node knows whose
+    weight it uses: `meta["module"]`, the path of the module in `module`.
     """
-    graph = torch.export.export(module.eval(), (example,)).module(check_guards=False)
+    program = torch.export.export(module.eval(), (example,))
+    graph = program.module(check_guards=False)
+    if not without_changes_in_place(graph):
+        graph = with_batch_norm(program.run_decompositions({}).module(check_guards=False))
     for node in graph.graph.nodes:
         if node.target in {aten.conv2d.default, aten.conv2d.padding, aten.linear.default}:
             node.meta["module"] = owner(arguments(node)[1])
     return graph
+
+
+def without_changes_in_place(graph: fx.GraphModule) -> bool:
+    """Put y = f(x) for each y = f_(x); False where a view shows the change to others, which that would lose.
+
+    The tracer lets whoever reads x later read y. What is left are views of x, and x as a view of something.
+    """
+    order = {node: number for number, node in enumerate(graph.graph.nodes)}
+    for node in list(graph.graph.nodes):
+        if not changes_in_place(node):
+            continue
+        x = arguments(node)[0]
+        name = node.target._schema.name.removeprefix("aten::").removesuffix("_")
+        pure = getattr(getattr(aten, name, None), node.target._overloadname, None)
+        later = [user for user in x.users if order[user] > order[node]]
+        if pure is None or later or shares_memory(x) or any(shares_memory(user) for user in x.users if user != node):
+            return False
+        node.target = pure
+    graph.recompile()
+    return True
+
+
+def changes_in_place(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def shares_memory(node: fx.Node) -> bool:
+    """Whether the result may be a view of an operand; where the schema does not say, it may."""
+    if node.op != "call_function" or changes_in_place(node):
+        return False
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return True
+    schema = node.target._schema
+    composite = node.target.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+    said = any(value.alias_info is not None for value in schema.returns)
+    return said or (composite and node.target not in FRESH)
+
+
+def with_batch_norm(graph: fx.GraphModule) -> fx.GraphModule:
+    """Batch norm under the name that it has in a graph with changes in place."""
+    for norm in graph.graph.find_nodes(op="call_function", target=aten._native_batch_norm_legit_no_training.default):
+        (result,) = norm.users  # the other two results are statistics for training
+        with graph.graph.inserting_before(norm):
+            *operands, momentum, eps = norm.args
+            new = graph.graph.call_function(aten.batch_norm.default, (*operands, False, momentum, eps, False))
+        new.meta["val"] = result.meta["val"]
+        result.replace_all_uses_with(new)
+    return finish(graph)
 
 
 def owner(attribute: object) -> str | None:
@@ -74,11 +133,11 @@ def add_constant(graph: fx.GraphModule, name: str, value: Tensor) -> str:
     return chosen
 
 
-def call(graph: fx.GraphModule, target: Callable, *args: Any) -> fx.Node:
+def call(graph: fx.GraphModule, target: Callable, *args: Any, **options: Any) -> fx.Node:
     """A new call node at the current insertion point, with its shape worked out."""
-    node = graph.graph.call_function(target, args)
+    node = graph.graph.call_function(target, args, options)
     values = torch.fx.node.map_arg(args, lambda n: n.meta["val"])
-    node.meta["val"] = target(*values)
+    node.meta["val"] = target(*values, **options)
     return node
 
 

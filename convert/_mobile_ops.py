@@ -41,6 +41,10 @@ def resize_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
     return last(F.interpolate(first(x), size=list(size), mode="nearest"))
 
 
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    return last(F.prelu(first(x), weight))
+
+
 def first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
 

@@ -10,8 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 Code = schema.BuiltinOperator
 SIGNATURE = "serving_default"
 SCHEMA_VERSION = 3
-# Of the kernel that an operator needs; 1 where it is not named. FULLY_CONNECTED 5: keeps the operand's axes.
-VERSIONS = {Code.FULLY_CONNECTED: 5}
+# Of the kernel that an operator needs; 1 where neither this nor the operator says more.
+VERSIONS = {Code.FULLY_CONNECTED: 5, Code.BROADCAST_TO: 2}  # 5 keeps the operand's axes
 TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}
 
 
@@ -23,7 +23,7 @@ class Writer:
         self.graph.name = b"main"
         self.graph.tensors, self.graph.operators = [], []
         self.buffers = [schema.BufferT()]  # the first stands for "no data"
-        self.codes: dict[int, int] = {}
+        self.codes: dict[tuple[int, int], int] = {}  # code and version
         self.constants: dict[tuple, int] = {}
         self.names: set[str] = set()
 
@@ -63,11 +63,12 @@ class Writer:
         name: str,
         options: object = None,
         kind: int = schema.BuiltinOptions.NONE,
+        version: int | None = None,
     ) -> list[int]:
         """Append an operator; its results, one tensor per shape."""
         outputs = [self.tensor(shape, name) for shape in shapes]
         made = schema.OperatorT()
-        made.opcodeIndex = self.codes.setdefault(code, len(self.codes))
+        made.opcodeIndex = self.codes.setdefault((code, version or VERSIONS.get(code, 1)), len(self.codes))
         made.inputs = np.array(inputs, np.int32)
         made.outputs = np.array(outputs, np.int32)
         made.builtinOptions, made.builtinOptionsType = options, kind
@@ -95,7 +96,7 @@ class Writer:
         model.version = SCHEMA_VERSION
         model.description = description.encode()
         model.subgraphs, model.buffers, model.signatureDefs = [self.graph], self.buffers, [signature]
-        model.operatorCodes = [operator_code(code) for code in self.codes]
+        model.operatorCodes = [operator_code(*both) for both in self.codes]
         builder = flatbuffers.Builder(2**20)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
@@ -110,9 +111,9 @@ def maps(named: dict[str, int]) -> list:
     return found
 
 
-def operator_code(code: int):
+def operator_code(code: int, version: int):
     made = schema.OperatorCodeT()
     made.builtinCode = code
     made.deprecatedBuiltinCode = min(code, 127)  # what readers older than 2020 look at
-    made.version = VERSIONS.get(code, 1)
+    made.version = version
     return made

@@ -9,32 +9,28 @@ from torch import fx
 from ._channels_last import channels_last
 from ._drop_identities import drop_identities
 from ._fold_batchnorm import fold_batchnorm
+from ._fold_constants import fold_constants
 from ._fold_scales import fold_scales
-from ._numbered_padding import numbered_padding
-from ._pieces_first import pieces_first
-from ._plain_attention import plain_attention
 from ._plain_layer_norm import plain_layer_norm
 from ._pooling_matrices import pooling_matrices
 from ._rearrange import rearrange
 from ._share_results import share_results
+from ._spell_out import spell_out
 from ._split_after import split_after
+from ._split_before import split_before
 from ._transposed_products import transposed_products
 from ._zero_mean_streams import zero_mean_streams
 
 Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
-PASSES: tuple[Pass, ...] = (
-    drop_identities,
-    numbered_padding,
-    fold_batchnorm,
-    pooling_matrices,
-    plain_attention,
-    pieces_first,
-)
-# What TFLite's operators ask for on top. Layer norms give up their scale before scales are folded, products take keys
-# as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
+PASSES: tuple[Pass, ...] = (drop_identities, fold_constants, fold_batchnorm, pooling_matrices)
+# What TFLite's operators ask for on top. What has a name of its own is spelled out first, so that the others know it.
+# Layer norms give up their scale before scales are folded, products take keys as they are before pieces of a split are
+# compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
+    spell_out,
+    split_before,
     zero_mean_streams,
     plain_layer_norm,
     fold_scales,

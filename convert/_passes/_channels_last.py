@@ -6,7 +6,7 @@ the twins of its operands:
 
 * convolution and pooling by their channels-last forms (`_mobile_ops`), with the weight permuted here
 * element by element operations by themselves, constants permuted
-* a mean, a concatenation, a slice or a split by itself on the axis where the old one went
+* a mean or a maximum, a concatenation, a slice, padding or a split by itself on the axis where the old one went
 * a map flattened to (N, C, H W) by a reshape to (N, H W, C), and back
 
 Where an operation is none of these, the old value is made from its twin by a transpose, which `rearrange` afterwards
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, fx
 
@@ -31,8 +32,10 @@ ELEMENTWISE = {
     aten.silu.default, aten.sigmoid.default, aten.relu.default, aten.relu6.default, aten.hardtanh.default,
     aten.hardswish.default, aten.hardsigmoid.default, aten.gelu.default, aten.tanh.default, aten.exp.default,
     aten.abs.default, aten.neg.default, aten.sqrt.default, aten.rsqrt.default, aten.pow.Tensor_Scalar,
-    aten.clamp.default, aten.leaky_relu.default,
+    aten.clamp.default, aten.leaky_relu.default, aten.rsub.Scalar, aten.square.default, aten.reciprocal.default,
 }  # fmt: skip
+REDUCTIONS = {aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default}
+PADS = {aten.pad.default, aten.constant_pad_nd.default}
 WINDOWS = {aten.avg_pool2d.default, aten.max_pool2d.default}
 FLATTENING = {aten.flatten.using_ints, aten.reshape.default, aten.view.default}
 
@@ -109,9 +112,9 @@ class Twins:
             return self.window(node)
         if target is operator.getitem and args[0] in self.known:
             return self.emit(operator.getitem, self.known[args[0]], args[1])
-        if target is aten.upsample_bilinear2d.vec and len(args) > 2:
+        if target is aten.upsample_bilinear2d.vec and by_size(node, args[3:]):
             return self.emit(_mobile_ops.resize_bilinear, self.of(args[0]), list(node.meta["val"].shape[2:]), args[2])
-        if target is aten.upsample_nearest2d.vec:
+        if target is aten.upsample_nearest2d.vec and by_size(node, args[2:]):
             return self.emit(_mobile_ops.resize_nearest, self.of(args[0]), list(node.meta["val"].shape[2:]))
         if target in FLATTENING:
             return self.flattened(node)
@@ -121,8 +124,13 @@ class Twins:
         if target in ELEMENTWISE:
             return self.elementwise(node)
         rank = node.all_input_nodes[0].meta["val"].ndim
-        if target is aten.mean.dim and len(args) > 2 and args[2]:
+        if target in REDUCTIONS and len(args) > 2 and args[2] and args[1]:
             return self.emit(target, self.of(args[0]), [place(axis, rank) for axis in args[1]], True)
+        if target in PADS and rank == 4 and len(args[1]) <= 4:
+            left, right, top, bottom = [*args[1], 0, 0][:4]
+            return self.emit(aten.pad.default, self.of(args[0]), [0, 0, left, right, top, bottom], *mode_of(node))
+        if target is aten.prelu.default and rank == 4:
+            return self.emit(_mobile_ops.prelu, self.of(args[0]), args[1])
         if target is aten.cat.default:
             axis = filled(node, None, 0)[1]
             return self.emit(target, [self.of(a) for a in args[0]], place(axis, rank))
@@ -155,7 +163,8 @@ class Twins:
         if any(a.meta["val"].ndim not in {0, rank} for a in operands):
             return None  # lower ranks broadcast against the last axes, which move
         swap = {a: self.of(a) for a in operands if a.meta["val"].ndim == rank}
-        return self.emit(node.target, *fx.map_arg(arguments(node), lambda a: swap.get(a, a)))
+        operation: Any = node.target
+        return call(self.graph, operation, *fx.map_arg(arguments(node), lambda a: swap.get(a, a)), **node.kwargs)
 
     def flattened(self, node: fx.Node) -> fx.Node | None:
         """(N, C, H, W) -> (N, C, H W) and back: the channel axis stays an axis of its own."""
@@ -164,6 +173,21 @@ class Twins:
         if x not in self.known or {len(old), len(new)} != {3, 4} or old[:2] != new[:2]:
             return None
         return self.emit(aten.reshape.default, self.known[x], [new[0], *new[2:], new[1]])
+
+
+def by_size(node: fx.Node, factors: Sequence) -> bool:
+    """Whether a resize goes by the two sizes alone. A factor that does not give a whole size moves the places read."""
+    old, new = arguments(node)[0].meta["val"].shape[2:], node.meta["val"].shape[2:]
+    given = factors[0] if factors and factors[0] is not None else ()
+    return all(length * factor == size for length, factor, size in zip(old, given, new, strict=False))
+
+
+def mode_of(node: fx.Node) -> tuple[Any, Any]:
+    """How an `aten.pad` pads, and with what."""
+    if node.target is aten.constant_pad_nd.default:
+        return "constant", filled(node, None, None, 0)[2]
+    _, _, mode, value = filled(node, None, None, "constant", None)
+    return node.kwargs.get("mode", mode), node.kwargs.get("value", value)
 
 
 def pair(value: int | Sequence[int]) -> list[int]:

@@ -27,8 +27,9 @@ def drop_identities(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             node.replace_all_uses_with(arguments(node)[0])
             graph.graph.erase_node(node)
             dropped += 1
-    for node in graph.graph.find_nodes(op="call_function", target=aten.view.default):
-        node.target = aten.reshape.default
+    for target in (aten.view.default, aten._unsafe_view.default):
+        for node in graph.graph.find_nodes(op="call_function", target=target):
+            node.target = aten.reshape.default
     return finish(graph), dropped
 
 

@@ -8,6 +8,8 @@ is written to the stream may be centred where it is made, x = W u + b:
 and the stream is x - mean(x) from then on. The layer norms are left as they are, but marked, so that `plain_layer_norm`
 spares them the mean. (Ashkboos et al., "SliceGPT", ICLR 2024, use the same to turn layer norm into RMS norm.)
 
+A convolution in groups cannot be centred: the mean over its outputs is a sum over inputs that no single group sees.
+
 A stream is everything connected by additions, reshapes and transposes that keep the channel axis whole. It is centred
 only if it begins in linear layers, convolutions and constants alone and ends in layer norms alone. Fires once per
 layer norm that was marked.
@@ -82,7 +84,6 @@ class Stream:
         if node.target is aten.linear.default:
             fits = axis == value.ndim - 1 and all(constant(self.graph, a) is not None for a in arguments(node)[1:])
         elif node.target is aten.conv2d.default:
-            # in groups every output has inputs of its own, so that no weights can take the mean over outputs
             fits = (
                 axis == 1
                 and filled(node, *CONVOLUTION)[6] == 1

@@ -17,12 +17,15 @@ from convert._passes import (
     _zero_mean_streams,
     channels_last,
     drop_identities,
+    fold_constants,
     fold_scales,
     plain_layer_norm,
     rearrange,
     rewrite,
     share_results,
+    spell_out,
     split_after,
+    split_before,
     transposed_products,
     zero_mean_streams,
 )
@@ -82,6 +85,104 @@ def test_a_view_that_needed_its_copy_still_runs(tokens):
     assert count(graph, "contiguous") == 0
 
 
+# Constants, and operations with a name of their own
+
+
+def test_what_depends_on_constants_alone_is_computed(tokens):
+    """Five operations on a table, and a mask made of numbers."""
+
+    def forward(m, x):
+        bias = m.table[m.index].reshape(6, 6).t().unsqueeze(0)
+        return x @ x.transpose(1, 2) + bias + torch.ones(6, 6, dtype=x.dtype).tril()
+
+    net = Of(forward)
+    net.register_buffer("table", torch.randn(11, dtype=torch.float64))
+    net.register_buffer("index", torch.arange(36) % 11)
+    graph = rewritten(fold_constants, net, tokens, fires=6)
+    assert count(graph, "aten.") == 4  # the product with its transpose, two sums
+
+
+def test_random_numbers_are_not_constants(tokens):
+    _, fired = fold_constants(trace(Of(lambda m, x: x + torch.rand(6, D, dtype=x.dtype)), tokens))
+    assert fired == 0
+
+
+@pytest.mark.parametrize(
+    ("forward", "gone"),
+    [
+        (lambda m, x: F.scaled_dot_product_attention(x, x, x.tanh(), scale=0.3), "dot_product"),
+        (lambda m, x: F.scaled_dot_product_attention(x, x.sin(), x, is_causal=True), "dot_product"),
+        (lambda m, x: F.scaled_dot_product_attention(x, x, x, attn_mask=m.mask), "dot_product"),
+        (lambda m, x: m.n(torch.relu(x)), "batch_norm"),
+        (lambda m, x: torch.softmax(x, 1), None),
+        (lambda m, x: torch.roll(x, (2, -1, 8), (2, 1, 3)), "roll"),
+        (lambda m, x: torch.stack(list(x.tanh()), 1), "stack"),
+        (lambda m, x: x.max(2, keepdim=True)[0], "max.dim"),
+        (lambda m, x: F.adaptive_max_pool2d(x, (4, 2)), "adaptive"),
+        (lambda m, x: F.avg_pool2d(x, (3, 2), 2, (1, 0)), None),
+        (lambda m, x: m.c(x), "padding"),
+        (lambda m, x: x.reshape(2, 1, 4, 8, 6) + m.mask[0, :6], None),
+    ],
+    ids=str,
+)
+def test_is_spelled_out(picture, forward, gone):
+    net = Of(forward, n=nn.BatchNorm2d(4), c=nn.Conv2d(4, 3, (3, 1), padding="same"))
+    net.register_buffer("mask", torch.randn(8, 8, dtype=torch.float64))
+
+    def both(graph):
+        graph, _ = fold_constants(graph)
+        graph, fired = spell_out(graph)
+        return graph, bool(fired)
+
+    graph = rewritten(both, net, picture, fires=True)
+    assert gone is None or count(graph, gone) == 0
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: sum(x.max(2)),
+        lambda m, x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        lambda m, x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True),
+        lambda m, x: m.c(x),
+        lambda m, x: torch.roll(x, 5),
+        lambda m, x: x[:, :, torch.arange(6), torch.arange(6)],
+    ],
+    ids=["place of the maximum", "zeros do not count", "ceiling", "odd amount", "flattened", "two indices"],
+)
+def test_is_not_spelled_out(picture, forward):
+    rewritten(spell_out, Of(forward, c=nn.Conv2d(4, 3, 2, padding="same")), picture, fires=0)
+
+
+def heads_first(m: nn.Module, x: Tensor) -> Tensor:
+    q, k, v = m.qkv(x).reshape(2, 6, 3, 2, D // 2).permute(2, 0, 3, 1, 4).unbind(0)
+    return torch.softmax(q @ k.transpose(-2, -1) * 0.3, -1) @ v
+
+
+def test_an_axis_for_queries_keys_and_values_is_not_made(tokens):
+    def run(graph):
+        graph, fired = rewrite(graph, (spell_out, split_before, split_after))
+        assert fired["split_after"] == 1
+        return graph, fired["split_before"]
+
+    graph = rewritten(run, Of(heads_first, qkv=nn.Linear(D, 3 * D)), tokens, fires=1)
+    assert ranks(graph) == 4 and count(graph, "select", "unbind") == 0 and count(graph, "permute") == 1
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.qkv(x).reshape(2, 6, 2, 3, 4).select(3, 1),
+        lambda m, x: (y := m.qkv(x).reshape(2, 6, 3, 8)).select(2, 1) + y.mean(2),
+        lambda m, x: m.qkv(x).transpose(1, 2).select(1, 1),
+    ],
+    ids=["not the first factor", "read whole", "an axis that was there"],
+)
+def test_other_selections_stay(tokens, forward):
+    rewritten(split_before, Of(forward, qkv=nn.Linear(D, 3 * D)), tokens, fires=0)
+
+
 # Streams and layer norms
 
 
@@ -130,6 +231,14 @@ def test_a_stream_through_a_convolution_and_rearrangements_is_centred(picture):
 )
 def test_other_streams_are_left(tokens, leak):
     rewritten(zero_mean_streams, Of(leak, **stream_layers()), tokens, fires=0)
+
+
+@pytest.mark.parametrize("groups", [2, D])
+def test_a_convolution_in_groups_is_not_centred(picture, groups):
+    """The mean over its outputs is a sum over inputs that no single group sees."""
+    layers = {"a": nn.Conv2d(4, D, 1), "b": nn.Conv2d(D, D, 3, padding=1, groups=groups), "n": norm()}
+    net = Of(lambda m, x: m.n(m.b(m.a(x)).permute(0, 2, 3, 1)), **layers)
+    rewritten(zero_mean_streams, net, picture, fires=0)
 
 
 def test_a_layer_that_writes_twice_is_centred_in_the_stream_alone(tokens):
@@ -412,6 +521,19 @@ def test_odd_windows_are_left(picture, options):
     rewritten(channels_last, Of(lambda m, x: F.avg_pool2d(x, 3, 2, **options)), picture, fires=0)
 
 
+def test_options_by_name_move_along(picture):
+    net = Of(lambda m, x: torch.add(F.gelu(m.c(x), approximate="tanh"), m.c(x), alpha=0.3), c=nn.Conv2d(4, 4, 1))
+    rewritten(channels_last, net, picture, fires=4)
+
+
+@pytest.mark.parametrize(("factor", "fires"), [(2.0, 1), (1.3, 0)])
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_a_factor_that_gives_no_whole_size_is_left(picture, mode, factor, fires):
+    """torch then reads at places that the sizes alone do not give."""
+    net = Of(lambda m, x: F.interpolate(x, scale_factor=factor, mode=mode))
+    rewritten(channels_last, net, picture, fires=fires)
+
+
 # Shared results
 
 
@@ -443,7 +565,7 @@ def test_hierattn(name):
 
     graph = rewritten(run, create_model(name), x, fires=0)
     idle = {name for name, times in fired.items() if not times}
-    assert idle == {"numbered_padding", "plain_attention", "pieces_first"}  # this network writes its attention itself
+    assert idle == {"fold_constants", "spell_out", "split_before"}
     assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
     assert ranks(graph) == 4
     assert count(graph, "reshape", "permute", "transpose.int", "flatten") <= 90

@@ -1,8 +1,6 @@
-"""Networks that no pass was written for: they come out right, flat and quantisable, or they end with a clear word."""
+"""Networks that the rewrites were not written for: small ones like families that others may bring."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,169 +8,218 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convert._audit import audit
 from convert._quantise import quantise
-from convert._tflite import lower
+from convert._tflite import Lowered, lower, unpack
 from edge.models.deployed import Deployed
-from edge.parity.statistics import read_back_logits, sqnr_db
-from edge.runtimes.litert import LiteRT
+from edge.parity.statistics import sqnr_db
+from tests.convert.test_emit import answer
 
-SIDE = 64
-CLASSES = 6
+SIDE, CLASSES = 32, 5
+LOWEST = {"fp16": 65.0, "int8-weights": 40.0, "int8-dynamic": 38.0}  # dB of the log probabilities
 
 
 class WindowAttention(nn.Module):
-    """Attention inside windows with a position bias; queries, keys and values from one projection."""
+    """Attention inside windows of 4 x 4 tokens, with a bias per relative position and, if shifted, a mask."""
 
-    def __init__(self, width: int, heads: int, length: int) -> None:
+    def __init__(self, width: int, heads: int, side: int, shift: int) -> None:
         super().__init__()
-        self.heads, self.qkv, self.out = heads, nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.bias = nn.Parameter(torch.randn(heads, length, length) * 0.2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, length, width = x.shape
-        q, k, v = self.qkv(x).reshape(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        scores = q @ k.transpose(-2, -1) * (width // self.heads) ** -0.5 + self.bias
-        return self.out((scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
-
-
-class WindowBlock(nn.Module):
-    def __init__(self, width: int, window: int, shift: int) -> None:
-        super().__init__()
-        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = WindowAttention(width, 2, window * window)
+        self.heads, self.window, self.shift = heads, 4, shift
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.window, self.shift = window, shift
+        self.table = nn.Parameter(torch.randn((2 * self.window - 1) ** 2, heads))
+        places = torch.stack(torch.meshgrid(*[torch.arange(self.window)] * 2, indexing="ij")).flatten(1)
+        apart = (places[:, :, None] - places[:, None, :]).permute(1, 2, 0) + self.window - 1
+        self.register_buffer("index", apart[..., 0] * (2 * self.window - 1) + apart[..., 1])
+        regions = torch.zeros(1, side, side, 1)
+        for i, rows in enumerate((slice(0, -4), slice(-4, -shift or None), slice(-shift, None))):
+            for j, columns in enumerate((slice(0, -4), slice(-4, -shift or None), slice(-shift, None))):
+                regions[:, rows, columns] = 3 * i + j
+        tokens = self.windows(regions).squeeze(-1)
+        self.register_buffer("mask", (tokens[:, None] != tokens[:, :, None]).float() * -100)
+
+    def windows(self, x: Tensor) -> Tensor:
+        n, h, w, c = x.shape
+        k = self.window
+        return x.view(n, h // k, k, w // k, k, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, k * k, c)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, height, breadth, width = x.shape
-        w = self.window
-        y = torch.roll(self.before(x), (-self.shift, -self.shift), (1, 2)) if self.shift else self.before(x)
-        y = y.reshape(batch, height // w, w, breadth // w, w, width).permute(0, 1, 3, 2, 4, 5)
-        y = self.attention(y.reshape(-1, w * w, width)).reshape(batch, height // w, breadth // w, w, w, width)
-        y = y.permute(0, 1, 3, 2, 4, 5).reshape(x.shape)
-        x = x + (torch.roll(y, (self.shift, self.shift), (1, 2)) if self.shift else y)
-        return x + self.mlp(self.after(x))
+        n, h, w, c = x.shape
+        k = self.window
+        y = self.norm1(x)
+        if self.shift:
+            y = torch.roll(y, (-self.shift, -self.shift), (1, 2))
+        y = self.windows(y)
+        q, key, v = self.qkv(y).reshape(len(y), k * k, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        scores = (q * (c // self.heads) ** -0.5) @ key.transpose(-2, -1)
+        scores = scores + self.table[self.index.view(-1)].view(k * k, k * k, -1).permute(2, 0, 1).unsqueeze(0)
+        if self.shift:
+            count = len(self.mask)
+            scores = scores.view(n, count, self.heads, k * k, k * k) + self.mask[None, :, None]
+            scores = scores.view(-1, self.heads, k * k, k * k)
+        y = self.out((F.softmax(scores, -1) @ v).transpose(1, 2).reshape(len(y), k * k, c))
+        y = y.view(n, h // k, w // k, k, k, c).permute(0, 1, 3, 2, 4, 5).reshape(n, h, w, c)
+        if self.shift:
+            y = torch.roll(y, (self.shift, self.shift), (1, 2))
+        x = x + y
+        return x + self.mlp(self.norm2(x))
 
 
 class Windows(nn.Module):
-    """Shifted windows on channels-last maps, patches merged by strided slices."""
+    """Attention in windows that shift, a stage of half the side by merging 2 x 2 patches."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(3, 16, 4, 4)
-        self.blocks = nn.Sequential(WindowBlock(16, 4, 0), WindowBlock(16, 4, 2))
-        self.merge, self.last, self.norm = nn.Linear(64, 32), WindowBlock(32, 4, 0), nn.LayerNorm(32)
-        self.classifier = nn.Linear(32, CLASSES)
+        self.stem, self.norm = nn.Conv2d(3, 16, 4, 4), nn.LayerNorm(16)
+        self.one = nn.Sequential(WindowAttention(16, 2, 8, 0), WindowAttention(16, 2, 8, 2))
+        self.merge, self.reduce = nn.LayerNorm(64), nn.Linear(64, 24, bias=False)
+        self.two = WindowAttention(24, 3, 4, 0)
+        self.last, self.classifier = nn.LayerNorm(24), nn.Linear(24, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(self.patches(x).permute(0, 2, 3, 1))
-        x = torch.cat([x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]], -1)
-        return self.classifier(self.norm(self.last(self.merge(x))).mean((1, 2)))
+        x = self.one(self.norm(self.stem(x).permute(0, 2, 3, 1)))
+        parts = [x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]]
+        x = self.two(self.reduce(self.merge(torch.cat(parts, -1))))
+        return self.classifier(self.last(x).mean((1, 2)))
 
 
-class DepthwiseBlock(nn.Module):
+class NormOfMaps(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Modern(nn.Module):
+    """A depthwise 7 x 7, a layer norm, two dense layers with GELU, a scale per channel, a residual connection."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.depthwise, self.norm = nn.Conv2d(width, width, 7, padding=3, groups=width), nn.LayerNorm(width)
-        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.scale = nn.Parameter(torch.full((width,), 0.3))
+        self.mix = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.scale = nn.Parameter(torch.rand(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
-        return x + (self.scale * self.narrow(F.gelu(self.widen(y)))).permute(0, 3, 1, 2)
+        y = self.norm(self.mix(x).permute(0, 2, 3, 1))
+        y = self.scale * self.narrow(F.gelu(self.wide(y)))
+        return x + y.permute(0, 3, 1, 2)
 
 
-class Depthwise(nn.Module):
-    """Large depthwise kernels, norms over channels of a depthwise convolution, attention to places by mean and max."""
+class BothAttentions(nn.Module):
+    """Weights of channels from their mean and maximum, then of places from the mean and maximum over channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.shared = nn.Sequential(nn.Conv2d(width, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, width, 1))
+        self.places = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.shared(F.adaptive_avg_pool2d(x, 1)) + self.shared(F.adaptive_max_pool2d(x, 1))
+        x = x * torch.sigmoid(pooled)
+        seen = torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True).values], 1)
+        return x * torch.sigmoid(self.places(seen))
+
+
+class Convolutions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 4, 4), NormOfMaps(16))
+        self.one = nn.Sequential(Modern(16), Modern(16), BothAttentions(16))
+        self.down = nn.Sequential(NormOfMaps(16), nn.Conv2d(16, 24, 2, 2))
+        self.two = nn.Sequential(Modern(24), Modern(24))
+        self.norm, self.classifier = nn.LayerNorm(24), nn.Linear(24, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(self.down(self.one(self.stem(x))))
+        return self.classifier(self.norm(x.mean((-2, -1))))
+
+
+class Groups(nn.Module):
+    """Grouped convolutions, channel shuffle, squeeze and excitation, dilation, a pyramid of pools, two attentions."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(3, 16, 4, 4)
-        self.blocks = nn.Sequential(DepthwiseBlock(16), DepthwiseBlock(16))
-        self.down, self.last = nn.Conv2d(16, 32, 2, 2, padding="valid"), DepthwiseBlock(32)
-        self.places = nn.Conv2d(2, 1, 7, padding="same")
-        self.classifier = nn.Linear(32, CLASSES)
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.PReLU(16))
+        self.a = nn.Sequential(nn.Conv2d(16, 16, 3, 1, 1, groups=4, bias=False), nn.BatchNorm2d(16))
+        self.b = nn.Conv2d(16, 16, 3, 1, 2, dilation=2, groups=2)
+        self.squeeze = nn.Sequential(nn.Conv2d(16, 8, 1), nn.ReLU(inplace=True), nn.Conv2d(8, 16, 1), nn.Hardsigmoid())
+        self.pools = nn.ModuleList(nn.Conv2d(16, 4, 1) for _ in range(4))
+        self.after = nn.Sequential(nn.BatchNorm2d(32), nn.LeakyReLU(0.1, inplace=True), nn.Conv2d(32, 24, 3, 2, 1))
+        self.attention = nn.MultiheadAttention(24, 3, batch_first=True)
+        self.q, self.k, self.v = (nn.Linear(24, 24) for _ in range(3))
+        self.token = nn.Parameter(torch.randn(1, 1, 24))
+        self.classifier = nn.Linear(24, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.last(self.down(self.blocks(self.patches(x))))
-        both = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-        return self.classifier((x * torch.sigmoid(self.places(both))).mean((2, 3)))
-
-
-class Mixed(nn.Module):
-    """Groups with a shuffle, squeeze and excite, dilation, a pyramid of pools, fused attention."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.groups = nn.Conv2d(3, 16, 3, 2, 1), nn.Conv2d(16, 16, 3, padding=1, groups=4)
-        self.norm, self.dilated = nn.BatchNorm2d(16), nn.Conv2d(16, 16, 3, padding=2, dilation=2)
-        self.squeeze, self.excite, self.slope = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1), nn.PReLU(16)
-        self.pools = nn.ModuleList(nn.Sequential(nn.AdaptiveAvgPool2d(n), nn.Conv2d(16, 4, 1)) for n in (1, 2, 3, 6))
-        self.attention = nn.MultiheadAttention(32, 4, batch_first=True)
-        self.classifier = nn.Linear(32, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.hardswish(self.norm(self.groups(F.relu6(self.stem(F.pad(x, (0, 0, 0, 0)))))))
-        batch, _, height, breadth = x.shape
-        x = x.reshape(batch, 4, 4, height, breadth).transpose(1, 2).reshape(x.shape)
-        x = x * F.hardsigmoid(self.excite(F.relu(self.squeeze(F.adaptive_avg_pool2d(x, 1)))))
-        x = F.hardtanh(self.slope(self.dilated(F.max_pool2d(x, 3, 2, 1))), -2.0, 3.0)
-        size = x.shape[2:]
-        x = torch.cat([x, *(F.interpolate(pool(x), size=size, mode="bilinear") for pool in self.pools)], 1)
-        tokens = x.flatten(2).transpose(1, 2)
+        x = self.stem(x)
+        n, c, h, w = x.shape
+        y = F.hardswish(self.a(x)).view(n, 4, c // 4, h, w).transpose(1, 2).reshape(n, c, h, w)
+        x += self.b(y) * self.squeeze(F.adaptive_avg_pool2d(y, 1))
+        rows = [x]
+        for size, layer in zip((1, 2, 3, 6), self.pools, strict=True):
+            pooled = layer(F.adaptive_avg_pool2d(x, size))
+            rows.append(F.interpolate(pooled, size=(h, w), mode="bilinear", align_corners=False))
+        x = F.max_pool2d(self.after(torch.cat(rows, 1)), 2)
+        tokens = torch.cat([self.token.expand(n, -1, -1), x.flatten(2).transpose(1, 2)], 1)
         tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
-        return self.classifier(F.leaky_relu(F.pad(tokens, (0, 0, 1, 2), value=0.5)).mean(1))
+        q, k, v = (p(tokens).view(n, -1, 3, 8).transpose(1, 2) for p in (self.q, self.k, self.v))
+        tokens = tokens + F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, -1, 24)
+        return self.classifier(tokens[:, 0] + 3 * tokens[:, 1:].mean(1))
 
 
-def module_of(kind: type[nn.Module]) -> nn.Module:
+NETWORKS = {"windows": Windows, "convolutions": Convolutions, "groups": Groups}
+
+
+def whole(net: nn.Module) -> nn.Module:
+    """The network as phones get it, with weights and statistics of their own and answers that are not all alike."""
     torch.manual_seed(0)
-    net = kind()
     for part in net.modules():
-        if isinstance(part, nn.LayerNorm | nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.5, 1.5)
-            nn.init.normal_(part.bias)
+        if isinstance(part, (nn.BatchNorm2d, nn.LayerNorm)):
+            nn.init.normal_(part.weight, 1.0, 0.3)
+            nn.init.normal_(part.bias, 0.0, 0.3)
         if isinstance(part, nn.BatchNorm2d):
             part.running_mean.normal_()
             part.running_var.uniform_(0.5, 2.0)
-    net.classifier.weight.data *= 5
-    return Deployed(net, mean=(0.5,) * 3, std=(0.2,) * 3, temperature=1.2, layout="NHWC").eval()
+    wrapped = Deployed(net, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25), temperature=0.7, layout="NHWC")
+    return wrapped.eval()
 
 
-@pytest.mark.parametrize("kind", [Windows, Depthwise, Mixed])
-def test_a_family_that_no_pass_knows(kind: type[nn.Module], tmp_path: Path) -> None:
-    module = module_of(kind)
-    images = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
+def pictures() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [255 * torch.rand(1, SIDE, SIDE, 3, generator=generator) ** (0.5 + i) for i in range(4)]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def made(request) -> tuple[nn.Module, Lowered]:
+    torch.manual_seed(2)
+    module = whole(NETWORKS[request.param]())
+    return module, lower(module, torch.zeros(1, SIDE, SIDE, 3))
+
+
+def expected_of(module: nn.Module) -> np.ndarray:
     with torch.no_grad():
-        expected = np.concatenate([module(torch.from_numpy(image[None]).float()).double().numpy() for image in images])
-    lowered = lower(module, torch.zeros(1, SIDE, SIDE, 3))
+        return np.concatenate([module(x).numpy() for x in pictures()])
+
+
+def test_gives_the_probabilities_of_torch(made):
+    module, lowered = made
+    expected = expected_of(module)
+    assert np.ptp(expected, axis=0).max() > 0.02  # the pictures make a difference
+    for reference in (False, True):
+        got = np.concatenate([answer(lowered.content, x, reference=reference) for x in pictures()])
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_is_written_operator_by_operator(made):
+    _, lowered = made
     assert lowered.by == "operator by operator"
-    path = tmp_path / "x.tflite"
-    path.write_bytes(lowered.content)
-    np.testing.assert_allclose(LiteRT(path).run(images), expected, atol=2e-6)
-    made_of = audit(path)
-    assert made_of["largest_rank"] <= 4 and made_of["layout_operators"] <= 40
-    for recipe, bound in (("fp16", 55), ("int8-weights", 35), ("int8-dynamic", 30)):
-        path.write_bytes(quantise(lowered.content, recipe))
-        found = LiteRT(path).run(images)
-        assert np.median(sqnr_db(read_back_logits(expected), read_back_logits(found))) > bound, recipe
+    assert max(len(tensor.shape) for tensor in unpack(lowered.content).subgraphs[0].tensors) <= 4
 
 
-class Unknowable(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        chosen = torch.nonzero(x.mean((0, 2, 3)) > 0)  # how many, nobody knows beforehand
-        return torch.ones(1, CLASSES) * chosen.sum()
-
-
-def test_what_no_file_can_hold_is_refused(tmp_path: Path, monkeypatch, capsys) -> None:
-    from convert import _tflite, to_tflite
-    from edge.checkpoint import shipped
-
-    module = Deployed(Unknowable(), mean=(0.5,) * 3, std=(0.2,) * 3, temperature=1.0, layout="NHWC").eval()
-    monkeypatch.setattr(_tflite, "deployed", lambda checkpoint, layout: module)
-    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
-    arguments = ["--checkpoint", str(shipped("hierattn_xs")), "--recipe", "fp32", "--out", str(tmp_path / "out")]
-    assert to_tflite.main(arguments) == 2
-    said = capsys.readouterr().err
-    assert "conversion of hierattn_xs broke" in said and "convert.log" in said
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["convert.log"]
+@pytest.mark.parametrize("recipe", LOWEST)
+def test_recipes_are_close(made, recipe):
+    module, lowered = made
+    content = quantise(lowered.content, recipe)
+    assert content != lowered.content
+    got = np.concatenate([answer(content, x, reference=False) for x in pictures()])
+    found = sqnr_db(np.log(expected_of(module)), np.log(got))
+    assert found.min() > LOWEST[recipe]

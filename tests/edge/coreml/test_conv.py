@@ -33,10 +33,13 @@ def by_hand(x, weight, bias=None, strides=None, pads=None, dilations=None, group
     found = np.zeros((len(x), weight.shape[0], *sizes))
     for place in itertools.product(*map(range, weight.shape[2:])):
         part = x[
-            (slice(None), slice(None))
-            + tuple(
-                slice(p * d, p * d + (n - 1) * s + 1, s)
-                for p, d, n, s in zip(place, dilations, sizes, strides, strict=True)
+            (
+                slice(None),
+                slice(None),
+                *tuple(
+                    slice(p * d, p * d + (n - 1) * s + 1, s)
+                    for p, d, n, s in zip(place, dilations, sizes, strides, strict=True)
+                ),
             )
         ]
         for g in range(groups):
