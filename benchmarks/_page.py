@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.artifact import share_8bit
 from edge.parity.report import plain as strict
 from edge.parity.words import number
 
@@ -17,7 +18,8 @@ from ._rounds import WARM_UP, Measured
 
 # What is shown of the audit.
 COUNTED = (
-    "largest_rank", "layout_operators", "macs", "macs_8bit", "xnnpack_partitions", "peak_activation_bytes",
+    "largest_rank", "layout_operators", "macs", "macs_8bit", "macs_weights", "xnnpack_partitions",
+    "peak_activation_bytes",
 )  # fmt: skip
 EIGHT_BITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # as /proc/cpuinfo says it
 
@@ -104,12 +106,12 @@ def speed_table(rows: Sequence[Mapping[str, Any]], counts: Sequence[str]) -> lis
 
 def content_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = heading(
-        "file", "operators", "TRANSPOSE, RESHAPE", "rank", "XNNPACK pieces", "million MACs", "on 8 bits",
+        "file", "operators", "TRANSPOSE, RESHAPE", "rank", "XNNPACK pieces", "million MACs", "8-bit layers",
         "peak activations", "float file written",
     )  # fmt: skip
     for r in rows:
         counted = (r["operators"], r["layout_operators"], r["largest_rank"], r["xnnpack_partitions"])
-        share = f"{r['macs_8bit'] / max(1, r['macs']):.0%}"
+        share = f"{share_8bit(r) or 0:.0%}"
         memory = megabytes(r["peak_activation_bytes"])
         lines.append(line([r["file"], *(str(n) for n in counted), f"{r['macs'] / 1e6:.0f}", share, memory, r["by"]]))
     return lines

@@ -25,6 +25,7 @@ def audit(path: Path) -> dict:
 
     `peak_activation_bytes` is the largest sum of tensors alive at once, in the file's order of operators, weights not
     counted. `macs_8bit` are those whose activations are 8-bit numbers: stored so, or quantised while the model runs.
+    `macs_weights` are those of layers with weights; the rest are products of two activations, as in attention.
     """
     model = unpack(path.read_bytes())
     graph = model.subgraphs[0]
@@ -32,11 +33,13 @@ def audit(path: Path) -> dict:
     operators = [names[model.operatorCodes[o.opcodeIndex].builtinCode] for o in graph.operators]
     shapes = [[] if t.shape is None else [int(n) for n in t.shape] for t in graph.tensors]
     held = [has_data(model.buffers[t.buffer]) for t in graph.tensors]
+    made_by = {int(t): o for o in graph.operators for t in o.outputs}
     sizes = [prod(shape) * BYTES.get(t.type, 4) for shape, t in zip(shapes, graph.tensors, strict=True)]
-    macs, macs_8bit, layout_bytes = 0, 0, 0
+    macs, macs_8bit, macs_weights, layout_bytes = 0, 0, 0, 0
     for name, o in zip(operators, graph.operators, strict=True):
         work = macs_of(name, [shapes[i] for i in o.inputs if i >= 0], shapes[o.outputs[0]])
         macs += work
+        macs_weights += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
         weight = graph.tensors[o.inputs[1]].type if work else None
         if INT8 in (graph.tensors[o.inputs[0]].type, weight) or graph.tensors[o.inputs[0]].type == UINT8:
             macs_8bit += work
@@ -50,10 +53,17 @@ def audit(path: Path) -> dict:
         "layout_bytes": layout_bytes,
         "macs": macs,
         "macs_8bit": macs_8bit,
+        "macs_weights": macs_weights,
         "peak_activation_bytes": peak(graph, sizes, held),
         "xnnpack_partitions": xnnpack_partitions(path),
     }
     return found | {"warnings": warnings_of(found, operators, graph, shapes)}
+
+
+def fed_by_constant(graph, made_by: dict, held: list, tensor: int) -> bool:
+    """Whether a tensor is a constant, or one that an operator only expands (DEQUANTIZE of stored weights)."""
+    maker = made_by.get(tensor)
+    return held[tensor] or (maker is not None and len(maker.inputs) == 1 and held[int(maker.inputs[0])])
 
 
 def has_data(buffer) -> bool:

@@ -56,6 +56,16 @@ def with_int8_weights(model):
     return cto.coreml.linear_quantize_weights(model, config=config)
 
 
+def with_palette(model, bits: int):
+    """The same program with every weight one of 2^bits values of its tensor, found by k-means."""
+    import coremltools.optimize as cto
+
+    config = cto.coreml.OptimizationConfig(
+        global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED)
+    )
+    return cto.coreml.palettize_weights(model, config=config)
+
+
 def save(model, target: Path, manifest: dict, recipe: str) -> None:
     """Write the package with the manifest's facts in its user-defined metadata."""
     model.short_description = f"{manifest['model']} ({recipe}): RGB photograph of a skin lesion -> class probabilities"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.artifact import INTENDED_USE, SCHEMA
+from edge.artifact import INTENDED_USE, SCHEMA, share_8bit
 from edge.checkpoint import Checkpoint, versions_here
 from edge.files import size
 from edge.labels import to_json
@@ -71,7 +71,7 @@ def audit_table(judged: list[Judged]) -> Table:
 
     table = Table(title="what the files are made of")
     table.add_column("recipe")
-    for name in ("operators", "layout", "rank", "MACs", "on 8 bits", "peak memory", "XNNPACK pieces", "warnings"):
+    for name in ("operators", "layout", "rank", "MACs", "8-bit layers", "peak memory", "XNNPACK pieces", "warnings"):
         table.add_column(name, justify="right")
     for result in judged:
         if result.audit:
@@ -82,7 +82,7 @@ def audit_table(judged: list[Judged]) -> Table:
                 f"{a['layout_operators']}, {a['layout_bytes'] / 1e6:.1f} MB",
                 str(a["largest_rank"]),
                 f"{a['macs'] / 1e6:.0f} M",
-                f"{a['macs_8bit'] / max(1, a['macs']):.0%}",
+                f"{share_8bit(a) or 0:.0%}",
                 f"{a['peak_activation_bytes'] / 1e6:.1f} MB",
                 str(a["xnnpack_partitions"]),
                 str(len(a["warnings"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -56,3 +57,18 @@ class Format(Protocol):
 
     def judge(self, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool) -> Judged:
         """Open what was written and compare it with the model."""
+
+
+class Runtime(Protocol):
+    def run(self, images_u8: np.ndarray) -> np.ndarray: ...
+
+
+def timed_run(runtime: Runtime, images: np.ndarray) -> tuple[np.ndarray, float]:
+    """Probabilities (N, K), and the median milliseconds of one image after a warm-up. This host's, not a phone's."""
+    runtime.run(images[:1])
+    rows, times = [], []
+    for image in images:
+        begun = time.perf_counter()
+        rows.append(runtime.run(image[None])[0])
+        times.append(1e3 * (time.perf_counter() - begun))
+    return np.array(rows), float(np.median(times))

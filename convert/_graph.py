@@ -21,7 +21,7 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
     """
     graph = torch.export.export(module.eval(), (example,)).module(check_guards=False)
     for node in graph.graph.nodes:
-        if node.target in {aten.conv2d.default, aten.linear.default}:
+        if node.target in {aten.conv2d.default, aten.conv2d.padding, aten.linear.default}:
             node.meta["module"] = owner(arguments(node)[1])
     return graph
 

@@ -23,6 +23,7 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # convolution in 8 bits, 0.75 so; a limit of 20, 33, 49 or 65 gave 0.87, 0.80, 0.73, 0.75, the last two with less than
 # the wanted 80 % of the multiply-accumulates in 8 bits.
 PAYS = 40
+WANTED_SHARE = 0.8  # of the multiply-accumulates; the gate asks for it
 Modules = Mapping[str, tuple[str, str | None]]  # output tensor -> module with the weight, batch norm folded into it
 
 
@@ -72,18 +73,27 @@ def weighted(model) -> list[Weighted]:
 def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
     """Every layer at the 8-bit kind that harms least: dynamic, or float where 8 bits would not pay or have no kernel.
 
+    As many convolutions as `WANTED_SHARE` of the multiply-accumulates needs are taken even if they do not pay.
     XNNPACK has no dynamically quantised depthwise convolution: each would end its piece of the graph and go to slow
     kernels, for weights that are hardly a hundredth of the file.
     """
     model = unpack(content)
+    layers = weighted(model)
+    total, done = sum(layer.macs for layer in layers), 0
+    taken = set()
+    order = sorted(range(len(layers)), key=lambda n: (layers[n].operator != "FULLY_CONNECTED", -layers[n].per_value))
+    for number in order:
+        layer = layers[number]
+        worth = layer.per_value >= PAYS or done < WANTED_SHARE * total
+        if layer.operator == "FULLY_CONNECTED" or (layer.operator == "CONV_2D" and worth):
+            taken.add(number)
+            done += layer.macs
     found = []
-    for layer in weighted(model):
+    for number, layer in enumerate(layers):
         name = name_of(model, layer.output)
         module, norm = (modules or {}).get(name, (None, None))
-        pays = layer.operator == "FULLY_CONNECTED" or (layer.operator == "CONV_2D" and layer.per_value >= PAYS)
-        found.append(
-            Layer(name, layer.operator, "dynamic" if pays else "float", layer.macs, module=module, normalised_by=norm)
-        )
+        kind = "dynamic" if number in taken else "float"
+        found.append(Layer(name, layer.operator, kind, layer.macs, module=module, normalised_by=norm))
     return found
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.checkpoint import Checkpoint
+
 
 @dataclass(frozen=True)
 class Recipe:
     purpose: str  # what part of a phone it is for
     # A file that fails a binding gate is an error and is not left behind: `always`, of a checkpoint that was `trained`
-    # (random weights have no answers to keep), or `never`, where it is reported how far it is.
+    # (random weights have no answers to keep), or none: the file is `reported` and kept.
     binding: str
     minimum_runtime: str
+
+    def binds(self, checkpoint: Checkpoint, *, strict: bool) -> bool:
+        return strict or self.binding == "always" or (self.binding == "trained" and bool(checkpoint.trained))
 
 
 # int16x8 is left out: XNNPACK has no kernels for it (17 times float's time), and of a hybrid the answers were wrong.
@@ -51,6 +56,17 @@ COREML = {
     ),
     "fp16": Recipe("Neural Engine and GPU; Core ML's usual form", "always", "iOS 16 / macOS 13"),
     "int8-weights": Recipe(
-        "Neural Engine where the download must be small; fp16 arithmetic", "never", "iOS 16 / macOS 13"
+        "Neural Engine where the download must be small; fp16 arithmetic", "trained", "iOS 16 / macOS 13"
+    ),
+    "palette8": Recipe(
+        "Neural Engine: 256 values a tensor, fp16 arithmetic; for networks that one scale a channel does not suit",
+        "trained",
+        "iOS 16 / macOS 13",
+    ),
+    "palette6": Recipe(
+        "Neural Engine, 64 values a tensor: smaller, and not without loss", "reported", "iOS 16 / macOS 13"
+    ),
+    "palette4": Recipe(
+        "Neural Engine, 16 values a tensor: smallest, to be fine-tuned", "reported", "iOS 16 / macOS 13"
     ),
 }

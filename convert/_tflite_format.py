@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 
+from edge.artifact import share_8bit
 from edge.errors import InputError
 from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
@@ -15,7 +15,7 @@ from edge.scheme import SUFFIX, Scheme
 from edge.scheme import save as save_scheme
 
 from ._audit import audit
-from ._format import Judged, Source
+from ._format import Judged, Source, timed_run
 from ._measured import measured
 from ._quantise import CHOSEN, ROUNDED, made
 from ._recipes import TFLITE
@@ -66,10 +66,11 @@ class TFLiteFormat:
         candidate, milliseconds = timed_run(runtime, source.images)
         answers = runtime.run(test_images)
         runtime.close()
-        found = judge_arrays(recipe, observations_of(source.photos, source.reference), candidate)
-        # of weights that nothing was learned with only the arithmetic can be judged, so the answers do not bind
-        binding = strict or TFLITE[recipe].binding == "always" or bool(source.checkpoint.trained)
         made_of = audit(path)
+        found = judge_arrays(
+            recipe, observations_of(source.photos, source.reference), candidate, mac_share_int8=share_8bit(made_of)
+        )
+        binding = TFLITE[recipe].binds(source.checkpoint, strict=strict)
         parity = parity_summary(found, runtime="xnnpack", photos=source.photos, binding=binding)
         return Judged(
             recipe,
@@ -82,14 +83,3 @@ class TFLiteFormat:
             audit=made_of,
             probabilities=answers,
         )
-
-
-def timed_run(runtime: LiteRT, images: np.ndarray) -> tuple[np.ndarray, float]:
-    """Probabilities (N, K), and the median milliseconds of one image after a warm-up. This host's, not a phone's."""
-    runtime.run(images[:1])
-    rows, times = [], []
-    for image in images:
-        begun = time.perf_counter()
-        rows.append(runtime.run(image[None])[0])
-        times.append(1e3 * (time.perf_counter() - begun))
-    return np.array(rows), float(np.median(times))

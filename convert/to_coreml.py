@@ -4,7 +4,7 @@
 
 Writes build/<model>/<model>-<recipe>.mlpackage and manifest.json. Takes an RGB image of S x S pixels and
 returns calibrated `probabilities` and the class label: normalisation, temperature and softmax are inside.
-Core ML itself runs on macOS only; here the saved package is checked for structure and metadata.
+Every package is run by the interpreter of edge.runtimes.coreml, on Linux too, and compared with the model.
 Exit code 1 if a file fails its check; that file is then not left behind.
 """
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edge.errors import InputError
 from edge.files import read_json, sha256, size, write_json
@@ -71,3 +73,13 @@ def with_files(manifest: dict, entries: list[dict]) -> dict:
     new = {entry["file"] for entry in entries}
     kept = [entry for entry in manifest["files"] if entry["file"] not in new]
     return {**manifest, "files": sorted([*kept, *entries], key=lambda entry: entry["file"])}
+
+
+def share_8bit(audit: Mapping[str, Any] | None) -> float | None:
+    """Of the multiply-accumulates of layers with weights, those on 8-bit activations, 0..1; None where not counted.
+
+    Products of two activations, as in attention, are left out: runtimes have no 8-bit form of them.
+    """
+    if not audit or "macs_weights" not in audit:
+        return None
+    return min(1.0, audit["macs_8bit"] / max(1, audit["macs_weights"]))

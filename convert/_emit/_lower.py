@@ -84,10 +84,12 @@ def gelu(s: Scope, node: fx.Node) -> int:
 
 
 def hardtanh(s: Scope, node: fx.Node) -> int:
-    _, low, high = filled(node, None, -1.0, 1.0)
+    x, low, high = filled(node, None, -1.0, 1.0)
     if (low, high) == (0, 6):
         return clipped(Activation.RELU6, Code.RELU6)(s, node)
-    raise NotImplementedError(f"a clip to {low}..{high}")
+    kind, shape = Options.MaximumMinimumOptions, shape_of(node)
+    tensor = s.one(Code.MAXIMUM, [s[x], s[float(low)]], shape, node.name, schema.MaximumMinimumOptionsT(), kind)
+    return s.one(Code.MINIMUM, [tensor, s[float(high)]], shape, node.name, schema.MaximumMinimumOptionsT(), kind)
 
 
 def clipped(activation: int, code: int) -> Callable[[Scope, fx.Node], int]:
@@ -108,13 +110,18 @@ def clipped(activation: int, code: int) -> Callable[[Scope, fx.Node], int]:
     return lower
 
 
-def mean(s: Scope, node: fx.Node) -> int:
-    x, axes, *keep = arguments(node)
-    rank = x.meta["val"].ndim
-    options = schema.ReducerOptionsT()
-    options.keepDims = bool(keep and keep[0])
-    where = s.integers(sorted(axis % rank for axis in axes), "axes")
-    return s.one(Code.MEAN, [s[x], where], shape_of(node), node.name, options, Options.ReducerOptions)
+def reduced(code: int) -> Lowering:
+    """A mean, sum or extreme over axes; over all of them where none is named."""
+
+    def lower(s: Scope, node: fx.Node) -> int:
+        x, axes, keep, *_ = filled(node, None, [], False)
+        rank = x.meta["val"].ndim
+        options = schema.ReducerOptionsT()
+        options.keepDims = bool(keep)
+        where = s.integers(sorted(axis % rank for axis in axes) or list(range(rank)), "axes")
+        return s.one(code, [s[x], where], shape_of(node), node.name, options, Options.ReducerOptions)
+
+    return lower
 
 
 def softmax(s: Scope, node: fx.Node) -> int:
@@ -201,8 +208,6 @@ def conv2d(s: Scope, node: fx.Node) -> int:
     kernel = s.constants[weight]  # (outputs, rows, columns, inputs / groups)
     inputs = shape_of(x)[-1]
     depthwise = groups == inputs and groups > 1
-    if groups > 1 and not depthwise:
-        raise NotImplementedError(f"a convolution in {groups} groups of several channels")
     tensor, scheme = padded(s, s[x], kernel.shape[1:3], stride, dilation, padding, node.name)
     options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
     options.padding = scheme
@@ -298,15 +303,26 @@ def item(s: Scope, node: fx.Node) -> int:
 
 def cut(s: Scope, node: fx.Node) -> int:
     x, axis, start, _, step = filled(node, None, 0, None, None, 1)
-    if step != 1:
-        raise NotImplementedError("a slice with a step")
     shape = shape_of(x)
     axis %= len(shape)
-    begin = [0] * len(shape)
     first = start or 0
-    begin[axis] = first if first >= 0 else first + shape[axis]
-    operands = [s[x], s.integers(begin, "begin"), s.integers(shape_of(node), "size")]
-    return s.one(Code.SLICE, operands, shape_of(node), node.name, schema.SliceOptionsT(), Options.SliceOptions)
+    first = min(first if first >= 0 else max(0, first + shape[axis]), shape[axis])
+    if step == 1:
+        return piece(s, s[x], axis, first, shape_of(node), node.name)
+    begin, end, steps = [0] * len(shape), list(shape), [1] * len(shape)
+    begin[axis], steps[axis] = first, step
+    end[axis] = first + (shape_of(node)[axis] - 1) * step + 1
+    operands = [s[x], s.integers(begin, "begin"), s.integers(end, "end"), s.integers(steps, "steps")]
+    options, kind = schema.StridedSliceOptionsT(), Options.StridedSliceOptions
+    return s.one(Code.STRIDED_SLICE, operands, shape_of(node), node.name, options, kind)
+
+
+def piece(s: Scope, x: int, axis: int, first: int, shape: Sequence[int], name: str) -> int:
+    """`shape` values of a tensor, from `first` on along one axis."""
+    begin = [0] * len(shape)
+    begin[axis] = first
+    operands = [x, s.integers(begin, "begin"), s.integers(shape, "size")]
+    return s.one(Code.SLICE, operands, shape, name, schema.SliceOptionsT(), Options.SliceOptions)
 
 
 def reshape(s: Scope, node: fx.Node) -> int:
@@ -330,6 +346,115 @@ def power(s: Scope, node: fx.Node) -> int:
     return s.one(Code.POW, [s[x], s[exponent]], shape_of(node), node.name, schema.PowOptionsT(), Options.PowOptions)
 
 
+def selected(s: Scope, node: fx.Node) -> int:
+    """One place of an axis, which is then gone."""
+    x, axis, index = arguments(node)
+    shape = shape_of(x)
+    axis %= len(shape)
+    wide = [*shape[:axis], 1, *shape[axis + 1 :]]
+    return shaped(s, piece(s, s[x], axis, index % shape[axis], wide, node.name), shape_of(node), node.name)
+
+
+def shaped(s: Scope, x: int, shape: Sequence[int], name: str) -> int:
+    options = schema.ReshapeOptionsT()
+    options.newShape = np.array(shape, np.int32)
+    return s.one(Code.RESHAPE, [x, s.integers(shape, "shape")], shape, name, options, Options.ReshapeOptions)
+
+
+def unbound(s: Scope, node: fx.Node) -> list[int]:
+    """Every place of an axis as a tensor of its own."""
+    x, axis = filled(node, None, 0)
+    shape = shape_of(x)
+    axis %= len(shape)
+    options = schema.SplitOptionsT()
+    options.numSplits = shape[axis]
+    wide = [*shape[:axis], 1, *shape[axis + 1 :]]
+    where = s.writer.constant(np.array(axis, np.int32), "axis")
+    shapes = [wide] * shape[axis]
+    pieces = s.writer.operator(Code.SPLIT, [where, s[x]], shapes, node.name, options, Options.SplitOptions)
+    narrow = [*shape[:axis], *shape[axis + 1 :]]
+    return [shaped(s, one, narrow, node.name) for one in pieces]
+
+
+def stacked(s: Scope, node: fx.Node) -> int:
+    parts, axis = filled(node, None, 0)
+    shape = shape_of(node)
+    axis %= len(shape)
+    wide = [*shape[:axis], 1, *shape[axis + 1 :]]
+    options = schema.ConcatenationOptionsT()
+    options.axis = axis
+    pieces = [shaped(s, s[part], wide, node.name) for part in parts]
+    return s.one(Code.CONCATENATION, pieces, shape, node.name, options, Options.ConcatenationOptions)
+
+
+def rolled(s: Scope, node: fx.Node) -> int:
+    """What leaves at the end of an axis comes in at its beginning, axis after axis."""
+    x, shifts, axes = filled(node, None, None, [])
+    if not axes:
+        raise NotImplementedError("a roll of the flattened tensor")
+    tensor, shape = s[x], shape_of(node)
+    for shift, axis in zip(shifts, axes, strict=True):
+        axis %= len(shape)
+        front = shift % shape[axis]
+        if not front:
+            continue
+        cuts = [(shape[axis] - front, front), (0, shape[axis] - front)]
+        sizes = [[*shape[:axis], size, *shape[axis + 1 :]] for _, size in cuts]
+        parts = [piece(s, tensor, axis, first, size, node.name) for (first, _), size in zip(cuts, sizes, strict=True)]
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        tensor = s.one(Code.CONCATENATION, parts, shape, node.name, options, Options.ConcatenationOptions)
+    return tensor
+
+
+def constant_pad(s: Scope, node: fx.Node) -> int:
+    """Pads from the last axis on, two numbers an axis, as torch has them; negative ones would cut."""
+    x, amounts = arguments(node)[:2]
+    if node.target is aten.pad.default:
+        mode, value = filled(node, None, None, "constant", None)[2:]
+        if mode != "constant":
+            raise NotImplementedError(f"padding by {mode}")
+    else:
+        value = filled(node, None, None, 0.0)[2]
+    if min(amounts) < 0:
+        raise NotImplementedError("padding by less than nothing")
+    rank = x.meta["val"].ndim
+    pairs = [[0, 0]] * (rank - len(amounts) // 2) + [list(amounts[i : i + 2]) for i in range(len(amounts) - 2, -1, -2)]
+    operands = [s[x], s.integers(pairs, "paddings")]
+    if not value:
+        return s.one(Code.PAD, operands, shape_of(node), node.name, schema.PadOptionsT(), Options.PadOptions)
+    operands.append(s[float(value)])
+    return s.one(Code.PADV2, operands, shape_of(node), node.name, schema.PadV2OptionsT(), Options.PadV2Options)
+
+
+def leaky_relu(s: Scope, node: fx.Node) -> int:
+    x, slope = filled(node, None, 0.01)
+    options = schema.LeakyReluOptionsT()
+    options.alpha = float(slope)
+    return s.one(Code.LEAKY_RELU, [s[x]], shape_of(node), node.name, options, Options.LeakyReluOptions)
+
+
+def prelu(s: Scope, node: fx.Node) -> int:
+    """max(x, 0) + a min(x, 0), the slope of each channel; channels are axis 1 in torch."""
+    x, slope = arguments(node)
+    if slope not in s.constants:
+        raise NotImplementedError("a PReLU whose slope is computed")
+    shape = [1] * x.meta["val"].ndim
+    if s.constants[slope].size > 1:
+        shape[1] = s.constants[slope].size
+    alpha = s.writer.constant(s.constants[slope].reshape(shape[1:]), slope.name)
+    return s.one(Code.PRELU, [s[x], alpha], shape_of(node), node.name)
+
+
+def hardsigmoid(s: Scope, node: fx.Node) -> int:
+    """min(max(x + 3, 0), 6) / 6."""
+    shape = shape_of(node)
+    options = schema.AddOptionsT()
+    options.fusedActivationFunction = Activation.RELU6
+    above = s.one(Code.ADD, [s[arguments(node)[0]], s[3.0]], shape, node.name, options, Options.AddOptions)
+    return s.one(Code.MUL, [above, s[1 / 6]], shape, node.name, schema.MulOptionsT(), Options.MulOptions)
+
+
 TABLE: dict[object, Lowering] = {
     mobile.conv2d: conv2d,
     mobile.avg_pool2d: average_pool,
@@ -340,7 +465,11 @@ TABLE: dict[object, Lowering] = {
     aten.linear.default: linear,
     aten.matmul.default: product,
     aten.softmax.int: softmax,
-    aten.mean.dim: mean,
+    aten.mean.dim: reduced(Code.MEAN),
+    aten.mean.default: reduced(Code.MEAN),
+    aten.sum.dim_IntList: reduced(Code.SUM),
+    aten.amax.default: reduced(Code.REDUCE_MAX),
+    aten.amin.default: reduced(Code.REDUCE_MIN),
     aten.add.Tensor: binary(Code.ADD, schema.AddOptionsT, Options.AddOptions),
     aten.sub.Tensor: binary(Code.SUB, schema.SubOptionsT, Options.SubOptions),
     aten.mul.Tensor: binary(Code.MUL, schema.MulOptionsT, Options.MulOptions),
@@ -355,6 +484,9 @@ TABLE: dict[object, Lowering] = {
     aten.relu.default: clipped(Activation.RELU, Code.RELU),
     aten.relu6.default: clipped(Activation.RELU6, Code.RELU6),
     aten.hardtanh.default: hardtanh,
+    aten.hardsigmoid.default: hardsigmoid,
+    aten.leaky_relu.default: leaky_relu,
+    aten.prelu.default: prelu,
     aten.hardswish.default: unary(Code.HARD_SWISH, schema.HardSwishOptionsT, Options.HardSwishOptions),
     aten.exp.default: unary(Code.EXP, schema.ExpOptionsT, Options.ExpOptions),
     aten.abs.default: unary(Code.ABS, schema.AbsOptionsT, Options.AbsOptions),
@@ -366,6 +498,12 @@ TABLE: dict[object, Lowering] = {
     aten.split.Tensor: split,
     aten.split_with_sizes.default: split,
     aten.slice.Tensor: cut,
+    aten.select.int: selected,
+    aten.unbind.int: unbound,
+    aten.stack.default: stacked,
+    aten.roll.default: rolled,
+    aten.pad.default: constant_pad,
+    aten.constant_pad_nd.default: constant_pad,
     operator.getitem: item,
     aten.reshape.default: reshape,
     aten.view.default: reshape,

@@ -10,6 +10,9 @@ from ._channels_last import channels_last
 from ._drop_identities import drop_identities
 from ._fold_batchnorm import fold_batchnorm
 from ._fold_scales import fold_scales
+from ._numbered_padding import numbered_padding
+from ._pieces_first import pieces_first
+from ._plain_attention import plain_attention
 from ._plain_layer_norm import plain_layer_norm
 from ._pooling_matrices import pooling_matrices
 from ._rearrange import rearrange
@@ -21,7 +24,14 @@ from ._zero_mean_streams import zero_mean_streams
 Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
-PASSES: tuple[Pass, ...] = (drop_identities, fold_batchnorm, pooling_matrices)
+PASSES: tuple[Pass, ...] = (
+    drop_identities,
+    numbered_padding,
+    fold_batchnorm,
+    pooling_matrices,
+    plain_attention,
+    pieces_first,
+)
 # What TFLite's operators ask for on top. Layer norms give up their scale before scales are folded, products take keys
 # as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (

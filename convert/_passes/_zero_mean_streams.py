@@ -18,7 +18,7 @@ from __future__ import annotations
 from torch import Tensor, fx
 
 from .._axes import backward, forward, is_link
-from .._graph import add_constant, arguments, aten, constant, copy_graph, finish, get
+from .._graph import CONVOLUTION, add_constant, arguments, aten, constant, copy_graph, filled, finish, get
 
 CENTRED = "centred"  # key in a layer norm's meta
 
@@ -82,7 +82,12 @@ class Stream:
         if node.target is aten.linear.default:
             fits = axis == value.ndim - 1 and all(constant(self.graph, a) is not None for a in arguments(node)[1:])
         elif node.target is aten.conv2d.default:
-            fits = axis == 1 and all(a is None or constant(self.graph, a) is not None for a in arguments(node)[1:3])
+            # in groups every output has inputs of its own, so that no weights can take the mean over outputs
+            fits = (
+                axis == 1
+                and filled(node, *CONVOLUTION)[6] == 1
+                and all(a is None or constant(self.graph, a) is not None for a in arguments(node)[1:3])
+            )
         else:
             held = constant(self.graph, node)
             fits = held is not None and held.ndim > axis

@@ -21,6 +21,7 @@ from edge.parity.gates import FileParity, judge
 from edge.parity.observations import Observations
 from edge.parity.observe import observations_of
 from edge.parity.report import Entry, build_report, write
+from edge.runtimes.coreml import classifier as coreml
 from edge.runtimes.litert import MODES, LiteRT
 from edge.runtimes.reference import Reference
 from edge.scheme import SUFFIX, Scheme
@@ -66,7 +67,6 @@ class Seen:
     images: np.ndarray  # uint8 (N, S, S, 3)
     observations: Observations
     answers: tuple[Answers, ...]
-    not_run: tuple[str, ...]  # files that no runtime here can run
 
     def failed(self, *, strict: bool) -> list[str]:
         """The files whose binding gate failed, with the runtime."""
@@ -98,8 +98,6 @@ class Seen:
                 f"{s.largest_delta_p:.2g}" if s else "-",
                 str(answer.found.verdict) + ("" if answer.binding else " (reported)"),
             )
-        for name in self.not_run:
-            table.add_row(name, "needs macOS", "-", "-", "-", "-", "-", "not run")
         return table
 
 
@@ -138,14 +136,11 @@ def observe_files(
     log = build.folder / LOG
     with busy("running the float32 model"), third_party_noise_into(log):
         observations = observations_of(photos, Reference(build.checkpoint).run(images))
-    answers, not_run = [], []
+    answers = []
     for entry in build.manifest["files"]:
-        if entry["format"] != "tflite":
-            not_run.append(entry["file"])
-            continue
-        for mode in modes or (judged_modes(entry["recipe"]) if judged else MODES):
+        for mode in modes_for(entry, modes, judged=judged):
             with third_party_noise_into(log):
-                runtime = LiteRT(build.folder / entry["file"], mode=mode, threads=threads)
+                runtime = open_file(build.folder / entry["file"], entry["format"], mode, threads)
                 rows, times = [], []
                 for image in track(images, f"{entry['recipe']} on {mode}", len(images)):
                     begun = time.perf_counter()
@@ -153,9 +148,25 @@ def observe_files(
                     times.append(1e3 * (time.perf_counter() - begun))
                 runtime.close()
             probabilities = np.array(rows)
-            found = judge(entry["recipe"], observations, probabilities)
+            found = judge(
+                entry["recipe"], observations, probabilities, mac_share_int8=artifact.share_8bit(entry.get("audit"))
+            )
             answers.append(Answers(entry, mode, probabilities, float(np.median(times)), found))
-    return Seen(build, photos, images, observations, tuple(answers), tuple(not_run))
+    return Seen(build, photos, images, observations, tuple(answers))
+
+
+def modes_for(entry: dict, wanted: Sequence[str] | None, *, judged: bool) -> Sequence[str]:
+    """How a file is run: every way there is to look, the phone's own where it is judged, or the `wanted` ones."""
+    if entry["format"] == "mlpackage":
+        known = coreml.modes()
+        return [mode for mode in wanted if mode in known] if wanted else known
+    if wanted:
+        return [mode for mode in wanted if mode in MODES]
+    return judged_modes(entry["recipe"]) if judged else MODES
+
+
+def open_file(path: Path, form: str, mode: str, threads: int) -> LiteRT | coreml.CoreML:
+    return coreml.CoreML(path, mode=mode) if form == "mlpackage" else LiteRT(path, mode=mode, threads=threads)
 
 
 def judged_modes(recipe: str) -> tuple[str, ...]:
@@ -175,13 +186,12 @@ def scheme_of(build: Build) -> Scheme | None:
 def write_report(seen: Seen, folder: Path) -> Path:
     """parity.html, parity.json and parity.xml; returns the page."""
     photos, manifest = seen.photos, seen.build.manifest
-    notes = [*photos.notes, *(f"{name} needs macOS to run and was not judged" for name in seen.not_run)]
     data = {
         "name": photos.name,
         "images": len(photos),
         "patients": len(set(photos.patients)),
         "synthetic": photos.synthetic,
-        "note": "; ".join(notes),
+        "note": "; ".join(photos.notes),
     }
     entries = [
         Entry(

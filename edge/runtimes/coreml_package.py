@@ -1,4 +1,4 @@
-"""What a Core ML package on disk says of itself: inputs, outputs, labels, op and weight types. It is not run."""
+"""What a Core ML package on disk says of itself: inputs, outputs, labels, op and weight types."""
 
 from __future__ import annotations
 
@@ -101,6 +101,6 @@ def shortcomings(package: Package, *, recipe: str, side: int, labels: list[str])
     if half != (recipe != "fp32"):
         wrong.append(f"most results are {'float16' if half else 'float32'}, which is not what {recipe} means")
     compressed = any(op.startswith("constexpr_") for op in package.ops)
-    if compressed != (recipe == "int8-weights"):
+    if compressed != (recipe not in {"fp32", "fp16"}):
         wrong.append(f"weights are {'' if compressed else 'not '}compressed, which is not what {recipe} means")
     return wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import artifact
 from edge.checkpoint import load, shipped
@@ -12,11 +13,14 @@ from edge.labels import Label, from_json
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 
+if TYPE_CHECKING:
+    from edge.runtimes.coreml.classifier import CoreML
+
 
 @dataclass(frozen=True)
 class Opened:
     name: str
-    runtime: LiteRT | Reference
+    runtime: LiteRT | Reference | CoreML
     side: int  # pixels
     labels: tuple[Label, ...]
 
@@ -33,11 +37,17 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
             )
         return Opened(path.name, runtime, runtime.side, labels)
     if path is not None and path.suffix == ".mlpackage":
-        raise InputError(
-            f"{path} is a Core ML package; those run on macOS only, use the .tflite or the checkpoint here"
-        )
+        from edge.runtimes.coreml.classifier import CoreML  # brings torch along, which a .tflite does not need
+
+        package = CoreML(path)
+        labels = from_json(artifact.read(path.parent)["labels"], where=str(path.parent))
+        if [label.code for label in labels] != package.labels:
+            raise InputError(f"{path} has the classes {', '.join(package.labels)}, its manifest others; convert again")
+        return Opened(path.name, package, package.side, labels)
     if path is not None and path.suffix not in {".safetensors", ".json"} and not path.is_dir():
-        raise InputError(f"{path} is neither a .tflite nor a checkpoint (.safetensors); --with takes one of them")
+        raise InputError(
+            f"{path} is neither a .tflite, an .mlpackage nor a checkpoint (.safetensors); --with takes one of them"
+        )
     checkpoint = load(path or shipped(model))
     return Opened(
         f"{checkpoint.model} (float32, torch)", Reference(checkpoint), checkpoint.preprocess.side, checkpoint.labels

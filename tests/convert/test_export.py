@@ -358,30 +358,53 @@ def test_predict_gives_the_same_answer_by_file_and_by_checkpoint(
     assert max(abs(answers[0][code] - answers[1][code]) for code in answers[0]) < 2e-6
 
 
-@pytest.mark.slow
-def test_core_ml_packages_say_what_the_contract_says(
-    weights: Path, sample: Path, build: Path, capsys, module_cache: None
-) -> None:
-    from edge.runtimes.coreml_package import describe, shortcomings
+COREML_RECIPES = ("fp32", "fp16", "int8-weights", "palette8", "palette6", "palette4")
 
+
+@pytest.fixture(scope="module")
+def packages(build: Path, weights: Path, sample: Path, module_cache: None) -> Path:
+    """The Core ML packages beside the TFLite files, converted once by the command."""
     arguments = ["--checkpoint", str(weights), "--data", str(sample), "--out", str(build)]
     assert to_coreml.main(arguments) == 0
+    return build
+
+
+@pytest.mark.slow
+def test_core_ml_packages_say_what_the_contract_says(packages: Path) -> None:
+    from edge.runtimes.coreml_package import describe, shortcomings
+
     codes = [label.code for label in PAD_UFES_20]
-    manifest = artifact.read(build)
-    assert {e["recipe"] for e in manifest["files"] if e["format"] == "mlpackage"} == {"fp32", "fp16", "int8-weights"}
-    assert len(manifest["files"]) == 9  # the .tflite files are still described
-    for recipe in ("fp32", "fp16", "int8-weights"):
-        package = describe(build / f"hierattn_xs-{recipe}.mlpackage")
+    manifest = artifact.read(packages)
+    described = [entry for entry in manifest["files"] if entry["format"] == "mlpackage"]
+    assert {entry["recipe"] for entry in described} == set(COREML_RECIPES)
+    assert len(manifest["files"]) == len(RECIPES) + len(COREML_RECIPES)  # the .tflite files are still described
+    for recipe in COREML_RECIPES:
+        package = describe(packages / f"hierattn_xs-{recipe}.mlpackage")
         assert shortcomings(package, recipe=recipe, side=SIDE, labels=codes) == []
         assert package.ops["softmax"] >= 1
         # each kind of mistake is seen
         assert shortcomings(package, recipe=recipe, side=SIDE + 32, labels=codes)
         assert shortcomings(package, recipe=recipe, side=SIDE, labels=codes[::-1])
         assert shortcomings(package, recipe="fp32" if recipe != "fp32" else "fp16", side=SIDE, labels=codes)
-    size = {
-        recipe: artifact.size(build / f"hierattn_xs-{recipe}.mlpackage") for recipe in ("fp32", "fp16", "int8-weights")
-    }
+    size = {recipe: artifact.size(packages / f"hierattn_xs-{recipe}.mlpackage") for recipe in COREML_RECIPES}
     assert size["int8-weights"] < 0.65 * size["fp16"] < 0.4 * size["fp32"]
+    assert size["palette4"] < size["palette6"] < size["palette8"] < 0.65 * size["fp16"]
+    assert size["int8-weights"] / manifest["parameters"] <= 1.25 and size["palette4"] / manifest["parameters"] <= 0.72
+
+
+@pytest.mark.slow
+def test_core_ml_packages_are_run_and_judged(packages: Path, weights: Path) -> None:
+    from edge.runtimes.coreml.classifier import CoreML
+
+    by_recipe = {e["recipe"]: e for e in artifact.read(packages)["files"] if e["format"] == "mlpackage"}
+    assert by_recipe["fp32"]["parity"]["verdict"] == by_recipe["fp16"]["parity"]["verdict"] == "pass"
+    assert by_recipe["palette4"]["parity"]["sqnr_db_median"] < by_recipe["palette8"]["parity"]["sqnr_db_median"]
+    images = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    expected = Reference(checkpoint.load(weights)).run(images)
+    found = CoreML(packages / "hierattn_xs-fp32.mlpackage").run(images)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    half = CoreML(packages / "hierattn_xs-fp16.mlpackage").run(images)
+    assert 1e-6 < np.abs(half - expected).max() < 0.02  # it computes in fp16
 
 
 def test_unknown_model_lists_the_known(capsys) -> None:

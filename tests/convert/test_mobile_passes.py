@@ -442,7 +442,8 @@ def test_hierattn(name):
         return graph, 0
 
     graph = rewritten(run, create_model(name), x, fires=0)
-    assert all(fired.values())  # none is idle here
+    idle = {name for name, times in fired.items() if not times}
+    assert idle == {"numbered_padding", "plain_attention", "pieces_first"}  # this network writes its attention itself
     assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
     assert ranks(graph) == 4
     assert count(graph, "reshape", "permute", "transpose.int", "flatten") <= 90

@@ -241,7 +241,8 @@ def test_hierattn(side):
 
     def all_passes(graph):
         graph, fired = rewrite(graph, PASSES)
-        assert fired == {"drop_identities": 10, "fold_batchnorm": norms, "pooling_matrices": 12}  # four of three stages
+        wanted = {"drop_identities": 10, "fold_batchnorm": norms, "pooling_matrices": 12}  # four of three stages
+        assert {name: times for name, times in fired.items() if times} == wanted
         return graph, sum(fired.values())
 
     graph = rewritten(all_passes, net, x, fires=10 + norms + 12)

@@ -134,6 +134,8 @@ def described(value: Any) -> Output:
     kind = value.type.WhichOneof("type")
     if kind == "stateType":
         raise InputError(f"{value.name} is a state; programs with states are not run here")
+    if kind == "dictionaryType":  # what classify gives: label -> probability
+        return Output(value.name, "DICTIONARY", None)
     if kind != "tensorType":
         raise InputError(f"{value.name} is a {kind}; only tensors are known here")
     return Output(value.name, element_of(value.type.tensorType), shape_of(value.type.tensorType))

@@ -86,6 +86,8 @@ def element_of(kind: Any) -> str:
 
 def constant(value: Any, weights: Weights) -> Value:
     """A MIL `Value` as a torch tensor of its own type (fp16 stays fp16, a byte for each sub-byte integer), or text."""
+    if value.type.WhichOneof("type") == "listType":
+        return listed_texts(value)
     if value.type.WhichOneof("type") != "tensorType":
         raise InputError(f"a constant is a {value.type.WhichOneof('type')}; only tensors are known")
     kind = value.type.tensorType
@@ -110,6 +112,15 @@ def constant(value: Any, weights: Weights) -> Value:
     if listed.size != prod(shape):
         raise InputError(f"a constant of shape {shape} holds {listed.size} values")
     return as_tensor(listed.reshape(shape))
+
+
+def listed_texts(value: Any) -> Value:
+    """A list of texts or of whole numbers, as class labels are stored."""
+    items = [item.immediateValue.tensor for item in value.immediateValue.list.values]
+    texts = [text for item in items for text in item.strings.values]
+    if texts:
+        return texts
+    return torch.tensor([n for item in items for n in (*item.ints.values, *item.longInts.values)], dtype=torch.int64)
 
 
 def numbers(raw: np.ndarray, element: str, shape: tuple[int, ...]) -> Tensor:

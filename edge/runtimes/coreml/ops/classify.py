@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-TABLE: dict[str, Callable[..., Any] | Mapping[str, Callable[..., Any]]] = {}
-EXACT: frozenset[str] = frozenset()
+from torch import Tensor
+
+
+def classify(probabilities: Tensor, classes: Any) -> tuple[Any, dict[Any, float]]:
+    """The most probable class, and every class with its probability; `classes` are texts or whole numbers."""
+    labels = classes.reshape(-1).tolist() if isinstance(classes, Tensor) else list(classes)
+    values = probabilities.reshape(-1).tolist()
+    if len(labels) != len(values):
+        raise ValueError(f"{len(values)} probabilities for {len(labels)} classes")
+    best = max(range(len(values)), key=values.__getitem__)
+    return labels[best], dict(zip(labels, values, strict=True))
+
+
+TABLE = {"classify": classify}
+EXACT = frozenset({"classify"})

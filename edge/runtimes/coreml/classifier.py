@@ -1,0 +1,76 @@
+"""A Core ML image classifier with the interface of the other runtimes: uint8 squares in, probabilities out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.errors import InputError
+
+from .model import load
+
+# How a package can be run: by our interpreter anywhere, by Core ML itself on macOS.
+INTERPRETER = "interpreter"
+NATIVE = {"core-ml-cpu": "CPU_ONLY", "core-ml-gpu": "CPU_AND_GPU", "core-ml-ane": "CPU_AND_NE"}
+
+
+def modes() -> tuple[str, ...]:
+    """What is there on this machine."""
+    return (INTERPRETER, *NATIVE) if sys.platform == "darwin" else (INTERPRETER,)
+
+
+class CoreML:
+    """One .mlpackage with the contract: an RGB image in, `probabilities` by class out."""
+
+    def __init__(self, path: Path, *, mode: str = INTERPRETER) -> None:
+        from PIL import Image
+
+        if mode not in modes():
+            raise InputError(f"a .mlpackage runs here as {', '.join(modes())}; got {mode!r}")
+        self.path, self.mode = Path(path), mode
+        model = load(path)
+        self.engine: Any = model if mode == INTERPRETER else native(path, NATIVE[mode])
+        images = [feature for feature in model.input_description if feature.type.WhichOneof("Type") == "imageType"]
+        if len(images) != 1 or len(model.input_description) != 1:
+            raise InputError(f"{path}: expected one input, an image; convert it with dermedge")
+        self.image, kind = images[0].name, images[0].type.imageType
+        if kind.width != kind.height:
+            raise InputError(f"{path}: expected a square image, it takes {kind.width}x{kind.height}")
+        self.side = int(kind.width)
+        self.probabilities = model.spec.description.predictedProbabilitiesName
+        self.labels = class_labels(model)
+        if not self.probabilities or not self.labels:
+            raise InputError(f"{path} is no classifier: it has no class labels; convert it with dermedge")
+        self.make = Image.fromarray
+
+    def run(self, images_u8: np.ndarray) -> np.ndarray:
+        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`."""
+        if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
+            raise InputError(
+                f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
+                f"got {images_u8.dtype} {images_u8.shape}"
+            )
+        rows = [self.engine.predict({self.image: self.make(image)})[self.probabilities] for image in images_u8]
+        return np.array([[row[label] for label in self.labels] for row in rows], np.float64)
+
+    def close(self) -> None:
+        """Free the runtime's memory."""
+        del self.engine
+
+
+def class_labels(model: Any) -> list[str]:
+    """The labels of the program's classifier, in the order of its probabilities."""
+    for call in model.calls:
+        if call.operation.kind == "classify":
+            return [str(label) for label in call.fixed["classes"]]
+    return []
+
+
+def native(path: Path, units: str) -> Any:
+    """Core ML itself; macOS only."""
+    import coremltools as ct
+
+    return ct.models.MLModel(str(path), compute_units=ct.ComputeUnit[units])
