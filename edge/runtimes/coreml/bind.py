@@ -113,7 +113,7 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
                 f"{where(operation)} has an input {name}, which is not known of {operation.kind} in {opset}; "
                 "report it, or convert for an older iOS"
             )
-        kind = str(parameters[name].annotation)
+        kind = str(parameters[name].annotation).removesuffix(" | None")
         resolved = resolve(given, constants)
         if kind == "Tensors" and not isinstance(resolved, list):
             resolved = [resolved]
