@@ -32,16 +32,11 @@ def by_hand(x, weight, bias=None, strides=None, pads=None, dilations=None, group
     outs, ins = weight.shape[0] // groups, weight.shape[1]
     found = np.zeros((len(x), weight.shape[0], *sizes))
     for place in itertools.product(*map(range, weight.shape[2:])):
-        part = x[
-            (
-                slice(None),
-                slice(None),
-                *tuple(
-                    slice(p * d, p * d + (n - 1) * s + 1, s)
-                    for p, d, n, s in zip(place, dilations, sizes, strides, strict=True)
-                ),
-            )
+        where = [
+            slice(p * d, p * d + (n - 1) * s + 1, s)
+            for p, d, n, s in zip(place, dilations, sizes, strides, strict=True)
         ]
+        part = x[(slice(None), slice(None), *where)]
         for g in range(groups):
             taken = part[:, g * ins : (g + 1) * ins]
             kernel = weight[(slice(g * outs, (g + 1) * outs), slice(None), *place)].astype(np.float64)

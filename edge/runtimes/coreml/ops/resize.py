@@ -19,7 +19,7 @@ TORCH = {"STRICT_ALIGN_CORNERS": True, "UNALIGN_CORNERS": False}  # the modes th
 def points(mode: str, extent: Tensor, count: int) -> Tensor:
     """Where `count` points lie, from the first of `extent` pixels on; (..., count) for an extent of (...)."""
     extent = extent[..., None]
-    steps = torch.arange(count, dtype=torch.float32, device=extent.device)
+    steps = torch.arange(count, dtype=extent.dtype, device=extent.device)
     if mode in {"STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"}:
         if count == 1:
             return (extent - 1) / 2 if mode == "ALIGN_CORNERS" else torch.zeros_like(extent)
@@ -49,10 +49,10 @@ def linear(x: Tensor, sizes: tuple[int, int], mode: str) -> Tensor:
 def along(x: Tensor, size: int, mode: str, dimension: int) -> Tensor:
     """Linear interpolation in one dimension."""
     length = x.shape[dimension]
-    place = points(mode, torch.tensor(float(length), device=x.device), size)
+    place = points(mode, torch.tensor(length, dtype=torch.float64, device=x.device), size)
     low = place.floor().long().clamp(max=length - 1)
     high = (low + 1).clamp(max=length - 1)
-    share = place - low
+    share = (place - low).to(x.dtype)
     if dimension == -2:
         share = share[:, None]
     return torch.lerp(x.index_select(dimension, low), x.index_select(dimension, high), share)
@@ -66,7 +66,9 @@ def nearest(x: Tensor, sizes: tuple[int, int], mode: str = "DEFAULT") -> Tensor:
         if mode in {"DEFAULT", "UNALIGN_CORNERS"}:
             index = (2 * torch.arange(size, device=x.device) + 1) * length // (2 * size)
         else:
-            index = (points(mode, torch.tensor(float(length), device=x.device), size) + 0.5).floor().long()
+            index = (
+                (points(mode, torch.tensor(length, dtype=torch.float64, device=x.device), size) + 0.5).floor().long()
+            )
         x = x.index_select(dimension, index)
     return x
 
