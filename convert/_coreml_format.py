@@ -11,7 +11,7 @@ from edge.parity.observe import observations_of, parity_summary, shortfalls
 from edge.runtimes.coreml.classifier import INTERPRETER, CoreML
 from edge.runtimes.coreml_package import describe, shortcomings
 
-from ._coreml import float_program, save, with_int8_weights, with_palette
+from ._coreml import float_program, save, with_int8_weights, with_palette, with_short_names
 from ._format import Judged, Source, timed_run
 from ._recipes import COREML
 
@@ -41,8 +41,8 @@ class CoreMLFormat:
     def compressed(self, recipe: str):
         """The fp16 program with its weights as the recipe stores them."""
         if recipe == "int8-weights":
-            return with_int8_weights(self.half)
-        return with_palette(self.half, PALETTES[recipe]) if recipe in PALETTES else self.half
+            return with_short_names(with_int8_weights(self.half))
+        return with_short_names(with_palette(self.half, PALETTES[recipe])) if recipe in PALETTES else self.half
 
     def judge(self, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool) -> Judged:
         labels = [label.code for label in source.checkpoint.labels]
