@@ -1,0 +1,167 @@
+"""Packages that are damaged, foreign or hostile: each ends with an error that names what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import coremltools as ct
+import numpy as np
+import pytest
+from coremltools.converters.mil import Builder as mb
+from coremltools.proto import Model_pb2
+
+from edge.errors import InputError
+from edge.runtimes import coreml
+from tests.edge.coreml._programs import saved
+
+SPEC = Path("Data", "com.apple.CoreML", "model.mlmodel")
+WEIGHTS = Path("Data", "com.apple.CoreML", "weights", "weight.bin")
+X = {"x": np.random.default_rng(0).normal(size=(1, 8, 6, 6)).astype(np.float32)}
+WEIGHT = np.random.default_rng(1).normal(size=(8, 8, 3, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    return saved(lambda x: mb.relu(x=mb.conv(x=x, weight=WEIGHT, pad_type="same")), X, folder)
+
+
+@pytest.fixture
+def package(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "m.mlpackage"))
+
+
+def edited(package: Path, change: Callable[[Model_pb2.Model], object]) -> Path:
+    spec = Model_pb2.Model()
+    spec.ParseFromString((package / SPEC).read_bytes())
+    change(spec)
+    (package / SPEC).write_bytes(spec.SerializeToString())
+    return package
+
+
+def block(spec):
+    function = spec.mlProgram.functions["main"]
+    return function.block_specializations[function.opset]
+
+
+def blob(spec):
+    for op in block(spec).operations:
+        if op.type == "const" and op.attributes["val"].WhichOneof("value") == "blobFileValue":
+            return op.attributes["val"]
+    raise AssertionError("the program has no weight in a file")
+
+
+def test_the_whole_package_answers(whole: Path) -> None:
+    assert next(iter(coreml.load(whole).predict(X).values())).shape == (1, 8, 6, 6)
+
+
+def test_a_missing_package_and_missing_parts(package: Path) -> None:
+    with pytest.raises(InputError, match=r"no Core ML package at .*nowhere"):
+        coreml.load(package.parent / "nowhere.mlpackage")
+    (package / WEIGHTS).unlink()
+    with pytest.raises(InputError, match=r"weight.bin is missing"):
+        coreml.load(package)
+    (package / SPEC).unlink()
+    with pytest.raises(InputError, match=r"model.mlmodel is missing"):
+        coreml.load(package)
+
+
+@pytest.mark.parametrize("left", [0, 10, 64, 100, 700])
+def test_weights_that_are_cut_off(package: Path, left: int) -> None:
+    (package / WEIGHTS).write_bytes((package / WEIGHTS).read_bytes()[:left])
+    with pytest.raises(InputError, match=r"cut off|weight file"):
+        coreml.load(package)
+
+
+def test_a_spec_that_is_cut_off(package: Path) -> None:
+    (package / SPEC).write_bytes((package / SPEC).read_bytes()[:-7])
+    with pytest.raises(InputError, match="no Core ML model"):
+        coreml.load(package)
+
+
+def outside(spec) -> None:
+    blob(spec).blobFileValue.fileName = "@model_path/../../../../etc/passwd"
+
+
+def far(spec) -> None:
+    blob(spec).blobFileValue.offset = 2**62
+
+
+def huge(spec) -> None:
+    blob(spec).type.tensorType.dimensions[0].constant.size = 2**40
+
+
+def unknown(spec) -> None:
+    block(spec).operations[-1].type = "teleport"
+
+
+def dangling(spec) -> None:
+    block(spec).operations[-1].inputs["x"].arguments[0].name = "nobody"
+
+
+def opset(spec) -> None:
+    spec.mlProgram.functions["main"].opset = "CoreML99"
+
+
+def output(spec) -> None:
+    block(spec).outputs[0] = "nothing"
+
+
+def nested(spec) -> None:
+    block(spec).operations[-1].blocks.add()
+
+
+def state(spec) -> None:
+    given = spec.mlProgram.functions["main"].inputs[0]
+    given.type.stateType.wrappedType.tensorType.dataType = given.type.tensorType.dataType
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (outside, "outside the package"), (far, "cut off"), (huge, "shape"), (unknown, "teleport"),
+        (dangling, "nobody"),
+        (opset, "CoreML99"), (output, "nothing"), (nested, "control flow"), (state, "state"),
+        (lambda spec: spec.neuralNetwork.layers.add(), "neural network"),
+        (lambda spec: spec.pipeline.models.add(), "pipeline"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(package: Path, change, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        coreml.load(edited(package, change))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({}, "missing"), ({"x": X["x"], "y": X["x"]}, "no input y"), ({"x": X["x"][:, :3]}, "shape"),
+        ({"x": np.array([["a"]])}, "numbers"),
+    ],
+)  # fmt: skip
+def test_inputs_that_do_not_fit(whole: Path, data: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        coreml.load(whole).predict(data)
+
+
+def test_flipped_bits_end_in_an_answer_or_an_error(package: Path) -> None:
+    pick = np.random.default_rng(0)
+    good = {part: (package / part).read_bytes() for part in (SPEC, WEIGHTS)}
+    refused = 0
+    for _ in range(150):
+        part = (SPEC, WEIGHTS)[int(pick.integers(2))]
+        content = bytearray(good[part])
+        place = int(pick.integers(min(len(content), 4000)))
+        content[place] ^= 1 << int(pick.integers(8))
+        (package / part).write_bytes(bytes(content))
+        try:
+            coreml.load(package).predict(X)
+        except InputError:
+            refused += 1
+        (package / part).write_bytes(good[part])
+    assert refused > 10
+
+
+def test_apples_reader_takes_the_same_file(whole: Path) -> None:
+    assert ct.models.MLModel(str(whole), skip_model_load=True).get_spec().WhichOneof("Type") == "mlProgram"
