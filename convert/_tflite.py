@@ -61,7 +61,11 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
     except NotImplementedError as missing:
         import litert_torch
 
-        lowered = litert_torch.convert(graph, (example,))
+        try:
+            lowered = litert_torch.convert(graph, (example,))
+        except Exception as error:
+            said = (str(error).splitlines() or ["?"])[0]
+            raise RuntimeError(f"{missing}, and litert-torch gives up too ({type(error).__name__}: {said})") from error
         return Lowered(named(lowered.model_content()), fired, f"by litert-torch, because there is {missing}")
 
 

@@ -218,6 +218,47 @@ def test_an_operation_without_an_operator_goes_through_litert_torch(weights: Pat
     runtime.close()
 
 
+@torch.library.custom_op("dermedge_tests::twice", mutates_args=())
+def twice(x: torch.Tensor) -> torch.Tensor:
+    return 2 * x
+
+
+@twice.register_fake
+def _(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=pytest.mark.slow),
+        pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero", marks=pytest.mark.slow),
+        (lambda x: x + 1 if x.sum() > 0 else x, "data-dependent"),
+    ],
+    ids=["a custom operation", "a shape that depends on data", "a branch that depends on data"],
+)
+def test_an_operation_that_nobody_can_express_ends_in_words(
+    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, operation, words: str
+) -> None:
+    class Changed(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(operation(self.inner(image)), -1)
+
+    right = _tflite.deployed
+    monkeypatch.setattr(_tflite, "deployed", lambda held, layout: Changed(right(held, layout=layout)).eval())
+    out = tmp_path / "out"
+    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--recipe", "fp32", "--out", str(out)]
+    assert to_tflite.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "the conversion of hierattn_xs broke" in said and "Nothing was written" in said
+    assert words in " ".join(said.split())
+    assert {path.name for path in out.iterdir()} <= {"convert.log"}
+
+
 def test_a_warning_binds_with_strict_alone(
     weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
 ) -> None:

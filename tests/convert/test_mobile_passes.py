@@ -569,3 +569,8 @@ def test_hierattn(name):
     assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
     assert ranks(graph) == 4
     assert count(graph, "reshape", "permute", "transpose.int", "flatten") <= 90
+    assert count(graph, "dropout", "batch_norm", "layer_norm", "adaptive", "aten.conv2d", "chunk") == 0
+    calls = [node for node in graph.graph.nodes if node.op == "call_function"]
+    assert len({f"{node.target} {node.args} {node.kwargs}" for node in calls}) == len(calls)
+    products = [node for node in calls if node.target in {torch.ops.aten.mul.Tensor, torch.ops.aten.div.Tensor}]
+    assert not [n for n in products if any(getattr(a, "op", "get_attr") == "get_attr" for a in n.args)]
