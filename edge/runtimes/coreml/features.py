@@ -96,7 +96,7 @@ def from_array(name: str, kind: Any, value: Any) -> Tensor:
     return torch.from_numpy(np.array(array, dtype))
 
 
-def answered(description: Any, values: Mapping[str, Any], probabilities: str | None = None) -> dict[str, Any]:
+def answered(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """What `predict` gives, by the output's name: arrays as NumPy, labels as text, class probabilities as a dict."""
     found = {}
     for feature in description:

@@ -135,11 +135,21 @@ def numbers(raw: np.ndarray, element: str, shape: tuple[int, ...]) -> Tensor:
     raw = np.ascontiguousarray(raw[:needed])
     if bits >= 8:
         return as_tensor(raw.view(kind).reshape(shape))
-    spread = np.unpackbits(raw, bitorder="little")[: count * bits].reshape(count, bits)
-    values = (spread << np.arange(bits, dtype=np.uint8)).sum(axis=1).astype(np.uint8)
+    values = unpacked(raw, bits, count)
     if element == "INT4":
         values = np.where(values > 7, values.astype(np.int8) - 16, values.astype(np.int8)).astype(np.int8)
     return as_tensor(values.reshape(shape))
+
+
+def unpacked(raw: np.ndarray, bits: int, count: int) -> np.ndarray:
+    """The first `count` numbers of at most 8 bits out of bytes; they are packed from the lowest bit on."""
+    if bits == 8:
+        return raw[:count]
+    spread = np.unpackbits(raw, bitorder="little")[: count * bits].reshape(count, bits)
+    values = np.zeros(count, np.uint8)
+    for bit in range(bits):
+        values |= spread[:, bit] << bit
+    return values
 
 
 def as_tensor(values: np.ndarray) -> Tensor:

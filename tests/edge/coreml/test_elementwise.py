@@ -1,262 +1,196 @@
-"""Ops on single numbers, activations, reductions, stored weights and labels, against Apple's own values and NumPy."""
+"""Arithmetic, comparison, logic and functions of one number: against Apple's NumPy definitions, with broadcasting."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-
-import coremltools as ct
-import coremltools.optimize as cto
 import numpy as np
 import pytest
-import torch
 from coremltools.converters.mil import Builder as mb
-from PIL import Image
-from torch import nn
 
-from edge.runtimes import coreml
+from tests.edge.coreml._apple import folded
 from tests.edge.coreml._programs import run
 
-# coremltools looks into its own table of operators in a way that it calls deprecated
-pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
-
-X = np.array([[-2.5, -1.0, -0.5, 0.0], [0.5, 0.9, 1.5, 4.0]], np.float32)
-P = np.abs(X) + 0.1  # positive
-U = np.clip(X / 5, -0.9, 0.9)  # inside (-1, 1)
-Y = np.array([[2.0, -3.0, 0.7, 1.0]], np.float32)  # broadcast over rows
-
-
-def apple(op: str, **values) -> np.ndarray:
-    """What the op's own NumPy semantics say, from constants."""
-    found = {}
-
-    @mb.program(input_specs=[mb.TensorSpec(shape=(1,))], opset_version=ct.target.iOS17)
-    def made(unused):
-        found["value"] = getattr(mb, op)(**values).val
-        return unused
-
-    return np.asarray(found["value"])
+RNG = np.random.default_rng(2)
+A = RNG.uniform(-4, 4, (2, 1, 4)).astype(np.float32)
+B = RNG.choice([-2.5, -1, 0.5, 2, 3], (3, 1)).astype(np.float32)
+A[0, 0, 0] = B[0, 0]  # somewhere they are equal
+M, N = RNG.integers(-9, 10, (2, 1, 4), np.int32), RNG.choice(np.array([-4, -3, 2, 5], np.int32), (3, 1))
+M[0, 0, 0] = N[0, 0]
+ARITHMETIC = ("add", "sub", "mul", "real_div", "floor_div", "mod", "maximum", "minimum")
+COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
 
 
+@pytest.fixture(scope="module")
+def found():
+    """Every binary op on floats and on whole numbers, in one program."""
+
+    def build(a, b, i, j):
+        made = [getattr(mb, kind)(x=x, y=y) for x, y in ((a, b), (i, j)) for kind in ARITHMETIC]
+        made += [
+            mb.cast(x=getattr(mb, kind)(x=x, y=y), dtype="int32") for x, y in ((a, b), (i, j)) for kind in COMPARISONS
+        ]
+        return tuple(made)
+
+    results = iter(run(build, {"a": A, "b": B, "i": M, "j": N}))
+    order = [(kind, n) for kinds in (ARITHMETIC, COMPARISONS) for n in ("floats", "whole") for kind in kinds]
+    return {key: next(results) for key in order}
+
+
+@pytest.mark.parametrize("kind", (*ARITHMETIC, *COMPARISONS))
+@pytest.mark.parametrize("numbers", ["floats", "whole"])
+def test_binary(found, kind, numbers):
+    x, y = (A, B) if numbers == "floats" else (M, N)
+    expected = folded(kind, x=x, y=y)
+    if kind == "real_div" and numbers == "whole":
+        expected = np.trunc(expected)  # the program says that the quotient is a whole number
+    assert found[kind, numbers].shape == (2, 3, 4)
+    np.testing.assert_allclose(found[kind, numbers], expected, rtol=1e-6)
+
+
+def test_quotients_of_great_whole_numbers_are_exact():
+    x = np.array([2**30 + 1, -(2**30) - 1, 7, -7], np.int32)
+    true, floor = run(lambda x: (mb.real_div(x=x, y=np.int32(2)), mb.floor_div(x=x, y=np.int32(2))), {"x": x})
+    np.testing.assert_array_equal(true, [2**29, -(2**29), 3, -3])
+    np.testing.assert_array_equal(floor, [2**29, -(2**29) - 1, 3, -4])
+
+
+def test_powers():
+    base, exponent = np.array([0.5, 2, 3, 0], np.float32), np.array([[-1.5], [0], [2.5]], np.float32)
+    whole = np.array([-3, 0, 2, 7], np.int32)
+    with np.errstate(divide="ignore"):
+        expected = base**exponent
+    floats, squares, cubes = run(
+        lambda x, y, i: (mb.pow(x=x, y=y), mb.pow(x=x, y=2.0), mb.pow(x=i, y=np.int32(3))),
+        {"x": base, "y": exponent, "i": whole},
+    )
+    np.testing.assert_allclose(floats, expected, rtol=1e-6)
+    np.testing.assert_allclose(squares, base**2)
+    np.testing.assert_array_equal(cubes, whole**3)
+
+
+def test_logic():
+    p, q = np.array([0, 0, 1, 1], np.int32), np.array([[0], [1]], np.int32)
+
+    def build(p, q):
+        x, y = mb.cast(x=p, dtype="bool"), mb.cast(x=q, dtype="bool")
+        made = [getattr(mb, f"logical_{kind}")(x=x, y=y) for kind in ("and", "or", "xor")]
+        return tuple(mb.cast(x=one, dtype="int32") for one in (*made, mb.logical_not(x=x)))
+
+    got = run(build, {"p": p, "q": q})
+    for one, expected in zip(got, (p & q, p | q, p ^ q, 1 - p), strict=True):
+        np.testing.assert_array_equal(one, expected)
+
+
+def test_select_takes_all_its_parts_in_broadcast():
+    cond, a, b = np.array([[1], [0]], np.int32), A, np.float32(9)
+    i = np.arange(4, dtype=np.int32)
+
+    def build(c, a, i):
+        chosen = mb.cast(x=c, dtype="bool")
+        return mb.select(cond=chosen, a=a, b=b), mb.select(cond=chosen, a=i, b=np.int32(-1))
+
+    floats, whole = run(build, {"c": cond, "a": A, "i": i})
+    np.testing.assert_array_equal(floats, np.where(cond, a, b))
+    np.testing.assert_array_equal(whole, np.where(cond, i, -1))
+    assert whole.dtype == np.int32
+
+
+WIDE = np.concatenate([RNG.uniform(-3, 3, 20), [-2.5, -1.5, -0.5, 0, 0.5, 1.5, 2.5]]).astype(np.float32)
+NARROW, POSITIVE = (WIDE / 3.1).astype(np.float32), (np.abs(WIDE) + 0.01).astype(np.float32)
 UNARY = {
-    "abs": X, "acos": U, "asin": U, "atan": X, "atanh": U, "ceil": X, "cos": X, "cosh": X, "erf": X, "exp": X,
-    "exp2": X,
-    "floor": X, "round": X, "sign": X, "sin": X, "sinh": X, "sqrt": P, "square": X, "tan": U, "tanh": X, "relu": X,
-    "relu6": X * 3, "sigmoid": X, "silu": X, "softplus": X, "softsign": X,
+    "wide": ("abs", "atan", "ceil", "cos", "cosh", "erf", "exp", "exp2", "floor", "round", "sign", "sin", "sinh",
+             "square", "tan", "tanh"),
+    "narrow": ("acos", "asin", "atanh"),
+    "positive": ("sqrt", "log", "rsqrt", "inverse"),
 }  # fmt: skip
+RANGES = {"wide": WIDE, "narrow": NARROW, "positive": POSITIVE}
+MORE = {  # with the second operand that the op has beside x
+    "clip": {"alpha": -1.0, "beta": 0.75},
+    "threshold": {"alpha": 0.3},
+    "log": {"epsilon": 0.5},
+    "rsqrt": {"epsilon": 0.25},
+    "inverse": {"epsilon": 0.125},
+}
 
 
-DEFINED = {  # ops without NumPy semantics of Apple's
-    "relu6": lambda x: np.clip(x, 0, 6), "silu": lambda x: x / (1 + np.exp(-x)),
-    "softsign": lambda x: x / (1 + np.abs(x)),
-    "softplus": lambda x: np.log1p(np.exp(x)),
-}  # fmt: skip
+@pytest.fixture(scope="module", params=[15, 17])
+def unary(request):
+    def build(wide, narrow, positive):
+        given = {"wide": wide, "narrow": narrow, "positive": positive}
+        return tuple(getattr(mb, kind)(x=given[name]) for name, kinds in UNARY.items() for kind in kinds)
+
+    results = iter(run(build, RANGES, ios=request.param))
+    return {kind: next(results) for kinds in UNARY.values() for kind in kinds}
 
 
-def wanted(name: str, x: np.ndarray) -> np.ndarray:
-    return DEFINED[name](x) if name in DEFINED else apple(name, x=x)
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, kinds in UNARY.items() for kind in kinds])
+def test_functions_of_one_number(unary, name, kind):
+    np.testing.assert_allclose(unary[kind], folded(kind, x=RANGES[name]), rtol=3e-6, atol=1e-7)
 
 
-def test_functions_of_one_number_are_apples() -> None:
-    names = list(UNARY)
-
-    def build(**inputs):
-        return tuple(getattr(mb, name)(x=inputs[f"x_{name}"]) for name in names)
-
-    found = run(build, {f"x_{name}": UNARY[name].astype(np.float32) for name in names})
-    for name, value in zip(names, found, strict=True):
-        np.testing.assert_allclose(
-            value, wanted(name, UNARY[name].astype(np.float32)), rtol=2e-6, atol=1e-6, err_msg=name
-        )
+@pytest.mark.parametrize("ios", [15, 17])
+def test_functions_with_a_constant(ios):
+    got = run(lambda x: tuple(getattr(mb, kind)(x=x, **more) for kind, more in MORE.items()), {"x": POSITIVE}, ios=ios)
+    for one, (kind, more) in zip(got, MORE.items(), strict=True):
+        np.testing.assert_allclose(one, folded(kind, x=POSITIVE, **more), rtol=2e-6, atol=1e-7, err_msg=kind)
 
 
-BINARY = ("add", "sub", "mul", "real_div", "floor_div", "mod", "maximum", "minimum")
-COMPARING = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
-
-
-def test_pairs_are_apples_and_broadcast() -> None:
-    def build(x, y, p):
-        return (
-            *(getattr(mb, name)(x=x, y=y) for name in BINARY),
-            mb.pow(x=p, y=y),
-            *(mb.cast(x=getattr(mb, name)(x=x, y=y), dtype="fp32") for name in COMPARING),
-        )
-
-    found = run(build, {"x": X, "y": Y, "p": P})
-    names = (*BINARY, "pow", *COMPARING)
-    for name, value in zip(names, found, strict=True):
-        x = P if name == "pow" else X
-        np.testing.assert_allclose(value, apple(name, x=x, y=Y).astype(np.float32), rtol=2e-6, atol=1e-6, err_msg=name)
-
-
-WITH_NUMBERS = {
-    "clip": {"alpha": -0.6, "beta": 1.1}, "inverse": {"epsilon": 0.2}, "log": {"epsilon": 5.0},
-    "rsqrt": {"epsilon": 5.0},
-    "threshold": {"alpha": 0.4}, "clamped_relu": {"alpha": 0.3, "beta": 1.2}, "elu": {"alpha": 1.3},
-    "leaky_relu": {"alpha": 0.2}, "linear_activation": {"alpha": 0.5, "beta": 2.0}, "scaled_tanh": {"alpha": 1.5,
-    "beta": 0.7},
-    "sigmoid_hard": {"alpha": 0.4, "beta": 0.3}, "thresholded_relu": {"alpha": 0.5},
-}  # fmt: skip
-
-
-def test_functions_with_numbers_are_apples() -> None:
-    options = {name: {k: np.float32(v) for k, v in given.items()} for name, given in WITH_NUMBERS.items()}
+def test_functions_of_whole_numbers():
+    x = np.array([-7, -1, 0, 3, 12], np.int32)
 
     def build(x):
-        return tuple(getattr(mb, name)(x=x, **given) for name, given in options.items())
+        return mb.abs(x=x), mb.sign(x=x), mb.square(x=x), mb.exp2(x=mb.abs(x=x)), mb.threshold(x=x, alpha=np.int32(-2))
 
-    for (name, given), value in zip(options.items(), run(build, {"x": X}), strict=True):
-        np.testing.assert_allclose(value, apple(name, x=X, **given), rtol=2e-6, atol=2e-6, err_msg=name)
-
-
-def test_gelu_softmax_and_channels() -> None:
-    x = np.random.default_rng(0).normal(size=(2, 3, 2, 2)).astype(np.float32)
-    slope, beta = np.float32([0.1, 0.5, 2.0]), np.float32([1.0, 2.0, 0.5])
-
-    def build(x):
-        modes = ("EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION")
-        return (
-            *(mb.gelu(x=x, mode=mode) for mode in modes), mb.softmax(x=x, axis=1), mb.prelu(x=x, alpha=slope),
-            mb.softplus_parametric(x=x, alpha=slope, beta=beta),
-        )  # fmt: skip
-
-    exact, tanh, sigmoid, soft, prelu, plus = run(build, {"x": x})
-    phi = np.vectorize(lambda v: 0.5 * (1 + math.erf(v / math.sqrt(2))))(x)
-    np.testing.assert_allclose(exact, x * phi, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(
-        tanh, 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))), rtol=1e-5, atol=1e-6
-    )
-    np.testing.assert_allclose(sigmoid, x / (1 + np.exp(-1.702 * x)), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(soft, np.exp(x) / np.exp(x).sum(1, keepdims=True), rtol=1e-5)
-    a, b = slope.reshape(1, 3, 1, 1), beta.reshape(1, 3, 1, 1)
-    np.testing.assert_allclose(prelu, np.where(x >= 0, x, a * x), rtol=1e-6)
-    np.testing.assert_allclose(plus, a * np.log1p(np.exp(b * x)), rtol=1e-5, atol=1e-6)
+    got = run(build, {"x": x})
+    expected = (np.abs(x), np.sign(x), x * x, 2 ** np.abs(x), np.maximum(x, -2))
+    for one, wanted in zip(got, expected, strict=True):
+        assert one.dtype == np.int32
+        np.testing.assert_array_equal(one, wanted)
 
 
-REDUCTIONS = ("l1_norm", "l2_norm", "log_sum", "log_sum_exp", "max", "mean", "min", "prod", "sum", "sum_square")
+def test_halves_go_to_the_even_neighbour():
+    x = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.500001], np.float32)
+    (got,) = run(lambda x: mb.round(x=x), {"x": x})
+    np.testing.assert_array_equal(got, [-2, -2, 0, 0, 2, 2, 3])
 
 
-@pytest.mark.parametrize(("axes", "keep"), [([-1], False), ([0, 2], True), (None, False)])
-def test_reductions_are_apples(axes: list[int] | None, keep: bool) -> None:
-    x = np.random.default_rng(1).uniform(0.2, 1.5, size=(2, 3, 4)).astype(np.float32)
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32"])
+def test_casts_cut_towards_zero_and_go_round_in_small_types(dtype):
+    x = np.array([-1.9, -0.4, 0, 0.9, 100.5], np.float32)
+    x = np.abs(x) if dtype.startswith("u") else x
+    whole = np.array([-1, 0, 127, 128, 256, 70000], np.int32)
 
-    def build(x):
-        return tuple(getattr(mb, f"reduce_{name}")(x=x, axes=axes, keep_dims=keep) for name in REDUCTIONS)
+    def build(x, i):
+        return tuple(mb.cast(x=mb.cast(x=one, dtype=dtype), dtype="int32") for one in (x, i))
 
-    for name, value in zip(REDUCTIONS, run(build, {"x": x}), strict=True):
-        wanted = apple(f"reduce_{name}", x=x, axes=axes, keep_dims=keep)
-        np.testing.assert_allclose(value.reshape(wanted.shape), wanted, rtol=1e-5, err_msg=name)
-
-
-def test_the_first_of_equal_extremes() -> None:
-    x = np.float32([[1, 3, 3, 0], [0, 0, -1, -1]])
-    high, low = run(lambda x: (mb.reduce_argmax(x=x, axis=1), mb.reduce_argmin(x=x, axis=1)), {"x": x})
-    np.testing.assert_array_equal(high, [1, 0])
-    np.testing.assert_array_equal(low, [3, 2])
+    floats, numbers = run(build, {"x": x, "i": whole}, ios=17)
+    np.testing.assert_array_equal(floats, np.trunc(x))
+    np.testing.assert_array_equal(numbers, whole.astype(dtype))
 
 
-def test_half_precision_rounds_after_every_op() -> None:
-    x = np.random.default_rng(2).normal(size=(64,)).astype(np.float32)
-    (found,) = run(lambda x: mb.exp(x=mb.mul(x=x, y=np.float32(1.7))), {"x": x}, half=True)
-    wanted = np.exp((x.astype(np.float16) * np.float16(1.7)).astype(np.float32)).astype(np.float16)
-    np.testing.assert_array_equal(found.astype(np.float16), wanted)
+def test_what_is_not_zero_is_true():
+    x, i = np.array([0, -0.0, 0.25, -3], np.float32), np.array([0, 2, -1], np.int32)
+
+    def build(x, i):
+        truths = [mb.cast(x=one, dtype="bool") for one in (x, i)]
+        return tuple(mb.cast(x=one, dtype=dtype) for one in truths for dtype in ("fp32", "int32"))
+
+    got = run(build, {"x": x, "i": i})
+    for one, expected in zip(got, ([0, 0, 1, 1], [0, 0, 1, 1], [0, 1, 1], [0, 1, 1]), strict=True):
+        np.testing.assert_array_equal(one, expected)
 
 
-# Weights as they are stored
+def test_half_precision_is_rounded_after_every_op():
+    x, y = (RNG.uniform(-5, 5, 200).astype(np.float32) for _ in range(2))
 
+    def half(values):
+        return values.astype(np.float16).astype(np.float32)
 
-class Small(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv, self.linear = nn.Conv2d(3, 32, 3), nn.Linear(32, 64)
+    def build(x, y):
+        return mb.add(x=mb.mul(x=x, y=y), y=x), mb.real_div(x=x, y=y), mb.clip(x=mb.square(x=x), alpha=0.1, beta=3.3)
 
-    def forward(self, x):
-        return torch.softmax(self.linear(torch.relu(self.conv(x)).mean((2, 3))), -1)
-
-
-def converted(ios: int = 18, **options):
-    example = torch.rand(1, 3, 16, 16)
-    program = torch.export.export(Small().eval(), (example,)).run_decompositions({})
-    target = {16: ct.target.iOS16, 18: ct.target.iOS18}[ios]
-    return ct.convert(program, minimum_deployment_target=target, skip_model_load=True, **options)
-
-
-def linear(**options):
-    return lambda m: cto.coreml.linear_quantize_weights(
-        m, cto.coreml.OptimizationConfig(cto.coreml.OpLinearQuantizerConfig(weight_threshold=0, **options))
-    )
-
-
-def palette(**options):
-    return lambda m: cto.coreml.palettize_weights(
-        m, cto.coreml.OptimizationConfig(cto.coreml.OpPalettizerConfig(mode="uniform", weight_threshold=0, **options))
-    )
-
-
-def pruned(m):
-    return cto.coreml.prune_weights(
-        m, cto.coreml.OptimizationConfig(cto.coreml.OpMagnitudePrunerConfig(target_sparsity=0.6, weight_threshold=0))
-    )
-
-
-STORED = {
-    "int8 per channel": (16, linear()),
-    "uint8 per tensor": (16, linear(mode="linear", dtype="uint8", granularity="per_tensor")),
-    "palette 16": (16, palette(nbits=4)), "palette of 6 bits": (16, palette(nbits=6)), "sparse 16": (16, pruned),
-    "int4 blocks": (18, linear(dtype="int4", granularity="per_block", block_size=16)), "sparse 18": (18, pruned),
-    "palettes of groups": (18, palette(nbits=3, granularity="per_grouped_channel", group_size=8)),
-    "uint4 channels": (18, linear(mode="linear", dtype="uint4")), "palette of 1 bit": (18, palette(nbits=1)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", STORED)
-def test_stored_weights_are_those_that_coremltools_unpacks(kind: str, tmp_path: Path) -> None:
-    ios, compress = STORED[kind]
-    model = compress(converted(ios))
-    whole = cto.coreml.decompress_weights(model)
-    answers = []
-    for name, one in (("stored", model), ("whole", whole)):
-        one.save(str(tmp_path / f"{name}.mlpackage"))
-        opened = coreml.load(tmp_path / f"{name}.mlpackage")
-        kinds = {op.kind for op in opened.program.operations}
-        assert any(op.startswith("constexpr_") for op in kinds) == (name == "stored")
-        x = np.random.default_rng(3).normal(size=(1, 3, 16, 16)).astype(np.float32)
-        answers.append(next(iter(opened.predict({opened.input_description[0].name: x}).values())))
-    np.testing.assert_allclose(answers[0], answers[1], rtol=2e-3, atol=1e-4)
-    assert np.ptp(answers[0]) > 1e-3
-
-
-# What goes in and comes out
-
-
-@pytest.mark.parametrize(("colours", "mode"), [("RGB", "RGB"), ("BGR", "RGB"), ("GRAYSCALE", "L")])
-def test_images_with_scale_and_bias_and_labels(colours: str, mode: str, tmp_path: Path) -> None:
-    channels = 1 if mode == "L" else 3
-
-    class Mean(nn.Module):
-        def forward(self, x):
-            return torch.softmax(torch.cat([x.mean((2, 3)), x.amax((1, 2, 3)).reshape(1, 1)], 1), 1)
-
-    example = torch.rand(1, channels, 8, 12)
-    program = torch.export.export(Mean(), (example,)).run_decompositions({})
-    labels = [f"class {n}" for n in range(channels + 1)]
-    model = ct.convert(
-        program, skip_model_load=True, minimum_deployment_target=ct.target.iOS16,
-        inputs=[ct.ImageType(name="photo", shape=example.shape, scale=1 / 255,
-                             bias=[0.1] * channels if channels > 1 else 0.1,
-                             color_layout=getattr(ct.colorlayout, colours))],
-        classifier_config=ct.ClassifierConfig(labels), compute_precision=ct.precision.FLOAT32,
-    )  # fmt: skip
-    model.save(str(tmp_path / "m.mlpackage"))
-    pixels = np.random.default_rng(4).integers(0, 256, (8, 12, 3) if channels == 3 else (8, 12), dtype=np.uint8)
-    opened = coreml.load(tmp_path / "m.mlpackage")
-    found = opened.predict({"photo": Image.fromarray(pixels)})
-    planes = pixels.reshape(8, 12, channels).transpose(2, 0, 1)[None].astype(np.float32)
-    if colours == "BGR":
-        planes = planes[:, ::-1]
-    x = torch.from_numpy(planes.copy()) / 255 + 0.1
-    wanted = Mean()(x)[0].numpy()
-    by_label = next(value for value in found.values() if isinstance(value, dict))
-    np.testing.assert_allclose([by_label[label] for label in labels], wanted, rtol=1e-5)
-    assert labels[int(wanted.argmax())] in [value for value in found.values() if isinstance(value, str)]
+    sums, quotients, clipped = run(build, {"x": x, "y": y}, half=True)
+    a, b = half(x), half(y)
+    np.testing.assert_array_equal(sums, half(half(a * b) + a))
+    assert (sums != half(a * b + a)).any()  # had it been rounded at the end only
+    np.testing.assert_array_equal(quotients, half(a / b))
+    np.testing.assert_array_equal(clipped, np.clip(half(a * a), np.float16(0.1), np.float16(3.3)))

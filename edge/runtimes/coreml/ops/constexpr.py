@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ..values import unpacked
 from .kinds import Ints
 
 
@@ -22,18 +22,17 @@ def affine_dequantize(quantized_data: Tensor, zero_point: Tensor, scale: Tensor,
     return spread(scale) * (quantized_data.float() - spread(zero_point))
 
 
-def unpacked(packed: Tensor, bits: int, count: int) -> Tensor:
+def numbers(packed: Tensor, bits: int, count: int) -> Tensor:
     """Numbers of a few bits out of bytes, lowest bit first."""
     if len(packed) * 8 < count * bits:
         raise ValueError(f"{count} numbers of {bits} bits need {-(-count * bits // 8)} bytes, {len(packed)} are there")
-    spread = np.unpackbits(packed.numpy(), bitorder="little")[: count * bits].reshape(count, bits)
-    return torch.from_numpy((spread.astype(np.int64) << np.arange(bits)).sum(1))
+    return torch.from_numpy(unpacked(packed.numpy(), bits, count))
 
 
 def lut_to_dense_16(indices: Tensor, lut: Tensor, shape: Ints) -> Tensor:
     """Packed indices into one table for the whole tensor."""
     bits = (lut.numel() - 1).bit_length()
-    return lut.reshape(-1)[unpacked(indices.reshape(-1), bits, prod(shape))].reshape(list(shape))
+    return lut.reshape(-1)[numbers(indices.reshape(-1), bits, prod(shape)).long()].reshape(list(shape))
 
 
 def lut_to_dense_18(indices: Tensor, lut: Tensor, vector_axis: int | None = None) -> Tensor:
@@ -62,7 +61,7 @@ def lut_to_dense_18(indices: Tensor, lut: Tensor, vector_axis: int | None = None
 
 def sparse_to_dense_16(nonzero_data: Tensor, mask: Tensor, shape: Ints) -> Tensor:
     """The values of the places whose bit is set, zero elsewhere."""
-    places = unpacked(mask.reshape(-1), 1, prod(shape)).bool()
+    places = numbers(mask.reshape(-1), 1, prod(shape)).bool()
     return filled(places.reshape(list(shape)), nonzero_data)
 
 

@@ -21,8 +21,10 @@ def mul(x: Tensor, y: Tensor) -> Tensor:
 
 
 def real_div(x: Tensor, y: Tensor) -> Tensor:
-    """True division; of whole numbers the quotient is cut to one again by the stated type."""
-    return x / y
+    """True division; of whole numbers the quotient is cut towards zero, without a detour by floats."""
+    if x.is_floating_point() or y.is_floating_point():
+        return x / y
+    return torch.div(x, y, rounding_mode="trunc")
 
 
 def floor_div(x: Tensor, y: Tensor) -> Tensor:

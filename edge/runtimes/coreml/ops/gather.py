@@ -169,7 +169,10 @@ def on_axis(data: Tensor, indices: Tensor, updates: Tensor, axis: int, mode: str
         raise ValueError(f"updates of shape {tuple(updates.shape)} do not fit the indices and the data")
     rows = data.movedim(axis, 0)
     changes = updates.reshape(*data.shape[:axis], -1, *data.shape[axis + 1 :]).movedim(axis, 0)
-    changed = combined(rows.reshape(rows.shape[0], -1), indices.reshape(-1), changes.flatten(1), mode)
+    count = prod(rows.shape[1:])
+    changed = combined(
+        rows.reshape(rows.shape[0], count), indices.reshape(-1), changes.reshape(changes.shape[0], count), mode
+    )
     return changed.reshape(rows.shape).movedim(0, axis)
 
 

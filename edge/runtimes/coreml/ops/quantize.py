@@ -18,7 +18,7 @@ def along(value: Tensor, rank: int, axis: int | None) -> Tensor:
 
 
 def quantize(
-    input: Tensor, scale: Tensor, output_dtype: str, zero_point: Tensor | None = None, axis: int = 0
+    input: Tensor, scale: Tensor, output_dtype: str, zero_point: Tensor | None = None, axis: int | None = None
 ) -> Tensor:
     """round(input / scale) + zero point, halves to the even neighbour, cut to the type."""
     low, high = LIMITS[output_dtype]
@@ -28,7 +28,7 @@ def quantize(
     return whole.clamp(low, high)
 
 
-def dequantize(input: Tensor, scale: Tensor, zero_point: Tensor | None = None, axis: int = 0) -> Tensor:
+def dequantize(input: Tensor, scale: Tensor, zero_point: Tensor | None = None, axis: int | None = None) -> Tensor:
     """(input - zero point) * scale."""
     value = input.float()
     if zero_point is not None:

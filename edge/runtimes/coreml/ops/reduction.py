@@ -11,8 +11,8 @@ from .kinds import Ints
 
 
 def over_axes(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Tensor]:
-    def op(x: Tensor, axes: Ints = (), keep_dims: bool = False) -> Tensor:  # type: ignore[assignment]
-        return function(x, list(axes) or list(range(x.ndim)), keep_dims)
+    def op(x: Tensor, axes: Ints | None = None, keep_dims: bool = False) -> Tensor:
+        return function(x, list(range(x.ndim)) if axes is None else axes, keep_dims)
 
     return op
 
@@ -24,7 +24,8 @@ def product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
 
 
 def mean(x: Tensor, axes: list[int], keep: bool) -> Tensor:
-    return x.mean(axes, keepdim=keep) if x.is_floating_point() else x.float().mean(axes, keepdim=keep)
+    """Of whole numbers in float64, which holds each of them; the stated type cuts the fraction off."""
+    return (x if x.is_floating_point() else x.double()).mean(axes, keepdim=keep)
 
 
 def log_sum_exp(x: Tensor, axes: list[int], keep: bool) -> Tensor:
