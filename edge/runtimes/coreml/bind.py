@@ -26,11 +26,18 @@ DTYPES = {
     "UINT64": torch.uint64, "UINT32": torch.uint32, "UINT16": torch.uint16, "UINT8": torch.uint8,
     "UINT6": torch.uint8, "UINT4": torch.uint8, "UINT3": torch.uint8, "UINT2": torch.uint8, "UINT1": torch.uint8,
 }  # fmt: skip
+HELD_IN = {torch.float16: torch.float32, torch.uint16: torch.int32}
+
+
+class PredictionError(InputError, RuntimeError):
+    """An operation that cannot be computed on what it was given; coremltools' `predict` raises a RuntimeError there."""
 
 
 def widened(value: Any) -> Any:
-    """fp16 in float32, where sums and products are made; every other type as it is."""
-    return value.float() if isinstance(value, Tensor) and value.dtype == torch.float16 else value
+    """fp16 in float32, where sums and products are made; uint16, of which torch knows little, in int32."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.to(HELD_IN[value.dtype]) if value.dtype in HELD_IN else value
 
 
 def wanted(value: Any, kind: str) -> Any:
@@ -65,21 +72,24 @@ class Call:
             result = self.function(**self.fixed, **given)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             shapes = {k: tuple(v.shape) for k, v in {**self.fixed, **given}.items() if isinstance(v, Tensor)}
-            raise InputError(f"{where(self.operation)} failed on {shapes}: {str(error).splitlines()[0]}") from error
+            raise PredictionError(
+                f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
         results = result if isinstance(result, tuple | list) else (result,)
         if len(results) != len(self.operation.outputs):
             raise InputError(f"{where(self.operation)} gave {len(results)} results, not {len(self.operation.outputs)}")
         return tuple(self.typed(r, o.element) for r, o in zip(results, self.operation.outputs, strict=True))
 
     def typed(self, value: Any, element: str) -> Any:
-        """Rounded to the stated type. fp16 stays in float32 with fp16's values, which the next op would make of it."""
+        """Rounded to the stated type, and held as the next op wants it: fp16's values in float32, uint16's in int32."""
         if not isinstance(value, Tensor):
             return value
         if element == "FLOAT16":
             value = value.float()
             return value.half().float() if self.rounds else value
         dtype = DTYPES.get(element)
-        return value if dtype is None or value.dtype == dtype else value.to(dtype)
+        return widened(value if dtype is None or value.dtype == dtype else value.to(dtype))
 
 
 def where(operation: Operation) -> str:

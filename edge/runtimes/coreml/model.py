@@ -30,7 +30,13 @@ def load(path: str | Path) -> CoreMLModel:
         raise InputError(f"no Core ML package at {path}")
     spec = read_spec(path)
     folder = path / "Data" / "com.apple.CoreML" if path.is_dir() else path.parent
-    return CoreMLModel(spec, read_program(spec, Weights(folder)))
+    try:
+        return CoreMLModel(spec, read_program(spec, Weights(folder)))
+    except InputError:
+        raise
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError, RuntimeError) as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the program of {path} is damaged ({what}); copy or convert it again") from error
 
 
 class CoreMLModel:

@@ -81,7 +81,10 @@ def element_of(kind: Any) -> str:
     """Element type of a TensorType, by its name in MIL.proto."""
     from coremltools.proto import MIL_pb2
 
-    return MIL_pb2.DataType.Name(kind.dataType)
+    try:
+        return MIL_pb2.DataType.Name(kind.dataType)
+    except ValueError:
+        raise InputError(f"{kind.dataType} is no element type that MIL has; the program is damaged") from None
 
 
 def constant(value: Any, weights: Weights) -> Value:

@@ -149,7 +149,7 @@ def test_flipped_bits_end_in_an_answer_or_an_error(package: Path) -> None:
     pick = np.random.default_rng(0)
     good = {part: (package / part).read_bytes() for part in (SPEC, WEIGHTS)}
     refused = 0
-    for _ in range(150):
+    for _ in range(600):
         part = (SPEC, WEIGHTS)[int(pick.integers(2))]
         content = bytearray(good[part])
         place = int(pick.integers(min(len(content), 4000)))

@@ -91,8 +91,6 @@ def gather_along_axis_17(x: Tensor, indices: Tensor, axis: int = 0, validate_ind
 
 def along(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     check_along(x, indices, axis)
-    if x.dtype == torch.uint16:  # torch gathers no uint16; the bits are the same
-        return x.view(torch.int16).gather(axis, indices).view(torch.uint16)
     return x.gather(axis, indices)
 
 

@@ -52,7 +52,7 @@ def one_hot(
 
 def non_zero(x: Tensor) -> Tensor:
     """One row for each value that is not zero: its place."""
-    return (x.int() if x.dtype == torch.uint16 else x).nonzero()
+    return x.nonzero()
 
 
 def argsort(x: Tensor, axis: int = -1, ascending: bool = False) -> Tensor:
