@@ -57,11 +57,22 @@ def with_int8_weights(model):
 
 
 def with_palette(model, bits: int):
-    """The same program with every weight one of 2^bits values of its tensor, found by k-means."""
+    """The same program with every weight one of 2^bits values of its tensor, found by k-means.
+
+    A tensor with so few values anyway (a pooling matrix) keeps them: coremltools 9.0 pads the table of such a tensor
+    with repetitions, loses track of its indices, and writes other weights than it was given.
+    """
     import coremltools.optimize as cto
 
+    few = [
+        name
+        for name, weight in cto.coreml.get_weights_metadata(model, weight_threshold=SMALLEST_QUANTISED).items()
+        if weight.unique_values <= 2**bits
+    ]
+    exact = cto.coreml.OpPalettizerConfig(mode="unique", weight_threshold=SMALLEST_QUANTISED)
     config = cto.coreml.OptimizationConfig(
-        global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED)
+        global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED),
+        op_name_configs=dict.fromkeys(few, exact),
     )
     return cto.coreml.palettize_weights(model, config=config)
 
