@@ -14,6 +14,7 @@ from ._passes import PASSES, rewrite
 
 INPUT, PROBABILITIES, LABEL = "image", "probabilities", "classLabel"
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
+PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
 SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
 
 
@@ -59,20 +60,17 @@ def with_int8_weights(model):
 def with_palette(model, bits: int):
     """The same program with every weight one of 2^bits values of its tensor, found by k-means.
 
-    A tensor with so few values anyway (a pooling matrix) keeps them: coremltools 9.0 pads the table of such a tensor
-    with repetitions, loses track of its indices, and writes other weights than it was given.
+    A tensor with so few values anyway (a pooling matrix) keeps them: for such a one the k-means of coremltools 9.0 and
+    scikit-learn 1.9 loses track of which value is where, and writes other weights than it was given.
     """
     import coremltools.optimize as cto
 
-    few = [
-        name
-        for name, weight in cto.coreml.get_weights_metadata(model, weight_threshold=SMALLEST_QUANTISED).items()
-        if weight.unique_values <= 2**bits
-    ]
-    exact = cto.coreml.OpPalettizerConfig(mode="unique", weight_threshold=SMALLEST_QUANTISED)
+    weights = cto.coreml.get_weights_metadata(model, weight_threshold=SMALLEST_QUANTISED)
+    few = {name: (weight.unique_values - 1).bit_length() for name, weight in weights.items()}
+    table = cto.coreml.OpPalettizerConfig(mode="unique", weight_threshold=SMALLEST_QUANTISED)
     config = cto.coreml.OptimizationConfig(
         global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED),
-        op_name_configs=dict.fromkeys(few, exact),
+        op_name_configs={name: table if own in PALETTE_BITS else None for name, own in few.items() if own <= bits},
     )
     return cto.coreml.palettize_weights(model, config=config)
 
