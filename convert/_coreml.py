@@ -61,9 +61,11 @@ def with_palette(model, bits: int):
     """The same program with every weight one of 2^bits values of its tensor, found by k-means.
 
     A tensor with so few values anyway (a pooling matrix) keeps them: for such a one the k-means of coremltools 9.0 and
-    scikit-learn 1.9 loses track of which value is where, and writes other weights than it was given.
+    scikit-learn 1.9 loses track of which value is where, and writes other weights than it was given. On one thread,
+    since k-means ends elsewhere with every number of them.
     """
     import coremltools.optimize as cto
+    from threadpoolctl import threadpool_limits
 
     weights = cto.coreml.get_weights_metadata(model, weight_threshold=SMALLEST_QUANTISED)
     few = {name: (weight.unique_values - 1).bit_length() for name, weight in weights.items()}
@@ -72,7 +74,8 @@ def with_palette(model, bits: int):
         global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED),
         op_name_configs={name: table if own in PALETTE_BITS else None for name, own in few.items() if own <= bits},
     )
-    return cto.coreml.palettize_weights(model, config=config)
+    with threadpool_limits(1):
+        return cto.coreml.palettize_weights(model, config=config)
 
 
 def with_short_names(model):

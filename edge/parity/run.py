@@ -166,7 +166,11 @@ def modes_for(entry: dict, wanted: Sequence[str] | None, *, judged: bool) -> Seq
 
 
 def open_file(path: Path, form: str, mode: str, threads: int) -> LiteRT | coreml.CoreML:
-    return coreml.CoreML(path, mode=mode) if form == "mlpackage" else LiteRT(path, mode=mode, threads=threads)
+    return (
+        coreml.CoreML(path, mode=mode, threads=threads)
+        if form == "mlpackage"
+        else LiteRT(path, mode=mode, threads=threads)
+    )
 
 
 def judged_modes(recipe: str) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,12 @@ def modes() -> tuple[str, ...]:
 class CoreML:
     """One .mlpackage with the contract: an RGB image in, `probabilities` by class out."""
 
-    def __init__(self, path: Path, *, mode: str = INTERPRETER) -> None:
+    def __init__(self, path: Path, *, mode: str = INTERPRETER, threads: int = 1) -> None:
         from PIL import Image
 
         if mode not in modes():
             raise InputError(f"a .mlpackage runs here as {', '.join(modes())}; got {mode!r}")
-        self.path, self.mode = Path(path), mode
+        self.path, self.mode, self.threads = Path(path), mode, threads
         model = load(path)
         self.engine: Any = model if mode == INTERPRETER else native(path, NATIVE[mode])
         images = [feature for feature in model.input_description if feature.type.WhichOneof("Type") == "imageType"]
@@ -53,12 +55,26 @@ class CoreML:
                 f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
                 f"got {images_u8.dtype} {images_u8.shape}"
             )
-        rows = [self.engine.predict({self.image: self.make(image)})[self.probabilities] for image in images_u8]
+        with torch_threads(self.threads):
+            rows = [self.engine.predict({self.image: self.make(image)})[self.probabilities] for image in images_u8]
         return np.array([[row[label] for label in self.labels] for row in rows], np.float64)
 
     def close(self) -> None:
         """Free the runtime's memory."""
         del self.engine
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """So many threads for torch, for a while: its operations on one photograph are too small to share out."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def class_labels(model: Any) -> list[str]:
