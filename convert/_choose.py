@@ -26,14 +26,13 @@ from edge.scheme import Layer, Range, Scheme
 
 from ._layers import Modules, Weighted, activations, described, name_of, weighted
 from ._quantise import apply
+from ._ranges import SAMPLED, least_squares
 from ._rounding import rounded
 from ._tflite import unpack
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
 TAIL_DB = 12.0  # the 5th percentile may lie so far below it
 POINTS = 10  # of the curve
-SAMPLED = 1024  # values of a tensor per image, for the least-squares range
-GRID = 16  # tried ends of a range, on each side
 STATIC = {"CONV_2D"}
 
 
@@ -82,8 +81,8 @@ def best_of(curve: Sequence[Mapping[str, float]]) -> int:
     return max(kept, key=lambda n: (curve[n]["macs_8bit"], curve[n]["macs_static"]))
 
 
-def keeps_budget(point: Mapping[str, float]) -> bool:
-    return point["sqnr_db"] >= BUDGET_DB and point["sqnr_db_p5"] >= BUDGET_DB - TAIL_DB
+def keeps_budget(point: Mapping[str, float], budget_db: float = BUDGET_DB) -> bool:
+    return point["sqnr_db"] >= budget_db and point["sqnr_db_p5"] >= budget_db - TAIL_DB
 
 
 class Judge:
@@ -102,19 +101,22 @@ class Judge:
         """What a choice costs and gives."""
         content = apply(base, layers)
         found, milliseconds = answers(content, self.images)
-        sqnr = st.sqnr_db(st.read_back_logits(self.wanted), st.read_back_logits(found))
-        total = max(1, sum(layer.macs for layer in layers))
-        return {
-            "static": sum(layer.kind == "static" for layer in layers),
-            "float": sum(layer.kind == "float" for layer in layers),
-            "macs_static": sum(layer.macs for layer in layers if layer.kind == "static") / total,
-            "macs_8bit": sum(layer.macs for layer in layers if layer.kind != "float") / total,
-            "sqnr_db": float(min(np.median(sqnr), 200.0)),
-            "sqnr_db_p5": float(min(np.percentile(sqnr, 5), 200.0)),
-            "agreement": float((found.argmax(1) == self.wanted.argmax(1)).mean()),
-            "bytes": len(content),
-            "host_ms": round(milliseconds, 3),
-        }
+        return point(layers, self.wanted, found) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
+
+
+def point(layers: Sequence[Layer], wanted: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """What a choice of layers gives: probabilities `found` (N, K) in place of `wanted`."""
+    sqnr = np.minimum(st.sqnr_db(st.read_back_logits(wanted), st.read_back_logits(found)), 200.0)
+    total = max(1, sum(layer.macs for layer in layers))
+    return {
+        "static": sum(layer.kind == "static" for layer in layers),
+        "float": sum(layer.kind == "float" for layer in layers),
+        "macs_static": sum(layer.macs for layer in layers if layer.kind == "static") / total,
+        "macs_8bit": sum(layer.macs for layer in layers if layer.kind != "float") / total,
+        "sqnr_db": float(np.median(sqnr)),
+        "sqnr_db_p5": float(np.percentile(sqnr, 5)),
+        "agreement": float((found.argmax(1) == wanted.argmax(1)).mean()),
+    }
 
 
 def answers(content: bytes, images: np.ndarray) -> tuple[np.ndarray, float]:
@@ -173,20 +175,6 @@ def from_picture(model, layers: Iterable[Weighted]) -> set[int]:
         if layer.input in given or (maker is not None and len(maker.inputs) == 2 and int(maker.inputs[0]) in given):
             found.add(layer.input)
     return found
-
-
-def least_squares(values: np.ndarray, widest: Range) -> Range:
-    """The part of `widest` whose 256 steps give the least squared error on `values` (clipping and rounding)."""
-    best, least = widest, np.inf
-    shares = np.linspace(0.25, 1.0, GRID)
-    for low in [widest[0]] if widest[0] > -0.3 else widest[0] * shares:  # SiLU's floor of -0.28 is never cut
-        for high in widest[1] * shares:
-            step = max((high - low) / 255, 1e-12)
-            grid = np.clip(np.round(values / step), np.round(low / step), np.round(high / step)) * step
-            error = float(np.square(grid - values).sum())
-            if error < least:
-                best, least = (float(low), float(high)), error
-    return best
 
 
 def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge: Judge) -> list[Layer]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
 from edge.models.deployed import deployed
+from edge.scheme import Layer
 
+from ._coreml_layers import Weighted
 from ._graph import trace
 from ._passes import PASSES, rewrite
 
@@ -18,28 +21,69 @@ PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
 SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
 
 
-def float_program(checkpoint: Checkpoint, precision: str):
-    """An MLModel of the checkpoint; `precision` is `fp32` or `fp16` (the final softmax stays float32)."""
-    import coremltools as ct
+def exported(checkpoint: Checkpoint):
+    """The checkpoint's network, rewritten, as torch.export's program of one image (1, 3, S, S)."""
     import torch
 
     side = checkpoint.preprocess.side
     example = torch.zeros(1, 3, side, side)
     graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example), PASSES)
-    program = torch.export.export(graph, (example,)).run_decompositions({})
+    return torch.export.export(graph, (example,)).run_decompositions({})
+
+
+def float_program(
+    checkpoint: Checkpoint,
+    program,
+    precision: str,
+    *,
+    ios: int = 16,
+    layers: Sequence[Layer] = (),
+    places: Sequence[Weighted] = (),
+):
+    """An MLModel of an exported program; `precision` is `fp32` or `fp16` (the final softmax stays float32).
+
+    With `layers`, their activations are in 8 bits: Apple's passes put a quantize and a dequantize in front of and
+    behind them, with the ranges given. That takes iOS 17, and `places`, the layers of that very program before.
+    """
+    import coremltools as ct
+
+    side = checkpoint.preprocess.side
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: not is_final_softmax(op))
     model = ct.convert(
         program,
-        inputs=[ct.ImageType(name=INPUT, shape=example.shape, color_layout=ct.colorlayout.RGB)],
+        inputs=[ct.ImageType(name=INPUT, shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
         outputs=[ct.TensorType(name=PROBABILITIES)],
         classifier_config=ct.ClassifierConfig([label.code for label in checkpoint.labels]),
-        minimum_deployment_target=ct.target.iOS16,
+        minimum_deployment_target={16: ct.target.iOS16, 17: ct.target.iOS17}[ios],
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else half,
+        pass_pipeline=with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT,
         skip_model_load=True,
     )
     spec = model.get_spec()
     ct.utils.rename_feature(spec, spec.description.predictedProbabilitiesName, PROBABILITIES)
     return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
+
+
+def with_8bit_activations(layers: Sequence[Layer], places: Sequence[Weighted]):
+    """The default passes and, behind them, those that quantise the activations of layers."""
+    import coremltools as ct
+    import coremltools.optimize as cto
+
+    by_tensor = {place.operation.outputs[0].name: place for place in places}
+    ends = {"prefix": [(by_tensor[one.tensor], one) for one in layers if one.kind in {"input", "static"}],
+            "suffix": [(by_tensor[one.tensor], one) for one in layers if one.kind == "static"]}  # fmt: skip
+    ranges = [(place.input, one.input) for place, one in ends["prefix"]]
+    ranges += [(place.output or "", one.output) for place, one in ends["suffix"]]
+    statistics = {name: {"rmin": pair[0], "rmax": pair[1]} for name, pair in ranges if pair}
+    affine = cto.coreml.OpLinearQuantizerConfig(mode="linear")
+    pipeline = ct.PassPipeline.DEFAULT
+    for end, chosen in ends.items():
+        name = f"compression::insert_{end}_quantize_dequantize_pair"
+        config = cto.coreml.OptimizationConfig(op_name_configs={place.operation.name: affine for place, _ in chosen})
+        pipeline.append_pass(name)
+        pipeline.set_options(name, {"config": config, "activation_stats": statistics})
+    pipeline.append_pass("common::dequantize_quantize_pair_elimination")
+    return pipeline
 
 
 def is_final_softmax(op) -> bool:

@@ -10,8 +10,10 @@ from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
 from edge.runtimes.coreml.classifier import INTERPRETER, CoreML
 from edge.runtimes.coreml_package import describe, shortcomings
+from edge.scheme import save as save_scheme
 
-from ._coreml import float_program, save, with_int8_weights, with_palette, with_short_names
+from ._coreml import exported, float_program, save, with_int8_weights, with_palette, with_short_names
+from ._coreml_int8 import SUFFIX, Found, scheme_for
 from ._format import Judged, Source, timed_run
 from ._recipes import COREML
 
@@ -27,19 +29,44 @@ class CoreMLFormat:
     def prepare(self, source: Source, recipes: list[str]) -> str:
         import coremltools  # noqa: F401 - its seven seconds of import belong here, where a status line is shown
 
+        self.program = exported(source.checkpoint)
         self.half = None
-        return "packages are run by the interpreter of edge.runtimes.coreml, with the types that they state"
+        self.int8: Found | None = None
+        line = "packages are run by the interpreter of edge.runtimes.coreml, with the types that they state"
+        if "int8" in recipes:
+            self.int8 = self.int8_scheme(source)
+            line += f"; int8: {self.int8.how}"
+        return line
+
+    def int8_scheme(self, source: Source) -> Found:
+        """Which activations the int8 package has in 8 bits; written beside the packages, for the report."""
+        half = float_program(source.checkpoint, self.program, "fp16", ios=17)
+        written = source.folder / source.path.name
+        found = scheme_for(
+            source.checkpoint,
+            half,
+            with_int8_weights(half),
+            data=source.data,
+            kept=[] if source.measure_again else [source.path, written],
+            target=written,
+            skip_unreadable=source.skip_unreadable,
+        )
+        save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", found.scheme)
+        return found
 
     def convert(self, source: Source, recipe: str, target: Path, manifest: dict) -> None:
-        if recipe == "fp32":
-            model = float_program(source.checkpoint, "fp32")
-        else:
-            self.half = self.half or float_program(source.checkpoint, "fp16")
-            model = self.compressed(recipe)
-        save(model, target, manifest, recipe)
+        save(self.made(source, recipe), target, manifest, recipe)
 
-    def compressed(self, recipe: str):
-        """The fp16 program with its weights as the recipe stores them."""
+    def made(self, source: Source, recipe: str):
+        """The MLModel of a recipe."""
+        checkpoint = source.checkpoint
+        if recipe == "fp32":
+            return float_program(checkpoint, self.program, "fp32")
+        if recipe == "int8" and self.int8:
+            layers, places = self.int8.scheme.layers, self.int8.places
+            model = float_program(checkpoint, self.program, "fp16", ios=17, layers=layers, places=places)
+            return with_short_names(with_int8_weights(model))
+        self.half = self.half or float_program(checkpoint, self.program, "fp16")
         if recipe == "int8-weights":
             return with_short_names(with_int8_weights(self.half))
         return with_short_names(with_palette(self.half, PALETTES[recipe])) if recipe in PALETTES else self.half

@@ -58,6 +58,12 @@ COREML = {
     "int8-weights": Recipe(
         "Neural Engine where the download must be small; fp16 arithmetic", "trained", "iOS 16 / macOS 13"
     ),
+    "int8": Recipe(
+        "Neural Engine with 8-bit products (A17 Pro, M4 and later): weights and the activations that bear it, the rest "
+        "fp16",
+        "trained",
+        "iOS 17 / macOS 14",
+    ),
     "palette8": Recipe(
         "Neural Engine: 256 values a tensor, fp16 arithmetic; for networks that one scale a channel does not suit",
         "trained",

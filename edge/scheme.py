@@ -5,6 +5,7 @@ same 8-bit file. A layer is one operator with weights of the float file:
 
 * `static`: weights and activations in 8 bits, ranges of input and output fixed here
 * `dynamic`: weights in 8 bits, the input quantised while the model runs, float output
+* `input`: weights and input in 8 bits, range of the input fixed here, float output (Core ML)
 * `float`: as it was
 """
 
@@ -20,19 +21,19 @@ from .files import read_json, write_json
 
 SCHEMA = "dermedge/scheme/1"
 SUFFIX = ".scheme.json"
-KINDS = ("static", "dynamic", "float")
+KINDS = ("static", "input", "dynamic", "float")
 Range = tuple[float, float]  # smallest and largest value
 
 
 @dataclass(frozen=True)
 class Layer:
     tensor: str  # the operator's output in the float file: its name there
-    operator: str  # CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED
+    operator: str  # CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED; of Core ML conv or linear
     kind: str
     macs: int
     module: str | None = None  # path of the torch module that owns the weight; None where the trace has lost it
     normalised_by: str | None = None  # path of the batch norm that was folded into it: the output is taken after it
-    input: Range | None = None  # of a static layer
+    input: Range | None = None  # of a static layer, or one of which the input alone is fixed
     output: Range | None = None
     alone_db: Mapping[str, float | None] = field(default_factory=dict)  # kind -> SQNR at the logits, that layer alone
 
@@ -106,6 +107,8 @@ def layer_of(entry: dict) -> Layer:
         raise ValueError(f"{layer.tensor}: kind is one of {', '.join(KINDS)}, got {layer.kind!r}")
     if layer.kind == "static" and not (layer.input and layer.output):
         raise ValueError(f"{layer.tensor}: a static layer has the ranges of its input and output")
+    if layer.kind == "input" and not layer.input:
+        raise ValueError(f"{layer.tensor}: a layer with a fixed input has that input's range")
     return layer
 
 

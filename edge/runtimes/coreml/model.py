@@ -68,14 +68,7 @@ class CoreMLModel:
 
     def run(self, given: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """The program on tensors by input name -> every output of the program."""
-        values: dict[str, Any] = dict(self.constants)
-        for one in self.program.inputs:
-            if one.name not in given:
-                raise InputError(f"the program's input {one.name} was not given")
-            value = given[one.name]
-            if one.element == "FLOAT16":
-                value = value.half()
-            values[one.name] = value.float() if one.is_float else value
+        values = self.begun(given)
         for number, call in enumerate(self.calls):
             results = call.run(values)
             if observe is not None:
@@ -85,6 +78,18 @@ class CoreMLModel:
             for name in self.last_use.get(number, ()):
                 values.pop(name, None)
         return {name: values[name] for name in self.program.outputs}
+
+    def begun(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is there before the first operation: constants and inputs, as the operations want them."""
+        values: dict[str, Any] = dict(self.constants)
+        for one in self.program.inputs:
+            if one.name not in given:
+                raise InputError(f"the program's input {one.name} was not given")
+            value = given[one.name]
+            if one.element == "FLOAT16":
+                value = value.half()
+            values[one.name] = value.float() if one.is_float else value
+        return values
 
 
 def last_uses(calls: list[Call], outputs: tuple[str, ...]) -> dict[int, list[str]]:
