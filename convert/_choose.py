@@ -4,7 +4,8 @@ Every convolution is made static alone, every layer dynamic alone, all else floa
 the float file's on photographs of training patients that gave neither ranges nor rounding. Noise of several layers
 adds up to a first order, so layers are then made static in the order of noise per multiply-accumulate, and the curve
 of what each choice costs and gives is measured, not predicted. The most static point that keeps the budget is taken.
-If not even all-dynamic keeps it, the layers that hurt most go back to float first.
+If not even all-dynamic keeps it, the layers that hurt most go back to float first, as far as the share of 8-bit
+products that is asked of an int8 file allows.
 
 Left out of the static ones on purpose: what is faster in float (`_layers.PAYS`; depthwise convolutions, too) and fully
 connected layers (dynamic keeps a scale for each token at the same speed).
@@ -24,7 +25,7 @@ from edge.console import track
 from edge.parity import statistics as st
 from edge.scheme import Layer, Range, Scheme
 
-from ._layers import Modules, Weighted, activations, described, name_of, weighted
+from ._layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
 from ._quantise import apply
 from ._ranges import SAMPLED, least_squares
 from ._rounding import rounded
@@ -74,11 +75,18 @@ def choose(
 
 
 def best_of(curve: Sequence[Mapping[str, float]]) -> int:
-    """The most on 8 bits, the most of it static, of what keeps the budget; the most faithful if nothing does."""
-    kept = [n for n, point in enumerate(curve) if keeps_budget(point)]
+    """The most on 8 bits, the most of it static, of what keeps the budget and the share that is asked of int8.
+
+    If nothing keeps both: the most faithful that has the share; if nothing has it, the most of what keeps the budget.
+    """
+    shared = [n for n, one in enumerate(curve) if one["macs_8bit"] >= WANTED_SHARE]
+    kept = [n for n, one in enumerate(curve) if keeps_budget(one)]
+    both = [n for n in shared if n in kept]
+    if shared and not both:
+        return max(shared, key=lambda n: curve[n]["sqnr_db"])
     if not kept:
         return max(range(len(curve)), key=lambda n: curve[n]["sqnr_db"])
-    return max(kept, key=lambda n: (curve[n]["macs_8bit"], curve[n]["macs_static"]))
+    return max(both or kept, key=lambda n: (curve[n]["macs_8bit"], curve[n]["macs_static"]))
 
 
 def keeps_budget(point: Mapping[str, float], budget_db: float = BUDGET_DB) -> bool:

@@ -89,6 +89,6 @@ class CoreMLFormat:
             verdict=found.verdict,
             parity=parity_summary(found, runtime=INTERPRETER, photos=source.photos, binding=binding),
             milliseconds=milliseconds,
-            remarks=shortfalls(found) if binding else (),
+            remarks=shortfalls(found) if binding or found.verdict == "fail" else (),
             probabilities=answers,
         )

@@ -22,7 +22,7 @@ from edge.scheme import Scheme
 from ._coreml_choose import choose
 from ._coreml_imitate import Imitation
 from ._coreml_layers import Weighted
-from ._measured import first, kept_scheme
+from ._measured import first, kept_scheme, measured_on
 
 IMAGES = 192  # of training patients: two thirds give ranges, one third judges the choice
 SUFFIX = ".coreml" + schemes.SUFFIX
@@ -64,10 +64,7 @@ def scheme_for(
     scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run(judging), facts=facts)
     if target:
         schemes.save(target.with_suffix(SUFFIX), scheme)
-    how = f"measured on {len(photos)} photographs of training patients ({photos.name})"
-    if photos.synthetic:
-        how = f"measured on {len(photos)} synthetic images; give --data or set DERMEDGE_PHOTOS for real ones"
-    return Found(scheme, fp16.layers, how)
+    return Found(scheme, fp16.layers, measured_on(photos))
 
 
 def opened(model, path: Path) -> Imitation:

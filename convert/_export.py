@@ -7,13 +7,15 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from edge import artifact
 from edge.checkpoint import Checkpoint, load, shipped
 from edge.console import busy, screen, third_party_noise_into
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.errors import GATE_FAILED, GOOD, InputError
-from edge.files import replace, scratch_in, sha256, size
+from edge.files import remove, replace, scratch_in, sha256, size
 from edge.models import family_name
 from edge.runtimes.reference import Reference
 
@@ -44,8 +46,9 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
             with busy("tracing and lowering the float model"), third_party_noise_into(log):
                 reference = Reference(checkpoint)
                 source = Source(
-                    checkpoint, photos, images, reference.run(images), args.data, path, folder, skip, args.measure_again
-                )
+                    checkpoint, photos, images, answers_of(reference, images, path), args.data, path, folder, skip,
+                    args.measure_again,
+                )  # fmt: skip
                 manifest = manifest or base_manifest(source, family_name(checkpoint.model))
                 remark = form.prepare(source, wanted)
             screen().print(remark)
@@ -70,6 +73,8 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
         entries = [describe_file(folder / result.path.name, result, form, recipes[result.recipe]) for result in kept]
         manifest = add_expected(artifact.with_files(manifest, entries), kept)
         rejected = {result.path.name for result in judged if result.rejected}
+        for name in rejected:  # with --force: the file that this one should have replaced
+            remove(folder / name)
         manifest["files"] = [entry for entry in manifest["files"] if entry["file"] not in rejected]
         artifact.write(folder, manifest)
     screen().print(result_table(judged, source, folder))
@@ -85,6 +90,18 @@ def checkpoint_of(args: argparse.Namespace) -> tuple[Path, Checkpoint]:
         family_name(args.model)
         raise InputError(f"{args.checkpoint} holds a {checkpoint.model}, not a {args.model}; drop --model or change it")
     return path, checkpoint
+
+
+def answers_of(reference: Reference, images: np.ndarray, path: Path) -> np.ndarray:
+    """Probabilities of the float model; InputError if it has none to keep."""
+    answers = reference.run(images)
+    broken = int((~np.isfinite(answers)).any(axis=1).sum())
+    if broken:
+        raise InputError(
+            f"{path}: the float model's answers are NaN or infinite on {broken} of {len(images)} images; "
+            "its weights are damaged or its training diverged"
+        )
+    return answers
 
 
 def manifest_to_extend(folder: Path, checkpoint: Checkpoint, names: list[str], *, force: bool) -> dict | None:

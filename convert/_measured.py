@@ -13,8 +13,9 @@ from edge import scheme as schemes
 from edge.checkpoint import Checkpoint
 from edge.data.selection import calibration_set
 from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.scheme import Layer, Scheme
+from edge.scheme import SUFFIX, Layer, Scheme
 
 from . import _rounding
 from ._choose import choose
@@ -50,6 +51,8 @@ def measured(
     key, content, sha256 = graph_key(lowered.content), lowered.content, checkpoint.sha256
     steps = first(_rounding.load(_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
     scheme = first(kept_scheme(schemes.beside(path), sha256, key) for path in kept)
+    if scheme is not None:
+        check_layers(scheme, content)
     if steps is not None and (scheme is not None or not choosing):
         return Measured(_rounding.rounded(content, steps), scheme, "rounding and scheme as kept with the checkpoint")
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
@@ -57,9 +60,7 @@ def measured(
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
     given, judging = np.split(squares, [len(squares) * 2 // 3])
     steps = _rounding.steps_for(content, _rounding.second_moments(content, given))
-    how = f"measured on {len(photos)} photographs of training patients ({photos.name})"
-    if photos.synthetic:
-        how = f"measured on {len(photos)} synthetic images; give --data or set DERMEDGE_PHOTOS for real ones"
+    how = measured_on(photos)
     scheme = None
     if choosing:
         tuned = fine_tuned_for(checkpoint, content)
@@ -75,6 +76,16 @@ def measured(
     return Measured(_rounding.rounded(content, steps), scheme, how)
 
 
+def measured_on(photos: PhotoSet) -> str:
+    """In words: which images the measurement saw."""
+    if photos.synthetic:
+        return (
+            f"measured on {len(photos)} synthetic images, for lack of the photographs that the checkpoint was trained "
+            "on (--data or DERMEDGE_PHOTOS says where they are)"
+        )
+    return f"measured on {len(photos)} photographs of training patients ({photos.name})"
+
+
 def first(found: Iterable[Any]) -> Any:
     """The first that is not None, or None."""
     return next((one for one in found if one is not None), None)
@@ -86,6 +97,18 @@ def kept_scheme(path: Path, checkpoint_sha256: str, key: str) -> Scheme | None:
         return None
     scheme = schemes.load(path)
     return scheme if (scheme.checkpoint_sha256, scheme.graph) == (checkpoint_sha256, key) else None
+
+
+def check_layers(scheme: Scheme, content: bytes) -> None:
+    """InputError if a kept scheme does not name the layers of the file, each once."""
+    named = sorted((layer.tensor, layer.operator) for layer in scheme.layers)
+    there = sorted((layer.tensor, layer.operator) for layer in described(content))
+    if named != there:
+        odd = next(iter(set(named) ^ set(there)), named[0] if named else ("", ""))
+        raise InputError(
+            f"the kept scheme ({SUFFIX}) of {scheme.model} does not name the layers of its graph, each once (first at "
+            f"{odd[0] or 'its end'}); it was changed or damaged: measure anew with --measure-again"
+        )
 
 
 def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer], dict] | None:

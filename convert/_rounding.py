@@ -13,6 +13,7 @@ chosen is kept as steps from the nearest grid point, nearly all 0, 1 or -1, so t
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def second_moments(content: bytes, images: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
-    """What the weights of one output channel are multiplied with: float32 (1 or channels, places, weights)."""
+    """What the weights of one output channel are multiplied with: float32 (groups, places, weights)."""
     if layer.operator == "FULLY_CONNECTED":
         return x.reshape(1, -1, layer.shape[1])
     height, width = layer.shape[1:3]
@@ -62,7 +63,9 @@ def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
     if layer.operator == "DEPTHWISE_CONV_2D":
         channels = windows.transpose(2, 0, 1, 3, 4).reshape(x.shape[3], -1, height * width)
         return channels.repeat(layer.shape[3] // x.shape[3], axis=0)
-    return windows.transpose(0, 1, 3, 4, 2).reshape(1, -1, height * width * x.shape[3])
+    groups, own = x.shape[3] // layer.shape[3], layer.shape[3]
+    split = windows.reshape(*windows.shape[:2], groups, own, *windows.shape[3:])
+    return split.transpose(2, 0, 1, 4, 5, 3).reshape(groups, -1, height * width * own)
 
 
 def around(length: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -78,11 +81,8 @@ def steps_for(content: bytes, moments: Mapping[int, np.ndarray]) -> dict[str, np
     for layer in weighted(model):
         values = values_of(model, layer)
         rows = by_channel(values, layer)
-        h = moments[layer.weight]
-        if len(h) == 1:
-            chosen = rounded_rows(rows, h[0])
-        else:
-            chosen = np.concatenate([rounded_rows(row[None], own) for row, own in zip(rows, h, strict=True)])
+        h = moments[layer.weight]  # of each group; its output channels lie next to each other
+        chosen = np.concatenate([rounded_rows(some, own) for some, own in zip(np.split(rows, len(h)), h, strict=True)])
         steps = chosen - np.round(rows / scales_of(rows))
         found[name_of(model, layer.weight)] = back(steps, layer).clip(-128, 127).astype(np.int8)
     return found
@@ -137,7 +137,10 @@ def rounded(content: bytes, steps: Steps) -> bytes:
             continue
         done.add(layer.weight)
         if name not in steps or steps[name].shape != layer.shape or steps[name].dtype != np.int8:
-            raise InputError(f"the kept rounding does not fit the weight {name} {layer.shape}; measure again")
+            raise InputError(
+                f"the kept rounding (.rounding.npz) does not fit the weight {name} {layer.shape}; it was changed or "
+                "damaged: measure anew with --measure-again"
+            )
         rows = by_channel(values_of(model, layer), layer)
         scales = scales_of(rows)
         points = (np.round(rows / scales) + by_channel(steps[name], layer)).clip(-LEVELS, LEVELS) * scales
@@ -169,5 +172,5 @@ def load(path: Path, *, checkpoint_sha256: str, key: str) -> dict[str, np.ndarra
             if f"{key}/{checkpoint_sha256}" not in stored.files:
                 return None
             return {name: stored[name] for name in stored.files if name != f"{key}/{checkpoint_sha256}"}
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, OSError) as error:
         raise InputError(f"{path} is no rounding of weights ({error}); remove it and convert again") from error

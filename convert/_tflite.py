@@ -66,7 +66,22 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
         except Exception as error:
             said = (str(error).splitlines() or ["?"])[0]
             raise RuntimeError(f"{missing}, and litert-torch gives up too ({type(error).__name__}: {said})") from error
-        return Lowered(named(lowered.model_content()), fired, f"by litert-torch, because there is {missing}")
+        content = named(lowered.model_content())
+        try:
+            open_in_runtime(content)
+        except Exception as error:
+            said = (str(error).splitlines() or ["?"])[0]
+            raise RuntimeError(
+                f"{missing}, and what litert-torch makes of it LiteRT cannot open ({said}); change the network there"
+            ) from error
+        return Lowered(content, fired, f"by litert-torch, because there is {missing}")
+
+
+def open_in_runtime(content: bytes) -> None:
+    """Raise what LiteRT raises for a file that it cannot run."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    Interpreter(model_content=content, num_threads=1).allocate_tensors()
 
 
 def modules_of(graph: fx.GraphModule) -> dict[str, tuple[str, str | None]]:

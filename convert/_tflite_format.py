@@ -79,7 +79,7 @@ class TFLiteFormat:
             verdict=found.verdict,
             parity=parity,
             milliseconds=milliseconds,
-            remarks=shortfalls(found) if binding else (),
+            remarks=shortfalls(found) if binding or found.verdict == "fail" else (),
             audit=made_of,
             probabilities=answers,
         )

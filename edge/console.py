@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 T = TypeVar("T")
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as shells report them
 
 _screen: Console | None = None
 
@@ -44,7 +46,8 @@ def entry(main: Main) -> Main:
     @wraps(main)
     def wrapped(argv: list[str] | None = None) -> int:
         try:
-            return main(argv)
+            with terminated_like_interrupted():
+                return main(argv)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return BAD_INPUT
@@ -54,6 +57,9 @@ def entry(main: Main) -> Main:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
+        except Terminated:
+            print("terminated", file=sys.stderr)
+            return TERMINATED
         except BrokenPipeError:  # `dermedge ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return GOOD
@@ -70,6 +76,27 @@ def entry(main: Main) -> Main:
             return BAD_INPUT
 
     return wrapped
+
+
+class Terminated(BaseException):
+    """SIGTERM: what is unfinished is cleared away, as after Ctrl-C."""
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Turn SIGTERM into an exception while a command runs. Only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def progress(*extra: str) -> Progress:

@@ -64,6 +64,14 @@ def replace(source: Path, target: Path) -> None:
         raise
 
 
+def remove(target: Path) -> None:
+    """Take a file or folder away, if it is there."""
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+
+
 WRITE_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,

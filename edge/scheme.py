@@ -23,6 +23,7 @@ SCHEMA = "dermedge/scheme/1"
 SUFFIX = ".scheme.json"
 KINDS = ("static", "input", "dynamic", "float")
 Range = tuple[float, float]  # smallest and largest value
+LARGEST = 1e30  # of a range; float32 ends at 3e38, and so would the width of the range
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,6 @@ def pair(value: object) -> Range | None:
     if not (isinstance(value, (list, tuple)) and len(value) == 2):
         raise ValueError(f"a range is [smallest, largest], got {value!r}")
     low, high = (float(v) for v in value)
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high and max(abs(low), abs(high)) <= LARGEST):
         raise ValueError(f"a range is [smallest, largest], got {value!r}")
     return low, high

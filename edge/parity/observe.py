@@ -47,4 +47,4 @@ def parity_summary(found: FileParity, *, runtime: str, photos: PhotoSet, binding
 
 def shortfalls(found: FileParity) -> tuple[str, ...]:
     """What failed or could not be settled, in words."""
-    return tuple(in_words(plain(check)) for check in found.checks if check.verdict in UNSETTLED)
+    return tuple(f"{check.name}: {in_words(plain(check))}" for check in found.checks if check.verdict in UNSETTLED)

@@ -83,7 +83,10 @@ def test_more_is_not_taken_than_the_budget_allows() -> None:
 
     rising = [point(0, 0.5, 60), point(0, 1, 50), point(0.4, 1, 40), point(0.9, 1, 20)]
     assert _choose.best_of(rising) == 2
-    assert _choose.best_of([point(0, 0.5, 30), point(0, 1, 20)]) == 0  # nothing keeps it: the most faithful
+    assert _choose.best_of([point(0, 0.5, 30), point(0, 0.7, 20)]) == 0  # nothing keeps it: the most faithful
+    # what is asked of an int8 file comes first: 80 % on 8 bits, and of those the most faithful
+    assert _choose.best_of([point(0, 0.7, 36), point(0, 0.84, 32), point(0.5, 0.84, 30)]) == 1
+    assert _choose.best_of([point(0, 0.6, 36), point(0.2, 0.7, 36)]) == 1  # where nothing has that share
     assert not _choose.keeps_budget({"sqnr_db": 60, "sqnr_db_p5": 10})  # a tail of wrong answers
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from edge.runtimes.reference import Reference
 from edge.scheme import load as load_scheme
 
 SIDE = 64  # pixels; small, so that lowering is what takes the time
+ROOT = Path(__file__).parents[2]
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8", "int8-io")
 
 
@@ -233,9 +237,15 @@ def _(x: torch.Tensor) -> torch.Tensor:
     [
         pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=pytest.mark.slow),
         pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero", marks=pytest.mark.slow),
+        pytest.param(lambda x: x.sort(-1).values, "LiteRT cannot open", marks=pytest.mark.slow),
         (lambda x: x + 1 if x.sum() > 0 else x, "data-dependent"),
     ],
-    ids=["a custom operation", "a shape that depends on data", "a branch that depends on data"],
+    ids=[
+        "a custom operation",
+        "a shape that depends on data",
+        "one that litert-torch alone takes",
+        "a branch that depends on data",
+    ],
 )
 def test_an_operation_that_nobody_can_express_ends_in_words(
     weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, operation, words: str
@@ -275,6 +285,60 @@ def test_a_warning_binds_with_strict_alone(
     assert not (tmp_path / "strict" / "hierattn_xs-fp32.tflite").exists()
 
 
+def test_what_fails_takes_the_file_it_should_have_replaced_along(
+    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
+) -> None:
+    """With --force: an app that picks up every .tflite of the folder must not ship the old one."""
+    good = (build / "hierattn_xs-fp32.tflite").read_bytes()
+    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: _tflite.Lowered(good, {}, "by hand"))
+    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--recipe", "fp32", "--out", str(tmp_path)]
+    assert to_tflite.main(arguments) == 0 and (tmp_path / "hierattn_xs-fp32.tflite").exists()
+    audit = _tflite_format.audit
+    monkeypatch.setattr(_tflite_format, "audit", lambda path: audit(path) | {"warnings": ["gpu-rank: ABS has rank 7"]})
+    assert to_tflite.main([*arguments, "--force", "--strict"]) == 1
+    assert not (tmp_path / "hierattn_xs-fp32.tflite").exists() and not artifact.read(tmp_path)["files"]
+
+
+def test_weights_that_are_no_numbers_are_named_before_anything_is_measured(
+    weights: Path, sample: Path, tmp_path: Path, capsys, module_cache: None
+) -> None:
+    held = checkpoint.load(weights)
+    state = dict(held.state)
+    state["classifier.bias"] = state["classifier.bias"] * float("nan")
+    checkpoint.save(replace(held, state=state), tmp_path / "broken")
+    out = tmp_path / "out"
+    arguments = ["--checkpoint", str(tmp_path / "broken.safetensors"), "--data", str(sample), "--out", str(out)]
+    assert to_tflite.main([*arguments, "--recipe", "int8-weights"]) == 2
+    said = capsys.readouterr().err
+    assert "broken.safetensors" in said and "NaN" in said
+    assert {path.name for path in out.iterdir()} <= {"convert.log"}
+
+
+@pytest.mark.slow
+def test_terminated_it_leaves_nothing_unfinished(weights: Path, sample: Path, tmp_path: Path) -> None:
+    """What a CI job's time limit sends."""
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        str(ROOT / "convert" / "to_tflite.py"),
+        "--checkpoint",
+        str(weights),
+        "--data",
+        str(sample),
+    ]
+    with subprocess.Popen(
+        [*command, "--out", str(out)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as job:
+        deadline = time.monotonic() + 60
+        while not list(out.glob(".unfinished*")) and job.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert list(out.glob(".unfinished*"))
+        job.terminate()
+        _, said = job.communicate(timeout=60)
+    assert job.returncode == 143 and "terminated" in said and "Traceback" not in said
+    assert not list(out.glob(".unfinished*"))
+
+
 def test_a_broken_converter_leaves_nothing(
     weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None
 ) -> None:
@@ -312,6 +376,12 @@ def test_what_was_measured_is_kept_and_gives_the_same_files(
     for recipe in ("int8", "int8-weights"):
         name = f"hierattn_xs-{recipe}.tflite"
         assert (tmp_path / "out" / name).read_bytes() == (build / name).read_bytes()
+    # a scheme that was changed by hand is refused, and says what to do
+    scheme = json.loads((tmp_path / kept[1].name).read_text())
+    scheme["layers"][3]["tensor"] = "foo"
+    (tmp_path / kept[1].name).write_text(json.dumps(scheme))
+    assert to_tflite.main([*arguments, "--recipe", "int8", "--force"]) == 2
+    assert "--measure-again" in capsys.readouterr().err
     # of another checkpoint nothing is taken
     held = checkpoint.load(weights)
     checkpoint.save(replace(held, state=changed(held)), tmp_path / "checkpoint")
@@ -399,7 +469,7 @@ def test_predict_gives_the_same_answer_by_file_and_by_checkpoint(
     assert max(abs(answers[0][code] - answers[1][code]) for code in answers[0]) < 2e-6
 
 
-COREML_RECIPES = ("fp32", "fp16", "int8-weights", "palette8", "palette6", "palette4")
+COREML_RECIPES = ("fp32", "fp16", "int8-weights", "int8", "palette8", "palette6", "palette4")
 
 
 @pytest.fixture(scope="module")

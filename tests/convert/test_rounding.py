@@ -29,12 +29,13 @@ class Layers(nn.Module):
         self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
         self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
         self.wide = nn.Conv2d(8, 12, 3, padding=2, dilation=2)
-        self.point = nn.Conv2d(12, 6, 1, bias=False)
+        self.grouped = nn.Conv2d(12, 6, 3, padding=1, groups=3)
+        self.point = nn.Conv2d(6, 6, 1, bias=False)
         self.linear = nn.Linear(6, 5)
 
     def forward(self, x):
         x = torch.relu(self.first(x.permute(0, 3, 1, 2) / 255))
-        x = self.point(torch.relu(self.wide(self.depthwise(x))))
+        x = self.point(torch.relu(self.grouped(torch.relu(self.wide(self.depthwise(x))))))
         return torch.softmax(self.linear(x.mean((2, 3))), -1)
 
 
@@ -63,8 +64,8 @@ def test_second_moments_are_those_of_the_layers_inputs(file: bytes, images: np.n
             net(torch.from_numpy(image[None]).float())
     found = _rounding.second_moments(file, images)
     layers = weighted(unpack(file))
-    assert len(layers) == 5
-    for layer, name in zip(layers, ("first", "depthwise", "wide", "point", "linear"), strict=True):
+    assert len(layers) == 6
+    for layer, name in zip(layers, ("first", "depthwise", "wide", "grouped", "point", "linear"), strict=True):
         module = net.get_submodule(name)
         total = 0.0
         for x in seen[name]:
@@ -75,9 +76,8 @@ def test_second_moments_are_those_of_the_layers_inputs(file: bytes, images: np.n
                     x, module.kernel_size, dilation=module.dilation, padding=module.padding, stride=module.stride
                 )
                 taps = flat.reshape(x.shape[1], -1, flat.shape[-1])  # channel, tap, place
-                rows = (
-                    taps.transpose(1, 2) if module.groups > 1 else taps.permute(2, 1, 0).reshape(1, flat.shape[-1], -1)
-                )
+                split = taps.reshape(module.groups, -1, *taps.shape[1:])
+                rows = split.permute(0, 3, 2, 1).reshape(module.groups, flat.shape[-1], -1)
             total = total + (rows.transpose(1, 2) @ rows).double().numpy()
         scale = 1 / 255**2 if name == "first" and found[layer.weight].max() > 100 * np.max(total) else 1
         np.testing.assert_allclose(
@@ -131,7 +131,9 @@ def test_kept_steps_come_back_and_foreign_ones_do_not(file: bytes, images: np.nd
     name = next(iter(steps))
     with pytest.raises(InputError, match="does not fit"):
         _rounding.rounded(file, {**steps, name: steps[name][..., :-1]})
-    for damage in (b"", b"hello", path.read_bytes()[:200]):
+    flipped = bytearray(path.read_bytes())
+    flipped[len(flipped) // 2] ^= 255
+    for damage in (b"", b"hello", path.read_bytes()[:200], bytes(flipped)):
         path.write_bytes(damage)
         with pytest.raises(InputError, match="remove it"):
             _rounding.load(path, checkpoint_sha256="a", key="k")
