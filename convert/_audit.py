@@ -11,6 +11,7 @@ from collections import Counter
 from math import prod
 from pathlib import Path
 
+from ._liveness import peak_bytes
 from ._tflite import unpack
 
 LAYOUT = {"TRANSPOSE", "RESHAPE"}
@@ -89,18 +90,9 @@ def macs_of(name: str, inputs: list[list[int]], output: list[int]) -> int:
 
 def peak(graph, sizes: list[int], held: list) -> int:
     """The largest sum of activations alive at once."""
-    last = {int(i): len(graph.operators) for i in graph.outputs}
-    for number, o in enumerate(graph.operators):
-        for i in o.inputs:
-            if i >= 0:
-                last[int(i)] = max(last.get(int(i), 0), number)
-    alive = {int(i) for i in graph.inputs}
-    most = sum(sizes[i] for i in alive)
-    for number, o in enumerate(graph.operators):
-        alive |= {int(i) for i in o.outputs if not held[i]}
-        most = max(most, sum(sizes[i] for i in alive))
-        alive = {i for i in alive if last.get(i, -1) > number}
-    return most
+    steps = [([int(i) for i in o.inputs], [int(i) for i in o.outputs]) for o in graph.operators]
+    activations = {number: size for number, size in enumerate(sizes) if not held[number]}
+    return peak_bytes(steps, activations, [int(i) for i in graph.inputs], [int(i) for i in graph.outputs])
 
 
 def xnnpack_partitions(path: Path) -> int:

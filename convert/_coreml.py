@@ -37,10 +37,12 @@ def float_program(
     precision: str,
     *,
     ios: int = 16,
+    float32: frozenset[str] = frozenset(),
     layers: Sequence[Layer] = (),
     places: Sequence[Weighted] = (),
 ):
-    """An MLModel of an exported program; `precision` is `fp32` or `fp16` (the final softmax stays float32).
+    """An MLModel of an exported program; `precision` is `fp32` or `fp16` (the final softmax stays float32, and so do
+    the operations whose results are named in `float32`).
 
     With `layers`, their activations are in 8 bits: Apple's passes put a quantize and a dequantize in front of and
     behind them, with the ranges given. That takes iOS 17, and `places`, the layers of that very program before.
@@ -48,7 +50,7 @@ def float_program(
     import coremltools as ct
 
     side = checkpoint.preprocess.side
-    half = ct.transform.FP16ComputePrecision(op_selector=lambda op: not is_final_softmax(op))
+    half = ct.transform.FP16ComputePrecision(op_selector=lambda op: in_half(op, float32))
     model = ct.convert(
         program,
         inputs=[ct.ImageType(name=INPUT, shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
@@ -84,6 +86,10 @@ def with_8bit_activations(layers: Sequence[Layer], places: Sequence[Weighted]):
         pipeline.set_options(name, {"config": config, "activation_stats": statistics})
     pipeline.append_pass("common::dequantize_quantize_pair_elimination")
     return pipeline
+
+
+def in_half(op, float32: frozenset[str]) -> bool:
+    return not is_final_softmax(op) and not any(output.name in float32 for output in op.outputs)
 
 
 def is_final_softmax(op) -> bool:

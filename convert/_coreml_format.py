@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from edge.artifact import share_8bit
+from edge.data.selection import calibration_set
+from edge.data.squares import load_squares
 from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
 from edge.runtimes.coreml.classifier import INTERPRETER, CoreML
@@ -13,10 +17,14 @@ from edge.runtimes.coreml_package import describe, shortcomings
 from edge.scheme import save as save_scheme
 
 from ._coreml import exported, float_program, save, with_int8_weights, with_palette, with_short_names
+from ._coreml_audit import audit
 from ._coreml_int8 import SUFFIX, Found, scheme_for
 from ._format import Judged, Source, timed_run
+from ._half_ranges import LARGEST, Seen, half_ranges, kept_float32, summary
+from ._half_ranges import save as save_ranges
 from ._recipes import COREML
 
+RANGE_IMAGES = 32  # of training patients
 PALETTES = {"palette8": 8, "palette6": 6, "palette4": 4}  # bits of an index
 
 
@@ -30,17 +38,40 @@ class CoreMLFormat:
         import coremltools  # noqa: F401 - its seven seconds of import belong here, where a status line is shown
 
         self.program = exported(source.checkpoint)
-        self.half = None
+        self.half, self.full = None, float_program(source.checkpoint, self.program, "fp32")
         self.int8: Found | None = None
         line = "packages are run by the interpreter of edge.runtimes.coreml, with the types that they state"
+        self.ranges = self.measure_ranges(source) if set(recipes) != {"fp32"} else []
+        self.float32 = kept_float32(self.ranges)
+        if self.ranges:
+            found = summary(self.ranges)
+            line += (
+                f"; float16: the largest activation is {found['largest_activation']:.4g} of {LARGEST:.0f} "
+                f"({found['largest_activation_at']}), {found['kept_float32']} operations stay float32"
+            )
         if "int8" in recipes:
             self.int8 = self.int8_scheme(source)
             line += f"; int8: {self.int8.how}"
         return line
 
+    def measure_ranges(self, source: Source) -> list[Seen]:
+        """What float16 has to hold, on photographs of training patients; the table is written beside the packages."""
+        photos = calibration_set(
+            source.checkpoint, source.data, limit=RANGE_IMAGES, skip_missing=source.skip_unreadable
+        )
+        photos, images = load_squares(photos, source.checkpoint.preprocess.side, skip_unreadable=source.skip_unreadable)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "full.mlpackage")
+            self.full.save(str(path))
+            found = half_ranges(path, images)
+        save_ranges(
+            source.folder / f"{source.checkpoint.model}-fp16.ranges.json", found, images=len(photos), data=photos.name
+        )
+        return found
+
     def int8_scheme(self, source: Source) -> Found:
         """Which activations the int8 package has in 8 bits; written beside the packages, for the report."""
-        half = float_program(source.checkpoint, self.program, "fp16", ios=17)
+        half = float_program(source.checkpoint, self.program, "fp16", ios=17, float32=self.float32)
         written = source.folder / source.path.name
         found = scheme_for(
             source.checkpoint,
@@ -61,12 +92,14 @@ class CoreMLFormat:
         """The MLModel of a recipe."""
         checkpoint = source.checkpoint
         if recipe == "fp32":
-            return float_program(checkpoint, self.program, "fp32")
+            return self.full
         if recipe == "int8" and self.int8:
             layers, places = self.int8.scheme.layers, self.int8.places
-            model = float_program(checkpoint, self.program, "fp16", ios=17, layers=layers, places=places)
+            model = float_program(
+                checkpoint, self.program, "fp16", ios=17, float32=self.float32, layers=layers, places=places
+            )
             return with_short_names(with_int8_weights(model))
-        self.half = self.half or float_program(checkpoint, self.program, "fp16")
+        self.half = self.half or float_program(checkpoint, self.program, "fp16", float32=self.float32)
         if recipe == "int8-weights":
             return with_short_names(with_int8_weights(self.half))
         return with_short_names(with_palette(self.half, PALETTES[recipe])) if recipe in PALETTES else self.half
@@ -80,15 +113,20 @@ class CoreMLFormat:
         candidate, milliseconds = timed_run(runtime, source.images)
         answers = runtime.run(test_images)
         runtime.close()
-        found = judge_arrays(recipe, observations_of(source.photos, source.reference), candidate)
+        made_of = audit(path) | ({"float16": summary(self.ranges)} if recipe != "fp32" else {})
+        found = judge_arrays(
+            recipe, observations_of(source.photos, source.reference), candidate, mac_share_int8=share_8bit(made_of)
+        )
         binding = COREML[recipe].binds(source.checkpoint, strict=strict)
+        broken = [line for line in made_of["warnings"] if not (recipe == "fp32" and line.startswith("ane-float32"))]
         return Judged(
             recipe,
             path,
-            rejected=binding and found.verdict == "fail",
+            rejected=(binding and found.verdict == "fail") or (strict and bool(broken)),
             verdict=found.verdict,
             parity=parity_summary(found, runtime=INTERPRETER, photos=source.photos, binding=binding),
             milliseconds=milliseconds,
             remarks=shortfalls(found) if binding or found.verdict == "fail" else (),
+            audit=made_of,
             probabilities=answers,
         )

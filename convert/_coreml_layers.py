@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from torch import Tensor
+
 from edge.runtimes.coreml.program import Operation, Program, Ref
 from edge.runtimes.coreml.values import Value
 
@@ -51,7 +53,7 @@ def stored(program: Program) -> set[str]:
     }
 
 
-def macs_of(operation: Operation, shapes: Mapping[str, Shape]) -> int:
+def macs_of(operation: Operation, shapes: Mapping[str, Shape], constants: Mapping[str, Value]) -> int:
     """Multiply-accumulates of one operation; 0 for all that are no products."""
     if operation.kind not in PRODUCTS:
         return 0
@@ -64,7 +66,7 @@ def macs_of(operation: Operation, shapes: Mapping[str, Shape]) -> int:
     if operation.kind == "linear":
         return made * given["weight"][-1]
     if operation.kind == "matmul":
-        transposed = flag(operation.inputs.get("transpose_x"))
+        transposed = bool(numbers_of(operation, "transpose_x", constants)[:1] == [1])
         return made * given["x"][-2 if transposed and len(given["x"]) > 1 else -1]
     if operation.kind == "scaled_dot_product_attention":
         keys = given["key"]
@@ -74,13 +76,18 @@ def macs_of(operation: Operation, shapes: Mapping[str, Shape]) -> int:
     return made * max((shape[-1] for shape in both if shape), default=0)
 
 
-def flag(given: Value | Ref | list | None) -> bool:
-    return bool(given.item()) if given is not None and hasattr(given, "item") else False
+def numbers_of(operation: Operation, key: str, constants: Mapping[str, Value]) -> list[int]:
+    """A constant input as whole numbers; empty where it is left out or computed."""
+    given = operation.inputs.get(key)
+    if isinstance(given, Ref):
+        given = constants.get(given.name)
+    return [int(v) for v in given.reshape(-1).tolist()] if isinstance(given, Tensor) else []
 
 
 def weighted(program: Program) -> list[Weighted]:
     """The convolutions and linear layers whose input is computed and whose weight is stored, in order."""
     shapes, constants = shapes_of(program), stored(program)
+    values = program.constants
     users: dict[str, list[Operation]] = {}
     for operation in program.operations:
         for given in operation.inputs.values():
@@ -94,7 +101,7 @@ def weighted(program: Program) -> list[Weighted]:
         x, weight = operation.inputs["x"], operation.inputs["weight"]
         if not isinstance(x, Ref) or x.name in constants or (isinstance(weight, Ref) and weight.name not in constants):
             continue
-        found.append(Weighted(operation, x.name, end_of(operation, users), macs_of(operation, shapes)))
+        found.append(Weighted(operation, x.name, end_of(operation, users), macs_of(operation, shapes, values)))
     return found
 
 

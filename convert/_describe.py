@@ -84,7 +84,7 @@ def audit_table(judged: list[Judged]) -> Table:
                 f"{a['macs'] / 1e6:.0f} M",
                 f"{share_8bit(a) or 0:.0%}",
                 f"{a['peak_activation_bytes'] / 1e6:.1f} MB",
-                str(a["xnnpack_partitions"]),
+                str(a.get("xnnpack_partitions", "-")),
                 str(len(a["warnings"])),
             )
     return table

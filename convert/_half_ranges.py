@@ -1,0 +1,130 @@
+"""Where float16 would not hold a program's numbers: measured on the float32 program, on photographs.
+
+float16 ends at 65504 and rounds coarser below 6.1e-5 (its smallest normal number); what is smaller than 3e-8 becomes
+zero. An operation that takes or makes numbers beyond half of 65504 stays float32, since other photographs may go
+further; so does one whose result float16 cannot hold to `LEAST_DB`, where ordinary numbers are held to 70 dB and more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edge.files import write_json
+from edge.runtimes import coreml
+from edge.runtimes.coreml.classifier import torch_threads
+from edge.runtimes.coreml.program import Operation, Ref
+
+LARGEST, SMALLEST_NORMAL = 65504.0, 2.0**-14
+HEADROOM = 2.0
+LEAST_DB = 50.0
+SCHEMA = "dermedge/half-ranges/1"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One operation's results over all images, as float32 computes them."""
+
+    name: str  # of the result
+    operation: str  # MIL op type
+    largest: float  # |value|
+    subnormal: float  # share of the numbers other than zero that are below float16's smallest normal one
+    lost: float  # share of the numbers other than zero that become zero
+    rounding_db: float | None  # signal over what rounding the result to float16 loses; None if nothing is lost
+    float32: bool  # stays float32
+
+
+def half_ranges(path: Path, images: np.ndarray) -> list[Seen]:
+    """Every operation of a float32 classifier package that makes float numbers, on uint8 images (N, S, S, 3)."""
+    from PIL import Image
+
+    model = coreml.load(path)
+    name = model.input_description[0].name
+    sums: dict[str, np.ndarray] = {}  # largest, numbers other than zero, subnormal, lost, signal, noise
+
+    def look(operation: Operation, results: tuple[Any, ...]) -> None:
+        for output, result in zip(operation.outputs, results, strict=True):
+            if output.is_float and isinstance(result, Tensor):
+                now, before = measured(result), sums.get(output.name)
+                sums[output.name] = now if before is None else np.append(max(now[0], before[0]), now[1:] + before[1:])
+
+    with torch_threads(1):
+        for image in images:
+            model.predict({name: Image.fromarray(image)}, observe=look)
+    operations = [one for one in model.program.operations if one.outputs[0].name in sums]
+    beyond = {name for name, total in sums.items() if total[0] * HEADROOM > LARGEST}
+    beyond |= {name for name, value in model.constants.items() if does_not_fit(value)}
+    return [seen(one, sums[one.outputs[0].name], beyond) for one in operations]
+
+
+def measured(result: Tensor) -> np.ndarray:
+    x = result.double()
+    size = x.abs()
+    some = size > 0
+    half = result.half().double()
+    lost = torch.where(half.isfinite(), half - x, x)
+    return np.array([
+        float(size.max()) if x.numel() else 0.0, float(some.sum()), float((some & (size < SMALLEST_NORMAL)).sum()),
+        float((some & (half == 0)).sum()), float(x.square().sum()), float(lost.square().sum()),
+    ])  # fmt: skip
+
+
+def does_not_fit(value: Any) -> bool:
+    """Whether a constant is beyond float16, or all zero in it without being so."""
+    if not isinstance(value, Tensor) or not value.is_floating_point() or not value.numel():
+        return False
+    largest = float(value.abs().max())
+    return largest > LARGEST or (largest > 0 and not bool(value.half().any()))
+
+
+def seen(operation: Operation, total: np.ndarray, beyond: set[str]) -> Seen:
+    largest, some, subnormal, lost, signal, noise = (float(v) for v in total)
+    decibel = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else None
+    touched = {*names_of(operation), *(one.name for one in operation.outputs)}
+    return Seen(
+        name=operation.outputs[0].name,
+        operation=operation.kind,
+        largest=largest,
+        subnormal=subnormal / max(1.0, some),
+        lost=lost / max(1.0, some),
+        rounding_db=None if decibel is None else float(decibel),
+        float32=bool(touched & beyond) or bool(decibel is not None and decibel < LEAST_DB),
+    )
+
+
+def names_of(operation: Operation) -> Iterable[str]:
+    for key, given in operation.inputs.items():
+        if key == "epsilon":  # what keeps a division from zero; Core ML has its own smallest
+            continue
+        for one in given if isinstance(given, list) else [given]:
+            if isinstance(one, Ref):
+                yield one.name
+
+
+def kept_float32(ranges: Sequence[Seen]) -> frozenset[str]:
+    """Names of the results that stay float32."""
+    return frozenset(one.name for one in ranges if one.float32)
+
+
+def summary(ranges: Sequence[Seen]) -> dict[str, Any]:
+    """For the manifest: the operation that comes nearest to the end of float16, and how many stay float32."""
+    top = max(ranges, key=lambda one: one.largest)
+    return {
+        "largest_activation": top.largest,
+        "largest_activation_at": f"{top.operation} {top.name}",
+        "kept_float32": len(kept_float32(ranges)),
+        "subnormal": max(one.subnormal for one in ranges),
+        "lost": max(one.lost for one in ranges),
+    }
+
+
+def save(path: Path, ranges: Sequence[Seen], *, images: int, data: str) -> None:
+    """Every operation, those nearest to the end of float16 first."""
+    rows = [asdict(one) for one in sorted(ranges, key=lambda one: -one.largest)]
+    write_json(path, {"schema": SCHEMA, "data": data, "images": images, "limit": LARGEST, "operations": rows})
