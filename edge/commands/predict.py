@@ -1,4 +1,4 @@
-"""The answer for photographs, with any file: a checkpoint, a .tflite, or the shipped model.
+"""The answer for photographs, with any file: a checkpoint, a .tflite, .mlpackage or .aimodel, or the shipped model.
 
     dermedge predict photo.jpg
     dermedge predict photo.jpg --with build/hierattn_xs/hierattn_xs-int8.tflite
@@ -18,7 +18,10 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP or HEIC")
     p.add_argument(
-        "--with", dest="file", type=Path, help=".tflite beside its manifest.json, or a checkpoint .safetensors"
+        "--with",
+        dest="file",
+        type=Path,
+        help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
     )
     p.add_argument("--model", default="hierattn_xs", help="shipped model to ask without --with (default: %(default)s)")
     p.add_argument(
