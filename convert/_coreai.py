@@ -46,9 +46,8 @@ def float_program(checkpoint: Checkpoint, precision: str) -> Any:
 
     pre = checkpoint.preprocess
     half = precision == "fp16"
-    net, _ = rewrite(
-        trace(checkpoint.network(), torch.zeros(1, 3, pre.side, pre.side)), HALF_PASSES if half else PASSES
-    )
+    traced = trace(checkpoint.network(), torch.zeros(1, 3, pre.side, pre.side))
+    net, _ = rewrite(traced, HALF_PASSES if half else PASSES)
     module = Deployed(
         Halved(net) if half else net, mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout="NHWC"
     )

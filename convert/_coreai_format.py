@@ -1,4 +1,4 @@
-"""The .aimodel format: what the saved asset says of itself is checked, then Apple's runtime runs it and it is judged."""
+"""The .aimodel format: what a saved file says of itself is checked, then Apple's runtime runs it and it is judged."""
 
 from __future__ import annotations
 

@@ -71,11 +71,9 @@ COREML = {
     ),
 }
 
-# 8-bit weights need Apple's separate optimisation package, which is left out until Core AI is no longer beta.
+# 8 bits need Apple's separate optimisation package; left out while Core AI is beta.
 COREAI = {
-    "fp32": Recipe(
-        "CPU and GPU; the reference file that the others are measured against", "always", "iOS 27 / macOS 27"
-    ),
+    "fp32": Recipe("CPU and GPU; the reference that the others are measured against", "always", "iOS 27 / macOS 27"),
     "fp16": Recipe(
         "Neural Engine and GPU: half the download, linear layers as 1 x 1 convolutions", "always", "iOS 27 / macOS 27"
     ),

@@ -28,9 +28,9 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 PASSES: tuple[Pass, ...] = (drop_identities, fold_constants, fold_batchnorm, pooling_matrices)
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
-# What TFLite's operators ask for on top of the first. What has a name of its own is spelled out first, so that the others know it.
-# Layer norms give up their scale before scales are folded, products take keys as they are before pieces of a split are
-# compared, and what chains of transposes remain is known at the end.
+# What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
+# know it. Layer norms give up their scale before scales are folded, products take keys as they are before pieces of a
+# split are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
     spell_out,
     split_before,

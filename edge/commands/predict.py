@@ -18,11 +18,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP or HEIC")
     p.add_argument(
-        "--with",
-        dest="file",
-        type=Path,
+        "--with", dest="file", type=Path,
         help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
-    )
+    )  # fmt: skip
     p.add_argument("--model", default="hierattn_xs", help="shipped model to ask without --with (default: %(default)s)")
     p.add_argument(
         "--mode", default="xnnpack", choices=["xnnpack", "xnnpack-fp16", "reference"], help="how a .tflite runs"

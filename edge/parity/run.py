@@ -129,7 +129,7 @@ def observe_files(
     threads: int = 1,
     judged: bool = False,
 ) -> Seen:
-    """Run every file of the folder. `modes` None: a .tflite in all three to look, the phone's own where it is `judged`."""
+    """Run every file of the folder. `modes` None: all of them to look, the phone's own where it is `judged`."""
     if limit is not None and limit < 1:
         raise InputError(f"--images is at least 1, got {limit}")
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
@@ -138,13 +138,11 @@ def observe_files(
     with busy("running the float32 model"), third_party_noise_into(log):
         observations = observations_of(photos, Reference(build.checkpoint).run(images))
     answers = []
-    left_out = coreai_missing(build.manifest["files"])
+    left_out = None if modes else coreai_missing(build.manifest["files"])
     if left_out:
         screen().print(left_out, markup=False, soft_wrap=True)
     for entry in build.manifest["files"]:
-        if left_out and entry["format"] == "aimodel":
-            continue
-        for mode in modes_for(entry, modes, judged=judged):
+        for mode in () if left_out and entry["format"] == "aimodel" else modes_for(entry, modes, judged=judged):
             with third_party_noise_into(log):
                 runtime = open_file(build.folder / entry["file"], entry["format"], mode, threads)
                 rows, times = [], []

@@ -27,7 +27,7 @@ class Opened:
 
 
 def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
-    """A .tflite, .mlpackage or .aimodel (manifest.json beside it gives the labels), a checkpoint, or the shipped one of `model`."""
+    """A .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or the shipped one of `model`."""
     if path is not None and path.suffix == ".tflite":
         runtime = LiteRT(path, mode=mode)
         manifest = artifact.read(path.parent)
@@ -55,7 +55,8 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
         return Opened(path.name, asset, asset.side, labels)
     if path is not None and path.suffix not in {".safetensors", ".json"} and not path.is_dir():
         raise InputError(
-            f"{path} is neither a .tflite, an .mlpackage, an .aimodel nor a checkpoint (.safetensors); --with takes one of them"
+            f"{path} is neither a .tflite, .mlpackage or .aimodel nor a checkpoint (.safetensors); "
+            "--with takes one of them"
         )
     checkpoint = load(path or shipped(model))
     return Opened(
