@@ -70,8 +70,8 @@ class CoreAI:
         answer = found["outputs"].get(OUTPUT, [[], ""])[0]
         if (
             len(found["inputs"]) != 1 or len(found["outputs"]) != 1 or found["states"]
-            or len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3 or dtype != "uint8"
-            or len(answer) != 2 or answer[0] != 1
+            or len(shape) != 4 or not shape[1] or shape != [1, shape[1], shape[1], 3] or dtype != "uint8"
+            or len(answer) != 2 or not answer[1] or answer[0] != 1
         ):  # fmt: skip
             raise InputError(
                 f"{path}: expected an input {INPUT} (1, S, S, 3) of uint8 and an output {OUTPUT} (1, K), "
