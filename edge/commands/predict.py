@@ -40,9 +40,14 @@ def main(argv: list[str] | None = None) -> int:
 
     opened = open_any(args.file, model=args.model, mode=args.mode)
     answers = []
-    for path in args.photos:
-        probabilities = opened.runtime.run(to_input(read_photo(path), opened.side)[None])[0]
-        answers.append((path, {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}))
+    try:
+        for path in args.photos:
+            probabilities = opened.runtime.run(to_input(read_photo(path), opened.side)[None])[0]
+            answers.append(
+                (path, {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)})
+            )
+    finally:
+        opened.runtime.close()
     if args.json:
         print(
             json.dumps([{"photo": str(path), "file": opened.name, "probabilities": p} for path, p in answers], indent=2)

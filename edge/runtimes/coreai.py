@@ -11,7 +11,7 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -109,14 +109,12 @@ class CoreAI:
         return np.array(answer[OUTPUT].numpy()[0])  # a copy: the runtime keeps its buffer
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result, from a thread of its own: a notebook's own event loop runs in ours."""
-        with ThreadPoolExecutor(1) as worker:
-            return worker.submit(self.runner.run, work).result()
+        return elsewhere(self.runner.run, work)
 
     def close(self) -> None:
         """Free the runtime's memory and what it unpacked on the disk."""
         self.wait(self.opened.aclose())
-        self.runner.close()
+        elsewhere(self.runner.close)
 
     def shortcomings(self, *, recipe: str, side: int, labels: list[str]) -> list[str]:
         """What differs from the tensor contract and the recipe, in words; empty if nothing does."""
@@ -133,6 +131,12 @@ class CoreAI:
         if half != (recipe == "fp16"):
             wrong.append(f"most values are stored in {'half' if half else 'single'} precision, which {recipe} is not")
         return wrong
+
+
+def elsewhere(function: Callable[..., T], *given: Any) -> T:
+    """The result, from a thread of its own: in ours the event loop of a notebook may be running."""
+    with ThreadPoolExecutor(1) as worker:
+        return worker.submit(function, *given).result()
 
 
 def missing(*, converting: bool = False) -> str | None:

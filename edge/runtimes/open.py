@@ -46,11 +46,13 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
             raise InputError(f"{path} has the classes {', '.join(package.labels)}, its manifest others; convert again")
         return Opened(path.name, package, package.side, labels)
     if path is not None and path.suffix == ".aimodel":
-        from edge.runtimes.coreai import CoreAI
+        from edge.runtimes.coreai import CoreAI, check_installed
 
-        asset = CoreAI(path)
+        check_installed()
         labels = from_json(artifact.read(path.parent)["labels"], where=str(path.parent))
+        asset = CoreAI(path)
         if [label.code for label in labels] != asset.labels or len(labels) != asset.classes:
+            asset.close()
             raise InputError(f"{path} has the classes {', '.join(asset.labels)}, its manifest others; convert again")
         return Opened(path.name, asset, asset.side, labels)
     if path is not None and path.suffix not in {".safetensors", ".json"} and not path.is_dir():

@@ -34,7 +34,7 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def sample(home: Path) -> Path:
-    return write_sample(home / "sample", seed=5, patients=4)
+    return write_sample(home / "sample", seed=5, patients=8)
 
 
 @pytest.fixture(scope="module")
