@@ -130,7 +130,7 @@ def test_parity_simulate_and_predict_run_them(build: Path, weights: Path, sample
     assert capsys.readouterr().out.count("core-ai") == 4
     report = json.loads((tmp_path / "parity.json").read_text())
     assert {(file["format"], file["runtime"]) for file in report["files"]} == {("aimodel", "core-ai")}
-    photo = next(sample.rglob("*.png"))
+    photo = build / "self_test_0.png"
     assert predict.main([str(photo), "--json", "--with", str(build / "hierattn_xs-fp32.aimodel")]) == 0
     answer = json.loads(capsys.readouterr().out)[0]["probabilities"]
     assert list(answer) == [label.code for label in PAD_UFES_20] and sum(answer.values()) == pytest.approx(1, abs=1e-5)
