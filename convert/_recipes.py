@@ -76,3 +76,11 @@ COREML = {
         "Neural Engine, 16 values a tensor: smallest, to be fine-tuned", "reported", "iOS 16 / macOS 13"
     ),
 }
+
+# 8 bits need Apple's separate optimisation package; left out while Core AI is beta.
+COREAI = {
+    "fp32": Recipe("CPU and GPU; the reference that the others are measured against", "always", "iOS 27 / macOS 27"),
+    "fp16": Recipe(
+        "Neural Engine and GPU: half the download, linear layers as 1 x 1 convolutions", "always", "iOS 27 / macOS 27"
+    ),
+}

@@ -17,6 +17,7 @@ COMMANDS = {
     "import-upstream": ("edge.commands.import_upstream", "the authors' weights -> a checkpoint of ours"),
     "to-tflite": ("convert.to_tflite", "checkpoint -> .tflite files, judged"),
     "to-coreml": ("convert.to_coreml", "checkpoint -> .mlpackage files, checked"),
+    "to-coreai": ("convert.to_coreai", "checkpoint -> .aimodel files (iOS 27, beta), checked"),
     "simulate": ("edge.commands.simulate", "run exported files as phones would"),
     "parity": ("edge.commands.parity", "prove that exported files give the model's answers: page, JSON, JUnit"),
     "predict": ("edge.commands.predict", "the answer for one photograph, with any file"),

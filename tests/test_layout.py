@@ -28,7 +28,7 @@ ENTRY_POINTS = [p for p in SOURCES if p.parent.name in {"train", "convert"} and 
 OWN = {"edge", "train", "convert"}
 WITHOUT_TORCH = (
     "edge.labels", "edge.files", "edge.console", "edge.errors", "edge.artifact", "edge.preprocess", "edge.capture",
-    "edge.runtimes.litert", "edge.parity.statistics", "edge.data.readers", "edge.data.table",
+    "edge.runtimes.litert", "edge.runtimes.coreai", "edge.parity.statistics", "edge.data.readers", "edge.data.table",
 )  # fmt: skip
 
 
@@ -103,7 +103,13 @@ def test_entry_point_runs_from_anywhere(script, tmp_path):
 
 
 def test_entry_points_are_all_there():
-    documented = {"convert/to_tflite.py", "convert/to_coreml.py", "train/train.py", "train/evaluate.py"}
+    documented = {
+        "convert/to_tflite.py",
+        "convert/to_coreml.py",
+        "convert/to_coreai.py",
+        "train/train.py",
+        "train/evaluate.py",
+    }
     assert documented <= {name(path) for path in ENTRY_POINTS}
 
 

@@ -1,4 +1,4 @@
-"""The answer for photographs, with any file: a checkpoint, a .tflite, or the shipped model.
+"""The answer for photographs, with any file: a checkpoint, a .tflite, .mlpackage or .aimodel, or the shipped model.
 
     dermedge predict photo.jpg
     dermedge predict photo.jpg --with build/hierattn_xs/hierattn_xs-int8.tflite
@@ -18,8 +18,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP or HEIC")
     p.add_argument(
-        "--with", dest="file", type=Path, help=".tflite beside its manifest.json, or a checkpoint .safetensors"
-    )
+        "--with", dest="file", type=Path,
+        help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
+    )  # fmt: skip
     p.add_argument("--model", default="hierattn_xs", help="shipped model to ask without --with (default: %(default)s)")
     p.add_argument(
         "--mode", default="xnnpack", choices=["xnnpack", "xnnpack-fp16", "reference"], help="how a .tflite runs"
@@ -39,9 +40,14 @@ def main(argv: list[str] | None = None) -> int:
 
     opened = open_any(args.file, model=args.model, mode=args.mode)
     answers = []
-    for path in args.photos:
-        probabilities = opened.runtime.run(to_input(read_photo(path), opened.side)[None])[0]
-        answers.append((path, {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}))
+    try:
+        for path in args.photos:
+            probabilities = opened.runtime.run(to_input(read_photo(path), opened.side)[None])[0]
+            answers.append(
+                (path, {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)})
+            )
+    finally:
+        opened.runtime.close()
     if args.json:
         print(
             json.dumps([{"photo": str(path), "file": opened.name, "probabilities": p} for path, p in answers], indent=2)

@@ -3,7 +3,8 @@
     dermedge simulate build/hierattn_xs
 
 Each .tflite runs three ways: on XNNPACK, on XNNPACK with fp16 forced (what ARMv8.2 phones do), and on the
-reference kernels. Times are this host's. `dermedge parity` judges; this only looks.
+reference kernels; an .mlpackage by the interpreter, an .aimodel by Core AI's own runtime where that is installed. Times
+are this host's. `dermedge parity` judges; this only looks.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     file: str
     sha256: str
     bytes: int
-    format: str  # "tflite", "mlpackage"
+    format: str  # "tflite", "mlpackage", "aimodel"
     recipe: str
     runtime: str  # name and kind, as a person reads it
     parity: FileParity

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge import artifact
 from edge.checkpoint import Checkpoint, load, shipped
-from edge.console import busy, third_party_noise_into, track
+from edge.console import busy, screen, third_party_noise_into, track
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
@@ -21,6 +21,7 @@ from edge.parity.gates import FileParity, judge
 from edge.parity.observations import Observations
 from edge.parity.observe import observations_of
 from edge.parity.report import Entry, build_report, write
+from edge.runtimes import coreai
 from edge.runtimes.coreml import classifier as coreml
 from edge.runtimes.litert import MODES, LiteRT
 from edge.runtimes.reference import Reference
@@ -128,7 +129,7 @@ def observe_files(
     threads: int = 1,
     judged: bool = False,
 ) -> Seen:
-    """Run every .tflite of the folder. `modes` None: all three to look, the phone's own where it is `judged`."""
+    """Run every file of the folder. `modes` None: all of them to look, the phone's own where it is `judged`."""
     if limit is not None and limit < 1:
         raise InputError(f"--images is at least 1, got {limit}")
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
@@ -137,8 +138,11 @@ def observe_files(
     with busy("running the float32 model"), third_party_noise_into(log):
         observations = observations_of(photos, Reference(build.checkpoint).run(images))
     answers = []
+    left_out = None if modes else coreai_missing(build.manifest["files"])
+    if left_out:
+        screen().print(left_out, markup=False, soft_wrap=True)
     for entry in build.manifest["files"]:
-        for mode in modes_for(entry, modes, judged=judged):
+        for mode in () if left_out and entry["format"] == "aimodel" else modes_for(entry, modes, judged=judged):
             with third_party_noise_into(log):
                 runtime = open_file(build.folder / entry["file"], entry["format"], mode, threads)
                 rows, times = [], []
@@ -160,17 +164,26 @@ def modes_for(entry: dict, wanted: Sequence[str] | None, *, judged: bool) -> Seq
     if entry["format"] == "mlpackage":
         known = coreml.modes()
         return [mode for mode in wanted if mode in known] if wanted else known
+    if entry["format"] == "aimodel":
+        return (coreai.MODE,) if not wanted or coreai.MODE in wanted else ()
     if wanted:
         return [mode for mode in wanted if mode in MODES]
     return judged_modes(entry["recipe"]) if judged else MODES
 
 
-def open_file(path: Path, form: str, mode: str, threads: int) -> LiteRT | coreml.CoreML:
-    return (
-        coreml.CoreML(path, mode=mode, threads=threads)
-        if form == "mlpackage"
-        else LiteRT(path, mode=mode, threads=threads)
-    )
+def coreai_missing(entries: Sequence[dict]) -> str | None:
+    """A line for the screen where there are .aimodel files and nothing that runs them: Core AI is an extra."""
+    names = [entry["file"] for entry in entries if entry["format"] == "aimodel"]
+    reason = coreai.missing() if names else None
+    return f"left out {', '.join(names)}: {reason}" if reason else None
+
+
+def open_file(path: Path, form: str, mode: str, threads: int) -> LiteRT | coreml.CoreML | coreai.CoreAI:
+    if form == "aimodel":
+        return coreai.CoreAI(path)
+    if form == "mlpackage":
+        return coreml.CoreML(path, mode=mode, threads=threads)
+    return LiteRT(path, mode=mode, threads=threads)
 
 
 def judged_modes(recipe: str) -> tuple[str, ...]:

@@ -14,19 +14,20 @@ from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 
 if TYPE_CHECKING:
+    from edge.runtimes.coreai import CoreAI
     from edge.runtimes.coreml.classifier import CoreML
 
 
 @dataclass(frozen=True)
 class Opened:
     name: str
-    runtime: LiteRT | Reference | CoreML
+    runtime: LiteRT | Reference | CoreML | CoreAI
     side: int  # pixels
     labels: tuple[Label, ...]
 
 
 def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
-    """A .tflite (its manifest.json beside it gives the labels), a checkpoint, or the shipped one of `model`."""
+    """A .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or the shipped one of `model`."""
     if path is not None and path.suffix == ".tflite":
         runtime = LiteRT(path, mode=mode)
         manifest = artifact.read(path.parent)
@@ -44,9 +45,20 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
         if [label.code for label in labels] != package.labels:
             raise InputError(f"{path} has the classes {', '.join(package.labels)}, its manifest others; convert again")
         return Opened(path.name, package, package.side, labels)
+    if path is not None and path.suffix == ".aimodel":
+        from edge.runtimes.coreai import CoreAI, check_installed
+
+        check_installed()
+        labels = from_json(artifact.read(path.parent)["labels"], where=str(path.parent))
+        asset = CoreAI(path)
+        if [label.code for label in labels] != asset.labels or len(labels) != asset.classes:
+            asset.close()
+            raise InputError(f"{path} has the classes {', '.join(asset.labels)}, its manifest others; convert again")
+        return Opened(path.name, asset, asset.side, labels)
     if path is not None and path.suffix not in {".safetensors", ".json"} and not path.is_dir():
         raise InputError(
-            f"{path} is neither a .tflite, an .mlpackage nor a checkpoint (.safetensors); --with takes one of them"
+            f"{path} is neither a .tflite, .mlpackage or .aimodel nor a checkpoint (.safetensors); "
+            "--with takes one of them"
         )
     checkpoint = load(path or shipped(model))
     return Opened(

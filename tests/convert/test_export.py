@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from edge import artifact, checkpoint
 from edge.commands import parity, predict, simulate
 from edge.data.readers import open_photos
 from edge.data.synthetic import write_sample
+from edge.files import sha256
 from edge.labels import PAD_UFES_20
 from edge.models import create_model
 from edge.preprocess import PREPROCESS_VERSION
@@ -516,6 +518,30 @@ def test_core_ml_packages_are_run_and_judged(packages: Path, weights: Path) -> N
     np.testing.assert_allclose(found, expected, atol=2e-6)
     half = CoreML(packages / "hierattn_xs-fp16.mlpackage").run(images)
     assert 1e-6 < np.abs(half - expected).max() < 0.02  # it computes in fp16
+
+
+def test_files_for_core_ai_are_left_out_where_it_is_not_installed(
+    build: Path, weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """One line says which files and what to install; the others are judged as ever."""
+    folder, name = tmp_path / "build", "hierattn_xs-fp32.aimodel"
+    shutil.copytree(build, folder)
+    (folder / name).mkdir()
+    (folder / name / "main.mlirb").write_bytes(b"anything")
+    manifest = artifact.read(folder)
+    kept = [entry for entry in manifest["files"] if entry["file"] == "hierattn_xs-fp32.tflite"]
+    other = {"file": name, "format": "aimodel", "sha256": sha256(folder / name), "bytes": 8}
+    artifact.write(folder, {**manifest, "files": [{**kept[0], **other}, *kept]})
+    monkeypatch.setitem(sys.modules, "coreai", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "coreai.authoring", None)
+    arguments = [str(folder), "--checkpoint", str(weights), "--data", str(sample), "--images", "2"]
+    for command in (simulate, parity):
+        assert command.main(arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line for line in lines if "left out" in line or ".aimodel" in line] == [
+            f"left out {name}: running .aimodel files needs Core AI: pip install 'dermedge[coreai]'"
+        ]
+        assert any("hierattn_xs-fp32.tflite" in line for line in lines)
 
 
 def test_unknown_model_lists_the_known(capsys) -> None:

@@ -1,0 +1,183 @@
+"""Core AI files from the command to their answers, by Apple's own runtime. Skipped where the extra is not installed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from convert import to_coreai
+from edge import artifact, checkpoint
+from edge.commands import parity, predict, simulate
+from edge.data.synthetic import write_sample
+from edge.errors import InputError
+from edge.labels import PAD_UFES_20
+from edge.models import create_model
+from edge.preprocess import PREPROCESS_VERSION
+from edge.runtimes.coreai import DIGEST, PROGRAM, CoreAI, missing
+from edge.runtimes.reference import Reference
+
+SIDE = 64  # pixels
+REASON = missing()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("coreai")
+
+
+@pytest.fixture(scope="module")
+def sample(home: Path) -> Path:
+    return write_sample(home / "sample", seed=5, patients=8)
+
+
+@pytest.fixture(scope="module")
+def weights(home: Path) -> Path:
+    """Random weights whose answers depend on the picture: batch norm has seen colours."""
+    torch.manual_seed(0)
+    net = create_model("hierattn_xs")
+    net.train()
+    with torch.no_grad():
+        for _ in range(20):
+            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
+    net.classifier.weight.data *= 8  # answers that are not all alike
+    held = checkpoint.Checkpoint(
+        model="hierattn_xs",
+        labels=PAD_UFES_20,
+        preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
+        state=net.state_dict(),
+        temperature=1.3,
+    )
+    checkpoint.save(held, home / "checkpoint")
+    return home / "checkpoint.safetensors"
+
+
+@pytest.fixture(scope="module")
+def build(home: Path, weights: Path, sample: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DERMEDGE_PHOTOS", raising=False)
+        arguments = ["--checkpoint", str(weights), "--data", str(sample), "--out", str(home / "build")]
+        assert to_coreai.main(arguments) == 0
+    return home / "build"
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def test_the_files_say_what_the_contract_says(build: Path) -> None:
+    manifest, codes = artifact.read(build), [label.code for label in PAD_UFES_20]
+    assert {entry["recipe"] for entry in manifest["files"]} == {"fp32", "fp16"}
+    for entry in manifest["files"]:
+        assert entry["format"] == "aimodel" and entry["input"] == {"layout": "NHWC", "dtype": "uint8"}
+        assert entry["parity"]["verdict"] == "pass" and entry["parity"]["binding"]
+        opened = CoreAI(build / entry["file"])
+        opened.close()
+        assert opened.shortcomings(recipe=entry["recipe"], side=SIDE, labels=codes) == []
+        other = "fp16" if entry["recipe"] == "fp32" else "fp32"
+        assert len(opened.shortcomings(recipe=other, side=SIDE, labels=codes)) == 2  # what is said, and what is stored
+        told = json.loads((build / entry["file"] / "metadata.json").read_text())
+        facts = told["creatorDefinedMetadata"]
+        assert told["author"] == "dermedge" and "Not a medical device" in told["description"]
+        for key in ("labels", "input", "preprocess", "output", "training"):
+            assert json.loads(facts[f"dermedge.{key}"]) == manifest[key]
+        assert facts["dermedge.checkpoint_sha256"] == manifest["checkpoint_sha256"]
+    size = {entry["recipe"]: entry["bytes"] for entry in manifest["files"]}
+    assert size["fp16"] < 0.52 * size["fp32"]
+    assert not [path for path in build.rglob("*") if path.name.startswith(".unfinished")]
+
+
+def test_no_path_of_this_machine_is_in_a_file(build: Path) -> None:
+    """What Core AI's converter calls debug mode writes where in our sources each operation was made."""
+    for program in build.rglob(PROGRAM):
+        assert str(Path(__file__).parents[2]).encode() not in program.read_bytes()
+
+
+def test_answers_are_the_models(build: Path, weights: Path, images: np.ndarray) -> None:
+    expected = Reference(checkpoint.load(weights)).run(images)
+    found = {}
+    for recipe in ("fp32", "fp16"):
+        opened = CoreAI(build / f"hierattn_xs-{recipe}.aimodel")
+        found[recipe] = opened.run(images)
+        opened.close()
+    np.testing.assert_allclose(found["fp32"], expected, atol=2e-6)
+    assert 1e-6 < np.abs(found["fp16"] - expected).max() < 0.02  # it computes in fp16
+
+
+def test_the_self_test_holds_the_files_own_answers(build: Path) -> None:
+    from PIL import Image
+
+    opened = CoreAI(build / "hierattn_xs-fp16.aimodel")
+    for entry in artifact.read(build)["self_test"]:
+        image = np.asarray(Image.open(build / entry["image"]))
+        np.testing.assert_allclose(
+            opened.run(image[None])[0], entry["expected"]["hierattn_xs-fp16.aimodel"], atol=1e-12
+        )
+    opened.close()
+
+
+def test_parity_simulate_and_predict_run_them(build: Path, weights: Path, sample: Path, tmp_path: Path, capsys) -> None:
+    arguments = [str(build), "--checkpoint", str(weights), "--data", str(sample), "--images", "3"]
+    assert simulate.main(arguments) == 0
+    assert parity.main([*arguments, "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("core-ai") == 4
+    report = json.loads((tmp_path / "parity.json").read_text())
+    assert {(file["format"], file["runtime"]) for file in report["files"]} == {("aimodel", "core-ai")}
+    photo = build / "self_test_0.png"
+    assert predict.main([str(photo), "--json", "--with", str(build / "hierattn_xs-fp32.aimodel")]) == 0
+    answer = json.loads(capsys.readouterr().out)[0]["probabilities"]
+    assert list(answer) == [label.code for label in PAD_UFES_20] and sum(answer.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_it_runs_where_an_event_loop_runs(build: Path, images: np.ndarray) -> None:
+    """As in a notebook."""
+    import asyncio
+
+    async def cell() -> np.ndarray:
+        opened = CoreAI(build / "hierattn_xs-fp32.aimodel")
+        answers = opened.run(images)
+        opened.close()
+        return answers
+
+    assert asyncio.run(cell()).shape == (2, len(PAD_UFES_20))
+
+
+@pytest.mark.parametrize("where", ["start", "end", "cut"])
+def test_a_damaged_program_ends_in_words(where: str, build: Path, tmp_path: Path, images: np.ndarray) -> None:
+    """Also where the digest was made to fit: whatever the runtime does with such a file, it does elsewhere."""
+    damaged = Path(shutil.copytree(build / "hierattn_xs-fp16.aimodel", tmp_path / "d.aimodel"))
+    program = bytearray((damaged / PROGRAM).read_bytes())
+    if where == "cut":
+        del program[len(program) // 2 :]
+    else:
+        program[200 if where == "start" else -200] ^= 0xFF
+    (damaged / PROGRAM).write_bytes(program)
+    with pytest.raises(InputError, match="damaged"):
+        CoreAI(damaged)
+    (damaged / DIGEST).write_bytes(hashlib.sha256(program).digest())
+    try:
+        opened = CoreAI(damaged)
+    except InputError as error:
+        assert "convert it again" in str(error)
+    else:  # such a bit can be one of no meaning
+        assert opened.run(images).shape == (2, len(PAD_UFES_20))
+        opened.close()
+    if where == "cut":
+        with pytest.raises(InputError, match="cannot open it"):
+            CoreAI(damaged)
+
+
+def test_files_of_other_classes_are_refused(build: Path, tmp_path: Path, capsys) -> None:
+    folder = Path(shutil.copytree(build, tmp_path / "build"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["labels"] = manifest["labels"][::-1]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert predict.main(["photo.jpg", "--with", str(folder / "hierattn_xs-fp32.aimodel")]) == 2
+    assert "its manifest others" in capsys.readouterr().err
