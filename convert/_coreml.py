@@ -18,6 +18,7 @@ from ._passes import PASSES, rewrite
 INPUT, PROBABILITIES, LABEL = "image", "probabilities", "classLabel"
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
+SMALL_TABLE = 4  # bits; from 6 on a table costs what it saves
 SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
 
 
@@ -98,13 +99,31 @@ def is_final_softmax(op) -> bool:
 
 
 def with_int8_weights(model):
-    """The same program with 8-bit weights, one scale per output channel."""
+    """The same program with 8-bit weights, one scale per output channel; pooling matrices as small exact tables."""
     import coremltools.optimize as cto
 
+    exact = {name: table() for name, bits in index_bits(model).items() if bits in PALETTE_BITS and bits <= SMALL_TABLE}
+    if exact:
+        model = cto.coreml.palettize_weights(model, config=cto.coreml.OptimizationConfig(op_name_configs=exact))
     config = cto.coreml.OptimizationConfig(
         global_config=cto.coreml.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=SMALLEST_QUANTISED)
     )
     return cto.coreml.linear_quantize_weights(model, config=config)
+
+
+def index_bits(model) -> dict[str, int]:
+    """Weight -> bits of an index into a table of its different values."""
+    import coremltools.optimize as cto
+
+    weights = cto.coreml.get_weights_metadata(model, weight_threshold=SMALLEST_QUANTISED)
+    return {name: (weight.unique_values - 1).bit_length() for name, weight in weights.items()}
+
+
+def table():
+    """Each different value once, and indices: nothing is lost."""
+    import coremltools.optimize as cto
+
+    return cto.coreml.OpPalettizerConfig(mode="unique", weight_threshold=SMALLEST_QUANTISED)
 
 
 def with_palette(model, bits: int):
@@ -117,36 +136,48 @@ def with_palette(model, bits: int):
     import coremltools.optimize as cto
     from threadpoolctl import threadpool_limits
 
-    weights = cto.coreml.get_weights_metadata(model, weight_threshold=SMALLEST_QUANTISED)
-    few = {name: (weight.unique_values - 1).bit_length() for name, weight in weights.items()}
-    table = cto.coreml.OpPalettizerConfig(mode="unique", weight_threshold=SMALLEST_QUANTISED)
+    few = {name: own for name, own in index_bits(model).items() if own <= bits}
     config = cto.coreml.OptimizationConfig(
         global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED),
-        op_name_configs={name: table if own in PALETTE_BITS else None for name, own in few.items() if own <= bits},
+        op_name_configs={name: table() if own in PALETTE_BITS else None for name, own in few.items()},
     )
     with threadpool_limits(1):
         return cto.coreml.palettize_weights(model, config=config)
 
 
-def with_short_names(model):
-    """The same program with every inner value named by a few letters: names are a tenth of a compressed package."""
+def compact(model, *, names: bool = True):
+    """The same program with equal small constants written once and, unless `names` are kept, short names inside.
+
+    Both are a tenth of a compressed package: each of 35 convolutions brings strides of its own.
+    """
     import coremltools as ct
 
     spec = model.get_spec()
     function = spec.mlProgram.functions["main"]
     block = function.block_specializations[function.opset]
     kept = {*block.outputs, *(given.name for given in function.inputs)}
-    short: dict[str, str] = {}
-    for op in block.operations:
-        for output in op.outputs:
-            if output.name not in kept:
-                output.name = short.setdefault(output.name, f"v{len(short):x}")
+    short: dict[str, str] = {}  # of a value, or of the equal constant before it
+    written: dict[bytes, str] = {}
+    operations = list(block.operations)
+    del block.operations[:]
+    for op in operations:
         for argument in op.inputs.values():
             for one in argument.arguments:
                 if one.WhichOneof("binding") == "name":
                     one.name = short.get(one.name, one.name)
-        if "name" in op.attributes:
+        value = op.attributes["val"] if op.type == "const" else None
+        if value is not None and value.WhichOneof("value") == "immediateValue" and op.outputs[0].name not in kept:
+            content = value.SerializeToString(deterministic=True)
+            if content in written:
+                short[op.outputs[0].name] = written[content]
+                continue
+            written[content] = op.outputs[0].name if names else f"v{len(short):x}"
+        for output in op.outputs:
+            if output.name not in kept and not names:
+                output.name = short.setdefault(output.name, f"v{len(short):x}")
+        if "name" in op.attributes and not names:
             op.attributes["name"].immediateValue.tensor.strings.values[0] = op.outputs[0].name
+        block.operations.append(op)
     return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
 
 

@@ -16,7 +16,7 @@ from edge.runtimes.coreml.classifier import INTERPRETER, CoreML
 from edge.runtimes.coreml_package import describe, shortcomings
 from edge.scheme import save as save_scheme
 
-from ._coreml import exported, float_program, save, with_int8_weights, with_palette, with_short_names
+from ._coreml import compact, exported, float_program, save, with_int8_weights, with_palette
 from ._coreml_audit import audit
 from ._coreml_int8 import SUFFIX, Found, scheme_for
 from ._format import Judged, Source, timed_run
@@ -92,17 +92,19 @@ class CoreMLFormat:
         """The MLModel of a recipe."""
         checkpoint = source.checkpoint
         if recipe == "fp32":
-            return self.full
+            return compact(self.full)
         if recipe == "int8" and self.int8:
             layers, places = self.int8.scheme.layers, self.int8.places
             model = float_program(
                 checkpoint, self.program, "fp16", ios=17, float32=self.float32, layers=layers, places=places
             )
-            return with_short_names(with_int8_weights(model))
+            return compact(with_int8_weights(model), names=False)
         self.half = self.half or float_program(checkpoint, self.program, "fp16", float32=self.float32)
         if recipe == "int8-weights":
-            return with_short_names(with_int8_weights(self.half))
-        return with_short_names(with_palette(self.half, PALETTES[recipe])) if recipe in PALETTES else self.half
+            return compact(with_int8_weights(self.half), names=False)
+        if recipe in PALETTES:
+            return compact(with_palette(self.half, PALETTES[recipe]), names=False)
+        return compact(self.half)
 
     def judge(self, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool) -> Judged:
         labels = [label.code for label in source.checkpoint.labels]
