@@ -4,6 +4,7 @@
 
 Writes build/<model>/<model>-<recipe>.mlpackage and manifest.json. Takes an RGB image of S x S pixels and
 returns calibrated `probabilities` and the class label: normalisation, temperature and softmax are inside.
+int8 is measured: which activations can be in 8 bits is tried on photographs of training patients.
 Every package is run by the interpreter of edge.runtimes.coreml, on Linux too, and compared with the model.
 Exit code 1 if a file fails its check; that file is then not left behind.
 """

@@ -124,7 +124,11 @@ def load(path: Path) -> Checkpoint:
         path = path / "checkpoint.safetensors"
     weights, described = path.with_suffix(".safetensors"), path.with_suffix(".json")
     if not weights.is_file():
-        raise InputError(f"no checkpoint at {weights}; give --checkpoint the .safetensors file that training wrote")
+        inside = ", ".join(sorted(one.name for one in path.glob("*.safetensors"))) if path.is_dir() else ""
+        raise InputError(
+            f"no checkpoint at {weights}; give --checkpoint the .safetensors file that training wrote"
+            + (f" ({path} holds {inside})" if inside else "")
+        )
     facts = read_json(described, what=f"the description that belongs to {weights.name}")
     if facts.get("schema") != SCHEMA:
         raise InputError(f"{described}: expected schema {SCHEMA}, got {facts.get('schema')!r}")

@@ -85,8 +85,10 @@ WRITE_ERRORS = {
 
 
 def cannot_write(target: Path, error: OSError) -> str:
-    reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else (error.strerror or str(error))
-    return f"cannot write {target}: {reason}. Free some space or choose another place; nothing was left half-written."
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    reason = "the disk is full" if full else (error.strerror or str(error))
+    advice = "Free some space or choose" if full else "Choose"
+    return f"cannot write {target}: {reason}. {advice} another place; nothing was left half-written."
 
 
 def write_text(target: Path, text: str) -> None:
