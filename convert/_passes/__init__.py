@@ -11,6 +11,7 @@ from ._drop_identities import drop_identities
 from ._fold_batchnorm import fold_batchnorm
 from ._fold_constants import fold_constants
 from ._fold_scales import fold_scales
+from ._fold_shifts import fold_shifts
 from ._plain_layer_norm import plain_layer_norm
 from ._pooling_matrices import pooling_matrices
 from ._rearrange import rearrange
@@ -26,13 +27,14 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (drop_identities, fold_constants, fold_batchnorm, pooling_matrices)
 # What TFLite's operators ask for on top. What has a name of its own is spelled out first, so that the others know it.
-# Layer norms give up their scale before scales are folded, products take keys as they are before pieces of a split are
-# compared, and what chains of transposes remain is known at the end.
+# Layer norms give up their scale before scales are folded, shifts pass scales while these are there, products take keys
+# as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
     spell_out,
     split_before,
     zero_mean_streams,
     plain_layer_norm,
+    fold_shifts,
     fold_scales,
     transposed_products,
     split_after,

@@ -12,6 +12,7 @@ from convert._passes import (
     MOBILE_PASSES,
     PASSES,
     _fold_scales,
+    _fold_shifts,
     _plain_layer_norm,
     _rearrange,
     _zero_mean_streams,
@@ -19,6 +20,7 @@ from convert._passes import (
     drop_identities,
     fold_constants,
     fold_scales,
+    fold_shifts,
     plain_layer_norm,
     rearrange,
     rewrite,
@@ -336,6 +338,58 @@ def test_normalisation_goes_into_the_first_convolution(picture):
 
 
 @pytest.mark.parametrize(
+    ("forward", "fires"),
+    [
+        (lambda m, x: m.c((x - m.mean) / m.std), 1),
+        (lambda m, x: m.c(m.std * (0.3 + x) + m.mean), 2),
+        (lambda m, x: m.g((x - m.mean) / 0.5), 1),
+        (lambda m, x: m.c(m.few * x + m.few), 1),
+        (lambda m, x: m.l(x.flatten(2) - m.vector), 1),
+    ],
+    ids=["normalisation", "two in a row", "groups", "lower rank", "linear"],
+)
+def test_a_shift_goes_into_the_bias(picture, forward, fires):
+    layers = {"c": nn.Conv2d(4, 5, 3, bias=False), "g": nn.Conv2d(4, 8, 3, groups=2), "l": nn.Linear(48, 3)}
+    net = Of(forward, **layers)
+    for name, shape in (("mean", (1, 4, 1, 1)), ("std", (1, 4, 1, 1)), ("few", (4, 1, 1)), ("vector", (48,))):
+        net.register_buffer(name, torch.rand(shape, dtype=torch.float64) + 0.5)
+    graph = rewritten(fold_shifts, net, picture, fires=fires)
+    assert count(graph, "sub", "add") == 0
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.p(x - m.mean),
+        lambda m, x: m.c(y := x - m.mean) + y.mean(),
+        lambda m, x: m.c(F.relu(x - m.mean)),
+        lambda m, x: m.c(x + m.places),
+        lambda m, x: m.c(m.mean - x),
+        lambda m, x: m.c(torch.add(x, m.mean, alpha=2)),
+        lambda m, x: m.l(x - m.mean),
+        lambda m, x: m.c(x[:, :1] + m.mean),
+        lambda m, x: F.conv2d(x - m.mean, x[:, :, :3, :3]),
+    ],
+    ids=[
+        "padding", "read twice", "not linear", "by place", "the other way", "alpha", "not the layer's axis",
+        "made wider", "computed kernel",
+    ],
+)  # fmt: skip
+def test_other_shifts_stay(picture, forward):
+    net = Of(forward, c=nn.Conv2d(4, 5, 3), p=nn.Conv2d(4, 5, 3, padding=1), l=nn.Linear(6, 4))
+    net.register_buffer("mean", torch.rand(1, 4, 1, 1, dtype=torch.float64))
+    net.register_buffer("places", torch.rand(1, 1, 8, 6, dtype=torch.float64))
+    rewritten(fold_shifts, net, picture, fires=0)
+
+
+def test_a_shift_into_a_padded_layer_would_be_noticed(picture, monkeypatch):
+    monkeypatch.setattr(_fold_shifts, "any", lambda padding: False, raising=False)
+    net = Of(lambda m, x: m.c(x - 0.7), c=nn.Conv2d(4, 5, 3, padding=1))
+    with pytest.raises(AssertionError):
+        rewritten(fold_shifts, net, picture, fires=1)
+
+
+@pytest.mark.parametrize(
     "forward",
     [
         lambda m, x: (y := m.a(x)) * 0.3 + y,
@@ -498,7 +552,7 @@ class Conv(nn.Module):
 
 
 def test_maps_move_once(picture):
-    """One transpose at the beginning; the last mean wants the old layout and gets it."""
+    """One transpose at the beginning; what the last mean leaves is in no layout any more."""
 
     def run(graph):
         graph, _ = rewrite(graph, (channels_last, rearrange))
@@ -506,14 +560,84 @@ def test_maps_move_once(picture):
 
     graph = rewritten(run, Conv(), picture, fires=0)
     assert count(graph, "aten.conv2d", "aten.max_pool2d", "aten.avg_pool2d", "upsample") == 0
-    assert count(graph, "permute") == 2
+    assert count(graph, "permute") == 1
 
 
-def test_broadcast_of_a_lower_rank_is_left(picture):
+@pytest.mark.parametrize("shape", [(4, 1, 1), (6,), (8, 6), (4, 8, 6), (1,)], ids=str)
+def test_a_constant_of_lower_rank_is_permuted_here(picture, shape):
     """A vector of 6 goes along the width, which is not the last axis any more."""
-    net = Of(lambda m, x: m.c(x) + m.row, c=nn.Conv2d(4, 4, 1))
-    net.register_buffer("row", torch.randn(6, dtype=torch.float64))
-    rewritten(channels_last, net, picture, fires=1)
+    net = Of(lambda m, x: (m.few * m.c(x)).mean((2, 3)), c=nn.Conv2d(4, 4, 1))
+    net.register_buffer("few", torch.randn(shape, dtype=torch.float64))
+    graph = rewritten(channels_last, net, picture, fires=3)
+    assert count(graph, "permute") == 1
+
+
+def test_a_value_of_lower_rank_gets_axes_of_length_one(picture):
+    net = Of(lambda m, x: m.c(x) * torch.sigmoid(x).mean((0, 1)), c=nn.Conv2d(4, 4, 1))
+    rewritten(channels_last, net, picture, fires=2)
+
+
+def test_a_map_of_lower_rank_than_the_result_is_left(picture):
+    rewritten(channels_last, Of(lambda m, x: m.c(x) + x.unsqueeze(0), c=nn.Conv2d(4, 4, 1)), picture, fires=1)
+
+
+def test_the_networks_own_transpose_makes_a_map():
+    """An image comes channels last; nothing of it is transposed, normalisation in front of the convolution or not."""
+
+    def forward(m, image):
+        x = image.permute(0, 3, 1, 2)
+        return m.c(((x / 255) - m.mean) / m.std).mean((2, 3))
+
+    net = Of(forward, c=nn.Conv2d(4, 5, 3, padding=1))
+    net.register_buffer("mean", torch.rand(1, 4, 1, 1, dtype=torch.float64))
+    net.register_buffer("std", torch.rand(4, 1, 1, dtype=torch.float64) + 0.5)
+    x = torch.randn(2, 8, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    graph = rewritten(channels_last, net, x, fires=5)
+    assert count(graph, "permute") == 0
+
+
+@pytest.mark.parametrize(
+    ("forward", "fires"),
+    [
+        (lambda m, x: (y := m.c(x)).permute(0, 3, 1, 2).tanh() + y.mean(), 1),  # rotates a map that has a twin
+        (lambda m, x: x.permute(0, 3, 2, 1).tanh(), 0),
+        (lambda m, x: x.permute(0, 3, 1, 2).tanh() * x.permute(0, 3, 1, 2), 2),
+        (lambda m, x: x.permute(0, 3, 1, 2).reshape(2, -1) + x.reshape(2, -1), 0),
+    ],
+    ids=["of a map", "another order", "twice", "read as it is"],
+)
+def test_other_transposes_stay_what_they_are(picture, forward, fires):
+    rewritten(channels_last, Of(forward, c=nn.Conv2d(4, 4, 1)), picture, fires=fires)
+
+
+@pytest.mark.parametrize(
+    ("forward", "permutes"),
+    [
+        (lambda y: y.mean((2, 3)), 1),
+        (lambda y: y.sum(1) + y.amax(1), 1),
+        (lambda y: y.mean((1, 2)), 1),
+        (lambda y: y.amin(2), 2),
+        (lambda y: y.mean(-1).tanh(), 2),
+        (lambda y: y[:, 1], 1),
+        (lambda y: y[:, :, 2], 2),
+        (lambda y: y[1], 2),
+        (lambda y: y.mean((0, 1)), 2),
+        (lambda y: y.mean((0, 2), keepdim=True), 2),
+        (lambda y: F.pad(y, (1, 0, 0, 2, 3, 1)), 2),
+        (lambda y: y.mean(1, keepdim=True).expand(-1, 3, -1, -1), 2),
+        (lambda y: torch.index_select(y, 1, torch.tensor([2, 0])), 2),
+        (lambda y: y.flatten(2).mean(2), 1),
+    ],
+)  # fmt: skip
+def test_axes_go_where_they_are(picture, forward, permutes):
+    """Two transposes where a map goes in and a map comes out, one where no map is left."""
+    net = Of(lambda m, x: forward(m.c(x)) * 2.5, c=nn.Conv2d(4, 5, 1))
+
+    def run(graph):
+        return channels_last(spell_out(graph)[0])[0], 0
+
+    graph = rewritten(run, net, picture, fires=0)
+    assert count(graph, "permute") == permutes
 
 
 @pytest.mark.parametrize("options", [{"ceil_mode": True}, {"padding": 1}, {"divisor_override": 3}], ids=str)
@@ -565,7 +689,7 @@ def test_hierattn(name):
 
     graph = rewritten(run, create_model(name), x, fires=0)
     idle = {name for name, times in fired.items() if not times}
-    assert idle == {"fold_constants", "spell_out", "split_before"}
+    assert idle == {"fold_constants", "spell_out", "split_before", "fold_shifts"}
     assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
     assert ranks(graph) == 4
     assert count(graph, "reshape", "permute", "transpose.int", "flatten") <= 90

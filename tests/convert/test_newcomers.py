@@ -1,0 +1,136 @@
+"""What others' networks are often made of: no transpose that the arithmetic does not ask for, one piece for XNNPACK."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from convert._audit import audit
+from convert._tflite import lower
+from edge.models.deployed import Deployed
+from edge.runtimes.litert import LiteRT
+from tests.convert._rewriting import Of
+
+SIDE, CLASSES, WIDTH = 32, 5, 8
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
+
+
+class NormOfChannels(nn.Module):
+    """Layer norm over the channels of a map, written out, with weights that broadcast as (C, 1, 1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.rand(width) + 0.5), nn.Parameter(torch.randn(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean(1, keepdim=True)
+        x = x / torch.sqrt(x.pow(2).mean(1, keepdim=True) + 1e-6)
+        return self.weight[:, None, None] * x + self.bias[:, None, None]
+
+
+class Depthwise(nn.Module):
+    def __init__(self, width: int, norm: type[nn.Module]) -> None:
+        super().__init__()
+        self.mix, self.norm = nn.Conv2d(width, width, 7, padding=3, groups=width), norm(width)
+        self.wide, self.narrow = nn.Conv2d(width, 4 * width, 1), nn.Conv2d(4 * width, width, 1)
+        self.scale = nn.Parameter(torch.rand(width, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * self.narrow(F.gelu(self.wide(self.norm(self.mix(x)))))
+
+
+def conv(inputs: int = 3, outputs: int = WIDTH, kernel: int = 3, stride: int = 2, padding: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding)
+
+
+def head(width: int = WIDTH, pooled=lambda x: x.mean((2, 3))) -> nn.Module:
+    return Of(lambda m, x: m.classifier(pooled(x)), classifier=nn.Linear(width, CLASSES))
+
+
+def depthwise(norm: type[nn.Module]) -> nn.Module:
+    down = nn.Sequential(norm(WIDTH), conv(WIDTH, 16, 2, 2, 0))
+    return nn.Sequential(conv(kernel=4, stride=4, padding=0), norm(WIDTH), Depthwise(WIDTH, norm), down, head(16))
+
+
+def squeezed(pooled, spread) -> nn.Module:
+    layers = {"a": nn.Linear(WIDTH, 4), "b": nn.Linear(4, WIDTH)}
+    gate = Of(lambda m, x: x * spread(torch.sigmoid(m.b(F.relu(m.a(pooled(x)))))), **layers)
+    return nn.Sequential(conv(), gate, conv(WIDTH), head())
+
+
+def halves(_: nn.Module, x: Tensor) -> Tensor:
+    a, b = x.chunk(2, 1)
+    return torch.cat([2 * a, b.tanh(), x[:, 3:5], x[:, 1].unsqueeze(1)], 1)
+
+
+def by_view(y: Tensor) -> Tensor:
+    return y.view(1, WIDTH, 1, 1)
+
+
+def normalised(_: nn.Module, x: Tensor) -> Tensor:
+    return F.layer_norm(x.permute(0, 2, 3, 1), (WIDTH,)).permute(0, 3, 1, 2)
+
+
+def dense(m: nn.Module, x: Tensor) -> Tensor:
+    return F.gelu(m.dense(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+
+
+def tokens(m: nn.Module, x: Tensor) -> Tensor:
+    return m.norm(x.flatten(2).transpose(1, 2)).mean(1)
+
+
+NETWORKS = {
+    "padded first layer": lambda: nn.Sequential(conv(), nn.ReLU(), conv(WIDTH), head()),
+    "first layer without padding": lambda: nn.Sequential(conv(padding=0), head()),
+    "norm of channels": lambda: depthwise(NormOfChannels),
+    "maximum": lambda: nn.Sequential(conv(), head(pooled=lambda x: x.amax((2, 3)))),
+    "squeezed": lambda: squeezed(lambda x: x.mean((2, 3)), lambda y: y[:, :, None, None]),
+    "squeezed by a view": lambda: squeezed(lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1), by_view),
+    "halves": lambda: nn.Sequential(conv(), Of(halves), conv(11), head()),
+    "tokens": lambda: nn.Sequential(conv(), Of(tokens, norm=nn.LayerNorm(WIDTH)), nn.Linear(WIDTH, CLASSES)),
+    "layer norm in between": lambda: nn.Sequential(conv(), Of(normalised), conv(WIDTH), head()),
+    "channels last and back": lambda: nn.Sequential(conv(), Of(dense, dense=nn.Linear(WIDTH, WIDTH)), head()),
+}
+TRANSPOSES: dict[str, int] = {}  # where there is no way around one
+
+
+def deployed(net: nn.Module) -> Deployed:
+    torch.manual_seed(0)
+    for part in net.modules():
+        if isinstance(part, (nn.BatchNorm2d, nn.LayerNorm)):
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias)
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.5, 2.0)
+    return Deployed(net, mean=MEAN, std=STD, temperature=0.3, layout="NHWC").eval()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_takes_no_needless_transpose_and_is_one_piece(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    module = deployed(NETWORKS[name]())
+    images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    with torch.no_grad():
+        expected = np.concatenate([module(torch.from_numpy(image[None]).float()).numpy() for image in images])
+    lowered = lower(module, torch.zeros(1, SIDE, SIDE, 3))
+    assert lowered.by == "operator by operator"
+    path = tmp_path / "x.tflite"
+    path.write_bytes(lowered.content)
+    np.testing.assert_allclose(LiteRT(path).run(images), expected, atol=2e-6)
+    found = audit(path)
+    assert found["operators"].get("TRANSPOSE", 0) == TRANSPOSES.get(name, 0)
+    assert (found["xnnpack_partitions"], found["largest_rank"], found["warnings"]) == (1, 4, [])
+
+
+def test_normalisation_costs_nothing_where_it_can_and_a_difference_where_it_cannot(tmp_path: Path) -> None:
+    for padding, operators in ((0, {"CONV_2D", "MEAN"}), (1, {"CONV_2D", "MEAN", "SUB", "PAD"})):
+        net = deployed(nn.Sequential(conv(padding=padding), head()))
+        path = tmp_path / f"{padding}.tflite"
+        path.write_bytes(lower(net, torch.zeros(1, SIDE, SIDE, 3)).content)
+        assert set(audit(path)["operators"]) == operators | {"FULLY_CONNECTED", "SOFTMAX"}
