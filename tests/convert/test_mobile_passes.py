@@ -124,6 +124,14 @@ def test_random_numbers_are_not_constants(tokens):
         (lambda m, x: F.avg_pool2d(x, (3, 2), 2, (1, 0)), None),
         (lambda m, x: m.c(x), "padding"),
         (lambda m, x: x.reshape(2, 1, 4, 8, 6) + m.mask[0, :6], None),
+        (lambda m, x: x.var(1, unbiased=False) + x.var((1, 2), keepdim=True).sum(), "var"),
+        (lambda m, x: x.std((2, 3)) + x.std(dim=2, correction=0).sum(), "std"),
+        (lambda m, x: (both := torch.var_mean(x, 1, keepdim=True))[0] * both[1] + x.var(), "var"),
+        (lambda m, x: torch.var_mean(x, dim=(2, 3), correction=0)[1], "var"),
+        (lambda m, x: x.norm(p=2, dim=(2, 3), keepdim=True) + torch.linalg.vector_norm(x, dim=1, keepdim=True), "norm"),
+        (lambda m, x: F.pixel_shuffle(x, 2), "pixel"),
+        (lambda m, x: F.pixel_unshuffle(x, 2), "pixel"),
+        (lambda m, x: F.channel_shuffle(x, 2), "shuffle"),
     ],
     ids=str,
 )
@@ -150,8 +158,21 @@ def test_is_spelled_out(picture, forward, gone):
         lambda m, x: m.c(x),
         lambda m, x: torch.roll(x, 5),
         lambda m, x: x[:, :, torch.arange(6), torch.arange(6)],
+        lambda m, x: x.norm(p=1, dim=(2, 3)),
+        lambda m, x: torch.linalg.vector_norm(x, dim=1, dtype=torch.float64),
+        lambda m, x: F.pixel_shuffle(x.unsqueeze(1), 2),
     ],
-    ids=["place of the maximum", "zeros do not count", "ceiling", "odd amount", "flattened", "two indices"],
+    ids=[
+        "place of the maximum",
+        "zeros do not count",
+        "ceiling",
+        "odd amount",
+        "flattened",
+        "two indices",
+        "other length",
+        "another type",
+        "rank five",
+    ],
 )
 def test_is_not_spelled_out(picture, forward):
     rewritten(spell_out, Of(forward, c=nn.Conv2d(4, 3, 2, padding="same")), picture, fires=0)

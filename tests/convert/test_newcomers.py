@@ -33,6 +33,13 @@ class NormOfChannels(nn.Module):
         return self.weight[:, None, None] * x + self.bias[:, None, None]
 
 
+class NormByVariance(NormOfChannels):
+    def forward(self, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(x, 1, keepdim=True, unbiased=False)
+        x = (x - mean) * torch.rsqrt(variance + 1e-6)
+        return x * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+
+
 class Depthwise(nn.Module):
     def __init__(self, width: int, norm: type[nn.Module]) -> None:
         super().__init__()
@@ -88,15 +95,18 @@ NETWORKS = {
     "padded first layer": lambda: nn.Sequential(conv(), nn.ReLU(), conv(WIDTH), head()),
     "first layer without padding": lambda: nn.Sequential(conv(padding=0), head()),
     "norm of channels": lambda: depthwise(NormOfChannels),
+    "norm of channels by their variance": lambda: depthwise(NormByVariance),
     "maximum": lambda: nn.Sequential(conv(), head(pooled=lambda x: x.amax((2, 3)))),
     "squeezed": lambda: squeezed(lambda x: x.mean((2, 3)), lambda y: y[:, :, None, None]),
     "squeezed by a view": lambda: squeezed(lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1), by_view),
     "halves": lambda: nn.Sequential(conv(), Of(halves), conv(11), head()),
     "tokens": lambda: nn.Sequential(conv(), Of(tokens, norm=nn.LayerNorm(WIDTH)), nn.Linear(WIDTH, CLASSES)),
     "layer norm in between": lambda: nn.Sequential(conv(), Of(normalised), conv(WIDTH), head()),
+    "pixels shuffled": lambda: nn.Sequential(conv(), conv(WIDTH, 32, 1, 1, 0), nn.PixelShuffle(2), head()),
+    "pixels unshuffled": lambda: nn.Sequential(nn.PixelUnshuffle(2), conv(12), head()),
     "channels last and back": lambda: nn.Sequential(conv(), Of(dense, dense=nn.Linear(WIDTH, WIDTH)), head()),
 }
-TRANSPOSES: dict[str, int] = {}  # where there is no way around one
+TRANSPOSES = {"pixels shuffled": 2, "pixels unshuffled": 2}  # where there is no way around them
 
 
 def deployed(net: nn.Module) -> Deployed:
