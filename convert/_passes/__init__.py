@@ -13,6 +13,7 @@ from ._fold_constants import fold_constants
 from ._fold_scales import fold_scales
 from ._fold_shifts import fold_shifts
 from ._plain_layer_norm import plain_layer_norm
+from ._pool_borders import pool_borders
 from ._pooling_matrices import pooling_matrices
 from ._rearrange import rearrange
 from ._share_results import share_results
@@ -31,6 +32,7 @@ PASSES: tuple[Pass, ...] = (drop_identities, fold_constants, fold_batchnorm, poo
 # as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
     spell_out,
+    pool_borders,
     split_before,
     zero_mean_streams,
     plain_layer_norm,

@@ -29,6 +29,7 @@ from torch import Tensor, fx
 from .. import _mobile_ops
 from .._axes import MOVES, order_of
 from .._graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get, stands_for
+from ._pool_borders import max_pool_of, pair
 
 ELEMENTWISE = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
@@ -175,10 +176,11 @@ class Twins:
         )  # fmt: skip
 
     def window(self, node: fx.Node) -> fx.Node:
-        kernel, stride, padding = window_of(node)
-        if node.target is aten.avg_pool2d.default:
-            return self.emit(_mobile_ops.avg_pool2d, self.of(arguments(node)[0]), kernel, stride)
-        return self.emit(_mobile_ops.max_pool2d, self.of(arguments(node)[0]), kernel, stride, padding)
+        if node.target is aten.max_pool2d.default:
+            x, kernel, stride, padding, _, ceiling = max_pool_of(node)
+            return self.emit(_mobile_ops.max_pool2d, self.of(x), kernel, stride, padding, ceiling)
+        x, kernel, stride = filled(node, None, None, [])[:3]
+        return self.emit(_mobile_ops.avg_pool2d, self.of(x), pair(kernel), pair(stride or kernel))
 
     def reduced(self, node: fx.Node, axes: list[int] | int, option: object) -> fx.Node | None:
         """An operation that may take axes away; what is left is a map, or else the old result itself."""
@@ -235,18 +237,10 @@ def mode_of(node: fx.Node) -> tuple[Any, Any]:
     return node.kwargs.get("mode", mode), node.kwargs.get("value", value)
 
 
-def pair(value: int | Sequence[int]) -> list[int]:
-    return [value, value] if isinstance(value, int) else list(value) * (2 // len(value))
-
-
-def window_of(node: fx.Node) -> tuple[list[int], list[int], list[int]]:
-    _, kernel, stride, padding = filled(node, None, None, [], 0)
-    return pair(kernel), pair(stride or kernel), pair(padding)
-
-
 def plain_window(node: fx.Node) -> bool:
-    """No ceiling, no dilation, no divisor of its own, and no padding that an average would count."""
-    if len(arguments(node)) > 4:
+    """No dilation; of an average no ceiling, no divisor of its own, and no padding, which it would count."""
+    if node.meta["val"].ndim != 4:
         return False
-    padding = window_of(node)[2]
-    return node.target is aten.max_pool2d.default or padding == [0, 0]
+    if node.target is aten.max_pool2d.default:
+        return max_pool_of(node)[4] == [1, 1]
+    return len(arguments(node)) <= 4 and pair(filled(node, None, None, [], 0)[3]) == [0, 0]

@@ -11,8 +11,8 @@ And before it: (u - m) / d with one value per input channel, which is how photog
 
     W diag(1 / d) (u - m)
 
-takes d into a convolution or linear layer that alone reads it; the subtraction is for `fold_shifts`. Fires once per
-multiplication folded.
+takes d into a convolution or linear layer that alone reads it. The subtraction stays; `fold_shifts` says why. Fires
+once per multiplication folded.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
     W s (u + c) + b = W s u + (b + W s c)
 
 with one value of c per input channel, or one for all, and constant scales s between the addition and the layer, which
-`fold_scales` takes afterwards. So the mean of (u - m) / d, which is how photographs are normalised, and the shift of a
-layer norm that a network spells out itself need no operation of their own.
+`fold_scales` takes afterwards. So the shift of a layer norm that a network writes out itself needs no operation.
 
-A convolution with padding is left: beyond the border it would see zeros where it now sees c. Fires once per addition
-folded.
+A convolution with padding is left: beyond the border it would see zeros where it now sees c. So is the picture's mean:
+a layer's rounding errors are multiplied by what it reads, and centred values are smaller. Folded into a first layer of
+4 x 4 patches it cost the fp16 file of a small network 12 to 18 dB and int8-weights 7 to 15, for one difference on three
+channels. Fires once per addition folded.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
+from .._axes import is_link
 from .._graph import CONVOLUTION, add_constant, arguments, aten, constant, copy_graph, filled, finish, get
 from ._fold_scales import scale_of
 
 SCALES = {aten.mul.Tensor, aten.div.Tensor}
+SUMS = {aten.add.Tensor, aten.sub.Tensor}
 
 
 def fold_shifts(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -30,7 +33,7 @@ def fold_shifts(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         list(graph.graph.nodes)
     ):  # of two in a row the later one, which the earlier has to pass, first
         x, shift = shift_of(graph, node)
-        if shift is not None and into_bias(graph, node, shift):
+        if shift is not None and not begins_with_the_picture(x) and into_bias(graph, node, shift):
             node.replace_all_uses_with(x)
             graph.graph.erase_node(node)
             folded += 1
@@ -39,7 +42,7 @@ def fold_shifts(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
 
 def shift_of(graph: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, Tensor | None]:
     """The operand and the constant that is added to it, float64; None where the node is no such addition."""
-    if node.op != "call_function" or node.target not in {aten.add.Tensor, aten.sub.Tensor} or node.kwargs:
+    if node.op != "call_function" or node.target not in SUMS or node.kwargs:
         return node, None
     a, b = arguments(node)
     if node.target is aten.add.Tensor and (not isinstance(a, fx.Node) or constant(graph, a) is not None):
@@ -48,6 +51,13 @@ def shift_of(graph: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, Tensor | No
     if value is None or not isinstance(a, fx.Node) or a.meta["val"].shape != node.meta["val"].shape:
         return node, None
     return a, value.double() if node.target is aten.add.Tensor else -value.double()
+
+
+def begins_with_the_picture(node: fx.Node) -> bool:
+    """Whether the value is the network's input, but for its layout, scale and shift."""
+    while is_link(node) or node.target in SCALES | SUMS:
+        node = next((a for a in node.all_input_nodes if a.op != "get_attr"), node.all_input_nodes[0])
+    return node.op == "placeholder"
 
 
 def into_bias(graph: fx.GraphModule, node: fx.Node, shift: Tensor) -> bool:

@@ -14,6 +14,7 @@ from convert._passes import (
     _fold_scales,
     _fold_shifts,
     _plain_layer_norm,
+    _pool_borders,
     _rearrange,
     _zero_mean_streams,
     channels_last,
@@ -22,6 +23,7 @@ from convert._passes import (
     fold_scales,
     fold_shifts,
     plain_layer_norm,
+    pool_borders,
     rearrange,
     rewrite,
     share_results,
@@ -371,7 +373,7 @@ def test_normalisation_goes_into_the_first_convolution(picture):
 )
 def test_a_shift_goes_into_the_bias(picture, forward, fires):
     layers = {"c": nn.Conv2d(4, 5, 3, bias=False), "g": nn.Conv2d(4, 8, 3, groups=2), "l": nn.Linear(48, 3)}
-    net = Of(forward, **layers)
+    net = Of(lambda m, x: forward(m, torch.tanh(x)), **layers)
     for name, shape in (("mean", (1, 4, 1, 1)), ("std", (1, 4, 1, 1)), ("few", (4, 1, 1)), ("vector", (48,))):
         net.register_buffer(name, torch.rand(shape, dtype=torch.float64) + 0.5)
     graph = rewritten(fold_shifts, net, picture, fires=fires)
@@ -397,15 +399,31 @@ def test_a_shift_goes_into_the_bias(picture, forward, fires):
     ],
 )  # fmt: skip
 def test_other_shifts_stay(picture, forward):
-    net = Of(forward, c=nn.Conv2d(4, 5, 3), p=nn.Conv2d(4, 5, 3, padding=1), l=nn.Linear(6, 4))
+    net = Of(
+        lambda m, x: forward(m, torch.tanh(x)), c=nn.Conv2d(4, 5, 3), p=nn.Conv2d(4, 5, 3, padding=1), l=nn.Linear(6, 4)
+    )
     net.register_buffer("mean", torch.rand(1, 4, 1, 1, dtype=torch.float64))
     net.register_buffer("places", torch.rand(1, 1, 8, 6, dtype=torch.float64))
     rewritten(fold_shifts, net, picture, fires=0)
 
 
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.c((x - 0.3) / m.std),
+        lambda m, x: m.c((x.transpose(2, 3) / 255 - 0.3) / m.std + 0.1),
+        lambda m, x: m.c(m.std * x + 0.1),
+    ],
+)
+def test_the_mean_of_the_picture_stays(picture, forward):
+    net = Of(forward, c=nn.Conv2d(4, 5, 3))
+    net.register_buffer("std", torch.rand(1, 4, 1, 1, dtype=torch.float64) + 0.5)
+    rewritten(fold_shifts, net, picture, fires=0)
+
+
 def test_a_shift_into_a_padded_layer_would_be_noticed(picture, monkeypatch):
     monkeypatch.setattr(_fold_shifts, "any", lambda padding: False, raising=False)
-    net = Of(lambda m, x: m.c(x - 0.7), c=nn.Conv2d(4, 5, 3, padding=1))
+    net = Of(lambda m, x: m.c(x.tanh() - 0.7), c=nn.Conv2d(4, 5, 3, padding=1))
     with pytest.raises(AssertionError):
         rewritten(fold_shifts, net, picture, fires=1)
 
@@ -679,6 +697,71 @@ def test_a_factor_that_gives_no_whole_size_is_left(picture, mode, factor, fires)
     rewritten(channels_last, net, picture, fires=fires)
 
 
+# Borders of maximum pools
+
+
+@pytest.mark.parametrize("before", [F.relu, torch.tanh], ids=["zeros", "edges"])
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "padding", "ceiling"),
+    [
+        ((8, 6), 3, 2, 1, False),
+        ((8, 6), 3, 2, 1, True),
+        ((9, 6), 5, 2, 2, False),
+        ((9, 7), (3, 2), (2, 3), (1, 1), False),
+        ((7, 10), 4, 3, 2, True),
+        ((7, 8), 4, 1, 2, False),
+        ((9, 8), 5, 4, 0, True),
+    ],
+)
+def test_a_border_of_zeros_or_edges(before, side, kernel, stride, padding, ceiling):
+    x = torch.randn(2, 3, *side, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 1
+    net = Of(lambda m, x: F.max_pool2d(before(x), kernel, stride, padding, ceil_mode=ceiling))
+    graph = rewritten(pool_borders, net, x, fires=1)
+    assert count(graph, "aten.pad") == (before is F.relu) and count(graph, "cat") in (
+        {0} if before is F.relu else {1, 2}
+    )
+    (pool,) = graph.graph.find_nodes(op="call_function", target=torch.ops.aten.max_pool2d.default)
+    assert len(pool.args) == 3  # no border and no ceiling left
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: F.max_pool2d(x, 2),
+        lambda m, x: F.max_pool2d(x, 5, 1, 2),  # SAME
+        lambda m, x: F.max_pool2d(x[:, :, 1:, 1:], 3, 2, 1),  # SAME on odd sides
+        lambda m, x: F.max_pool2d(x, 3, 2, ceil_mode=True),  # SAME
+        lambda m, x: F.max_pool2d(x, 2, 1, 1, dilation=2),
+        lambda m, x: F.avg_pool2d(x, 3, 2, 1),
+    ],
+)
+def test_pools_that_need_no_border_stay(picture, forward):
+    rewritten(pool_borders, Of(forward), picture, fires=0)
+
+
+@pytest.mark.parametrize(
+    ("forward", "zeros"),
+    [
+        (lambda x: F.hardtanh(x, 0.0, 4.0), True),
+        (lambda x: F.hardtanh(x), False),
+        (lambda x: x.clamp(min=0.1).flatten(2).reshape(x.shape), True),
+        (lambda x: x.clamp(max=1), False),
+        (lambda x: torch.cat([x.abs(), x.sigmoid()], 1), True),
+        (lambda x: torch.cat([x.abs(), x], 1), False),
+        (lambda x: F.relu(x) - 1, False),
+    ],
+)
+def test_zeros_only_where_nothing_is_negative(picture, forward, zeros):
+    graph = rewritten(pool_borders, Of(lambda m, x: F.max_pool2d(forward(x), 3, 2, 1)), picture, fires=1)
+    assert count(graph, "aten.pad") == zeros
+
+
+def test_zeros_beside_negative_values_would_be_noticed(picture, monkeypatch):
+    monkeypatch.setattr(_pool_borders, "never_negative", lambda node: True)
+    with pytest.raises(AssertionError):
+        rewritten(pool_borders, Of(lambda m, x: F.max_pool2d(x - 3, 3, 2, 1)), picture, fires=1)
+
+
 # Shared results
 
 
@@ -710,7 +793,7 @@ def test_hierattn(name):
 
     graph = rewritten(run, create_model(name), x, fires=0)
     idle = {name for name, times in fired.items() if not times}
-    assert idle == {"fold_constants", "spell_out", "split_before", "fold_shifts"}
+    assert idle == {"fold_constants", "spell_out", "split_before", "fold_shifts", "pool_borders"}
     assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
     assert ranks(graph) == 4
     assert count(graph, "reshape", "permute", "transpose.int", "flatten") <= 90
