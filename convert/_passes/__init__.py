@@ -20,6 +20,7 @@ from ._share_results import share_results
 from ._spell_out import spell_out
 from ._split_after import split_after
 from ._split_before import split_before
+from ._strided_slices import strided_slices
 from ._transposed_products import transposed_products
 from ._zero_mean_streams import zero_mean_streams
 
@@ -41,6 +42,7 @@ MOBILE_PASSES: tuple[Pass, ...] = (
     transposed_products,
     split_after,
     channels_last,
+    strided_slices,
     rearrange,
     share_results,
 )

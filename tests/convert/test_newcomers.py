@@ -97,6 +97,21 @@ def tokens(m: nn.Module, x: Tensor) -> Tensor:
     return m.norm(x.flatten(2).transpose(1, 2)).mean(1)
 
 
+def merging(m: nn.Module, x: Tensor) -> Tensor:
+    x = F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, x.shape[3] % 2, 0, x.shape[2] % 2))
+    x = torch.cat([x[..., 0::2, 0::2, :], x[..., 1::2, 0::2, :], x[..., 0::2, 1::2, :], x[..., 1::2, 1::2, :]], -1)
+    return m.reduce(m.norm(x)).mean((1, 2))
+
+
+def focus(_: nn.Module, x: Tensor) -> Tensor:
+    return torch.cat([x[..., a::2, b::2] for b in (0, 1) for a in (0, 1)], 1)
+
+
+def every_second(_: nn.Module, x: Tensor) -> Tensor:
+    return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 1))
+
+
+MERGING = {"norm": nn.LayerNorm(4 * WIDTH), "reduce": nn.Linear(4 * WIDTH, CLASSES, bias=False)}
 NETWORKS = {
     "padded first layer": lambda: nn.Sequential(conv(), nn.ReLU(), conv(WIDTH), head()),
     "first layer without padding": lambda: nn.Sequential(conv(padding=0), head()),
@@ -113,11 +128,19 @@ NETWORKS = {
     "halves": lambda: nn.Sequential(conv(), Of(halves), conv(11), head()),
     "tokens": lambda: nn.Sequential(conv(), Of(tokens, norm=nn.LayerNorm(WIDTH)), nn.Linear(WIDTH, CLASSES)),
     "layer norm in between": lambda: nn.Sequential(conv(), Of(normalised), conv(WIDTH), head()),
+    "patch merging": lambda: nn.Sequential(conv(kernel=4, stride=4, padding=0), Of(merging, **MERGING)),
+    "focus": lambda: nn.Sequential(Of(focus), conv(12), head()),
+    "every second place": lambda: nn.Sequential(conv(), Of(every_second), conv(WIDTH + 3), head()),
     "pixels shuffled": lambda: nn.Sequential(conv(), conv(WIDTH, 32, 1, 1, 0), nn.PixelShuffle(2), head()),
     "pixels unshuffled": lambda: nn.Sequential(nn.PixelUnshuffle(2), conv(12), head()),
     "channels last and back": lambda: nn.Sequential(conv(), Of(dense, dense=nn.Linear(WIDTH, WIDTH)), head()),
 }
-TRANSPOSES = {"pixels shuffled": 2, "pixels unshuffled": 2}  # where there is no way around them
+TRANSPOSES = {
+    "patch merging": 1,
+    "focus": 1,
+    "pixels shuffled": 2,
+    "pixels unshuffled": 2,
+}  # where there is no way around them
 
 
 def deployed(net: nn.Module) -> Deployed:
