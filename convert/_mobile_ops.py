@@ -6,6 +6,7 @@ is (outputs, kernel rows, kernel columns, inputs / groups).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -29,8 +30,27 @@ def avg_pool2d(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tenso
     return last(F.avg_pool2d(first(x), list(kernel), list(stride)))
 
 
-def max_pool2d(x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> Tensor:
-    return last(F.max_pool2d(first(x), list(kernel), list(stride), list(padding)))
+def max_pool2d(
+    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], ceiling: bool = False
+) -> Tensor:
+    return last(F.max_pool2d(first(x), list(kernel), list(stride), list(padding), ceil_mode=ceiling))
+
+
+def pooling_scheme(
+    old: Sequence[int], new: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> str | None:
+    """SAME or VALID where its windows over sides `old` -> `new` are those of a maximum pool padded by `padding`.
+
+    SAME has ceil(L / s) windows and pads max((ceil(L / s) - 1) s + k - L, 0) in all, the smaller half in front.
+    """
+    schemes = {"VALID", "SAME"}
+    for length, count, k, s, p in zip(old, new, kernel, stride, padding, strict=True):
+        windows = math.ceil(length / s)
+        if p or (length - k) // s + 1 != count:
+            schemes -= {"VALID"}
+        if windows != count or max((windows - 1) * s + k - length, 0) // 2 != p:
+            schemes -= {"SAME"}
+    return max(schemes, default=None)
 
 
 def resize_bilinear(x: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

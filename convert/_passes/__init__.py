@@ -11,14 +11,17 @@ from ._drop_identities import drop_identities
 from ._fold_batchnorm import fold_batchnorm
 from ._fold_constants import fold_constants
 from ._fold_scales import fold_scales
+from ._fold_shifts import fold_shifts
 from ._linear_as_convolution import linear_as_convolution
 from ._plain_layer_norm import plain_layer_norm
+from ._pool_borders import pool_borders
 from ._pooling_matrices import pooling_matrices
 from ._rearrange import rearrange
 from ._share_results import share_results
 from ._spell_out import spell_out
 from ._split_after import split_after
 from ._split_before import split_before
+from ._strided_slices import strided_slices
 from ._transposed_products import transposed_products
 from ._zero_mean_streams import zero_mean_streams
 
@@ -29,17 +32,20 @@ PASSES: tuple[Pass, ...] = (drop_identities, fold_constants, fold_batchnorm, poo
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
-# know it. Layer norms give up their scale before scales are folded, products take keys as they are before pieces of a
-# split are compared, and what chains of transposes remain is known at the end.
+# know it. Layer norms give up their scale before scales are folded, shifts pass scales while these are there, products
+# take keys as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
     spell_out,
+    pool_borders,
     split_before,
     zero_mean_streams,
     plain_layer_norm,
+    fold_shifts,
     fold_scales,
     transposed_products,
     split_after,
     channels_last,
+    strided_slices,
     rearrange,
     share_results,
 )

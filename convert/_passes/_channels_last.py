@@ -5,9 +5,11 @@ with the channel axis moved to the end; each operation is replaced by the one th
 the twins of its operands:
 
 * convolution and pooling by their channels-last forms (`_mobile_ops`), with the weight permuted here
-* element by element operations by themselves, constants permuted
-* a mean or a maximum, a concatenation, a slice, padding or a split by itself on the axis where the old one went
+* element by element operations by themselves, constants permuted; an operand of lower rank gets axes of length 1
+* a mean or a maximum, a concatenation, a slice, padding or a split by itself on the axis where the old one went; where
+  that takes the channel axis away, or leaves nothing but it, the result is the old one and needs no twin
 * a map flattened to (N, C, H W) by a reshape to (N, H W, C), and back
+* a transpose (N, H, W, C) -> (N, C, H, W) of a value without a twin by nothing: what it transposes is the twin
 
 Where an operation is none of these, the old value is made from its twin by a transpose, which `rearrange` afterwards
 merges with what stands around it. A product with a constant matrix stays as it is on purpose: as M^T x its constant
@@ -25,7 +27,9 @@ from typing import Any
 from torch import Tensor, fx
 
 from .. import _mobile_ops
+from .._axes import MOVES, order_of
 from .._graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get, stands_for
+from ._pool_borders import max_pool_of, pair
 
 ELEMENTWISE = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
@@ -47,6 +51,9 @@ def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     moved = 0
     for node in list(graph.graph.nodes):
         if node.op != "call_function" or not any(isinstance(v, Tensor) for v in values_of(node)):
+            continue
+        if twins.turns_into_a_map(node):
+            twins.known[node] = arguments(node)[0]
             continue
         with graph.graph.inserting_before(node):
             made = twins.move(node)
@@ -103,6 +110,17 @@ class Twins:
                 return call(self.graph, aten.permute.default, node, forth(rank))
         return self.known[node]
 
+    def turns_into_a_map(self, node: fx.Node) -> bool:
+        """Whether the node's operand is the twin of its result."""
+        rank = node.meta["val"].ndim if isinstance(node.meta["val"], Tensor) else 0
+        return (
+            node.target in MOVES
+            and rank == 4
+            and order_of(node) == back(rank)
+            and arguments(node)[0] not in self.known
+            and constant(self.graph, arguments(node)[0]) is None
+        )
+
     def move(self, node: fx.Node) -> fx.Node | None:
         """The twin of the node's result, made from twins; None if the operation is left where it is."""
         target, args = node.target, arguments(node)
@@ -124,11 +142,13 @@ class Twins:
         if target in ELEMENTWISE:
             return self.elementwise(node)
         rank = node.all_input_nodes[0].meta["val"].ndim
-        if target in REDUCTIONS and len(args) > 2 and args[2] and args[1]:
-            return self.emit(target, self.of(args[0]), [place(axis, rank) for axis in args[1]], True)
-        if target in PADS and rank == 4 and len(args[1]) <= 4:
-            left, right, top, bottom = [*args[1], 0, 0][:4]
-            return self.emit(aten.pad.default, self.of(args[0]), [0, 0, left, right, top, bottom], *mode_of(node))
+        if target in REDUCTIONS and not node.kwargs and len(args) > 1 and args[1]:
+            return self.reduced(node, [place(axis, rank) for axis in args[1]], filled(node, None, None, False)[2])
+        if target is aten.select.int:
+            return self.reduced(node, place(args[1], rank), args[2])
+        if target in PADS and rank == 4 and len(args[1]) <= 6:
+            left, right, top, bottom, *channels = [*args[1], 0, 0, 0, 0][:6]
+            return self.emit(aten.pad.default, self.of(args[0]), [*channels, left, right, top, bottom], *mode_of(node))
         if target is aten.prelu.default and rank == 4:
             return self.emit(_mobile_ops.prelu, self.of(args[0]), args[1])
         if target is aten.cat.default:
@@ -140,6 +160,10 @@ class Twins:
         if target is aten.slice.Tensor:
             axis = filled(node, None, 0)[1]
             return self.emit(target, self.of(args[0]), place(axis, rank), *args[2:])
+        if target is aten.index_select.default:
+            return self.emit(target, self.of(args[0]), place(args[1], rank), args[2])
+        if target is aten.expand.default and len(args[1]) == rank and not node.kwargs:
+            return self.emit(target, self.of(args[0]), [args[1][axis] for axis in forth(rank)])
         return None
 
     def emit(self, target, *args) -> fx.Node:
@@ -152,19 +176,42 @@ class Twins:
         )  # fmt: skip
 
     def window(self, node: fx.Node) -> fx.Node:
-        kernel, stride, padding = window_of(node)
-        if node.target is aten.avg_pool2d.default:
-            return self.emit(_mobile_ops.avg_pool2d, self.of(arguments(node)[0]), kernel, stride)
-        return self.emit(_mobile_ops.max_pool2d, self.of(arguments(node)[0]), kernel, stride, padding)
+        if node.target is aten.max_pool2d.default:
+            x, kernel, stride, padding, _, ceiling = max_pool_of(node)
+            return self.emit(_mobile_ops.max_pool2d, self.of(x), kernel, stride, padding, ceiling)
+        x, kernel, stride = filled(node, None, None, [])[:3]
+        return self.emit(_mobile_ops.avg_pool2d, self.of(x), pair(kernel), pair(stride or kernel))
+
+    def reduced(self, node: fx.Node, axes: list[int] | int, option: object) -> fx.Node | None:
+        """An operation that may take axes away; what is left is a map, or else the old result itself."""
+        x = arguments(node)[0]
+        rank, left = x.meta["val"].ndim, node.meta["val"].ndim
+        gone = [axes] if isinstance(axes, int) else axes
+        if left < rank and 0 in gone:
+            return None
+        made = self.emit(node.target, self.of(x), axes, option)
+        if left < rank and (rank - 1 in gone or left <= 2):
+            node.replace_all_uses_with(made)
+        return made
 
     def elementwise(self, node: fx.Node) -> fx.Node | None:
         rank = node.meta["val"].ndim
-        operands = node.all_input_nodes
-        if any(a.meta["val"].ndim not in {0, rank} for a in operands):
-            return None  # lower ranks broadcast against the last axes, which move
-        swap = {a: self.of(a) for a in operands if a.meta["val"].ndim == rank}
+        if any(a in self.known and a.meta["val"].ndim != rank for a in node.all_input_nodes):
+            return None
+        swap = {a: self.widened(a, rank) for a in node.all_input_nodes if a.meta["val"].ndim}
         operation: Any = node.target
         return call(self.graph, operation, *fx.map_arg(arguments(node), lambda a: swap.get(a, a)), **node.kwargs)
+
+    def widened(self, node: fx.Node, rank: int) -> fx.Node:
+        """The twin of an operand; of a lower rank it broadcasts against the last axes, which move."""
+        shape = [1] * (rank - node.meta["val"].ndim) + list(node.meta["val"].shape)
+        if len(shape) == node.meta["val"].ndim:
+            return self.of(node)
+        value = constant(self.graph, node)
+        if value is None:
+            return self.of(self.emit(aten.reshape.default, node, shape))
+        value = value.reshape(shape).permute(forth(rank)).contiguous()
+        return get(self.graph, add_constant(self.graph, f"{node.name}_last", value))
 
     def flattened(self, node: fx.Node) -> fx.Node | None:
         """(N, C, H, W) -> (N, C, H W) and back: the channel axis stays an axis of its own."""
@@ -190,18 +237,10 @@ def mode_of(node: fx.Node) -> tuple[Any, Any]:
     return node.kwargs.get("mode", mode), node.kwargs.get("value", value)
 
 
-def pair(value: int | Sequence[int]) -> list[int]:
-    return [value, value] if isinstance(value, int) else list(value) * (2 // len(value))
-
-
-def window_of(node: fx.Node) -> tuple[list[int], list[int], list[int]]:
-    _, kernel, stride, padding = filled(node, None, None, [], 0)
-    return pair(kernel), pair(stride or kernel), pair(padding)
-
-
 def plain_window(node: fx.Node) -> bool:
-    """No ceiling, no dilation, no divisor of its own, and no padding that an average would count."""
-    if len(arguments(node)) > 4:
+    """No dilation; of an average no ceiling, no divisor of its own, and no padding, which it would count."""
+    if node.meta["val"].ndim != 4:
         return False
-    padding = window_of(node)[2]
-    return node.target is aten.max_pool2d.default or padding == [0, 0]
+    if node.target is aten.max_pool2d.default:
+        return max_pool_of(node)[4] == [1, 1]
+    return len(arguments(node)) <= 4 and pair(filled(node, None, None, [], 0)[3]) == [0, 0]

@@ -1,7 +1,7 @@
 """Take out what does nothing in a finished network.
 
-Dropout outside training, a copy, a cast to the type that a value has, adding or subtracting zeros, and multiplying or
-dividing by one, where the result has the operand's shape. Fires once per node removed.
+Dropout outside training, a copy, a cast to the type that a value has, padding by nothing, adding or subtracting zeros,
+and multiplying or dividing by one, where the result has the operand's shape. Fires once per node removed.
 
 A view asks for memory in a certain order, which is what some copies were there for; every view becomes a reshape, which
 asks for nothing, so that the graph can still be run and traced again.
@@ -40,6 +40,8 @@ def does_nothing(graph: fx.GraphModule, node: fx.Node) -> bool:
         return not arguments(node)[2]
     if node.target is aten.to.dtype or node.target is aten._to_copy.default:
         return arguments(node)[0].meta["val"].dtype == node.meta["val"].dtype
+    if node.target in {aten.pad.default, aten.constant_pad_nd.default}:
+        return not any(arguments(node)[1])
     if node.target in NEUTRAL and not node.kwargs:
         x, y = arguments(node)[:2]
         value = y if isinstance(y, (int, float)) else constant(graph, y)

@@ -11,9 +11,8 @@ And before it: (u - m) / d with one value per input channel, which is how photog
 
     W diag(1 / d) (u - m)
 
-takes d into a convolution or linear layer that alone reads it. The subtraction stays (unless it is of zeros, which
-`drop_identities` removes): a convolution with padding would otherwise see -m / d beyond the border. Fires once per
-multiplication folded.
+takes d into a convolution or linear layer that alone reads it. The subtraction stays; `fold_shifts` says why. Fires
+once per multiplication folded.
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@
     adaptive maximum pool     the maximum over the map, or a plain pool where the side divides
     convolution "same"        zeros of its own amount (an odd amount is left), "valid" none
     padded average pool       zeros around the map, then the pool, if zeros count
+    variance over axes        the mean of (x - mean(x))^2, times n / (n - 1) where that is wanted; deviation its root
+    length of a vector        the root of the sum of squares
+    pixel and channel shuffle     reshape, transpose, reshape
     element by element, above rank 4      without axes of length 1, if at most four remain
 
 Fires once per operation spelled out.
@@ -20,6 +23,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -30,6 +35,10 @@ RANK = 4
 BINARY = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
 }  # fmt: skip
+MOMENTS = {
+    aten.var.dim, aten.var.correction, aten.std.dim, aten.std.correction, aten.var_mean.dim, aten.var_mean.correction,
+}  # fmt: skip
+SHUFFLES = {aten.pixel_shuffle.default, aten.pixel_unshuffle.default, aten.channel_shuffle.default}
 Speller = Callable[[fx.GraphModule, fx.Node], fx.Node | None]
 
 
@@ -194,6 +203,57 @@ def average_pool(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     return call(graph, aten.avg_pool2d.default, wider, kernel, stride)
 
 
+def moments(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """Variance, standard deviation, or variance and mean."""
+    by_number = node.target._overloadname == "correction"  # type: ignore[union-attr]
+    x, axes, *given = filled(node, None, None) if by_number else filled(node, None, None, True, False)
+    options: dict[str, Any] = dict(node.kwargs)
+    correction, keep = (options.get("correction"), options.get("keepdim", False)) if by_number else given
+    correction = 1 if correction is None else int(correction)
+    shape = x.meta["val"].shape
+    axes = list(axes or range(len(shape)))
+    count = prod(shape[axis] for axis in axes)
+    if count <= correction:
+        return None
+    centred = call(graph, aten.sub.Tensor, x, call(graph, aten.mean.dim, x, axes, True))
+    result = call(graph, aten.mean.dim, call(graph, aten.mul.Tensor, centred, centred), axes, keep)
+    if correction:
+        result = call(graph, aten.mul.Tensor, result, count / (count - correction))
+    if node.target in {aten.std.dim, aten.std.correction}:
+        return call(graph, aten.sqrt.default, result)
+    if node.target in {aten.var.dim, aten.var.correction}:
+        return result
+    both = (result, call(graph, aten.mean.dim, x, axes, keep))
+    for piece in list(node.users):
+        piece.replace_all_uses_with(both[arguments(piece)[1]])
+        graph.graph.erase_node(piece)
+    return x  # in place of a node that nobody reads any more
+
+
+def vector_norm(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    x, order, axes, keep = filled(node, None, 2, None, False)[:4]
+    if order not in {2, None} or not axes or node.kwargs or len(arguments(node)) > 4:
+        return None
+    power = call(graph, aten.sum.dim_IntList, call(graph, aten.mul.Tensor, x, x), list(axes), keep)
+    return call(graph, aten.sqrt.default, power)
+
+
+def shuffle(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """Pixel shuffle (C r r, H, W) -> (C, H r, W r), its inverse, and channel shuffle (g C, …) -> (C g, …)."""
+    x, r = arguments(node)
+    shape = x.meta["val"].shape
+    if len(shape) != 4:
+        return None
+    n, c, h, w = shape
+    cut, order = {
+        aten.pixel_shuffle.default: ([n, c // r**2, r, r, h, w], [0, 1, 4, 2, 5, 3]),
+        aten.pixel_unshuffle.default: ([n, c, h // r, r, w // r, r], [0, 1, 3, 5, 2, 4]),
+        aten.channel_shuffle.default: ([n, r, c // r, h, w], [0, 2, 1, 3, 4]),
+    }[node.target]  # type: ignore[index]
+    x = call(graph, aten.permute.default, call(graph, aten.reshape.default, x, cut), order)
+    return call(graph, aten.reshape.default, x, list(node.meta["val"].shape))
+
+
 def narrower(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     shape = node.meta["val"].shape
     kept = [axis for axis, length in enumerate(shape) if length != 1]
@@ -226,5 +286,9 @@ SPELLERS: dict[object, Speller] = {
     aten.adaptive_max_pool2d.default: adaptive_max_pool,
     aten.conv2d.padding: named_padding,
     aten.avg_pool2d.default: average_pool,
+    aten.linalg_vector_norm.default: vector_norm,
+    aten.norm.ScalarOpt_dim: vector_norm,
+    **dict.fromkeys(MOMENTS, moments),
+    **dict.fromkeys(SHUFFLES, shuffle),
     **dict.fromkeys(BINARY, narrower),
 }

@@ -114,6 +114,11 @@ CASES = {
     "powers": (lambda m, x: x**2 + (x.abs() + 1) ** 1.5, {}),
     "average pool": (lambda m, x: F.avg_pool2d(x, 2), {}),
     "maximum pool, padded": (lambda m, x: F.max_pool2d(x, 3, 2, 1), {}),
+    "maximum pool, padded, of what is not negative": (
+        lambda m, x: F.max_pool2d(F.relu(m.c(x)), 3, 2, 1),
+        conv(4, 4, 1),
+    ),
+    "maximum pools that are SAME": (lambda m, x: F.max_pool2d(F.max_pool2d(x, 3, 1, 1), 3, 2, ceil_mode=True), {}),
     "adaptive pools": (lambda m, x: torch.cat([F.adaptive_avg_pool2d(x, s).flatten(2) for s in (1, 3, 5)], 2), {}),
     "bilinear": (lambda m, x: F.interpolate(x, size=(12, 10), mode="bilinear"), {}),
     "bilinear, corners": (lambda m, x: F.interpolate(x, size=(12, 10), mode="bilinear", align_corners=True), {}),
@@ -206,8 +211,9 @@ def test_equal_constants_are_stored_once():
         (lambda m, x: F.pad(x, (1, -1)), {}, "negative"),
         (lambda m, x: F.pad(x, (1, 1, 1, 1), mode="circular"), {}, "'circular'"),
         (lambda m, x: torch.add(x, x, alpha=2), {}, "alpha"),
+        (lambda m, x: F.max_pool2d(x, 2, dilation=2), {}, "max_pool2d"),
     ],
-    ids=["unknown", "softmax in another type", "kernel", "negative padding", "padding", "alpha"],
+    ids=["unknown", "softmax in another type", "kernel", "negative padding", "padding", "alpha", "dilated pool"],
 )
 def test_what_it_cannot_do_is_named(function, layers, words):
     graph, _ = rewrite(trace(Picture(function, **layers), torch.zeros(1, 8, 6, 4)), PASSES + MOBILE_PASSES)

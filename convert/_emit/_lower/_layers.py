@@ -120,17 +120,11 @@ def average_pool(s: Scope, node: fx.Node) -> int:
 
 
 def max_pool(s: Scope, node: fx.Node) -> int:
-    x, kernel, stride, padding = arguments(node)
-    tensor = s[x]
-    if any(padding):
-        low = float(np.finfo(np.float32).min)
-        height, width = (shape_of(x)[i + 1] + 2 * padding[i] for i in range(2))
-        amounts = s.integers([[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]], "paddings")
-        shape = [shape_of(x)[0], height, width, shape_of(x)[3]]
-        value = s.writer.constant(np.array(low, np.float32), "lowest")
-        operands, name = [tensor, amounts, value], f"{node.name}_pad"
-        tensor = s.one(Code.PADV2, operands, shape, name, schema.PadV2OptionsT(), Options.PadV2Options)
-    return pool(s, node, Code.MAX_POOL_2D, tensor, kernel, stride, schema.Padding.VALID)
+    x, kernel, stride, padding, _ = arguments(node)
+    scheme = mobile.pooling_scheme(shape_of(x)[1:3], shape_of(node)[1:3], kernel, stride, padding)
+    if scheme is None:
+        raise NotImplementedError("a maximum pool with a border of its own")
+    return pool(s, node, Code.MAX_POOL_2D, s[x], kernel, stride, getattr(schema.Padding, scheme))
 
 
 def pool(s: Scope, node: fx.Node, code: int, x: int, kernel, stride, scheme: int) -> int:
