@@ -1,0 +1,141 @@
+"""The same place in a file and in torch: another layout, or a value that stands for it.
+
+Converters move axes and fold constants. A tensor of the file is compared with a node of the torch graph
+
+* in every order of its axes, reshaped (NHWC and NCHW, heads apart or together),
+* as it is, without its mean over an axis (residual streams that only layer norms read), without a layer norm's scale
+  and shift (folded into the next layer), or times a constant of the network (the 1 / sqrt(d) of attention, folded
+  into a projection).
+
+Each of these can be turned back: what the file computed then stands for the node, and torch goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+
+from .network import Network, is_float, kind_of
+from .precision import sqnr_db
+
+ALIKE = 2.0  # a tensor whose power is so many times that of the other is not tried in every order of its axes
+PLAIN = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """A way to see a node: `there` from the exact value, `back` from what the file has to what stands for the node."""
+
+    words: str  # empty where it is the node itself
+    there: Callable[[Tensor, Tensor], Tensor]
+    back: Callable[[Tensor, Tensor], Tensor]
+
+
+def plain() -> View:
+    return View(PLAIN, lambda value, exact: value, lambda value, exact: value)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node, seen in one way and in one order of axes."""
+
+    node: fx.Node
+    view: View
+    order: tuple[int, ...]  # of the file's axes longer than 1
+    values: list[Tensor]  # the file's, in the node's layout, as the view sees it
+    sqnr_db: float
+
+
+def views(network: Network, node: fx.Node) -> Iterator[View]:
+    """The ways to see the node, the plain one first."""
+    yield plain()
+    shape = tuple(network.value(node)[0].shape)
+    if kind_of(node) in {"layer_norm", "native_layer_norm"}:
+        gain, shift = (network.constants.get(a) if isinstance(a, fx.Node) else None for a in node.args[2:4])  # type: ignore[arg-type]
+        one = torch.ones(1, dtype=torch.float64)
+        g, b = (gain if gain is not None else one), (shift if shift is not None else 0 * one)
+        yield View(
+            "before its scale and shift",
+            lambda v, exact: (v - b.to(v.dtype)) / g.to(v.dtype),
+            lambda v, exact: v * g.to(v.dtype) + b.to(v.dtype),
+        )
+    axes = [axis for axis in (len(shape) - 1, 1) if 0 < axis < len(shape) and shape[axis] > 1]
+    for axis in dict.fromkeys(axes):
+        yield View(
+            "without its mean",
+            lambda v, exact, axis=axis: v - v.mean(axis, keepdim=True),
+            lambda v, exact, axis=axis: v + exact.mean(axis, keepdim=True).to(v.dtype),
+        )
+    for factor in factors(network):
+        yield View(f"times {factor:.4g}", lambda v, exact, f=factor: v * f, lambda v, exact, f=factor: v / f)
+
+
+def factors(network: Network) -> list[float]:
+    """The numbers that the network multiplies or divides by, and their inverses."""
+    found: dict[float, None] = {}
+    for node in network.nodes:
+        if kind_of(node) in {"mul", "div"}:
+            for value in node.args:
+                if isinstance(value, int | float) and value not in {0, 1}:
+                    found |= dict.fromkeys((float(value), 1 / float(value)))
+    return list(found)
+
+
+def best_place(network: Network, node: fx.Node, tensors: list[np.ndarray], *, enough: float = 60.0) -> Place | None:
+    """How the file's tensor fits the node best; None where the number of values differs."""
+    exact = network.value(node)
+    if not exact or not all(is_float(v) for v in exact) or exact[0].numel() != tensors[0].size:
+        return None
+    found: Place | None = None
+    for view in views(network, node):
+        seen = [view.there(v, v) for v in exact]
+        if found is not None and not alike(seen[0], tensors[0]):
+            continue
+        for order in orders(tensors[0].shape, tuple(seen[0].shape)):
+            values = [arranged(tensor, order, v) for tensor, v in zip(tensors, seen, strict=True)]
+            if found is not None and sqnr_db(seen[:1], values[:1]) <= found.sqnr_db - 20:
+                continue
+            level = sqnr_db(seen, values)
+            if found is None or level > found.sqnr_db:
+                found = Place(node, view, order, values, level)
+        if found is not None and found.sqnr_db >= enough:
+            break
+    return found
+
+
+def alike(right: Tensor, tensor: np.ndarray) -> bool:
+    """Whether the two could hold the same values in another order, some noise aside."""
+    a, b = float(right.square().sum()), float(np.square(tensor, dtype=np.float64).sum())
+    return a > 0 and 1 / ALIKE < b / a < ALIKE
+
+
+def orders(have: tuple[int, ...], wanted: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Orders of the axes longer than 1 after which a reshape to `wanted` keeps rows together: as it is comes first."""
+    sizes = [n for n in have if n > 1]
+    if len(sizes) > 4:
+        return [tuple(range(len(sizes)))]
+    goal = boundaries([n for n in wanted if n > 1])
+    found = [
+        order
+        for order in permutations(range(len(sizes)))
+        if (mine := boundaries([sizes[i] for i in order])) <= goal or goal <= mine
+    ]
+    return found or [tuple(range(len(sizes)))]
+
+
+def boundaries(sizes: list[int]) -> set[int]:
+    """Where axes end, in numbers of values."""
+    return {prod(sizes[i:]) for i in range(len(sizes) + 1)}
+
+
+def arranged(tensor: np.ndarray, order: tuple[int, ...], like: Tensor) -> Tensor:
+    sizes = [n for n in tensor.shape if n > 1]
+    value: Any = torch.from_numpy(np.ascontiguousarray(tensor)).double().reshape(sizes)
+    return value.permute(order).reshape(like.shape) if sizes else value.reshape(like.shape)
