@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.errors import InputError
 
+LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL"}
 FLOAT32, FLOAT16 = 24, 11  # bits of the significand, the hidden one counted
 
 
@@ -103,6 +104,9 @@ def of_tflite(path: Path, images_u8: np.ndarray) -> Inside:
         constants = [stored.get(i, tensors[i]["dtype"]) for i in reads if i not in computed and i in tensors]
         dynamic = any(tensors[i]["dtype"] == np.int8 for i in reads if i not in computed and i in tensors)
         precision = tflite_precision(op["op_name"], tensors[live[0]], tensors[makes[0]], constants, dynamic)
+        if precision.weights is None and op["op_name"] in LAYERS and len(reads) > 1 and reads[1] not in computed:
+            axis = 3 if op["op_name"] == "DEPTHWISE_CONV_2D" else 0
+            precision = replace(precision, weights=8 if on_grid(runtime.get_tensor(reads[1]), axis) else None)
         ops.append(Op(
             place, op["op_name"], tensors[makes[0]]["name"], tuple(map(str, live)), tuple(map(str, makes)), precision
         ))  # fmt: skip
@@ -119,7 +123,7 @@ def tflite_precision(kind: str, given: dict, result: dict, constants: list[Any],
     """`constants`: types that the file holds them in; `dynamic`: the kernel itself gets 8-bit weights."""
     scales = result["quantization_parameters"]["scales"]
     found = Precision(step=float(scales[0]) if result["dtype"] in (np.int8, np.uint8) and len(scales) else None)
-    if kind in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL"}:
+    if kind in LAYERS:
         if np.int8 in constants:
             found = replace(found, weights=8)
         elif np.float16 in constants:
@@ -129,6 +133,13 @@ def tflite_precision(kind: str, given: dict, result: dict, constants: list[Any],
     elif np.float16 in constants:
         found = replace(found, weights=FLOAT16)
     return found
+
+
+def on_grid(weights: np.ndarray, axis: int) -> bool:
+    """Whether float weights are on an 8-bit grid in every output channel: rounded, and then stored as floats."""
+    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
+    steps = rows / (np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-30) / 127)
+    return rows.shape[1] > 1 and bool((np.abs(steps - np.round(steps)) < 1e-3).all())
 
 
 def dequantised(value: np.ndarray, tensor: dict) -> np.ndarray:

@@ -129,6 +129,8 @@ class Network:
             return (first if one is leading else others)(of(one)[number])
 
         target: Any = node.target
+        if target in {torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default}:  # a value that was put in may lie differently in memory
+            target = torch.ops.aten.reshape.default
         return target(*fx.map_arg(node.args, fetched), **fx.map_arg(node.kwargs, fetched))
 
     def give(self, node: fx.Node, values: Values) -> None:

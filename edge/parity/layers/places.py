@@ -88,23 +88,30 @@ def factors(network: Network) -> list[float]:
     return list(found)
 
 
-def best_place(network: Network, node: fx.Node, tensors: list[np.ndarray], *, enough: float = 60.0) -> Place | None:
-    """How the file's tensor fits the node best; None where the number of values differs."""
+def best_place(
+    network: Network, node: fx.Node, tensors: list[np.ndarray], *, likely: bool = True, enough: float = 90.0
+) -> Place | None:
+    """How the file's tensor fits the node best; None where the number of values differs, or where they are nothing alike.
+
+    Orders are told apart on the first image. `likely`: compare even if the two are of another size altogether.
+    """
     exact = network.value(node)
     if not exact or not all(is_float(v) for v in exact) or exact[0].numel() != tensors[0].size:
         return None
     found: Place | None = None
     for view in views(network, node):
-        seen = [view.there(v, v) for v in exact]
-        if found is not None and not alike(seen[0], tensors[0]):
+        first = view.there(exact[0], exact[0])
+        if (view.words or not likely) and not alike(first, tensors[0]):
             continue
-        for order in orders(tensors[0].shape, tuple(seen[0].shape)):
-            values = [arranged(tensor, order, v) for tensor, v in zip(tensors, seen, strict=True)]
-            if found is not None and sqnr_db(seen[:1], values[:1]) <= found.sqnr_db - 20:
-                continue
-            level = sqnr_db(seen, values)
-            if found is None or level > found.sqnr_db:
-                found = Place(node, view, order, values, level)
+        ways = orders(tensors[0].shape, tuple(first.shape))
+        if len(ways) > 1:
+            order = max(ways, key=lambda way: sqnr_db([first], [arranged(tensors[0], way, first)]))  # noqa: B023
+        else:
+            order = ways[0]
+        values = [arranged(tensor, order, first) for tensor in tensors]
+        level = sqnr_db([view.there(v, v) for v in exact], values)
+        if found is None or level > found.sqnr_db:
+            found = Place(node, view, order, values, level)
         if found is not None and found.sqnr_db >= enough:
             break
     return found

@@ -76,6 +76,10 @@ def sqnr_db(exact: Sequence[Tensor], other: Sequence[Tensor]) -> float:
     signal = noise = 0.0
     for right, found in zip(exact, other, strict=True):
         right, found = right.double(), found.double()
+        power, loss = float(right.square().sum()), float((right - found).square_().sum())
+        if math.isfinite(power + loss):
+            signal, noise = signal + power, noise + loss
+            continue
         finite = torch.isfinite(right)
         if not bool((finite == torch.isfinite(found)).all()):
             return -math.inf

@@ -31,7 +31,8 @@ from .precision import Rounded, explained_db
 
 REACH = 14  # steps in the torch graph from the nodes of the inputs
 SIMILAR_DB = 6.0  # a node that resembles the tensor so much may be its place even if the kinds do not match
-TRIES = 4  # nodes tried for an operation that is off
+TRIES = 3  # nodes tried for an operation that is off
+DOUBTED = 4  # waiting operations that are tried
 
 
 @dataclass
@@ -79,7 +80,7 @@ class Walk:
                 other.waiting = False  # torch went around it and agreed
             return
         # an operation that only moves what waits agrees with it anyway
-        doubted = [s for s in reversed(region) if s.waiting] if step.op.kind not in MOVING else []
+        doubted = [s for s in reversed(region) if s.waiting and s.guesses][:DOUBTED] if places and step.op.kind not in MOVING else []
         for other in doubted:
             for guess in other.guesses[:TRIES]:
                 before = self.network.given.get(guess.node)
@@ -116,9 +117,9 @@ class Walk:
 
         Nodes that the inputs stand for already are tried where values are only moved, or seen in another way.
         """
-        tried = []
+        tried, kinds = [], kinds_of(step.op.kind)
         for node in self.network.after(starts, REACH):
-            place = best_place(self.network, node, self.inside.values[step.key])
+            place = best_place(self.network, node, self.inside.values[step.key], likely=kind_of(node) in kinds)
             if place is None or (node in starts and step.op.kind not in MOVING and not place.view.words):
                 continue
             if place.sqnr_db > 0:
