@@ -67,7 +67,9 @@ def look_inside(path: Path, form: str, images_u8: np.ndarray) -> Inside:
         return of_tflite(path, images_u8)
     if form == "mlpackage":
         return of_package(path, images_u8)
-    raise InputError(f"{path.name}: the runtime of {form} files gives no inner values, so its layers cannot be compared")
+    raise InputError(
+        f"{path.name}: the runtime of {form} files gives no inner values, so its layers cannot be compared"
+    )
 
 
 def of_tflite(path: Path, images_u8: np.ndarray) -> Inside:
@@ -121,8 +123,12 @@ def of_tflite(path: Path, images_u8: np.ndarray) -> Inside:
 
 def tflite_precision(kind: str, given: dict, result: dict, constants: list[Any], dynamic: bool) -> Precision:
     """`constants`: types that the file holds them in; `dynamic`: the kernel itself gets 8-bit weights."""
-    scales = result["quantization_parameters"]["scales"]
-    found = Precision(step=float(scales[0]) if result["dtype"] in (np.int8, np.uint8) and len(scales) else None)
+    steps = [
+        float(one["quantization_parameters"]["scales"][0])
+        for one in ((given, result) if kind == "DEQUANTIZE" else (result,))
+        if one["dtype"] in (np.int8, np.uint8) and len(one["quantization_parameters"]["scales"])
+    ]
+    found = Precision(step=max(steps, default=None))
     if kind in LAYERS:
         if np.int8 in constants:
             found = replace(found, weights=8)

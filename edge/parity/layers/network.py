@@ -25,6 +25,7 @@ class Rounding(Protocol):
 
     def weights(self, value: Tensor) -> Tensor: ...
     def result(self, value: Tensor) -> Tensor: ...
+    def between(self, value: Tensor) -> Tensor: ...
     def read(self, value: Tensor) -> Tensor: ...
 
 
@@ -62,11 +63,11 @@ class Network:
         """What the torch model computes for the node from the images."""
         return self.computed(node, self.plain, {})
 
-    def computed(
-        self, node: fx.Node, known: dict[fx.Node, list[Any]], given: dict[fx.Node, Values]
-    ) -> list[Any]:
+    def computed(self, node: fx.Node, known: dict[fx.Node, list[Any]], given: dict[fx.Node, Values]) -> list[Any]:
         for one in self.needed(node, lambda n: n in known or n in given):
-            known[one] = [self.run(one, number, lambda n: given.get(n) or known[n]) for number in range(len(self.images))]
+            known[one] = [
+                self.run(one, number, lambda n: given.get(n) or known[n]) for number in range(len(self.images))
+            ]
         return given.get(node) or known[node]
 
     def rounded(self, node: fx.Node, how: Rounding) -> list[Any]:
@@ -85,7 +86,8 @@ class Network:
             read = how.read if has_weights(one) else single
             results = [self.run(one, number, of, first=lambda v, read=read: read(single(v)), others=single)
                        for number in range(len(self.images))]  # fmt: skip
-            known[one] = [how.result(v) if is_float(v) else v for v in results]
+            finish = how.result if one is node else how.between
+            known[one] = [finish(v) if is_float(v) else v for v in results]
         return of(node)
 
     def terms(self, node: fx.Node) -> int:
@@ -129,9 +131,17 @@ class Network:
             return (first if one is leading else others)(of(one)[number])
 
         target: Any = node.target
-        if target in {torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default}:  # a value that was put in may lie differently in memory
+        if target in {
+            torch.ops.aten.view.default,
+            torch.ops.aten._unsafe_view.default,
+        }:  # a value that was put in may lie differently in memory
             target = torch.ops.aten.reshape.default
         return target(*fx.map_arg(node.args, fetched), **fx.map_arg(node.kwargs, fetched))
+
+    def reset(self) -> None:
+        """Take out all that was put in, for the next file."""
+        self.given = {self.image: self.images}
+        self.known = {}
 
     def give(self, node: fx.Node, values: Values) -> None:
         """Let these values stand for the node."""
@@ -184,7 +194,9 @@ def has_weights(node: fx.Node) -> bool:
 def kind_of(node: fx.Node) -> str:
     """The ATen operation's plain name."""
     schema = getattr(node.target, "_schema", None)
-    return schema.name.removeprefix("aten::") if schema is not None else getattr(node.target, "__name__", str(node.target))
+    return (
+        schema.name.removeprefix("aten::") if schema is not None else getattr(node.target, "__name__", str(node.target))
+    )
 
 
 def module_of(node: fx.Node) -> str:

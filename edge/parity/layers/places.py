@@ -105,7 +105,7 @@ def best_place(
             continue
         ways = orders(tensors[0].shape, tuple(first.shape))
         if len(ways) > 1:
-            order = max(ways, key=lambda way: sqnr_db([first], [arranged(tensors[0], way, first)]))  # noqa: B023
+            order = max(ways, key=lambda way: sqnr_db([first], [arranged(tensors[0], way, first)]))
         else:
             order = ways[0]
         values = [arranged(tensor, order, first) for tensor in tensors]

@@ -31,9 +31,17 @@ SUBNORMAL = 2.0**-24  # the smallest step of float16
 
 @dataclass(frozen=True)
 class Rounded:
-    """How `Precision` rounds."""
+    """How `Precision` rounds. `around`: of operations that torch goes through on the way, which have no place."""
 
     precision: Precision
+    around: Precision | None = None
+
+    def between(self, value: Tensor) -> Tensor:
+        """A value inside: of one operation it has no step of its own, of several it may have been held in 8 bits."""
+        if self.around is not None and self.around.step:
+            step = ((value.max() - value.min()) / 255).clamp_min(1e-30)
+            return torch.round(value / step) * step
+        return to_significand(value, FLOAT16) if self.precision.result == FLOAT16 else value
 
     def weights(self, value: Tensor) -> Tensor:
         bits = self.precision.weights
@@ -92,7 +100,8 @@ def sqnr_db(exact: Sequence[Tensor], other: Sequence[Tensor]) -> float:
 
 def explained_db(exact: Sequence[Tensor], rounded: Sequence[Tensor], precision: Precision, terms: int) -> float:
     """The least SQNR that the precision explains, the bit of grace included; `terms` of the longest sum on the way."""
-    level = min(sqnr_db(exact, rounded), ONE_BIT * min(precision.result, FLOAT32)) - ONE_BIT
+    bits = 8 if precision.step else min(precision.result, FLOAT32)
+    level = min(sqnr_db(exact, rounded), ONE_BIT * bits) - ONE_BIT
     return level - 10 * math.log10(terms) if plain(precision) else level
 
 

@@ -17,7 +17,9 @@ agrees with. Names are not looked at, so a file from elsewhere, or with short na
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor, fx
@@ -30,6 +32,7 @@ from .places import Place, best_place
 from .precision import Rounded, explained_db
 
 REACH = 14  # steps in the torch graph from the nodes of the inputs
+RECOGNISED_DB = 10.0  # with a tenth of its power in noise no tensor is told from another
 SIMILAR_DB = 6.0  # a node that resembles the tensor so much may be its place even if the kinds do not match
 TRIES = 3  # nodes tried for an operation that is off
 DOUBTED = 4  # waiting operations that are tried
@@ -57,16 +60,20 @@ class Walk:
         self.maker = {key: step for op in inside.ops for key in op.outputs for step in [Step(op, key)]}
         self.steps = list(self.maker.values())
         self.nodes: dict[str, fx.Node] = {}
+        self.stood: dict[
+            str, list[Tensor]
+        ] = {}  # what stands for the node; a node may have several, as float and 8-bit
         image = best_place(network, network.image, inside.values[inside.image])
         assert image is not None
-        self.nodes[inside.image] = network.image
+        self.nodes[inside.image], self.stood[inside.image] = network.image, network.images
 
-    def run(self, progress=lambda steps: steps) -> list[Step]:
+    def run(self, progress: Callable[[Any], Any] = list) -> list[Step]:
         for step in progress(self.steps):
             if step.key in self.inside.values and np.ndim(self.inside.values[step.key][0]):
                 self.look(step)
         for step in self.steps:  # what still waits at the end was never agreed with
             if step.waiting and step.guesses and self.leads_on(step):
+                self.behind(step)
                 step.place, step.off, step.confirmed = step.guesses[0], True, False
                 step.own_db = step.place.sqnr_db
                 step.least_db = self.explained(step, step.place, [])
@@ -80,18 +87,23 @@ class Walk:
                 other.waiting = False  # torch went around it and agreed
             return
         # an operation that only moves what waits agrees with it anyway
-        doubted = [s for s in reversed(region) if s.waiting and s.guesses][:DOUBTED] if places and step.op.kind not in MOVING else []
+        doubted = (
+            [s for s in reversed(region) if s.waiting and s.guesses][:DOUBTED]
+            if places and step.op.kind not in MOVING
+            else []
+        )
         for other in doubted:
             for guess in other.guesses[:TRIES]:
                 before = self.network.given.get(guess.node)
-                least = self.explained(other, guess, [])
+                between = self.behind(other)[1]
+                least = self.explained(other, guess, between)
                 self.stand_for(other, guess)
                 new_starts, new_region = self.behind(step)
                 self.settle(step, new_starts, new_region)
                 if step.place is not None:
-                    other.place, other.off, other.waiting = guess, True, False
+                    other.place, other.off, other.waiting = guess, guess.sqnr_db < least, False
                     other.own_db, other.least_db = guess.sqnr_db, least
-                    other.around = [s.op.place for s in self.behind(other)[1]]
+                    other.around = [s.op.place for s in between]
                     return
                 del self.nodes[other.key]
                 self.network.take_back(guess.node, before)
@@ -100,16 +112,19 @@ class Walk:
 
     def behind(self, step: Step) -> tuple[list[fx.Node], list[Step]]:
         """The nearest nodes behind an operation, and the steps between them and it, in the file's order."""
-        nodes: dict[fx.Node, None] = {}
+        nodes: dict[fx.Node, str] = {}
         between: dict[str, Step] = {}
         waiting = list(step.op.inputs)
         while waiting:
             key = waiting.pop()
             if key in self.nodes:
-                nodes[self.nodes[key]] = None
+                nodes[self.nodes[key]] = key
             elif key in self.maker and key not in between:
                 between[key] = self.maker[key]
                 waiting += self.maker[key].op.inputs
+        for node, key in nodes.items():  # what this operation reads, not what another made of it
+            if self.network.given[node] is not self.stood[key]:
+                self.network.give(node, self.stood[key])
         return list(nodes), sorted(between.values(), key=lambda s: s.op.place)
 
     def settle(self, step: Step, starts: list[fx.Node], region: list[Step]) -> list[Place]:
@@ -122,7 +137,7 @@ class Walk:
             place = best_place(self.network, node, self.inside.values[step.key], likely=kind_of(node) in kinds)
             if place is None or (node in starts and step.op.kind not in MOVING and not place.view.words):
                 continue
-            if place.sqnr_db > 0:
+            if place.sqnr_db >= RECOGNISED_DB:
                 least = self.explained(step, place, region)
                 if place.sqnr_db >= least:
                     self.stand_for(step, place)
@@ -132,21 +147,25 @@ class Walk:
         return tried
 
     def explained(self, step: Step, place: Place, region: list[Step]) -> float:
-        precision = step.op.precision
+        around = None
         for other in region:
-            precision = precision.coarser(other.op.precision)
+            around = other.op.precision if around is None else around.coarser(other.op.precision)
+        precision = step.op.precision if around is None else replace(
+            step.op.precision.coarser(around), step=step.op.precision.step
+        )  # fmt: skip
         exact = self.network.value(place.node)
         if place.node in self.network.given:
-            rounded: list[Tensor] = [Rounded(precision).result(v) for v in exact]
+            rounded: list[Tensor] = [Rounded(precision, around).result(v) for v in exact]
         else:
-            rounded = self.network.rounded(place.node, Rounded(precision))
+            rounded = self.network.rounded(place.node, Rounded(precision, around))
         seen, found = ([place.view.there(v, v) for v in values] for values in (exact, rounded))
         return explained_db(seen, found, precision, self.network.terms(place.node))
 
     def stand_for(self, step: Step, place: Place) -> None:
         exact = self.network.value(place.node)
         self.nodes[step.key] = place.node
-        self.network.give(place.node, [place.view.back(v, e) for v, e in zip(place.values, exact, strict=True)])
+        self.stood[step.key] = [place.view.back(v, e) for v, e in zip(place.values, exact, strict=True)]
+        self.network.give(place.node, self.stood[step.key])
 
     def guesses(self, step: Step, places: list[Place]) -> list[Place]:
         """Where an operation that agrees with nothing most likely belongs: nodes of its kind, then similar ones."""
