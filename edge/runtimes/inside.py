@@ -62,7 +62,7 @@ class Inside:
 
 
 def look_inside(path: Path, form: str, images_u8: np.ndarray) -> Inside:
-    """Run uint8 images (N, S, S, 3) and keep all that is computed. InputError for a format that gives no inner values."""
+    """Run uint8 images (N, S, S, 3) and keep all that is computed; InputError where the runtime does not give it."""
     if form == "tflite":
         return of_tflite(path, images_u8)
     if form == "mlpackage":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
 
+from edge.console import track
 from edge.parity.report import plain
 from edge.runtimes.inside import Inside
 
@@ -21,10 +21,10 @@ from .walk import Step, Walk
 OK, OFF, ALONE, MOVED = "ok", "off", "no counterpart", "moves values"
 
 
-def compared(network: Network, inside: Inside, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> dict[str, Any]:
+def compared(network: Network, inside: Inside, doing: str = "comparing layers") -> dict[str, Any]:
     """Every result of the file as a row, in its order; the first that is off; how many have no counterpart."""
     walk = Walk(network, inside)
-    steps = walk.run(progress)
+    steps = walk.run(lambda steps: track(steps, doing, len(steps)))
     rows = [row(network, inside, step) for step in steps if step.key in inside.values]
     off = [number for number, one in enumerate(rows) if one["status"] == OFF]
     counts = {status: sum(one["status"] == status for one in rows) for status in (OK, OFF, ALONE, MOVED)}

@@ -6,16 +6,14 @@ from. A value that is given stands for the node from then on, and all that depen
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, fx
-
-from edge.checkpoint import Checkpoint
-from edge.models.deployed import deployed
+from torch import Tensor, fx, nn
 
 Values = list[Tensor]  # one for each image
 
@@ -34,8 +32,9 @@ def same(value: Any) -> Any:
 
 
 class Network:
-    def __init__(self, checkpoint: Checkpoint, images_u8: np.ndarray) -> None:
-        module = deployed(checkpoint, layout="NHWC").double()
+    def __init__(self, module: nn.Module, images_u8: np.ndarray) -> None:
+        """`module` takes (1, S, S, 3) and gives (1, K); a copy of it is made."""
+        module = copy.deepcopy(module).double().eval()
         images = [torch.from_numpy(np.array(image[None])).double() for image in images_u8]
         program = torch.export.export(module, (images[0],)).run_decompositions({})
         self.graph = program.module(check_guards=False)

@@ -17,7 +17,8 @@ HEADINGS = ("op", "torch module", "own SQNR dB", "at least", "from the model dB"
 TOP = 150.0  # dB, the plot's upper end: float32 has 144
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:66rem;margin:0 auto;padding:1.5rem 1rem;color:#1b1c20}
 table{border-collapse:collapse;font-size:.85rem;width:100%}th,td{text-align:left;padding:.25rem .6rem .25rem 0;
-border-bottom:1px solid #d9dbe1;vertical-align:top}svg{max-width:44rem;width:100%;height:auto}.off{font-weight:700;color:#a84300}
+border-bottom:1px solid #d9dbe1;vertical-align:top}svg{max-width:44rem;width:100%;height:auto}
+.off{font-weight:700;color:#a84300}
 details{margin:.6rem 0}"""
 
 
@@ -32,7 +33,7 @@ def headline(one: Mapping[str, Any]) -> str:
     sure = "" if row["confirmed"] else " (the likeliest place: nothing after it agrees with torch either)"
     return (
         f"{one['file']}: leaves the torch model at op {row['op']}, {row['kind']} ({row['name']}), module "
-        f"{module(row)}{also}: own SQNR {number(row, 'own_db')} dB, its precision explains {number(row, 'least_db')} dB; "
+        f"{module(row)}{also}: own SQNR {number(row, 'own_db')} dB, precision explains {number(row, 'least_db')} dB; "
         f"torch {span(row['torch_range'])}, file {span(row['file_range'])}{sure} ({tally(one)})"
     )
 
@@ -136,18 +137,19 @@ def plot(one: Mapping[str, Any]) -> str:
 
 
 def html(report: Mapping[str, Any]) -> str:
-    data = report["data"]
+    data, name = report["data"], escape(report["model"])
+    kind = "<b>synthetic</b> images" if data["synthetic"] else "photographs of unseen patients"
     parts = [
-        f"<!DOCTYPE html><html lang='en-GB'><head><meta charset='utf-8'><title>Layers of {escape(report['model'])}</title>"
-        f"<style>{STYLE}</style></head><body><h1>{escape(report['model'])}, layer by layer</h1><p>{escape(report['notice'])}</p>",
-        f"<p>{data['images']} {'<b>synthetic</b> images' if data['synthetic'] else 'photographs of unseen patients'} "
-        f"({escape(data['name'])}). Own SQNR: the operation against the torch layer on the file's own inputs, so that what it "
-        "inherited is on both sides. At least: what the same torch layer keeps with weights and values rounded as the file's "
+        f"<!DOCTYPE html><html lang='en-GB'><head><meta charset='utf-8'><title>Layers of {name}</title><style>{STYLE}"
+        f"</style></head><body><h1>{name}, layer by layer</h1><p>{escape(report['notice'])}</p>",
+        f"<p>{data['images']} {kind} ({escape(data['name'])}). Own SQNR: the operation against the torch layer on the "
+        "file's own inputs, so that what it inherited is on both sides. At least: what the same torch layer keeps with weights and values rounded as the file's "
         "are, less one bit. From the model: against the float model on the image, all losses added up.</p>",
     ]
     for one in report["files"]:
         parts.append(
-            f"<h2>{escape(one['file'])}</h2><p{' class=off' if one['first'] is not None else ''}>{escape(headline(one))}</p>"
+            f"<h2>{escape(one['file'])}</h2>"
+            f"<p{' class=off' if one['first'] is not None else ''}>{escape(headline(one))}</p>"
         )
         if one["note"]:
             continue

@@ -58,23 +58,38 @@ def views(network: Network, node: fx.Node) -> Iterator[View]:
     yield plain()
     shape = tuple(network.value(node)[0].shape)
     if kind_of(node) in {"layer_norm", "native_layer_norm"}:
-        gain, shift = (network.constants.get(a) if isinstance(a, fx.Node) else None for a in node.args[2:4])  # type: ignore[arg-type]
-        one = torch.ones(1, dtype=torch.float64)
-        g, b = (gain if gain is not None else one), (shift if shift is not None else 0 * one)
-        yield View(
-            "before its scale and shift",
-            lambda v, exact: (v - b.to(v.dtype)) / g.to(v.dtype),
-            lambda v, exact: v * g.to(v.dtype) + b.to(v.dtype),
-        )
+        gain, shift = (network.constants.get(a) if isinstance(a, fx.Node) else None for a in node.args[2:4])
+        if gain is not None and bool((gain != 0).all()):
+            yield without_affine(gain, torch.zeros_like(gain) if shift is None else shift)
     axes = [axis for axis in (len(shape) - 1, 1) if 0 < axis < len(shape) and shape[axis] > 1]
     for axis in dict.fromkeys(axes):
-        yield View(
-            "without its mean",
-            lambda v, exact, axis=axis: v - v.mean(axis, keepdim=True),
-            lambda v, exact, axis=axis: v + exact.mean(axis, keepdim=True).to(v.dtype),
-        )
+        yield without_mean(axis)
     for factor in factors(network):
-        yield View(f"times {factor:.4g}", lambda v, exact, f=factor: v * f, lambda v, exact, f=factor: v / f)
+        yield times(factor)
+
+
+def without_affine(gain: Tensor, shift: Tensor) -> View:
+    def there(value: Tensor, exact: Tensor) -> Tensor:
+        return (value - shift.to(value.dtype)) / gain.to(value.dtype)
+
+    def back(value: Tensor, exact: Tensor) -> Tensor:
+        return value * gain.to(value.dtype) + shift.to(value.dtype)
+
+    return View("before its scale and shift", there, back)
+
+
+def without_mean(axis: int) -> View:
+    def there(value: Tensor, exact: Tensor) -> Tensor:
+        return value - value.mean(axis, keepdim=True)
+
+    def back(value: Tensor, exact: Tensor) -> Tensor:
+        return value + exact.mean(axis, keepdim=True).to(value.dtype)
+
+    return View("without its mean", there, back)
+
+
+def times(factor: float) -> View:
+    return View(f"times {factor:.4g}", lambda value, exact: value * factor, lambda value, exact: value / factor)
 
 
 def factors(network: Network) -> list[float]:
@@ -91,7 +106,7 @@ def factors(network: Network) -> list[float]:
 def best_place(
     network: Network, node: fx.Node, tensors: list[np.ndarray], *, likely: bool = True, enough: float = 90.0
 ) -> Place | None:
-    """How the file's tensor fits the node best; None where the number of values differs, or where they are nothing alike.
+    """How the file's tensor fits the node best; None where sizes differ or the two are nothing alike.
 
     Orders are told apart on the first image. `likely`: compare even if the two are of another size altogether.
     """

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edge
-from edge.console import busy, third_party_noise_into, track
+from edge.console import busy, third_party_noise_into
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError
 from edge.files import write_json, write_text
+from edge.models.deployed import deployed
 from edge.parity.report import NOTICE, plain
 from edge.parity.run import LOG, Build
 from edge.runtimes.inside import look_inside
@@ -57,7 +58,7 @@ def look_into(
     log = build.folder / LOG
     with busy("tracing the torch model"), third_party_noise_into(log):
         probabilities = Reference(build.checkpoint).run(squares)
-        network = Network(build.checkpoint, squares)
+        network = Network(deployed(build.checkpoint, layout="NHWC"), squares)
         apart = checked(network, probabilities)
     if not apart <= TRACED_TO:
         raise InputError(
@@ -74,9 +75,7 @@ def look_into(
         with third_party_noise_into(log):
             inside = look_inside(build.folder / entry["file"], entry["format"], squares)
             network.reset()
-            rows = compared(
-                network, inside, lambda steps, e=entry: track(steps, f"{e['recipe']} ({e['format']})", len(steps))
-            )
+            rows = compared(network, inside, f"{entry['recipe']} ({entry['format']})")
         found.append(facts | {"note": ""} | {key: rows[key] for key in ("rows", "first", "counts")})
     return Layers({
         "schema": SCHEMA, "notice": NOTICE, "dermedge": edge.__version__, "model": build.manifest["model"],
