@@ -12,8 +12,8 @@ from edge.console import track
 from edge.parity.report import plain
 from edge.runtimes.inside import Inside
 
-from .kinds import MOVING
-from .network import Network, kind_of, module_of
+from .kinds import ANCHORS, MOVING
+from .network import Network, kind_of, layer_of, module_of
 from .places import arranged
 from .precision import sqnr_db
 from .walk import Step, Walk

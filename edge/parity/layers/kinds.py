@@ -9,6 +9,8 @@ MOVING = {
     "reshape", "transpose", "split", "slice_by_index", "slice_by_size", "concat", "squeeze", "expand_dims", "cast",
     "pad", "gather", "stack", "identity", "quantize", "dequantize",
 }  # fmt: skip
+# These have a counterpart in torch whatever was rewritten around them.
+ANCHORS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "conv", "linear", "matmul"}
 NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "getitem"}
 ACTIVATIONS = {"relu", "relu6", "hardtanh", "clamp", "silu", "hardswish", "hardsigmoid", "gelu"}
 CONVOLUTION = {"conv2d", "convolution"} | NORMS | ACTIVATIONS

@@ -18,6 +18,9 @@ from torch import Tensor, fx, nn
 Values = list[Tensor]  # one for each image
 
 
+LAYERS = {"conv2d", "convolution", "linear", "matmul", "addmm", "mm", "bmm"}
+
+
 class Rounding(Protocol):
     """What a precision does to weights, to results, and to what a layer reads."""
 
@@ -203,3 +206,15 @@ def module_of(node: fx.Node) -> str:
     stack: Sequence[Any] = list((node.meta.get("nn_module_stack") or {}).values())
     path = str(stack[-1][0]) if stack else ""
     return path.removeprefix("net.").removeprefix("net")
+
+
+def layer_of(node: fx.Node, steps: int = 4) -> str:
+    """Path of the module whose weights made the node: its own, or through the few operations that are fused into it."""
+    for _ in range(steps):
+        if has_weights(node) and kind_of(node) in LAYERS:
+            return module_of(node)
+        inputs = node.all_input_nodes
+        if not inputs:
+            break
+        node = inputs[0]
+    return ""

@@ -143,8 +143,9 @@ def html(report: Mapping[str, Any]) -> str:
         f"<!DOCTYPE html><html lang='en-GB'><head><meta charset='utf-8'><title>Layers of {name}</title><style>{STYLE}"
         f"</style></head><body><h1>{name}, layer by layer</h1><p>{escape(report['notice'])}</p>",
         f"<p>{data['images']} {kind} ({escape(data['name'])}). Own SQNR: the operation against the torch layer on the "
-        "file's own inputs, so that what it inherited is on both sides. At least: what the same torch layer keeps with weights and values rounded as the file's "
-        "are, less one bit. From the model: against the float model on the image, all losses added up.</p>",
+        "file's own inputs, so that what it inherited is on both sides. At least: what the same torch layer keeps with "
+        "weights and values rounded as the file's are, less one bit. From the model: against the float model on the "
+        "image, all losses added up.</p>",
     ]
     for one in report["files"]:
         parts.append(

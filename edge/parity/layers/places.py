@@ -4,8 +4,8 @@ Converters move axes and fold constants. A tensor of the file is compared with a
 
 * in every order of its axes, reshaped (NHWC and NCHW, heads apart or together),
 * as it is, without its mean over an axis (residual streams that only layer norms read), without a layer norm's scale
-  and shift (folded into the next layer), or times a constant of the network (the 1 / sqrt(d) of attention, folded
-  into a projection).
+  and shift (folded into the next layer), or, whole or in one of its equal parts, times a constant of the network (the
+  1 / sqrt(d) of attention, folded into the projection that makes the queries).
 
 Each of these can be turned back: what the file computed then stands for the node, and torch goes on from there.
 """
@@ -66,6 +66,33 @@ def views(network: Network, node: fx.Node) -> Iterator[View]:
         yield without_mean(axis)
     for factor in factors(network):
         yield times(factor)
+        for piece, pieces in cuts(node):
+            yield piece_times(factor, piece, pieces)
+
+
+def cuts(node: fx.Node) -> list[tuple[int, int]]:
+    """(piece, pieces) of equal splits of the last axis that read the node: queries, keys and values made at once."""
+    found = []
+    for user in node.users:
+        parts = user.meta.get("val")
+        whole = node.meta["val"].shape
+        if isinstance(parts, list | tuple) and {part.shape[-1] * len(parts) for part in parts} == {whole[-1]}:
+            found += [(piece, len(parts)) for piece in range(len(parts))]
+    return found
+
+
+def piece_times(factor: float, piece: int, pieces: int) -> View:
+    def spread(value: Tensor) -> Tensor:
+        size = value.shape[-1] // pieces
+        scale = torch.ones(value.shape[-1], dtype=value.dtype)
+        scale[piece * size : (piece + 1) * size] = factor
+        return scale
+
+    return View(
+        f"part {piece + 1} of {pieces} times {factor:.4g}",
+        lambda value, exact: value * spread(value),
+        lambda value, exact: value / spread(value),
+    )
 
 
 def without_affine(gain: Tensor, shift: Tensor) -> View:
@@ -104,11 +131,18 @@ def factors(network: Network) -> list[float]:
 
 
 def best_place(
-    network: Network, node: fx.Node, tensors: list[np.ndarray], *, likely: bool = True, enough: float = 90.0
+    network: Network,
+    node: fx.Node,
+    tensors: list[np.ndarray],
+    *,
+    likely: bool = True,
+    bare: bool = False,
+    enough: float = 90.0,
 ) -> Place | None:
     """How the file's tensor fits the node best; None where sizes differ or the two are nothing alike.
 
     Orders are told apart on the first image. `likely`: compare even if the two are of another size altogether.
+    `bare`: as the node is, seen in no other way.
     """
     exact = network.value(node)
     if not exact or not all(is_float(v) for v in exact) or exact[0].numel() != tensors[0].size:
@@ -127,7 +161,7 @@ def best_place(
         level = sqnr_db([view.there(v, v) for v in exact], values)
         if found is None or level > found.sqnr_db:
             found = Place(node, view, order, values, level)
-        if found is not None and found.sqnr_db >= enough:
+        if bare or (found is not None and found.sqnr_db >= enough):
             break
     return found
 

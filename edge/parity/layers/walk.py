@@ -10,8 +10,10 @@ agrees with. Names are not looked at, so a file from elsewhere, or with short na
 
 * Agrees within its precision: that is its place.
 * Agrees with none: it waits. If a later operation agrees although torch went around the one that waits, that one only
-  has no counterpart (a rewrite took another way). If a later one agrees only when the waiting value stands for a node,
-  then that node is its place, and it is off. If nothing later agrees, the likeliest node is its place, unconfirmed.
+  has no counterpart (a rewrite took another way).
+* If nothing agrees any more, one of those that wait is off. Each is tried at the nodes of its kind: what it computed
+  stands for the node, and the one after which most of the following operations agree again is it. If none helps,
+  the first of them is named as the likeliest, unconfirmed.
 """
 
 from __future__ import annotations
@@ -21,12 +23,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from torch import Tensor, fx
 
 from edge.runtimes.inside import Inside, Op
 
-from .kinds import MOVING, kinds_of
+from .kinds import ANCHORS, MOVING, kinds_of
 from .network import Network, kind_of
 from .places import Place, best_place
 from .precision import Rounded, explained_db
@@ -35,7 +36,9 @@ REACH = 14  # steps in the torch graph from the nodes of the inputs
 RECOGNISED_DB = 10.0  # with a tenth of its power in noise no tensor is told from another
 SIMILAR_DB = 6.0  # a node that resembles the tensor so much may be its place even if the kinds do not match
 TRIES = 3  # nodes tried for an operation that is off
-DOUBTED = 4  # waiting operations that are tried
+SUSPECTS = 8  # operations that are tried
+PATIENCE = 10  # operations in a row that agree with nothing before one is suspected; a layer norm has 5 of its own
+HORIZON = 10  # operations after the last suspect by which it is told which one was it
 
 
 @dataclass
@@ -58,57 +61,98 @@ class Walk:
     def __init__(self, network: Network, inside: Inside) -> None:
         self.network, self.inside = network, inside
         self.maker = {key: step for op in inside.ops for key in op.outputs for step in [Step(op, key)]}
-        self.steps = list(self.maker.values())
+        self.steps = [step for step in self.maker.values() if step.key in inside.values]
         self.nodes: dict[str, fx.Node] = {}
         self.stood: dict[
             str, list[Tensor]
         ] = {}  # what stands for the node; a node may have several, as float and 8-bit
-        image = best_place(network, network.image, inside.values[inside.image])
-        assert image is not None
         self.nodes[inside.image], self.stood[inside.image] = network.image, network.images
 
     def run(self, progress: Callable[[Any], Any] = list) -> list[Step]:
-        for step in progress(self.steps):
-            if step.key in self.inside.values and np.ndim(self.inside.values[step.key][0]):
-                self.look(step)
-        for step in self.steps:  # what still waits at the end was never agreed with
-            if step.waiting and step.guesses and self.leads_on(step):
-                self.behind(step)
-                step.place, step.off, step.confirmed = step.guesses[0], True, False
-                step.own_db = step.place.sqnr_db
-                step.least_db = self.explained(step, step.place, [])
+        """All steps with what was found of them."""
+        since = 0  # operations that agreed with nothing, in a row
+        for number, step in enumerate(progress(self.steps)):
+            if self.look(step):
+                since = 0
+            elif step.op.kind not in MOVING:
+                since += 1
+            if since >= PATIENCE and self.blame(number + 1):
+                since = 0
+        while self.blame(len(self.steps)):
+            pass
         return self.steps
 
-    def look(self, step: Step) -> None:
+    def look(self, step: Step) -> bool:
+        """Whether the step agrees with a node; if not, it waits."""
         starts, region = self.behind(step)
         places = self.settle(step, starts, region)
-        if step.place is not None:
-            for other in region:
-                other.waiting = False  # torch went around it and agreed
-            return
-        # an operation that only moves what waits agrees with it anyway
-        doubted = (
-            [s for s in reversed(region) if s.waiting and s.guesses][:DOUBTED]
-            if places and step.op.kind not in MOVING
-            else []
-        )
-        for other in doubted:
-            for guess in other.guesses[:TRIES]:
-                before = self.network.given.get(guess.node)
-                between = self.behind(other)[1]
-                least = self.explained(other, guess, between)
-                self.stand_for(other, guess)
-                new_starts, new_region = self.behind(step)
-                self.settle(step, new_starts, new_region)
-                if step.place is not None:
-                    other.place, other.off, other.waiting = guess, guess.sqnr_db < least, False
-                    other.own_db, other.least_db = guess.sqnr_db, least
-                    other.around = [s.op.place for s in between]
-                    return
-                del self.nodes[other.key]
-                self.network.take_back(guess.node, before)
-        step.waiting = True
-        step.guesses = self.guesses(step, places)
+        step.waiting = step.place is None
+        if step.waiting:
+            step.guesses = self.guesses(step, places)
+            return False
+        for other in region:
+            other.waiting = False  # torch went around it and agreed: it only has no counterpart
+        return True
+
+    def blame(self, end: int) -> bool:
+        """Find the step before `end` that makes the most of what follows agree if it is off; whether one was found.
+
+        An error that enters at one step is in all that waits after it, so later suspects explain a part of what the
+        right one explains: the most, and of equals the first, is it. Where nothing helps, the first that waits is
+        off, unconfirmed, and the search is over.
+        """
+        waiting = [step for step in self.steps[:end] if step.waiting]
+        suspects = [step for step in waiting if step.guesses][:SUSPECTS]
+        if not suspects:
+            return False
+        last = self.steps.index(suspects[-1]) + HORIZON
+        trials = [(self.trial(step, guess, last), step, guess) for step in suspects for guess in step.guesses]
+        agreed, step, guess = max(trials, key=lambda trial: trial[0])
+        if agreed == 0 and end < len(self.steps):
+            return False
+        if agreed == 0:
+            step, guess = suspects[0], suspects[0].guesses[0]
+        # layers with weights have a counterpart: one that waits before the culprit may be it, if a rewrite that counted
+        # on what it does (a stream without mean) has spread the damage
+        place = self.steps.index(step)
+        before = [one for one in suspects if self.steps.index(one) < place and one.op.kind in ANCHORS]
+        for one in before[:1]:
+            self.accuse(one, one.guesses[0], confirmed=False)
+            del self.nodes[one.key]
+        self.accuse(step, guess, confirmed=agreed > 0)
+        for other in self.steps[:place] if agreed else waiting:
+            other.waiting = False
+        for other in self.steps[place + 1 : end] if agreed else ():
+            if other.place is None:
+                self.look(other)
+        return agreed > 0
+
+    def accuse(self, step: Step, guess: Place, *, confirmed: bool) -> None:
+        place, region = guess, self.behind(step)[1]
+        step.place, step.own_db, step.least_db = place, place.sqnr_db, self.explained(step, place, region)
+        step.off, step.confirmed, step.waiting = step.own_db < step.least_db, confirmed, False
+        step.around = [other.op.place for other in region if other.op.kind not in MOVING]
+        self.stand_for(step, place)
+
+    def trial(self, step: Step, guess: Place, last: int) -> int:
+        """How many operations up to `last` agree if the step's value stands for the guessed node."""
+        kept = dict(self.nodes), dict(self.stood), dict(self.network.given), dict(self.network.known)
+        self.behind(step)
+        self.stand_for(step, guess)
+        agreed = 0
+        after = {step.key}
+        for other in self.steps[self.steps.index(step) + 1 : last + 1]:
+            if not after & set(other.op.inputs):
+                continue
+            after.add(other.key)
+            if other.place is not None:
+                continue
+            starts, region = self.behind(other)
+            self.settle(other, starts, region)
+            agreed += other.place is not None and other.op.kind not in MOVING
+            other.place = None
+        self.nodes, self.stood, self.network.given, self.network.known = kept
+        return agreed
 
     def behind(self, step: Step) -> tuple[list[fx.Node], list[Step]]:
         """The nearest nodes behind an operation, and the steps between them and it, in the file's order."""
@@ -168,14 +212,17 @@ class Walk:
         self.network.give(place.node, self.stood[step.key])
 
     def guesses(self, step: Step, places: list[Place]) -> list[Place]:
-        """Where an operation that agrees with nothing most likely belongs: nodes of its kind, then similar ones."""
-        kinds = kinds_of(step.op.kind)
-        fitting = [p for p in places if kind_of(p.node) in kinds]
-        similar = [p for p in places if p.sqnr_db >= SIMILAR_DB and p not in fitting]
-        return sorted(fitting, key=lambda p: -p.sqnr_db) + sorted(similar, key=lambda p: -p.sqnr_db)
+        """Where an operation that agrees with nothing most likely belongs: nodes of its kind, then similar ones.
 
-    def leads_on(self, step: Step) -> bool:
-        """Whether nothing that was computed from this step agrees with torch."""
-        return not any(
-            other.place is not None and not other.off and step in self.behind(other)[1] for other in self.steps
-        )
+        Each is seen as fits best, and as it is: with garbage in it no way of seeing fits better than another.
+        """
+        kinds = kinds_of(step.op.kind)
+        near = [p for p in places if kind_of(p.node) in kinds or p.sqnr_db >= SIMILAR_DB]
+        near.sort(key=lambda p: -max(p.sqnr_db, SIMILAR_DB))  # of those that are like nothing the nearest comes first
+        found = []
+        for place in near[:TRIES]:
+            bare = best_place(self.network, place.node, self.inside.values[step.key], bare=True)
+            alike = place.sqnr_db >= SIMILAR_DB
+            found += [place] if place.view.words and alike else []
+            found += [bare] if bare is not None and not (place.view.words and alike and bare.sqnr_db < 0) else []
+        return found
