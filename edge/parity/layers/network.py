@@ -96,6 +96,14 @@ class Network:
         """Of the longest sum between the given values and the node."""
         return max((self.summed(one) for one in self.needed(node, lambda n: n in self.given)), default=1)
 
+    def independent(self, node: fx.Node, rounded_weights: bool) -> int:
+        """Values of the node whose noise is drawn apart: output channels where weights are rounded, else all."""
+        value = self.value(node)
+        layers = [one for one in self.needed(node, lambda n: n in self.given) if has_weights(one)]
+        if rounded_weights and layers:
+            return min(channels_of(one) for one in layers)
+        return max(1, sum(one.numel() for one in value))
+
     def summed(self, node: fx.Node) -> int:
         kind = kind_of(node)
         shapes = [tuple(one.meta["val"].shape) for one in node.all_input_nodes if hasattr(one.meta.get("val"), "shape")]
@@ -187,10 +195,15 @@ def is_float(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
+def channels_of(layer: fx.Node) -> int:
+    shape = layer.meta["val"].shape
+    return max(1, int(shape[1] if kind_of(layer) in {"conv2d", "convolution"} else shape[-1]))
+
+
 def has_weights(node: fx.Node) -> bool:
-    """A layer: its second operand is a constant with more than one axis."""
+    """A layer: a product whose second operand is a constant."""
     operands = node.args[1:2]
-    return bool(operands) and isinstance(operands[0], fx.Node) and operands[0].op == "get_attr"
+    return kind_of(node) in LAYERS and bool(operands) and isinstance(operands[0], fx.Node) and operands[0].op == "get_attr"
 
 
 def kind_of(node: fx.Node) -> str:
@@ -211,7 +224,7 @@ def module_of(node: fx.Node) -> str:
 def layer_of(node: fx.Node, steps: int = 4) -> str:
     """Path of the module whose weights made the node: its own, or through the few operations that are fused into it."""
     for _ in range(steps):
-        if has_weights(node) and kind_of(node) in LAYERS:
+        if has_weights(node):
             return module_of(node)
         inputs = node.all_input_nodes
         if not inputs:

@@ -11,7 +11,9 @@ What comes out differs from the exact result by the loss that is explained. The 
 overflow and clipping are never explained. A file may be one bit (6.02 dB) worse than that, because it may add in
 another order and round in other places. No result of n bits is asked for more than n bits. Where all is float32, the
 order of a sum is all there is: summed one after the other, K terms lose about sqrt(K) times one rounding, and torch's
-own order loses less, so a sum may be 10 log10(K) dB below torch's.
+own order loses less, so a sum may be 10 log10(K) dB below torch's. Elsewhere the rounding is one draw and the file's
+another: the ratio of two noises of n independent values has the F distribution with (n, n) degrees of freedom, and the
+file may be as far above as one in a thousand are. Rounded weights give n output channels, rounded results n values.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from torch import Tensor
 from edge.runtimes.inside import FLOAT16, FLOAT32, Precision
 
 ONE_BIT = 20 * math.log10(2)  # dB
+SURE = 0.999
 SUBNORMAL = 2.0**-24  # the smallest step of float16
 
 
@@ -98,11 +101,20 @@ def sqnr_db(exact: Sequence[Tensor], other: Sequence[Tensor]) -> float:
     return 10 * math.log10(signal / noise) if signal else -math.inf
 
 
-def explained_db(exact: Sequence[Tensor], rounded: Sequence[Tensor], precision: Precision, terms: int) -> float:
-    """The least SQNR that the precision explains, the bit of grace included; `terms` of the longest sum on the way."""
+def explained_db(
+    exact: Sequence[Tensor], rounded: Sequence[Tensor], precision: Precision, *, terms: int, independent: int
+) -> float:
+    """The least SQNR that the precision explains, the bit of grace included.
+
+    `terms` of the longest sum on the way; `independent`: values whose noise has nothing to do with each other.
+    """
+    from scipy.special import fdtri
+
     bits = 8 if precision.step else min(precision.result, FLOAT32)
     level = min(sqnr_db(exact, rounded), ONE_BIT * bits) - ONE_BIT
-    return level - 10 * math.log10(terms) if plain(precision) else level
+    if plain(precision):
+        return level - 10 * math.log10(terms)
+    return level - 10 * math.log10(float(fdtri(independent, independent, SURE)))
 
 
 def plain(precision: Precision) -> bool:

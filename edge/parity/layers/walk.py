@@ -203,7 +203,10 @@ class Walk:
         else:
             rounded = self.network.rounded(place.node, Rounded(precision, around))
         seen, found = ([place.view.there(v, v) for v in values] for values in (exact, rounded))
-        return explained_db(seen, found, precision, self.network.terms(place.node))
+        return explained_db(
+            seen, found, precision, terms=self.network.terms(place.node),
+            independent=self.network.independent(place.node, precision.weights is not None),
+        )  # fmt: skip
 
     def stand_for(self, step: Step, place: Place) -> None:
         exact = self.network.value(place.node)
