@@ -16,6 +16,7 @@ from edge.commands import parity
 from edge.data.synthetic import write_sample
 from edge.labels import PAD_UFES_20
 from edge.models import create_model
+from edge.parity.layers.run import Layers
 from edge.preprocess import PREPROCESS_VERSION
 
 SIDE = 64  # pixels
@@ -83,10 +84,13 @@ def test_a_broken_layer_is_named_and_fails(home: Path, tmp_path: Path, capsys) -
     assert (first["kind"], first["name"]) == (layer.operator, tensor)
     assert f"leaves the torch model at op {first['op']}, {layer.operator} ({tensor})" in said
     assert f"module {first['module']}" in said and first["module"].startswith("layer3.")
-    # reported where the gate does not bind
-    artifact.write(tmp_path, {**manifest, "self_test": [], "files": [entry | {"parity": entry["parity"] | {"binding": False}}]})
-    assert run(home, tmp_path, tmp_path) == 0
-    assert run(home, tmp_path, tmp_path, "--strict") == 1
+
+
+def test_only_binding_gates_fail() -> None:
+    files = [
+        {"file": f"{first} {binding}", "first": first, "binding": binding} for first in (None, 3) for binding in (0, 1)
+    ]
+    assert Layers({"files": files}).failed == ["3 1"]
 
 
 @pytest.mark.parametrize(
