@@ -47,6 +47,7 @@ class Network:
         self.image = next(node for node in self.nodes if node.op == "placeholder")
         self.answer = next(node for node in self.nodes if node.op == "output").all_input_nodes[0]
         self.constants = {node: self.attribute(node) for node in self.nodes if node.op == "get_attr"}
+        self.factors = factors(self.nodes)
         self.given: dict[fx.Node, Values] = {self.image: images}
         self.known: dict[fx.Node, list[Any]] = {}
         self.plain: dict[fx.Node, list[Any]] = {self.image: list(images)}  # nothing put in: what the model computes
@@ -200,10 +201,23 @@ def channels_of(layer: fx.Node) -> int:
     return max(1, int(shape[1] if kind_of(layer) in {"conv2d", "convolution"} else shape[-1]))
 
 
+def factors(nodes: list[fx.Node]) -> list[float]:
+    """The numbers that the network multiplies or divides by, and their inverses."""
+    found: dict[float, None] = {}
+    for node in nodes:
+        if kind_of(node) in {"mul", "div"}:
+            for value in node.args:
+                if isinstance(value, int | float) and value not in {0, 1}:
+                    found |= dict.fromkeys((float(value), 1 / float(value)))
+    return list(found)
+
+
 def has_weights(node: fx.Node) -> bool:
     """A layer: a product whose second operand is a constant."""
     operands = node.args[1:2]
-    return kind_of(node) in LAYERS and bool(operands) and isinstance(operands[0], fx.Node) and operands[0].op == "get_attr"
+    return (
+        kind_of(node) in LAYERS and bool(operands) and isinstance(operands[0], fx.Node) and operands[0].op == "get_attr"
+    )
 
 
 def kind_of(node: fx.Node) -> str:

@@ -25,7 +25,7 @@ from torch import Tensor, fx
 from .network import Network, is_float, kind_of
 from .precision import sqnr_db
 
-ALIKE = 2.0  # a tensor whose power is so many times that of the other is not tried in every order of its axes
+FAINT_DB = 6.0  # on the first image; less is not looked at again
 PLAIN = ""
 
 
@@ -64,7 +64,7 @@ def views(network: Network, node: fx.Node) -> Iterator[View]:
     axes = [axis for axis in (len(shape) - 1, 1) if 0 < axis < len(shape) and shape[axis] > 1]
     for axis in dict.fromkeys(axes):
         yield without_mean(axis)
-    for factor in factors(network):
+    for factor in network.factors:
         yield times(factor)
         for piece, pieces in cuts(node):
             yield piece_times(factor, piece, pieces)
@@ -119,17 +119,6 @@ def times(factor: float) -> View:
     return View(f"times {factor:.4g}", lambda value, exact: value * factor, lambda value, exact: value / factor)
 
 
-def factors(network: Network) -> list[float]:
-    """The numbers that the network multiplies or divides by, and their inverses."""
-    found: dict[float, None] = {}
-    for node in network.nodes:
-        if kind_of(node) in {"mul", "div"}:
-            for value in node.args:
-                if isinstance(value, int | float) and value not in {0, 1}:
-                    found |= dict.fromkeys((float(value), 1 / float(value)))
-    return list(found)
-
-
 def best_place(
     network: Network,
     node: fx.Node,
@@ -152,13 +141,15 @@ def best_place(
         first = view.there(exact[0], exact[0])
         if (view.words or not likely) and not alike(first, tensors[0]):
             continue
-        ways = orders(tensors[0].shape, tuple(first.shape))
-        if len(ways) > 1:
-            order = max(ways, key=lambda way: sqnr_db([first], [arranged(tensors[0], way, first)]))
-        else:
-            order = ways[0]
+        tried = [
+            (sqnr_db([first], [arranged(tensors[0], way, first)]), way) for way in orders(tensors[0].shape, first.shape)
+        ]
+        level, order = max(tried, key=lambda found: found[0])
+        if level < FAINT_DB and (found is not None or not likely):
+            continue
         values = [arranged(tensor, order, first) for tensor in tensors]
-        level = sqnr_db([view.there(v, v) for v in exact], values)
+        if len(tensors) > 1:
+            level = sqnr_db([view.there(v, v) for v in exact], values)
         if found is None or level > found.sqnr_db:
             found = Place(node, view, order, values, level)
         if bare or (found is not None and found.sqnr_db >= enough):
@@ -167,9 +158,15 @@ def best_place(
 
 
 def alike(right: Tensor, tensor: np.ndarray) -> bool:
-    """Whether the two could hold the same values in another order, some noise aside."""
+    """Whether the two could be the same in another order of axes, noise of a quarter of their power aside.
+
+    With noise power e of a signal power p the power lies between (1 -+ sqrt(e / p))^2 p, and the sum of n values
+    differs by at most sqrt(n e) (Cauchy and Schwarz).
+    """
     a, b = float(right.square().sum()), float(np.square(tensor, dtype=np.float64).sum())
-    return a > 0 and 1 / ALIKE < b / a < ALIKE
+    if not (a > 0 and 0.25 * a < b < 2.25 * a):
+        return False
+    return (float(right.sum()) - float(tensor.sum(dtype=np.float64))) ** 2 <= 0.25 * a * right.numel()
 
 
 def orders(have: tuple[int, ...], wanted: tuple[int, ...]) -> list[tuple[int, ...]]:

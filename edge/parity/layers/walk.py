@@ -76,7 +76,8 @@ class Walk:
                 since = 0
             elif step.op.kind not in MOVING:
                 since += 1
-            if since >= PATIENCE and self.blame(number + 1):
+            if since >= PATIENCE:
+                self.blame(number + 1)
                 since = 0
         while self.blame(len(self.steps)):
             pass
