@@ -1,0 +1,37 @@
+"""Which ATen operations an operation of a file may be, where the values do not tell."""
+
+from __future__ import annotations
+
+# These move values and compute none.
+MOVING = {
+    "RESHAPE", "TRANSPOSE", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "SLICE", "CONCATENATION", "SQUEEZE", "EXPAND_DIMS",
+    "QUANTIZE", "DEQUANTIZE", "CAST", "PAD", "GATHER", "PACK", "UNPACK", "BROADCAST_TO",
+    "reshape", "transpose", "split", "slice_by_index", "slice_by_size", "concat", "squeeze", "expand_dims", "cast",
+    "pad", "gather", "stack", "identity", "quantize", "dequantize",
+}  # fmt: skip
+# These have a counterpart in torch whatever was rewritten around them.
+ANCHORS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "conv", "linear", "matmul"}
+NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "getitem"}
+ACTIVATIONS = {"relu", "relu6", "hardtanh", "clamp", "silu", "hardswish", "hardsigmoid", "gelu"}
+CONVOLUTION = {"conv2d", "convolution"} | NORMS | ACTIVATIONS
+PRODUCT = {"linear", "addmm", "matmul", "bmm", "mm"} | ACTIVATIONS
+KINDS = {
+    "conv_2d": CONVOLUTION, "depthwise_conv_2d": CONVOLUTION, "conv": CONVOLUTION,
+    "fully_connected": PRODUCT | {"adaptive_avg_pool2d"}, "linear": PRODUCT,
+    "batch_matmul": PRODUCT, "matmul": PRODUCT,
+    "softmax": {"softmax", "_softmax"}, "logistic": {"sigmoid", "silu"}, "sigmoid": {"sigmoid"},
+    "mul": {"mul", "div", "silu", "pow", "square", "layer_norm", "native_layer_norm", "sigmoid"},
+    "add": {"add", "layer_norm"},
+    "sub": {"sub", "rsub"}, "div": {"div"}, "real_div": {"div"},
+    "mean": {"mean", "avg_pool2d", "adaptive_avg_pool2d"},
+    "reduce_mean": {"mean"}, "reduce_sum": {"sum"}, "sum": {"sum"},
+    "average_pool_2d": {"avg_pool2d", "adaptive_avg_pool2d"},
+    "avg_pool": {"avg_pool2d", "adaptive_avg_pool2d"}, "max_pool_2d": {"max_pool2d"}, "max_pool": {"max_pool2d"},
+    "resize_bilinear": {"upsample_bilinear2d"}, "hard_swish": {"hardswish"}, "leaky_relu": {"leaky_relu"},
+    "batch_norm": NORMS, "square": {"pow", "square"},
+}  # fmt: skip
+
+
+def kinds_of(kind: str) -> set[str]:
+    """Plain ATen names for the operation's name in its format; that name itself where nothing else is known."""
+    return KINDS.get(kind.lower(), {kind.lower()})

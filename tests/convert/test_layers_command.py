@@ -1,0 +1,120 @@
+"""`dermedge parity --layers` on a build folder: what it writes, what it refuses, its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from convert import _tflite, to_tflite
+from convert._layers import weighted
+from edge import artifact, checkpoint
+from edge.commands import parity
+from edge.data.synthetic import write_sample
+from edge.labels import PAD_UFES_20
+from edge.models import create_model
+from edge.parity.layers.run import Layers
+from edge.preprocess import PREPROCESS_VERSION
+
+SIDE = 64  # pixels
+NAME = "hierattn_xs-fp32.tflite"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A checkpoint with random weights, drawn photographs, and the fp32 file."""
+    home = tmp_path_factory.mktemp("layers")
+    torch.manual_seed(0)
+    net = create_model("hierattn_xs")
+    net.train()
+    with torch.no_grad():
+        for _ in range(10):
+            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
+    held = checkpoint.Checkpoint(
+        model="hierattn_xs", labels=PAD_UFES_20, preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
+        state=net.state_dict(), temperature=1.3,
+    )  # fmt: skip
+    checkpoint.save(held, home / "checkpoint")
+    write_sample(home / "sample", seed=5, patients=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMEDGE_CACHE", str(home / "cache"))
+        patch.delenv("DERMEDGE_PHOTOS", raising=False)
+        assert to_tflite.main([*given(home), "--recipe", "fp32", "--out", str(home / "build")]) == 0
+    return home
+
+
+def given(home: Path) -> list[str]:
+    return ["--checkpoint", str(home / "checkpoint.safetensors"), "--data", str(home / "sample")]
+
+
+def run(home: Path, build: Path, out: Path, *more: str) -> int:
+    return parity.main([str(build), *given(home), "--layers", "--images", "2", "--out", str(out), *more])
+
+
+def test_an_intact_file_passes(home: Path, tmp_path: Path, capsys) -> None:
+    assert run(home, home / "build", tmp_path) == 0
+    assert "no operation loses more than its precision explains" in " ".join(capsys.readouterr().out.split())
+    report = json.loads((tmp_path / "layers.json").read_text())
+    (file,) = report["files"]
+    assert report["data"] == {"name": report["data"]["name"], "images": 2, "synthetic": True}
+    assert (file["file"], file["first"], file["binding"]) == (NAME, None, True)
+    assert file["counts"]["ok"] > 280  # of 423 operations; the rest are parts of layer norm and SiLU, and moves
+    html = (tmp_path / "layers.html").read_text()
+    assert "<svg" in html and "SQNR, dB" in html and "<b>synthetic</b>" in html
+
+
+def test_a_broken_layer_is_named_and_fails(home: Path, tmp_path: Path, capsys) -> None:
+    model = _tflite.unpack((home / "build" / NAME).read_bytes())
+    layer = weighted(model)[16]
+    buffer = model.buffers[model.subgraphs[0].tensors[layer.weight].buffer]
+    buffer.data = np.frombuffer(bytes(buffer.data), np.float32)[::-1].copy().view(np.uint8)
+    (tmp_path / NAME).write_bytes(_tflite.pack(model))
+    manifest = artifact.read(home / "build")
+    (entry,) = manifest["files"]
+    entry |= {"sha256": artifact.sha256(tmp_path / NAME), "bytes": (tmp_path / NAME).stat().st_size}
+    artifact.write(tmp_path, {**manifest, "self_test": [], "files": [entry]})
+    assert run(home, tmp_path, tmp_path) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    (file,) = json.loads((tmp_path / "layers.json").read_text())["files"]
+    first = file["rows"][file["first"]]
+    tensor = model.subgraphs[0].tensors[layer.output].name.decode()
+    assert (first["kind"], first["name"]) == (layer.operator, tensor)
+    assert f"leaves the torch model at op {first['op']}, {layer.operator} ({tensor})" in said
+    assert f"module {first['module']}" in said and first["module"].startswith("layer3.")
+
+
+def test_only_binding_gates_fail() -> None:
+    files = [
+        {"file": f"{first} {binding}", "first": first, "binding": binding} for first in (None, 3) for binding in (0, 1)
+    ]
+    assert Layers({"files": files}).failed == ["3 1"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--file", "int9"], "no file or recipe int9"),
+        (["--mode", "xnnpack"], "leave out --mode"),
+        (["--images", "0"], "at least 1"),
+    ],
+)
+def test_what_is_refused(home: Path, tmp_path: Path, capsys, more: list[str], words: str) -> None:
+    assert run(home, home / "build", tmp_path, *more) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.glob("layers.*"))
+
+
+def test_one_file_without_layers_is_refused(home: Path, capsys) -> None:
+    assert parity.main([str(home / "build"), *given(home), "--file", "fp32"]) == 2
+    assert "--file goes with --layers" in capsys.readouterr().err
+
+
+def test_a_format_without_inner_values_says_so(home: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    from edge.parity.layers import run as layers
+
+    monkeypatch.setattr(layers, "LOOKED_INTO", set())
+    assert run(home, home / "build", tmp_path) == 0
+    assert "gives no inner values: not looked into" in " ".join(capsys.readouterr().out.split())
