@@ -79,8 +79,12 @@ def in_order(layers: Sequence[Layer], kind: str) -> list[int]:
 
 
 def ranges_of(half: Imitation, images: np.ndarray) -> Ranges:
-    """For every tensor that could be in 8 bits: the widest range seen, and the one with the least squared error."""
-    names = sorted({name for layer in half.layers for name in (layer.input, layer.output) if name})
+    """For every tensor that could be in 8 bits: the widest range seen, and the one with the least squared error.
+
+    Tensors of layers that were kept in float32, for fp16 does not hold them, are not among them: Apple's passes write
+    scales in fp16.
+    """
+    names = sorted({name for layer in half.layers for name in (layer.input, layer.output) if name in half.halves})
     low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     samples: dict[str, list[np.ndarray]] = {name: [] for name in names}
     pick = np.random.default_rng(0)
@@ -118,7 +122,7 @@ def tried_alone(half: Imitation, ranges: Ranges, images: np.ndarray) -> list[Lay
                 for one in ([decided[tensor]] if tensor in decided else ranges[tensor])
             ]
             for n, layer in enumerate(layers)
-            if (tensor := tensors[n]) and (kind == "input" or layer.input)
+            if (tensor := tensors[n]) and tensor in ranges and (kind == "input" or layer.input)
         }
         layers = better(half, layers, {n: some for n, some in trials.items() if some}, images, kind, tensors)
         for n, layer in enumerate(layers):

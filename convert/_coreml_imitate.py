@@ -34,6 +34,9 @@ class Imitation:
         self.model = coreml.load(path)
         self.layers: list[Weighted] = weighted(self.model.program)
         self.reads = {layer.operation.name: layer.input for layer in self.layers}
+        self.halves = {  # names of the tensors that the program holds in fp16
+            one.name for op in self.model.program.operations for one in op.outputs if one.element == "FLOAT16"
+        }
         self.places = {call.operation.name: number for number, call in enumerate(self.model.calls)}
         classify = next((op for op in self.model.program.operations if op.kind == "classify"), None)
         if classify is None or not isinstance(classify.inputs["probabilities"], Ref):

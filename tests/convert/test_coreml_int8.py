@@ -44,12 +44,12 @@ class Hurt(nn.Module):
 
 
 def converted(program, **options) -> ct.models.MLModel:
+    options.setdefault("compute_precision", ct.precision.FLOAT16)
     return ct.convert(
         program,
         inputs=[ct.ImageType(name="image", shape=(1, 3, SIDE, SIDE), color_layout=ct.colorlayout.RGB)],
         classifier_config=ct.ClassifierConfig(LABELS),
         minimum_deployment_target=ct.target.iOS17,
-        compute_precision=ct.precision.FLOAT16,
         skip_model_load=True,
         **options,
     )
@@ -135,6 +135,24 @@ def test_layers_that_share_a_tensor_share_its_range(half: Imitation, images: np.
     found = _coreml_choose.choose(fork, fork, images[:16], images[16:], fork.answers(images[16:], []), facts=FACTS)
     stem, left, right, _ = found.layers
     assert left.input == right.input and stem.output == left.input
+
+
+def test_a_layer_that_was_kept_in_float32_is_not_quantised(program, half, images, tmp_path: Path) -> None:
+    """Apple's passes write scales in fp16, which a float32 tensor does not take."""
+    kept = half.layers[1].operation.outputs[0].name  # in the program before precisions it has the same name
+    kept = kept.removesuffix("_cast_fp16")
+    precision = ct.transform.FP16ComputePrecision(op_selector=lambda op: op.outputs[0].name != kept)
+    converted(program, compute_precision=precision).save(str(tmp_path / "m.mlpackage"))
+    mixed = Imitation(tmp_path / "m.mlpackage")
+    assert [one.operation.outputs[0].element for one in mixed.layers].count("FLOAT32") == 1
+    found = _coreml_choose.choose(mixed, mixed, images[:16], images[16:], mixed.answers(images[16:], []), facts=FACTS)
+    single = [one for one, place in zip(found.layers, mixed.layers, strict=True)
+              if place.operation.outputs[0].element == "FLOAT32"]  # fmt: skip
+    assert [one.kind for one in single] == ["float"] and any(one.kind != "float" for one in found.layers)
+    everything = [one for one in found.layers if one.input]
+    assert single[0] not in everything
+    pipeline = _coreml.with_8bit_activations(found.layers, mixed.layers)
+    converted(program, compute_precision=precision, pass_pipeline=pipeline)
 
 
 @pytest.mark.parametrize("wanted", [(0.0, 60000.0), (-600.0, 600.0), (0.0, 0.0), (0.0, 1e-5)])

@@ -159,14 +159,6 @@ class Network:
         self.given[node] = values
         self.forget(node)
 
-    def take_back(self, node: fx.Node, before: Values | None) -> None:
-        if before is None:
-            self.given.pop(node, None)
-            self.known.pop(node, None)
-        else:
-            self.given[node] = before
-        self.forget(node)
-
     def forget(self, node: fx.Node) -> None:
         waiting = list(node.users)
         seen: set[fx.Node] = set()
