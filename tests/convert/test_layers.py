@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,12 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from convert import _coreml, _tflite
+from convert._coreml_choose import ranges_of
+from convert._coreml_imitate import Imitation
 from convert._layers import name_of, weighted
 from convert._quantise import quantise
 from edge.models.deployed import Deployed
 from edge.parity.layers.findings import checked, compared
 from edge.parity.layers.network import Network
+from edge.runtimes import coreai
 from edge.runtimes.inside import look_inside
+from edge.scheme import Layer
 
 SIDE = 32  # pixels
 
@@ -170,7 +175,7 @@ def of(lowered: _tflite.Lowered, layer) -> str:
     return lowered.modules[name_of(_tflite.unpack(lowered.content), layer.output)][0]
 
 
-def package(model: Deployed, precision: str, path: Path) -> Path:
+def package(model: Deployed, precision: str, path: Path, **options) -> Path:
     """The model as a Core ML package, through our own conversion."""
     half = copy.deepcopy(model)
     half.layout = "NCHW"
@@ -179,11 +184,13 @@ def package(model: Deployed, precision: str, path: Path) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_coreml, "deployed", lambda checkpoint, layout: half)
-        program = _coreml.float_program(held, "fp32" if precision == "fp32" else "fp16")  # type: ignore[arg-type]
+        exported = _coreml.exported(held)  # type: ignore[arg-type]
+    single = "fp32" if precision == "fp32" else "fp16"
+    program = _coreml.float_program(held, exported, single, **options)  # type: ignore[arg-type]
     if precision == "int8-weights":
-        program = _coreml.with_short_names(_coreml.with_int8_weights(program))
+        program = _coreml.compact(_coreml.with_int8_weights(program), names=False)
     if precision == "palette6":
-        program = _coreml.with_short_names(_coreml.with_palette(program, 6))
+        program = _coreml.compact(_coreml.with_palette(program, 6), names=False)
     program.save(str(path))
     return path
 
@@ -198,6 +205,32 @@ def test_an_intact_package_is_not_accused(network: Network, model, images, tmp_p
     assert result["counts"]["off"] == 0
     placed = {row["module"] for row in result["rows"] if row["status"] == "ok"}
     assert {"stem.0", "inner.0", "widen", "qkv", "out", "up", "down", "head"} <= placed
+
+
+@coreml
+def test_activations_in_8_bits_are_explained_but_for_a_range_that_is_too_narrow(
+    network: Network, model, images, tmp_path: Path
+) -> None:
+    package(model, "fp16", tmp_path / "half.mlpackage")
+    half = Imitation(tmp_path / "half.mlpackage")
+    ranges = ranges_of(half, images)
+    layers = [
+        Layer(tensor=one.operation.outputs[0].name, operator=one.operation.kind, kind="static", macs=1,
+              input=ranges[one.input][0], output=ranges[one.output][0] if one.output else None)
+        for one in half.layers
+    ]  # fmt: skip
+    path = package(model, "fp16", tmp_path / "x.mlpackage", ios=17, layers=layers, places=half.layers)
+    result = found(network, path, images)
+    assert result["counts"]["off"] == 0
+    assert sum(row["kind"] == "dequantize" and row["status"] == "ok" for row in result["rows"]) >= 8
+
+    narrow = next(n for n, one in enumerate(half.layers) if one.operation.outputs[0].shape[-1] == 32)  # `up`
+    low, high = layers[narrow].output
+    layers[narrow] = replace(layers[narrow], output=(low / 4, high / 4))
+    path = package(model, "fp16", tmp_path / "y.mlpackage", ios=17, layers=layers, places=half.layers)
+    result = found(network, path, images)
+    row = result["rows"][result["first"]]
+    assert row["module"] == "up" and row["file_range"]["high"] < 0.3 * row["torch_range"]["high"]
 
 
 @coreml
@@ -245,3 +278,35 @@ def test_overflow_is_named_with_both_ranges(model, images: np.ndarray, tmp_path:
     assert row["module"] == "up"
     assert row["torch_range"]["high"] > 65504 and row["torch_range"]["not_finite"] == 0
     assert row["file_range"]["not_finite"] > 0
+
+
+NO_COREAI = coreai.missing()
+
+
+def asset(model: Deployed, precision: str, path: Path) -> Path:
+    """The model as a Core AI file, through our own conversion."""
+    from convert import _coreai
+
+    coreai.check_installed(converting=True)
+    held = SimpleNamespace(
+        preprocess=SimpleNamespace(side=SIDE, mean=(0, 0, 0), std=(1, 1, 1)), temperature=1.3,
+        network=lambda: copy.deepcopy(model.net),
+    )  # fmt: skip
+    _coreai.float_program(held, precision).save_asset(path)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.skipif(NO_COREAI is not None, reason=str(NO_COREAI))
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_core_ai_is_looked_into(network: Network, model, images, tmp_path: Path, precision: str) -> None:
+    """An intact file is not accused; of one with a changed layer that layer is named."""
+    result = found(network, asset(model, precision, tmp_path / "x.aimodel"), images)
+    assert result["counts"]["off"] == 0
+    placed = {row["module"] for row in result["rows"] if row["status"] == "ok"}
+    assert {"stem.0", "inner.0", "widen", "qkv", "out", "up", "down", "head"} <= placed
+    for module in ("inner.0", "up", "head"):
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            other.net.get_submodule(module).weight[0] *= -1
+        result = found(network, asset(other, precision, tmp_path / f"{module}.aimodel"), images)
+        assert result["rows"][result["first"]]["module"] == module

@@ -18,6 +18,7 @@ from edge.labels import PAD_UFES_20
 from edge.models import create_model
 from edge.parity.layers.run import Layers
 from edge.preprocess import PREPROCESS_VERSION
+from edge.runtimes import coreai
 
 SIDE = 64  # pixels
 NAME = "hierattn_xs-fp32.tflite"
@@ -112,9 +113,15 @@ def test_one_file_without_layers_is_refused(home: Path, capsys) -> None:
     assert "--file goes with --layers" in capsys.readouterr().err
 
 
-def test_a_format_without_inner_values_says_so(home: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    from edge.parity.layers import run as layers
-
-    monkeypatch.setattr(layers, "LOOKED_INTO", set())
+def test_a_core_ai_file_is_left_out_in_words_where_core_ai_is_missing(
+    home: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """The other files of the folder are looked into all the same."""
+    manifest = artifact.read(home / "build")
+    other = manifest["files"][0] | {"format": "aimodel"}
+    monkeypatch.setattr(coreai, "missing", lambda: "running .aimodel files needs Core AI")
+    monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other, *manifest["files"]]})
     assert run(home, home / "build", tmp_path) == 0
-    assert "gives no inner values: not looked into" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "not looked into: running .aimodel files needs Core AI" in said
+    assert "no operation loses more than its precision explains" in said

@@ -43,7 +43,7 @@ def row(network: Network, inside: Inside, step: Step) -> dict[str, Any]:
     place = step.place
     model = [place.view.there(value, value) for value in network.model_value(place.node)]
     same = [arranged(tensor, place.order, value) for tensor, value in zip(tensors, model, strict=True)]
-    named = (layer_of(place.node) if step.op.kind in ANCHORS else "") or module_of(place.node)
+    named = (layer_of(place.node) if step.op.kind in ANCHORS or step.closes else "") or module_of(place.node)
     return plain(found | {
         "module": named, "torch": kind_of(place.node), "seen": place.view.words,
         "own_db": step.own_db, "least_db": step.least_db, "model_db": sqnr_db(model, same),

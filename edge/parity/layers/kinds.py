@@ -9,14 +9,26 @@ MOVING = {
     "reshape", "transpose", "split", "slice_by_index", "slice_by_size", "concat", "squeeze", "expand_dims", "cast",
     "pad", "gather", "stack", "identity", "quantize", "dequantize",
 }  # fmt: skip
+QUANTISING = {"QUANTIZE", "DEQUANTIZE", "quantize", "dequantize"}  # of these, those that also round, and may clip
 # These have a counterpart in torch whatever was rewritten around them.
-ANCHORS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "conv", "linear", "matmul"}
+ANCHORS = {
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "BATCH_MATMUL",
+    "conv",
+    "linear",
+    "matmul",
+    "conv2d",
+    "batch_matmul",
+}
 NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "getitem"}
 ACTIVATIONS = {"relu", "relu6", "hardtanh", "clamp", "silu", "hardswish", "hardsigmoid", "gelu"}
 CONVOLUTION = {"conv2d", "convolution"} | NORMS | ACTIVATIONS
 PRODUCT = {"linear", "addmm", "matmul", "bmm", "mm"} | ACTIVATIONS
 KINDS = {
     "conv_2d": CONVOLUTION, "depthwise_conv_2d": CONVOLUTION, "conv": CONVOLUTION,
+    "conv2d": CONVOLUTION | PRODUCT, "divide": {"div"},
     "fully_connected": PRODUCT | {"adaptive_avg_pool2d"}, "linear": PRODUCT,
     "batch_matmul": PRODUCT, "matmul": PRODUCT,
     "softmax": {"softmax", "_softmax"}, "logistic": {"sigmoid", "silu"}, "sigmoid": {"sigmoid"},

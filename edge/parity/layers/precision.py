@@ -2,18 +2,21 @@
 
 No number is set by hand. The torch nodes between the file's inputs and its result are run again in float32 with
 
-* results rounded to the significand that the file states (24 or 11 bits), or to its 8-bit step,
+* results rounded to the significand that the file states (24 or 11 bits), or to its 8-bit step, or to that of 256
+  values over all of the result where this is more (a range that clips is chosen because it loses less than that),
 * weights rounded to as many values as the file keeps, evenly spaced: from -max to max of each output channel for
   8-bit scales, from min to max of the tensor for a palette (k-means finds no worse places than evenly spaced ones),
 * what a layer reads rounded to 8 bits where the kernel does that (dynamic quantisation).
 
 What comes out differs from the exact result by the loss that is explained. The range of a format is not rounded:
-overflow and clipping are never explained. A file may be one bit (6.02 dB) worse than that, because it may add in
-another order and round in other places. No result of n bits is asked for more than n bits. Where all is float32, the
-order of a sum is all there is: summed one after the other, K terms lose about sqrt(K) times one rounding, and torch's
-own order loses less, so a sum may be 10 log10(K) dB below torch's. Elsewhere the rounding is one draw and the file's
-another: the ratio of two noises of n independent values has the F distribution with (n, n) degrees of freedom, and the
-file may be as far above as one in a thousand are. Rounded weights give n output channels, rounded results n values.
+overflow is never explained, and clipping only as far as it loses no more than a range without clipping would. A file
+may be one bit (6.02 dB) worse than that, because it may add in another order and round in other places. No result of n
+bits is asked for more than n bits. Where all is float32, the order of a sum is all there is: summed one after the
+other, K terms lose about sqrt(K) times one rounding, and torch's own order loses less, so a sum may be 10 log10(K) dB
+below torch's; what torch makes in one step and the file in several (a SiLU) is rounded as often. Elsewhere the rounding
+is one draw and the file's another: the ratio of two noises of n independent values has the F distribution with (n, n)
+degrees of freedom, and the file may be as far above as one in a thousand are. Rounded weights give n output channels,
+rounded results n values.
 """
 
 from __future__ import annotations
@@ -62,7 +65,8 @@ class Rounded:
 
     def result(self, value: Tensor) -> Tensor:
         if self.precision.step:
-            return torch.round(value / self.precision.step) * self.precision.step
+            step = max(self.precision.step, float(value.max() - value.min()) / 255)
+            return torch.round(value / step) * step
         return to_significand(value, FLOAT16) if self.precision.result == FLOAT16 else value
 
     def read(self, value: Tensor) -> Tensor:
@@ -106,7 +110,7 @@ def explained_db(
 ) -> float:
     """The least SQNR that the precision explains, the bit of grace included.
 
-    `terms` of the longest sum on the way; `independent`: values whose noise has nothing to do with each other.
+    `terms` of the longest sum on the way, and roundings that torch does not make; `independent`: values whose noise has nothing to do with each other.
     """
     from scipy.special import fdtri
 

@@ -16,6 +16,7 @@ from edge.files import write_json, write_text
 from edge.models.deployed import deployed
 from edge.parity.report import NOTICE, plain
 from edge.parity.run import LOG, Build
+from edge.runtimes import coreai
 from edge.runtimes.inside import look_inside
 from edge.runtimes.reference import Reference
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "dermedge/layers/1"
 IMAGES = 4
-LOOKED_INTO = {"tflite", "mlpackage"}
 TRACED_TO = 1e-4  # of a probability: the float64 graph against the float32 model; a graph that differs is no reference
 
 
@@ -68,9 +68,9 @@ def look_into(
     for entry in entries:
         facts = {key: entry[key] for key in ("file", "recipe", "format", "sha256")}
         facts["binding"] = strict or bool((entry["parity"] or {"binding": True})["binding"])
-        if entry["format"] not in LOOKED_INTO:
-            note = f"the runtime of {entry['format']} files gives no inner values: not looked into"
-            found.append(facts | {"note": note, "rows": [], "first": None, "counts": {}})
+        reason = coreai.missing() if entry["format"] == "aimodel" else None
+        if reason:
+            found.append(facts | {"note": f"not looked into: {reason}", "rows": [], "first": None, "counts": {}})
             continue
         with third_party_noise_into(log):
             inside = look_inside(build.folder / entry["file"], entry["format"], squares)

@@ -27,7 +27,7 @@ from torch import Tensor, fx
 
 from edge.runtimes.inside import Inside, Op
 
-from .kinds import ANCHORS, MOVING, kinds_of
+from .kinds import ANCHORS, MOVING, QUANTISING, kinds_of
 from .network import Network, kind_of
 from .places import Place, best_place
 from .precision import Rounded, explained_db
@@ -53,6 +53,7 @@ class Step:
     off: bool = False
     confirmed: bool = True  # that later operations agree with this place
     waiting: bool = False
+    closes: bool = False  # behind a layer without a counterpart, which it completes: its bias, its batch norm's shift
     guesses: list[Place] = field(default_factory=list)
     around: list[int] = field(default_factory=list)  # operations without a counterpart that its loss may come from
 
@@ -89,8 +90,9 @@ class Walk:
         places = self.settle(step, starts, region)
         step.waiting = step.place is None
         if step.waiting:
-            step.guesses = self.guesses(step, places)
+            step.guesses = self.guesses(step, places, starts if step.op.kind in QUANTISING else [])
             return False
+        step.closes = any(other.op.kind in ANCHORS for other in region)
         for other in region:
             other.waiting = False  # torch went around it and agreed: it only has no counterpart
         return True
@@ -132,6 +134,7 @@ class Walk:
         place, region = guess, self.behind(step)[1]
         step.place, step.own_db, step.least_db = place, place.sqnr_db, self.explained(step, place, region)
         step.off, step.confirmed, step.waiting = step.own_db < step.least_db, confirmed, False
+        step.closes = any(other.op.kind in ANCHORS for other in region)
         step.around = [other.op.place for other in region if other.op.kind not in MOVING]
         self.stand_for(step, place)
 
@@ -142,11 +145,13 @@ class Walk:
         self.stand_for(step, guess)
         agreed = 0
         after = {step.key}
-        for other in self.steps[self.steps.index(step) + 1 : last + 1]:
+        every = list(self.maker.values())
+        end = every.index(self.steps[min(last, len(self.steps) - 1)])
+        for other in every[every.index(step) + 1 : end + 1]:
             if not after & set(other.op.inputs):
                 continue
             after.add(other.key)
-            if other.place is not None:
+            if other.place is not None or other.key not in self.inside.values:  # of 8-bit ones there are no values
                 continue
             starts, region = self.behind(other)
             self.settle(other, starts, region)
@@ -205,7 +210,8 @@ class Walk:
             rounded = self.network.rounded(place.node, Rounded(precision, around))
         seen, found = ([place.view.there(v, v) for v in values] for values in (exact, rounded))
         return explained_db(
-            seen, found, precision, terms=self.network.terms(place.node),
+            seen, found, precision,
+            terms=self.network.terms(place.node) + sum(other.op.kind not in MOVING for other in region),
             independent=self.network.independent(place.node, precision.weights is not None),
         )  # fmt: skip
 
@@ -215,13 +221,14 @@ class Walk:
         self.stood[step.key] = [place.view.back(v, e) for v, e in zip(place.values, exact, strict=True)]
         self.network.give(place.node, self.stood[step.key])
 
-    def guesses(self, step: Step, places: list[Place]) -> list[Place]:
+    def guesses(self, step: Step, places: list[Place], starts: list[fx.Node]) -> list[Place]:
         """Where an operation that agrees with nothing most likely belongs: nodes of its kind, then similar ones.
 
-        Each is seen as fits best, and as it is: with garbage in it no way of seeing fits better than another.
+        What only rounds belongs where its input does, one of `starts`. Each is seen as fits best, and as it is: with
+        garbage in it no way of seeing fits better than another.
         """
         kinds = kinds_of(step.op.kind)
-        near = [p for p in places if kind_of(p.node) in kinds or p.sqnr_db >= SIMILAR_DB]
+        near = [p for p in places if kind_of(p.node) in kinds or p.node in starts or p.sqnr_db >= SIMILAR_DB]
         near.sort(key=lambda p: -max(p.sqnr_db, SIMILAR_DB))  # of those that are like nothing the nearest comes first
         found = []
         for place in near[:TRIES]:
