@@ -14,11 +14,12 @@ from edge.parity.gates import judge as judge_arrays
 from edge.parity.observe import observations_of, parity_summary, shortfalls
 from edge.runtimes.coreml.classifier import INTERPRETER, CoreML
 from edge.runtimes.coreml_package import describe, shortcomings
+from edge.scheme import COREML_SUFFIX
 from edge.scheme import save as save_scheme
 
 from ._coreml import compact, exported, float_program, save, with_int8_weights, with_palette
 from ._coreml_audit import audit
-from ._coreml_int8 import SUFFIX, Found, scheme_for
+from ._coreml_int8 import Found, scheme_for
 from ._format import Judged, Source, timed_run
 from ._half_ranges import LARGEST, Seen, half_ranges, kept_float32, summary
 from ._half_ranges import save as save_ranges
@@ -82,7 +83,7 @@ class CoreMLFormat:
             target=written,
             skip_unreadable=source.skip_unreadable,
         )
-        save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", found.scheme)
+        save_scheme(source.folder / f"{source.checkpoint.model}-int8{COREML_SUFFIX}", found.scheme)
         return found
 
     def convert(self, source: Source, recipe: str, target: Path, manifest: dict) -> None:

@@ -25,7 +25,6 @@ from ._coreml_layers import Weighted
 from ._measured import first, kept_scheme, measured_on
 
 IMAGES = 192  # of training patients: two thirds give ranges, one third judges the choice
-SUFFIX = ".coreml" + schemes.SUFFIX
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def scheme_for(
     with tempfile.TemporaryDirectory() as folder:
         fp16, int8 = (opened(model, Path(folder, name)) for name, model in (("fp16", half), ("int8", stored)))
     key = program_key(fp16.model.program)
-    scheme = first(kept_scheme(path.with_suffix(SUFFIX), checkpoint.sha256, key) for path in kept)
+    scheme = first(kept_scheme(path.with_suffix(schemes.COREML_SUFFIX), checkpoint.sha256, key) for path in kept)
     if scheme is not None:
         return Found(scheme, fp16.layers, "scheme as kept with the checkpoint")
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
@@ -63,7 +62,7 @@ def scheme_for(
     facts = {"model": checkpoint.model, "checkpoint_sha256": checkpoint.sha256, "graph": key, "data": photos.name}
     scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run(judging), facts=facts)
     if target:
-        schemes.save(target.with_suffix(SUFFIX), scheme)
+        schemes.save(target.with_suffix(schemes.COREML_SUFFIX), scheme)
     return Found(scheme, fp16.layers, measured_on(photos))
 
 

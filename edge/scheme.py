@@ -21,6 +21,8 @@ from .files import read_json, write_json
 
 SCHEMA = "dermedge/scheme/1"
 SUFFIX = ".scheme.json"
+COREML_SUFFIX = ".coreml.scheme.json"
+COREML_OPERATORS = {"conv", "linear"}
 KINDS = ("static", "input", "dynamic", "float")
 Range = tuple[float, float]  # smallest and largest value
 LARGEST = 1e30  # of a range; float32 ends at 3e38, and so would the width of the range

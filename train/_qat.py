@@ -82,6 +82,11 @@ class FineTuning:
 def read_fine_tuning(scheme_file: Path, init: Path | None) -> FineTuning:
     """The scheme and the checkpoint it was made for: `init`, else the shipped one; InputError if that is another."""
     scheme = schemes.load(scheme_file)
+    if any(layer.operator in schemes.COREML_OPERATORS for layer in scheme.layers):
+        raise InputError(
+            f"{scheme_file} is of a Core ML package; --qat imitates what LiteRT computes and takes the scheme that "
+            "`convert/to_tflite.py` writes"
+        )
     given = init or SHIPPED / f"{scheme.model}.safetensors"
     if not init and not (given.is_file() and sha256(given) == scheme.checkpoint_sha256):
         raise InputError(

@@ -40,7 +40,7 @@ def page(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str
         files=[_file(file, index) for index, file in enumerate(report["files"], start=1)],
         overview=[plots.sqnr_overview(rows), plots.agreement_overview(rows)],
         pictures=pictures,
-        scheme=scheme_section.view(report.get("scheme")),
+        schemes=scheme_section.views(report.get("schemes") or {}),
     )
 
 

@@ -130,18 +130,25 @@ def agreement_overview(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def scheme_curve(curve: Sequence[Mapping[str, float]], chosen: int, budget: float) -> str:
-    """What each choice of 8-bit layers costs in time and gives in faithfulness; the chosen point is filled."""
+    """What each choice of 8-bit layers costs and gives in faithfulness; the chosen point is filled.
+
+    The cost is time where it was measured, else the share of multiply-accumulates that is in 8 bits.
+    """
+    timed = all("host_ms" in one for one in curve)
 
     def draw(axes: Axes) -> None:
         axes.axhline(budget, color=GREY, linestyle=":", linewidth=1)
         axes.annotate("budget", (1, budget), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
-        x, y = [one["host_ms"] for one in curve], [one["sqnr_db"] for one in curve]
+        x = [one["host_ms"] if timed else 100 * one["macs_8bit"] for one in curve]
+        y = [one["sqnr_db"] for one in curve]
         axes.plot(x, y, color=BLUE, linewidth=0.8, marker="o", markersize=4, markerfacecolor="none")
         axes.plot(x[chosen], y[chosen], color=VERMILLION, marker="D", markersize=7, linestyle="none", label="chosen")
-        axes.set(xlabel="ms of one image on the converting host, one thread", ylabel="median SQNR of the logits, dB")
+        cost = "ms of one image on the converting host, one thread" if timed else "MACs on 8-bit activations, %"
+        axes.set(xlabel=cost, ylabel="median SQNR of the logits, dB")
         axes.legend(fontsize=8)
 
-    return _svg(draw, 3.1, "Time against SQNR for every choice of 8-bit layers that was tried")
+    what = "Time" if timed else "Share of MACs in 8 bits"
+    return _svg(draw, 3.1, f"{what} against SQNR for every choice of 8-bit layers that was tried")
 
 
 def name_rows(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -47,9 +47,11 @@ def build_report(
     entries: Sequence[Entry],
     observations: Observations,
     candidates: Sequence[Floats],
-    scheme: Scheme | None = None,
+    schemes: Mapping[str, Scheme] | None = None,
 ) -> dict[str, Any]:
-    """The report of several files of one model, judged on the same observations; `scheme`: how int8 was chosen.
+    """The report of several files of one model, judged on the same observations.
+
+    `schemes`: format -> how its 8-bit layers were chosen.
 
     `data` holds name, images, patients, synthetic (bool) and note; `candidates` the probabilities (N, K) of each entry.
     """
@@ -80,7 +82,7 @@ def build_report(
         "null_means": "a number that is infinite or not defined; its neighbour ending in '_is' says which",
         "verdict": overall(Verdict(file["verdict"]) for file in files).value,
         "files": files,
-        "scheme": plain(scheme) if scheme else None,
+        "schemes": {form: plain(scheme) for form, scheme in (schemes or {}).items()},
     }
 
 

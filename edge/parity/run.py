@@ -25,7 +25,7 @@ from edge.runtimes import coreai
 from edge.runtimes.coreml import classifier as coreml
 from edge.runtimes.litert import MODES, LiteRT
 from edge.runtimes.reference import Reference
-from edge.scheme import SUFFIX, Scheme
+from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
 from edge.scheme import load as load_scheme
 
 if TYPE_CHECKING:
@@ -191,13 +191,15 @@ def judged_modes(recipe: str) -> tuple[str, ...]:
     return ("xnnpack", FORCED_FP16) if recipe == "fp16" else ("xnnpack",)
 
 
-def scheme_of(build: Build) -> Scheme | None:
-    """The quantisation scheme beside the files, if it is the one that they were made with."""
-    path = build.folder / f"{build.manifest['model']}-int8{SUFFIX}"
-    if not path.is_file():
-        return None
-    scheme = load_scheme(path)
-    return scheme if scheme.checkpoint_sha256 == build.checkpoint.sha256 else None
+def schemes_of(build: Build) -> dict[str, Scheme]:
+    """Format -> the quantisation scheme beside its files, if it is the one that they were made with."""
+    found = {}
+    for form, suffix in (("tflite", SUFFIX), ("mlpackage", COREML_SUFFIX)):
+        path = build.folder / f"{build.manifest['model']}-int8{suffix}"
+        scheme = load_scheme(path) if path.is_file() else None
+        if scheme is not None and scheme.checkpoint_sha256 == build.checkpoint.sha256:
+            found[form] = scheme
+    return found
 
 
 def write_report(seen: Seen, folder: Path) -> Path:
@@ -226,7 +228,7 @@ def write_report(seen: Seen, folder: Path) -> Path:
         raise InputError(f"{seen.build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
     report = build_report(
         manifest["model"], manifest["checkpoint_sha256"], data, entries, seen.observations,
-        [a.probabilities for a in seen.answers], scheme_of(seen.build),
+        [a.probabilities for a in seen.answers], schemes_of(seen.build),
     )  # fmt: skip
     thumbnails = dict(zip(seen.observations.image_ids, seen.images, strict=True))
     return next(path for path in write(report, folder, thumbnails) if path.suffix == ".html")

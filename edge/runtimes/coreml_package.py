@@ -6,10 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.errors import InputError
+from .coreml.program import read_spec
 
-MAX_SPEC_BYTES = 256 * 2**20
-SPEC = Path("Data", "com.apple.CoreML", "model.mlmodel")
 WEIGHTS = Path("Data", "com.apple.CoreML", "weights", "weight.bin")
 
 
@@ -28,24 +26,9 @@ class Package:
 
 def describe(path: Path) -> Package:
     """Parse a saved .mlpackage; InputError if it is not one, or holds something else than an ML program."""
-    spec_file = path / SPEC
-    if not spec_file.is_file():
-        raise InputError(f"{path} is no .mlpackage: {SPEC} is missing; `python convert/to_coreml.py` writes packages")
-    if spec_file.stat().st_size > MAX_SPEC_BYTES:
-        raise InputError(f"{spec_file} is larger than {MAX_SPEC_BYTES} bytes; expected the program of a phone model")
-    try:
-        from coremltools.proto import FeatureTypes_pb2, MIL_pb2, Model_pb2
-    except ImportError as error:
-        raise InputError("reading .mlpackage needs coremltools: pip install 'dermedge[coreml]'") from error
-    from google.protobuf.message import DecodeError
+    spec = read_spec(path)
+    from coremltools.proto import FeatureTypes_pb2, MIL_pb2
 
-    spec = Model_pb2.Model()
-    try:
-        spec.ParseFromString(spec_file.read_bytes())
-    except DecodeError as error:
-        raise InputError(f"{spec_file} is no Core ML model ({error}); convert it again") from error
-    if spec.WhichOneof("Type") != "mlProgram":
-        raise InputError(f"{path} holds a {spec.WhichOneof('Type')}, expected an ML program")
     colours = FeatureTypes_pb2.ImageFeatureType.ColorSpace
     inputs = {}
     for feature in spec.description.input:

@@ -16,8 +16,9 @@ import pytest
 
 from edge.errors import InputError
 from edge.parity.gates import Observations, judge
-from edge.parity.report import Entry, build_report, read, write
+from edge.parity.report import Entry, build_report, plain, read, write
 from edge.parity.words import in_words, small
+from edge.scheme import Layer, Scheme
 
 HOSTILE = '<script>alert("1")</script>&\x00$x^2$\u202e'
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +123,33 @@ def test_page_says_what_it_must(folder, report):
     assert "NaN or infinite on 60 of 60 images" in words and "p = 1.000" in words and "1.23 MB" in words
     assert sum(tag == "section" for tag, _ in page.tags) == len(report["files"])
     assert sum(tag == "img" for tag, _ in page.tags) == 2  # int8 and palette4 both show the flipped image
+
+
+def scheme(kinds: tuple[str, str], **point: float) -> Scheme:
+    curve = {"macs_static": 0.25, "macs_8bit": 0.75, "sqnr_db": 38.25, "sqnr_db_p5": 30.0, "agreement": 0.99} | point
+    layers = (
+        Layer("t0", "conv", kinds[0], 2_500_000, HOSTILE, alone_db={kinds[0]: 41.5, "static": 12.5}),
+        Layer("t1", "linear", kinds[1], 100, alone_db={}),
+    )
+    return Scheme("m", "f" * 64, "g", HOSTILE, 128, 38.0, layers, (curve, curve | {"sqnr_db": 20.0}), 0)
+
+
+def test_page_shows_how_8_bits_were_chosen_for_each_format(report, tmp_path):
+    """A Core ML package has no time on this host: its curve is over the share of 8-bit products."""
+    schemes = {
+        "tflite": scheme(("dynamic", "float"), bytes=1_234_567, host_ms=4.25),
+        "mlpackage": scheme(("input", "float")),
+    }
+    write(report | {"schemes": {form: plain(one) for form, one in schemes.items()}}, tmp_path)
+    text = (tmp_path / "parity.html").read_text("utf-8")
+    page = Page(text)
+    words = " ".join(" ".join(page.words).split())
+    assert "int8 files (.tflite) were chosen" in words and "int8 package (Core ML) were chosen" in words
+    assert "SQNR if dynamic" in words and "SQNR if input" in words and words.count("38.2 dB") == 2
+    assert words.count("Host ms") == 1 and "4.25" in words and "41.5 dB" in words and "12.5 dB" in words
+    assert "1 dynamic, 1 float" in words and "1 input, 1 float" in words
+    assert "Share of MACs in 8 bits against SQNR" in text and "Time against SQNR" in text
+    assert "script" not in {tag for tag, _ in page.tags}
 
 
 def test_page_of_real_photographs_does_not_say_synthetic(report, tmp_path):

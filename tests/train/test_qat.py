@@ -331,12 +331,13 @@ def test_resumed_fine_tuning_is_the_uninterrupted_one(
         ({"checkpoint_sha256": "0" * 64}, [], "convert this one"),
         ({"model": "hierattn_s"}, [], "its checkpoint of hierattn_xs"),
         ({"layers": (layer("layer9.0", "dynamic"),)}, [], "layer9.0"),
+        ({"layers": (replace(layer("stem", "dynamic"), operator="conv"),)}, [], "is of a Core ML package"),
         ({}, ["--model", "hierattn_s"], "leave --model out"),
         ({}, ["--stages", "64x1"], "32 pixels"),
         ({}, ["--guide", "1"], "--guide"),
         ({}, ["--fold", "0"], "--init learned from"),
     ],
-    ids=["other weights", "other model", "no such module", "--model", "--stages", "--guide", "--fold"],
+    ids=["other weights", "other model", "no such module", "Core ML", "--model", "--stages", "--guide", "--fold"],
 )
 def test_what_does_not_fit_is_refused(start, folder_of_photographs, tmp_path, capsys, changes, more, words):
     scheme = write_scheme(tmp_path / "scheme.json", start, **changes)

@@ -110,7 +110,8 @@ def explained_db(
 ) -> float:
     """The least SQNR that the precision explains, the bit of grace included.
 
-    `terms` of the longest sum on the way, and roundings that torch does not make; `independent`: values whose noise has nothing to do with each other.
+    `terms` of the longest sum on the way, and roundings that torch does not make; `independent`: values whose noise has
+    nothing to do with each other.
     """
     from scipy.special import fdtri
 

@@ -49,6 +49,11 @@ class CoreMLModel:
             name = description.defaultFunctionName
             description = next((f for f in description.functions if f.name == name), description.functions[0])
         self.input_description, self.output_description = list(description.input), list(description.output)
+        strange = [one.name for one in self.output_description if one.name not in program.outputs]
+        if strange:
+            raise InputError(
+                f"the package promises an output {strange[0]}; its program gives {', '.join(program.outputs) or 'none'}"
+            )
         self.calls, self.constants = bind(program)
         self.last_use = last_uses(self.calls, program.outputs)
 

@@ -145,6 +145,14 @@ def test_inputs_that_do_not_fit(whole: Path, data: dict, words: str) -> None:
         coreml.load(whole).predict(data)
 
 
+def test_an_output_that_the_program_does_not_give(package: Path) -> None:
+    def rename(spec) -> None:
+        spec.description.output[0].name = "other"
+
+    with pytest.raises(InputError, match="promises an output other; its program gives"):
+        coreml.load(edited(package, rename))
+
+
 def test_flipped_bits_end_in_an_answer_or_an_error(package: Path) -> None:
     pick = np.random.default_rng(0)
     good = {part: (package / part).read_bytes() for part in (SPEC, WEIGHTS)}
