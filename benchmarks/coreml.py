@@ -71,7 +71,7 @@ def prepared(model: str, side: int, work: Path) -> tuple[dict[str, Run], str]:
     """What takes a uint8 image (S, S, 3): the network in torch, and the interpreter with each package."""
     import torch
 
-    from convert._coreml import exported, float_program, with_int8_weights
+    from convert._coreml import exported, float_program, rewritten, with_int8_weights
     from edge.runtimes.coreml.classifier import CoreML
     from edge.runtimes.reference import Reference
 
@@ -81,7 +81,7 @@ def prepared(model: str, side: int, work: Path) -> tuple[dict[str, Run], str]:
     torch.set_num_threads(1)
     checkpoint = checkpoint_at(model, side)
     reference = Reference(checkpoint)
-    program = exported(checkpoint)
+    program = exported(checkpoint, rewritten(checkpoint))
     half = float_program(checkpoint, program, "fp16")
     models = {"fp32": float_program(checkpoint, program, "fp32"), "fp16": half, "int8-weights": with_int8_weights(half)}
     runs = {"torch": one_by_one(reference)}

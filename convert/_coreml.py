@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
@@ -15,6 +16,9 @@ from ._coreml_layers import Weighted
 from ._graph import trace
 from ._passes import PASSES, rewrite
 
+if TYPE_CHECKING:
+    from torch import Tensor, fx
+
 INPUT, PROBABILITIES, LABEL = "image", "probabilities", "classLabel"
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
@@ -22,14 +26,24 @@ SMALL_TABLE = 4  # bits; from 6 on a table costs what it saves
 SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
 
 
-def exported(checkpoint: Checkpoint):
-    """The checkpoint's network, rewritten, as torch.export's program of one image (1, 3, S, S)."""
+def rewritten(checkpoint: Checkpoint) -> fx.GraphModule:
+    """The checkpoint's network after all passes: (1, 3, S, S), 0..255 -> probabilities (1, K)."""
+    graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example_of(checkpoint)), PASSES)
+    return graph
+
+
+def exported(checkpoint: Checkpoint, graph: fx.GraphModule):
+    """torch.export's program of a rewritten network, for one image."""
+    import torch
+
+    return torch.export.export(graph, (example_of(checkpoint),)).run_decompositions({})
+
+
+def example_of(checkpoint: Checkpoint) -> Tensor:
     import torch
 
     side = checkpoint.preprocess.side
-    example = torch.zeros(1, 3, side, side)
-    graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example), PASSES)
-    return torch.export.export(graph, (example,)).run_decompositions({})
+    return torch.zeros(1, 3, side, side)
 
 
 def float_program(

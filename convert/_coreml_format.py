@@ -17,12 +17,13 @@ from edge.runtimes.coreml_package import describe, shortcomings
 from edge.scheme import COREML_SUFFIX
 from edge.scheme import save as save_scheme
 
-from ._coreml import compact, exported, float_program, save, with_int8_weights, with_palette
+from ._coreml import compact, exported, float_program, rewritten, save, with_int8_weights, with_palette
 from ._coreml_audit import audit
 from ._coreml_int8 import Found, scheme_for
 from ._format import Judged, Source, timed_run
 from ._half_ranges import LARGEST, Seen, half_ranges, kept_float32, summary
 from ._half_ranges import save as save_ranges
+from ._palette_tuning import IMAGES, Tuned, tune
 from ._recipes import COREML
 
 RANGE_IMAGES = 32  # of training patients
@@ -38,7 +39,9 @@ class CoreMLFormat:
     def prepare(self, source: Source, recipes: list[str]) -> str:
         import coremltools  # noqa: F401 - its seven seconds of import belong here, where a status line is shown
 
-        self.program = exported(source.checkpoint)
+        self.graph = rewritten(source.checkpoint)
+        self.program = exported(source.checkpoint, self.graph)
+        self.tuned: dict[str, Tuned] = {}
         self.half, self.full = None, float_program(source.checkpoint, self.program, "fp32")
         self.int8: Found | None = None
         line = "packages are run by the interpreter of edge.runtimes.coreml, with the types that they state"
@@ -53,7 +56,21 @@ class CoreMLFormat:
         if "int8" in recipes:
             self.int8 = self.int8_scheme(source)
             line += f"; int8: {self.int8.how}"
+        if source.fine_tune:
+            self.tuned = self.tune(source, [recipe for recipe in recipes if recipe in PALETTES])
+            line += "".join(f"; {recipe}, fine-tuned: {found.words}" for recipe, found in self.tuned.items())
         return line
+
+    def tune(self, source: Source, recipes: list[str]) -> dict[str, Tuned]:
+        """Networks that have learned to live with few values a tensor."""
+        photos = calibration_set(source.checkpoint, source.data, limit=IMAGES, skip_missing=source.skip_unreadable)
+        photos, images = load_squares(photos, source.checkpoint.preprocess.side, skip_unreadable=source.skip_unreadable)
+        return {
+            recipe: tune(
+                self.graph, PALETTES[recipe], photos, images, epochs=source.fine_tune, doing=f"{recipe}: fine-tuning"
+            )
+            for recipe in recipes
+        }
 
     def measure_ranges(self, source: Source) -> list[Seen]:
         """What float16 has to hold, on photographs of training patients; the table is written beside the packages."""
@@ -103,6 +120,10 @@ class CoreMLFormat:
         self.half = self.half or float_program(checkpoint, self.program, "fp16", float32=self.float32)
         if recipe == "int8-weights":
             return compact(with_int8_weights(self.half), names=False)
+        if recipe in self.tuned:
+            program = exported(checkpoint, self.tuned[recipe].graph)
+            half = float_program(checkpoint, program, "fp16", float32=self.float32)
+            return compact(with_palette(half, PALETTES[recipe]), names=False)
         if recipe in PALETTES:
             return compact(with_palette(self.half, PALETTES[recipe]), names=False)
         return compact(self.half)
@@ -131,5 +152,6 @@ class CoreMLFormat:
             milliseconds=milliseconds,
             remarks=shortfalls(found) if binding or found.verdict == "fail" else (),
             audit=made_of,
+            fine_tuned=self.tuned[recipe].facts if recipe in self.tuned else None,
             probabilities=answers,
         )

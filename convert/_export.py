@@ -47,7 +47,7 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
                 reference = Reference(checkpoint)
                 source = Source(
                     checkpoint, photos, images, answers_of(reference, images, path), args.data, path, folder, skip,
-                    args.measure_again,
+                    args.measure_again, getattr(args, "fine_tune", 0),
                 )  # fmt: skip
                 manifest = manifest or base_manifest(source, family_name(checkpoint.model))
                 remark = form.prepare(source, wanted)
@@ -132,6 +132,7 @@ def describe_file(path: Path, result: Judged, form: Format, recipe: Recipe) -> d
         "minimum_runtime": recipe.minimum_runtime,
         "parity": result.parity,
         **({"audit": result.audit} if result.audit else {}),
+        **({"fine_tuned": result.fine_tuned} if result.fine_tuned else {}),
         **form.entry(result.recipe),
     }
 

@@ -26,6 +26,7 @@ class Source:
     folder: Path  # that is written to
     skip_unreadable: bool = False
     measure_again: bool = False  # what was kept of earlier measurements is not used
+    fine_tune: int = 0  # epochs for palettes (Core ML)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Judged:
     milliseconds: float | None = None  # on this host, median, one thread
     remarks: tuple[str, ...] = ()  # what fell short, in words
     audit: dict | None = None  # the manifest's `audit`
+    fine_tuned: dict | None = None  # the manifest's `fine_tuned`
     probabilities: np.ndarray | None = None  # float64 (T, K) of the self-test images
 
 

@@ -184,7 +184,7 @@ def package(model: Deployed, precision: str, path: Path, **options) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_coreml, "deployed", lambda checkpoint, layout: half)
-        exported = _coreml.exported(held)  # type: ignore[arg-type]
+        exported = _coreml.exported(held, _coreml.rewritten(held))  # type: ignore[arg-type]
     single = "fp32" if precision == "fp32" else "fp16"
     program = _coreml.float_program(held, exported, single, **options)  # type: ignore[arg-type]
     if precision == "int8-weights":
