@@ -1,0 +1,200 @@
+"""Camera frames -> upright RGB: every byte against the written rule in plain loops, and frames that lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge import camera
+from edge.camera import BgraFrame, Plane, YuvFrame, frame_to_input, i420, nv12, nv21, read_frame
+from edge.errors import InputError
+from edge.preprocess import to_input
+from tests.golden.preprocess import reference
+
+COLOURS = [(matrix, full) for matrix in ("bt601", "bt709") for full in (False, True)]
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    return np.random.default_rng(seed).integers(0, 256, size, np.uint8).tobytes()
+
+
+def strided(width: int, height: int, *, pad: int, pixel: int, seed: int, full: bool = False) -> Plane:
+    """A plane whose rows have `pad` bytes more than they need; the last row ends with its last sample."""
+    row = (width - 1) * pixel + 1 + pad
+    size = (height - 1) * row + (width - 1) * pixel + 1
+    return Plane(noise(size + (pad if full else 0), seed), row, pixel)
+
+
+def frame_of(width: int, height: int, *, pad: int = 3, pixel: int = 2, matrix="bt601", full=True, seed=0) -> YuvFrame:
+    half = (camera.half(width), camera.half(height))
+    y = strided(width, height, pad=pad, pixel=1, seed=seed)
+    u, v = (strided(*half, pad=pad, pixel=pixel, seed=seed + n) for n in (1, 2))
+    return YuvFrame(width, height, y, u, v, matrix, full)
+
+
+def slow(frame: YuvFrame, **turn) -> np.ndarray:
+    planes = (frame.y, frame.u, frame.v)
+    strides = tuple(n for plane in planes for n in (plane.row_stride, plane.pixel_stride))
+    rgb = reference.yuv_frame(
+        *(bytes(plane.data) for plane in planes), width=frame.width, height=frame.height, strides=strides,
+        matrix=frame.matrix, full_range=frame.full_range,
+    )  # fmt: skip
+    return np.array(reference.upright(rgb, **turn), np.uint8)
+
+
+@pytest.mark.parametrize(("matrix", "full"), COLOURS)
+def test_every_colour(matrix: str, full: bool) -> None:
+    """All pairs of chroma bytes, each with six of luma."""
+    for luma in (0, 15, 16, 128, 235, 255):
+        u, v = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+        found = camera.yuv_to_rgb(np.full((512, 512), luma, np.uint8), u, v, matrix, full)[::2, ::2]
+        pick = np.random.default_rng(luma).integers(0, 256, (600, 2))
+        for a, b in [(0, 0), (255, 255), (0, 255), (255, 0), *pick.tolist()]:
+            assert found[a, b].tolist() == reference.rgb_of_yuv(luma, int(u[a, b]), int(v[a, b]), matrix, full)
+
+
+@pytest.mark.parametrize(("matrix", "full"), COLOURS)
+def test_the_integers_are_those_of_the_standard(matrix: str, full: bool) -> None:
+    """ITU-R BT.601 and BT.709 in real numbers, rounded at the end: never more than one apart."""
+    kr, kb = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[matrix]
+    rng = np.random.default_rng(0)
+    y, u, v = rng.integers(0, 256, (3, 64, 64), np.uint8)
+    wide = u.repeat(2, 0).repeat(2, 1), v.repeat(2, 0).repeat(2, 1)
+    found = camera.yuv_to_rgb(y.repeat(2, 0).repeat(2, 1), u, v, matrix, full)
+    luma = y.repeat(2, 0).repeat(2, 1).astype(float)
+    luma = luma if full else (luma - 16) * 255 / 219
+    cb, cr = ((c.astype(float) - 128) * (1 if full else 255 / 224) for c in wide)
+    red, blue = luma + 2 * (1 - kr) * cr, luma + 2 * (1 - kb) * cb
+    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
+    exact = np.stack((red, green, blue), -1).clip(0, 255)
+    assert abs(found - exact).max() < 0.55
+    assert (found != np.floor(exact + 0.5)).mean() < 0.03
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.integers(0, 5), st.integers(1, 3), st.sampled_from(COLOURS),
+    st.sampled_from(camera.ROTATIONS), st.booleans(), st.data(),
+)  # fmt: skip
+def test_every_byte_is_that_of_the_written_rule(width, height, pad, pixel, colour, rotation, mirrored, data) -> None:
+    frame = frame_of(width, height, pad=pad, pixel=pixel, matrix=colour[0], full=colour[1])
+    left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    crop = (left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height)))
+    turn = {"rotation": rotation, "mirrored": mirrored, "crop": crop}
+    expected = slow(frame, **turn)
+    np.testing.assert_array_equal(read_frame(frame, **turn), expected)
+    side = data.draw(st.integers(1, 12))
+    np.testing.assert_array_equal(frame_to_input(frame, side, **turn), reference.model_input(expected.tolist(), side))
+
+
+@pytest.mark.parametrize("size", [(64, 48), (65, 47), (33, 64)])
+def test_the_short_way_gives_the_long_ways_bytes(size) -> None:
+    frame = frame_of(*size, pad=16)
+    for rotation in camera.ROTATIONS:
+        for mirrored in (False, True):
+            turn = {"rotation": rotation, "mirrored": mirrored, "crop": (1, 2, size[0] - 4, size[1] - 1)}
+            np.testing.assert_array_equal(frame_to_input(frame, 20, **turn), to_input(read_frame(frame, **turn), 20))
+
+
+def test_the_layouts_name_the_same_samples() -> None:
+    width, height = 5, 3
+    y, u, v = (noise(n, seed) for seed, n in enumerate((15, 6, 6)))
+    turns = bytes(n for pair in zip(v, u, strict=True) for n in pair)
+    expected = read_frame(YuvFrame(width, height, Plane(y, 5), Plane(u, 3), Plane(v, 3), full_range=False))
+    swapped = bytes(n for pair in zip(u, v, strict=True) for n in pair)
+    for frame in (
+        nv21(y + turns, width, height, full_range=False),
+        nv12(y + swapped, width, height, full_range=False),
+        i420(y + u + v, width, height, full_range=False),
+        i420(np.frombuffer(y + u + v, np.uint8), width, height, full_range=False),
+        nv12(bytearray(y + swapped + b"more"), width, height, full_range=False),
+    ):
+        np.testing.assert_array_equal(read_frame(frame), expected)
+
+
+def test_nv21_looks_as_opencv_sees_it() -> None:
+    """Another program's reading of the same bytes: BT.601, limited range."""
+    import cv2
+
+    flat = np.random.default_rng(0).integers(16, 236, (6, 4), np.uint8)
+    data = np.concatenate((flat.repeat(8, 0).repeat(8, 1), flat[:3].repeat(8, 0).repeat(8, 1)))
+    theirs = cv2.cvtColor(data, cv2.COLOR_YUV2RGB_NV21).astype(int)
+    ours = read_frame(nv21(data.tobytes(), 32, 48, full_range=False)).astype(int)
+    assert abs(ours - theirs).max() <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 5), st.sampled_from(camera.ROTATIONS), st.booleans())
+def test_bgra(width, height, pad, rotation, mirrored) -> None:
+    row = 4 * width + pad
+    data = noise(row * height - pad)
+    turn = {"rotation": rotation, "mirrored": mirrored}
+    expected = reference.upright(reference.bgra_frame(data, width=width, height=height, row_stride=row), **turn)
+    frame = BgraFrame(width, height, data, row)
+    np.testing.assert_array_equal(read_frame(frame, **turn), expected)
+    np.testing.assert_array_equal(frame_to_input(frame, 5, **turn), reference.model_input(expected, 5))
+
+
+GOOD = frame_of(6, 4)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: read_frame(GOOD, rotation=45), "rotation is one of"),
+        (lambda: read_frame(GOOD, rotation=True), "rotation is one of"),
+        (lambda: read_frame(GOOD, mirrored="no"), "mirrored is true or false"),
+        (lambda: read_frame(GOOD, crop=(0, 0, 7, 4)), "leaves the frame of 6 x 4"),
+        (lambda: read_frame(GOOD, crop=(-1, 0, 3, 3)), "leaves the frame"),
+        (lambda: read_frame(GOOD, crop=(3, 3, 3, 4)), "is empty"),
+        (lambda: read_frame(GOOD, crop=(0.5, 0, 3, 3)), "whole pixels"),
+        (lambda: read_frame(GOOD, crop=(0, 0, 3)), "whole pixels"),
+        (lambda: frame_to_input(GOOD, 0), "side of a model input"),
+        (lambda: read_frame(np.zeros((4, 6, 3), np.uint8)), "expected a YuvFrame"),
+        (lambda: read_frame(YuvFrame(6, 4, GOOD.y, GOOD.u, GOOD.v, "bt2020")), "bt601 or bt709"),
+        (lambda: read_frame(YuvFrame(6, 5, GOOD.y, GOOD.u, GOOD.v)), "the luma plane has"),
+        (lambda: read_frame(YuvFrame(6, 4, GOOD.y, Plane(GOOD.u.data[:-1], 8, 2), GOOD.v)), "the U plane has"),
+        (lambda: read_frame(YuvFrame(6, 4, GOOD.y, GOOD.u, Plane(GOOD.v.data, 2**31, 2))), "the V plane has"),
+        (lambda: read_frame(YuvFrame(6, 4, Plane(GOOD.y.data, 5), GOOD.u, GOOD.v)), "do not fit into a row stride"),
+        (lambda: read_frame(YuvFrame(6, 4, Plane(GOOD.y.data, -9), GOOD.u, GOOD.v)), "row stride is a whole number"),
+        (lambda: read_frame(YuvFrame(6, 4, Plane(GOOD.y.data, 9, 0), GOOD.u, GOOD.v)), "pixel stride is a whole"),
+        (lambda: read_frame(YuvFrame(6, 4, Plane("text", 9), GOOD.u, GOOD.v)), "is bytes, got str"),
+        (lambda: read_frame(YuvFrame(6, 4, Plane(np.zeros(99), 9), GOOD.u, GOOD.v)), "contiguous bytes"),
+        (lambda: read_frame(YuvFrame(0, 4, GOOD.y, GOOD.u, GOOD.v)), "frame's width"),
+        (lambda: read_frame(YuvFrame(6, 2**40, GOOD.y, GOOD.u, GOOD.v)), "frame's height"),
+        (lambda: read_frame(YuvFrame(20_000, 20_000, GOOD.y, GOOD.u, GOOD.v)), "at most 50000000 are read"),
+        (lambda: read_frame(BgraFrame(6, 4, noise(95), 24)), "the frame has 95 bytes"),
+        (lambda: read_frame(BgraFrame(6, 4, noise(96), 23)), "do not fit"),
+        (lambda: nv21(noise(35), 6, 4), "the frame has 35 bytes"),
+        (lambda: i420(noise(10), 6, 4), "the frame has 10 bytes"),
+        (lambda: nv12(b"", 6, 4), "the frame has 0 bytes"),
+        (lambda: nv12(b"", -6, 4), "frame's width"),
+    ],
+)  # fmt: skip
+def test_frames_that_lie(make, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_frame_is_read_or_refused(data) -> None:
+    """Sizes, strides, lengths and rectangles drawn without regard to each other."""
+    some = st.integers(-2, 20)
+    plane = st.builds(Plane, st.binary(max_size=300), some, st.integers(-1, 4))
+    frame = data.draw(st.one_of(
+        st.builds(YuvFrame, some, some, plane, plane, plane, st.sampled_from(["bt601", "bt709", "x"]), st.booleans()),
+        st.builds(BgraFrame, some, some, st.binary(max_size=600), st.integers(-1, 90)),
+    ))  # fmt: skip
+    crop = data.draw(st.one_of(st.none(), st.tuples(some, some, some, some)))
+    turn = {"rotation": data.draw(st.sampled_from([0, 90, 180, 270, 30])), "mirrored": data.draw(st.booleans())}
+    try:
+        rgb = read_frame(frame, crop=crop, **turn)
+    except InputError:
+        with pytest.raises(InputError):
+            frame_to_input(frame, 4, crop=crop, **turn)
+        return
+    assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.size
+    np.testing.assert_array_equal(frame_to_input(frame, 4, crop=crop, **turn), to_input(rgb, 4))
