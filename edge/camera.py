@@ -26,6 +26,7 @@ COEFFICIENTS: Mapping[tuple[str, bool], tuple[int, int, int, int, int]] = {
     ("bt709", False): (76309, 117489, -13975, -34925, 138438),
     ("bt709", True): (65536, 103206, -12276, -30679, 121609),
 }
+ZERO = np.zeros(1)
 ROTATIONS = (0, 90, 180, 270)
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the frame; right and bottom are outside
 
@@ -176,9 +177,9 @@ def yuv_to_rgb(
     channels = []
     for colour in small:
         large = cv2.resize(colour, (2 * colour.shape[1], 2 * colour.shape[0]), interpolation=cv2.INTER_NEAREST)
-        total = cv2.add(large[odd[0] : odd[0] + height, odd[1] : odd[1] + width], bright)
+        total = np.asarray(cv2.add(large[odd[0] : odd[0] + height, odd[1] : odd[1] + width], bright), np.int16)
         total >>= FRACTION
-        channels.append(cv2.add(total, 0, dtype=cv2.CV_8U))  # cut to 0..255
+        channels.append(cv2.add(total, ZERO, dtype=cv2.CV_8U))  # cut to 0..255
     return cv2.merge(channels)
 
 

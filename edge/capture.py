@@ -1,8 +1,8 @@
 """A photograph as a phone hands it over -> upright RGB.
 
-The first step of the chain: file -> `read_photo` -> uint8 RGB (H, W, 3) -> `preprocess.to_input`. Files come
-from strangers, so size and format are checked before anything is decoded, and whatever a decoder stumbles
-over becomes an InputError that names the file.
+The first step of the chain: file -> `read_photo` -> uint8 RGB (H, W, 3) -> `preprocess.to_input`; frames of a camera
+go through `edge.camera`. Files come from strangers, so size and format are checked before anything is decoded, and
+whatever a decoder stumbles over becomes an InputError that names the file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.colour import to_srgb
 from edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
 
     * The EXIF orientation (1 to 8) is applied; an unreadable EXIF block or another value counts as 1. XMP is ignored.
     * Grey, palette and CMYK become RGB; of 16-bit samples the high byte is kept.
+    * Embedded profiles (Display P3, Adobe RGB, CMYK presses) are converted to sRGB; see `edge.colour`.
     * Opaque alpha is dropped; a translucent picture is laid over white, as on a web page.
     * Of an animation the first frame is taken, of a file with several pictures the primary one.
 
@@ -197,10 +199,14 @@ def to_rgb(image: Image.Image, name: str) -> np.ndarray:
     # Colour keys of grey and RGB files are ignored: photographs have none, and of 16-bit files Pillow keeps the key
     # in another scale than the pixels.
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
-        return over_white(np.asarray(image.convert("RGBA")))
+        rgba = image.convert("RGBA")
+        colours = rgba.convert("RGB")  # drops alpha, keeps the profile
+        return over_white(np.dstack((np.asarray(to_srgb(colours).convert("RGB")), np.asarray(rgba)[:, :, 3])))
     if image.mode not in ("RGB", "L", "1", "P", "CMYK", "YCbCr"):
         raise InputError(f"{name} has pixels of the kind {image.mode}, which no phone saves; save it as RGB JPEG")
-    return np.array(image.convert("RGB"))
+    if image.mode in ("P", "YCbCr", "1"):
+        image = image.convert("RGB" if image.mode != "1" else "L")
+    return np.array(to_srgb(image).convert("RGB"))
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:
