@@ -1,0 +1,170 @@
+"""How long the way to the model's bytes takes, beside OpenCV and Pillow doing the nearest that they can.
+
+    python benchmarks/capture.py
+
+Two tasks: an upright RGB photograph of 12 megapixels to 256 x 256, and a 1080p NV21 frame to a model input. One thread,
+rounds interleaved in one process; memory is measured in processes of their own. The ratios travel, the milliseconds are
+this machine's. Only dermedge's way gives the same bytes on every device. Prints tables and writes --out/capture.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+if not __package__:  # started as a file from a clone: behave like `python -m benchmarks.capture`
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "benchmarks"
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from edge.console import entry, screen, track
+from edge.errors import GOOD, InputError
+from edge.files import write_json
+
+from ._worker import peak_memory, pin
+
+SIDE = 256
+PHOTO, FRAME = (3000, 4000), (1080, 1920)  # height, width
+WARM_UP = 3
+Task = Callable[[np.ndarray], np.ndarray]
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, default=30, help="runs of each way that count (default: %(default)s)")
+    p.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="default: %(default)s")
+    return p
+
+
+def photo_by_dermedge(rgb: np.ndarray) -> np.ndarray:
+    from edge.preprocess import to_input
+
+    return to_input(rgb, SIDE)
+
+
+def photo_by_opencv(rgb: np.ndarray) -> np.ndarray:
+    import cv2
+
+    from edge.preprocess import square
+
+    return np.asarray(cv2.resize(square(rgb), (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+
+
+def photo_by_pillow(rgb: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    from edge.preprocess import square_in
+
+    top, left, side = square_in(*rgb.shape[:2])
+    picture = Image.fromarray(rgb)
+    box = (left, top, left + side, top + side)
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box))
+
+
+def frame_by_dermedge(nv21: np.ndarray) -> np.ndarray:
+    from edge import camera
+
+    return camera.frame_to_input(camera.nv21(nv21, FRAME[1], FRAME[0], full_range=False), SIDE)
+
+
+def frame_by_opencv(nv21: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return photo_by_opencv(cv2.cvtColor(nv21, cv2.COLOR_YUV2RGB_NV21))
+
+
+# Task -> the input's shape, the way that the ratios are of, and all ways.
+TASKS: dict[str, tuple[tuple[int, ...], str, dict[str, Task]]] = {
+    "12-megapixel RGB to 256 x 256": (
+        (*PHOTO, 3),
+        "OpenCV INTER_AREA",
+        {"dermedge": photo_by_dermedge, "OpenCV INTER_AREA": photo_by_opencv, "Pillow BILINEAR": photo_by_pillow},
+    ),
+    "1080p NV21 to 256 x 256": (
+        (FRAME[0] * 3 // 2, FRAME[1]),
+        "OpenCV cvtColor + INTER_AREA",
+        {"dermedge": frame_by_dermedge, "OpenCV cvtColor + INTER_AREA": frame_by_opencv},
+    ),
+}
+
+
+@entry
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    if args.rounds < 1:
+        raise InputError(f"--rounds is at least 1, got {args.rounds}")
+    import cv2
+
+    cv2.setNumThreads(1)
+    rows = []
+    for task, (shape, peer, ways) in TASKS.items():
+        times = timed(ways, shape, args.rounds, task)
+        for way, found in times.items():
+            rows.append(row(task, way, found, times[peer], extra_memory(task, way)))
+    write_json(args.out / "capture.json", {"side": SIDE, "rounds": args.rounds, "rows": rows})
+    for one in rows:
+        screen().print(
+            f"{one['task']:30} {one['way']:29} {one['ms']:7.2f} ms  {one['ratio']:5.2f} of OpenCV  "
+            f"(± {one['spread']:.2f} ms)  {one['memory_bytes'] / 1e6:5.1f} MB beside its input",
+            soft_wrap=True,
+        )  # fmt: skip
+    return GOOD
+
+
+def picture(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def timed(ways: dict[str, Task], shape: tuple[int, ...], rounds: int, task: str) -> dict[str, list[float]]:
+    """Milliseconds of each way, round after round."""
+    image = picture(shape)
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in track(range(WARM_UP + rounds), task, WARM_UP + rounds):
+        for name, way in ways.items():
+            begun = time.perf_counter()
+            way(image)
+            if number >= WARM_UP:
+                found[name].append(1e3 * (time.perf_counter() - begun))
+    return found
+
+
+def row(task: str, way: str, times: list[float], peer: list[float], memory: int) -> dict:
+    """Median, half the distance of the quartiles, the ratio to the peer's median, and bytes of memory."""
+    low, middle, high = np.percentile(times, [25, 50, 75])
+    return {
+        "task": task, "way": way, "ms": float(middle), "spread": float(high - low) / 2,
+        "ratio": float(middle / np.median(peer)), "memory_bytes": memory,
+    }  # fmt: skip
+
+
+def extra_memory(task: str, way: str) -> int:
+    """Bytes that one run adds to the high-water mark of a fresh process that has the input and the libraries."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measured_alone, (task, way))
+
+
+def measured_alone(task: str, way: str) -> int:
+    import cv2
+
+    pin(1)
+    cv2.setNumThreads(1)
+    shape, _, ways = TASKS[task]
+    image = picture(shape)
+    small = tuple(max(4, n // 60 * 2) if n > 3 else n for n in shape)
+    if way != "dermedge" or len(shape) == 3:  # imports and first calls, on a small picture
+        ways[way](picture(small if len(shape) == 3 else (6, 4)))
+    before = peak_memory()
+    ways[way](image)
+    return max(0, peak_memory() - before)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
