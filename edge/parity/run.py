@@ -17,7 +17,7 @@ from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.parity.gates import FileParity, judge
+from edge.parity.gates import FileParity, Verdict, judge
 from edge.parity.observations import Observations
 from edge.parity.observe import observations_of
 from edge.parity.report import Entry, build_report, write
@@ -97,7 +97,8 @@ class Seen:
                 decibel(s.sqnr_db_p5) if s else "-",
                 f"{s.agreement.value:.1%}" if s else "-",
                 f"{s.largest_delta_p:.2g}" if s else "-",
-                str(answer.found.verdict) + ("" if answer.binding else " (reported)"),
+                str(answer.found.verdict)
+                + ("" if answer.binding or answer.found.verdict == Verdict.REPORTED else " (not binding)"),
             )
         return table
 
