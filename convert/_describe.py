@@ -69,9 +69,10 @@ def audit_table(judged: list[Judged]) -> Table:
     """What each file is made of."""
     from rich.table import Table
 
+    pieces = ["XNNPACK pieces"] if any("xnnpack_partitions" in (result.audit or {}) for result in judged) else []
     table = Table(title="what the files are made of")
     table.add_column("recipe")
-    for name in ("operators", "layout", "rank", "MACs", "8-bit layers", "peak memory", "XNNPACK pieces", "warnings"):
+    for name in ("operators", "layout", "rank", "MACs", "8-bit layers", "peak memory", *pieces, "warnings"):
         table.add_column(name, justify="right")
     for result in judged:
         if result.audit:
@@ -84,7 +85,7 @@ def audit_table(judged: list[Judged]) -> Table:
                 f"{a['macs'] / 1e6:.0f} M",
                 f"{share_8bit(a) or 0:.0%}",
                 f"{a['peak_activation_bytes'] / 1e6:.1f} MB",
-                str(a.get("xnnpack_partitions", "-")),
+                *(str(a.get("xnnpack_partitions", "-")) for _ in pieces),
                 str(len(a["warnings"])),
             )
     return table

@@ -29,6 +29,7 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
     p.add_argument("--force", action="store_true", help="replace files that are there")
     p.add_argument(
         "--strict", action="store_true",
-        help="let every gate bind, also those that are only reported, and every warning of the audit",
+        help="let every gate bind, also those that are only reported, and every warning of the audit (palette6 and "
+        "palette4 have no gate; that fp32 is float32 is no warning there)",
     )  # fmt: skip
     p.epilog = "recipes:\n" + "\n".join(f"  {name:13s} {recipe.purpose}" for name, recipe in recipes.items())

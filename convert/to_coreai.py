@@ -4,7 +4,7 @@
 
 Writes build/<model>/<model>-<recipe>.aimodel and manifest.json. Takes the bytes of an RGB image, uint8 (1, S, S, 3),
 and returns calibrated `probabilities`: normalisation, temperature and softmax are inside. Every file is run by Core
-AI's own runtime, on Linux too, and compared with the model. Beta, and an extra: pip install 'dermedge[coreai]'.
+AI's own runtime, on Linux too, and compared with the model. Beta, and an extra: pip install -e '.[coreai]'.
 Exit code 1 if a file fails its check; that file is then not left behind.
 """
 

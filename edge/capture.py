@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.colour import to_srgb
-from edge.errors import InputError
+from edge.errors import InputError, install
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -152,7 +152,7 @@ def register_heif(name: str) -> None:
         import pillow_heif
     except ImportError as error:
         raise InputError(
-            f"{name} is a HEIC/HEIF file, which needs pillow-heif: pip install 'dermedge[heif]', or save it as JPEG"
+            f"{name} is a HEIC/HEIF file, which needs pillow-heif: {install('heif')}, or save it as JPEG"
         ) from error
     # libheif applies the file's own rotation; the plug-in then sets the EXIF orientation to 1, so it is not done twice.
     pillow_heif.register_heif_opener(thumbnails=False)

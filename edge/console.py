@@ -13,7 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from edge.errors import BAD_INPUT, GATE_FAILED, GOOD, GateError, InputError
+from edge.errors import BAD_INPUT, GATE_FAILED, GOOD, GateError, InputError, install
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,7 @@ def entry(main: Main) -> Main:
             if (error.name or "edge").split(".")[0] in {"edge", "train", "convert"}:
                 raise
             print(
-                f"error: {error.name} is not installed; pip install 'dermedge[all]', or the extra you need",
+                f"error: {error.name} is not installed; {install('all')}, or the extra you need",
                 file=sys.stderr,
             )
             return BAD_INPUT

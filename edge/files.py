@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge.errors import InputError
 
+LEFT_BEHIND = {".DS_Store", "Thumbs.db", "desktop.ini"}
 MAX_JSON_BYTES = 64 * 2**20
 
 
@@ -118,11 +119,16 @@ def read_json(path: Path, *, what: str) -> dict:
     return value
 
 
+def parts_of(folder: Path) -> list[Path]:
+    """Its files in name order, without what a file manager leaves in folders that one looks into."""
+    return sorted(part for part in folder.rglob("*") if part.is_file() and part.name not in LEFT_BEHIND)
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file, or of a folder's files with their relative names, in name order."""
     digest = hashlib.sha256()
     if path.is_dir():
-        for part in sorted(p for p in path.rglob("*") if p.is_file()):
+        for part in parts_of(path):
             digest.update(part.relative_to(path).as_posix().encode() + b"\0")
             digest.update(bytes.fromhex(sha256(part)))
         return digest.hexdigest()
@@ -133,5 +139,5 @@ def sha256(path: Path) -> str:
 def size(path: Path) -> int:
     """Bytes of a file, or of all files of a folder."""
     if path.is_dir():
-        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        return sum(part.stat().st_size for part in parts_of(path))
     return path.stat().st_size

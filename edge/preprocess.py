@@ -113,6 +113,15 @@ def float_input(squares: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(squares, np.float32)
 
 
+def check_version(version: str, *, where: str) -> None:
+    """InputError unless a model's pictures are those that this program makes."""
+    if version != PREPROCESS_VERSION:
+        raise InputError(
+            f"{where}: its pictures are of preprocessing {version!r}, this dermedge makes {PREPROCESS_VERSION!r}; "
+            "convert again from a checkpoint of this version, or train one (docs/preprocess.md says what the versions are)"
+        )
+
+
 def check_side(side: int) -> None:
     if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= MAX_INPUT_SIDE:
         raise InputError(f"the side of a model input is a whole number of 1 to {MAX_INPUT_SIDE} pixels, got {side!r}")

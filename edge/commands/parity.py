@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--file", action="append", metavar="NAME", help="with --layers: this file or recipe alone; repeatable"
     )
-    p.add_argument("--strict", action="store_true", help="let every gate bind, also those that are only reported")
+    p.add_argument("--strict", action="store_true", help="let every gate bind (smaller palettes have none)")
     return p
 
 

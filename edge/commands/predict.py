@@ -34,7 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     import json
 
+    import numpy as np
+
     from edge.capture import read_photo
+    from edge.errors import InputError
     from edge.preprocess import to_input
     from edge.runtimes.open import open_any
 
@@ -43,6 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         for path in args.photos:
             probabilities = opened.runtime.run(to_input(read_photo(path), opened.side)[None])[0]
+            if not np.isfinite(probabilities).all():
+                raise InputError(
+                    f"{opened.name} gives no finite answer for {path}: its weights are damaged; convert again"
+                )
             answers.append(
                 (path, {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)})
             )

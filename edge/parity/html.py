@@ -40,6 +40,7 @@ def page(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str
         files=[_file(file, index) for index, file in enumerate(report["files"], start=1)],
         overview=[plots.sqnr_overview(rows), plots.agreement_overview(rows)],
         pictures=pictures,
+        interpreted=any(file["runtime"] == "interpreter" for file in report["files"]),
         schemes=scheme_section.views(report.get("schemes") or {}),
     )
 

@@ -17,10 +17,11 @@ from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.parity.gates import FileParity, judge
+from edge.parity.gates import FileParity, Verdict, judge
 from edge.parity.observations import Observations
 from edge.parity.observe import observations_of
 from edge.parity.report import Entry, build_report, write
+from edge.preprocess import check_version
 from edge.runtimes import coreai
 from edge.runtimes.coreml import classifier as coreml
 from edge.runtimes.litert import MODES, LiteRT
@@ -97,7 +98,8 @@ class Seen:
                 decibel(s.sqnr_db_p5) if s else "-",
                 f"{s.agreement.value:.1%}" if s else "-",
                 f"{s.largest_delta_p:.2g}" if s else "-",
-                str(answer.found.verdict) + ("" if answer.binding else " (reported)"),
+                str(answer.found.verdict)
+                + ("" if answer.binding or answer.found.verdict == Verdict.REPORTED else " (not binding)"),
             )
         return table
 
@@ -109,6 +111,7 @@ def decibel(value: float) -> str:
 def open_build(folder: Path, *, checkpoint: Path | None) -> Build:
     """Check the folder against its manifest and find the checkpoint; InputError if they do not belong together."""
     manifest = artifact.read(folder)
+    check_version(manifest["preprocess"]["version"], where=str(folder))
     artifact.verify(folder, manifest)
     source = load(checkpoint or shipped(manifest["model"]))
     if source.sha256 != manifest["checkpoint_sha256"]:

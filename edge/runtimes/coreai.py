@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from edge.errors import InputError
+from edge.errors import InputError, install
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ def missing(*, converting: bool = False) -> str | None:
     doing, names = "running", ["coreai.authoring", "coreai.runtime"]
     if converting:
         doing, names = "writing", [*names, "coreai_torch"]
-    advice = f"{doing} .aimodel files needs Core AI: pip install 'dermedge[coreai]'"
+    advice = f"{doing} .aimodel files needs Core AI: {install('coreai')}"
     try:
         for name in names:
             importlib.import_module(name)

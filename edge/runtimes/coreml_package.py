@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .coreml.messages import messages
 from .coreml.program import read_spec
 
 WEIGHTS = Path("Data", "com.apple.CoreML", "weights", "weight.bin")
@@ -27,9 +28,7 @@ class Package:
 def describe(path: Path) -> Package:
     """Parse a saved .mlpackage; InputError if it is not one, or holds something else than an ML program."""
     spec = read_spec(path)
-    from coremltools.proto import FeatureTypes_pb2, MIL_pb2
-
-    colours = FeatureTypes_pb2.ImageFeatureType.ColorSpace
+    colours = messages("FeatureTypes_pb2").ImageFeatureType.ColorSpace
     inputs = {}
     for feature in spec.description.input:
         kind = feature.type.WhichOneof("Type")
@@ -39,7 +38,7 @@ def describe(path: Path) -> Package:
         )
     main = spec.mlProgram.functions["main"]
     operations = main.block_specializations[main.opset].operations
-    types = MIL_pb2.DataType
+    types = messages("MIL_pb2").DataType
     results = Counter(
         types.Name(op.outputs[0].type.tensorType.dataType) for op in operations if op.type != "const" and op.outputs
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.errors import InputError
+from edge.errors import InputError, install
 
 # How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
@@ -112,7 +112,7 @@ def load_runtime():
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
-        raise InputError("running .tflite files needs LiteRT: pip install 'dermedge[litert]'") from error
+        raise InputError(f"running .tflite files needs LiteRT: {install('litert')}") from error
     return Interpreter, OpResolverType
 
 

@@ -10,6 +10,7 @@ from edge import artifact
 from edge.checkpoint import load, shipped
 from edge.errors import InputError
 from edge.labels import Label, from_json
+from edge.preprocess import check_version
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 
@@ -29,8 +30,8 @@ class Opened:
 def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
     """A .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or the shipped one of `model`."""
     if path is not None and path.suffix == ".tflite":
+        manifest = described(path)
         runtime = LiteRT(path, mode=mode)
-        manifest = artifact.read(path.parent)
         labels = from_json(manifest["labels"], where=str(path.parent))
         if len(labels) != int(runtime.engine.outputs[-1]):
             raise InputError(
@@ -40,8 +41,8 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
     if path is not None and path.suffix == ".mlpackage":
         from edge.runtimes.coreml.classifier import CoreML  # brings torch along, which a .tflite does not need
 
+        labels = from_json(described(path)["labels"], where=str(path.parent))
         package = CoreML(path)
-        labels = from_json(artifact.read(path.parent)["labels"], where=str(path.parent))
         if [label.code for label in labels] != package.labels:
             raise InputError(f"{path} has the classes {', '.join(package.labels)}, its manifest others; convert again")
         return Opened(path.name, package, package.side, labels)
@@ -49,7 +50,7 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
         from edge.runtimes.coreai import CoreAI, check_installed
 
         check_installed()
-        labels = from_json(artifact.read(path.parent)["labels"], where=str(path.parent))
+        labels = from_json(described(path)["labels"], where=str(path.parent))
         asset = CoreAI(path)
         if [label.code for label in labels] != asset.labels or len(labels) != asset.classes:
             asset.close()
@@ -64,3 +65,21 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
     return Opened(
         f"{checkpoint.model} (float32, torch)", Reference(checkpoint), checkpoint.preprocess.side, checkpoint.labels
     )
+
+
+def described(path: Path) -> dict:
+    """The manifest beside a file; InputError unless it describes this very file."""
+    if not path.exists():
+        raise InputError(f"no file at {path}; the converters write some to build/<model>")
+    try:
+        manifest = artifact.read(path.parent)
+    except InputError as error:
+        raise InputError(
+            f"{path} needs the manifest.json that was written with it; leave the two together ({error})"
+        ) from error
+    entries = [entry for entry in manifest["files"] if entry["file"] == path.name]
+    if not entries:
+        raise InputError(f"{path.parent / artifact.MANIFEST} does not describe {path.name}; convert again")
+    check_version(manifest["preprocess"]["version"], where=str(path.parent))
+    artifact.verify(path.parent, {"files": entries})
+    return manifest

@@ -471,6 +471,30 @@ def test_predict_gives_the_same_answer_by_file_and_by_checkpoint(
     assert max(abs(answers[0][code] - answers[1][code]) for code in answers[0]) < 2e-6
 
 
+def test_predict_refuses_a_file_that_is_not_the_one_described(
+    build: Path, sample: Path, tmp_path: Path, capsys
+) -> None:
+    photo, name = str(open_photos(sample).photos[0].path), "hierattn_xs-fp32.tflite"
+    shutil.copytree(build, tmp_path / "build")
+    content = bytearray((build / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "build" / name).write_bytes(content)
+    assert predict.main([photo, "--with", str(tmp_path / "build" / name)]) == 2
+    assert "is not the file that the manifest describes" in capsys.readouterr().err
+    shutil.copy(build / name, tmp_path / name)
+    assert predict.main([photo, "--with", str(tmp_path / name)]) == 2
+    assert "leave the two together" in capsys.readouterr().err
+
+
+def test_predict_gives_no_answer_that_is_not_finite(weights: Path, sample: Path, monkeypatch, capsys) -> None:
+    photo = str(open_photos(sample).photos[0].path)
+    monkeypatch.setattr(Reference, "run", lambda self, images: np.full((len(images), 6), np.nan))
+    for more in ([], ["--json"]):
+        assert predict.main([photo, "--with", str(weights), *more]) == 2
+        seen = capsys.readouterr()
+        assert "no finite answer" in seen.err and "NaN" not in seen.out
+
+
 COREML_RECIPES = ("fp32", "fp16", "int8-weights", "int8", "palette8", "palette6", "palette4")
 
 
@@ -539,7 +563,7 @@ def test_files_for_core_ai_are_left_out_where_it_is_not_installed(
         assert command.main(arguments) == 0
         lines = capsys.readouterr().out.splitlines()
         assert [line for line in lines if "left out" in line or ".aimodel" in line] == [
-            f"left out {name}: running .aimodel files needs Core AI: pip install 'dermedge[coreai]'"
+            f"left out {name}: running .aimodel files needs Core AI: pip install -e '.[coreai]' in dermedge's folder"
         ]
         assert any("hierattn_xs-fp32.tflite" in line for line in lines)
 

@@ -119,9 +119,13 @@ def test_a_core_ai_file_is_left_out_in_words_where_core_ai_is_missing(
     """The other files of the folder are looked into all the same."""
     manifest = artifact.read(home / "build")
     other = manifest["files"][0] | {"format": "aimodel"}
-    monkeypatch.setattr(coreai, "missing", lambda: "running .aimodel files needs Core AI")
+    monkeypatch.setattr(coreai, "missing", lambda: "running .aimodel files needs Core AI: '.[coreai]'")
     monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other, *manifest["files"]]})
     assert run(home, home / "build", tmp_path) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "not looked into: running .aimodel files needs Core AI" in said
+    assert "not looked into: running .aimodel files needs Core AI: '.[coreai]'" in said
     assert "no operation loses more than its precision explains" in said
+    monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other]})
+    (tmp_path / "layers.html").write_text("the page before")
+    assert run(home, home / "build", tmp_path) == 2  # nothing was looked into
+    assert (tmp_path / "layers.html").read_text() == "the page before"

@@ -180,7 +180,7 @@ def test_heic_round_trip(tmp_path, orientation):
 
 def test_heic_without_its_reader_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(InputError, match=r"holiday\.heic.*pip install 'dermedge\[heif\]'"):
+    with pytest.raises(InputError, match=r"holiday\.heic.*pip install -e '\.\[heif\]'"):
         read_photo(b"\0\0\0\x18ftypheic" + bytes(64), name="holiday.heic")
 
 

@@ -32,7 +32,7 @@ def ours(state) -> Checkpoint:
     return Checkpoint(
         model="hierattn_xs",
         labels=PAD_UFES_20,
-        preprocess=Preprocess("opencv-area-1", 224, (0.5, 0.25, 0.1), (0.3, 0.2, 0.1)),
+        preprocess=Preprocess("area-2", 224, (0.5, 0.25, 0.1), (0.3, 0.2, 0.1)),
         state=state,
         temperature=1.7,
         data=[{"name": "PAD-UFES-20", "sha256": "ab"}],

@@ -21,7 +21,7 @@ from edge.errors import InputError
 from edge.parity import run
 from edge.runtimes import coreai
 
-EXTRA = "pip install 'dermedge[coreai]'"
+EXTRA = "pip install -e '.[coreai]' in dermedge's folder"
 
 
 class Absent:

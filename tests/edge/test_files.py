@@ -198,3 +198,16 @@ def test_digests(tmp_path):
     renamed = sha256(tmp_path / "b")
     (tmp_path / "b" / "uno").write_text("ONE")
     assert len({first, renamed, sha256(tmp_path / "b")}) == 3
+
+
+def test_what_a_file_manager_leaves_in_a_folder_is_not_part_of_it(tmp_path: Path) -> None:
+    """Finder writes .DS_Store into a package that one looks into; it is the same package."""
+    folder = tmp_path / "m.mlpackage"
+    (folder / "Data").mkdir(parents=True)
+    (folder / "Data" / "a").write_bytes(b"1")
+    before = sha256(folder), size(folder)
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "Data" / ".DS_Store").write_bytes(b"x")
+    assert (sha256(folder), size(folder)) == before
+    (folder / "Data" / "b").write_bytes(b"")
+    assert sha256(folder) != before[0]

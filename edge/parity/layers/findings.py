@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import fx
 
 from edge.console import track
 from edge.parity.report import plain
@@ -45,10 +46,15 @@ def row(network: Network, inside: Inside, step: Step) -> dict[str, Any]:
     same = [arranged(tensor, place.order, value) for tensor, value in zip(tensors, model, strict=True)]
     named = (layer_of(place.node) if step.op.kind in ANCHORS or step.closes else "") or module_of(place.node)
     return plain(found | {
-        "module": named, "torch": kind_of(place.node), "seen": place.view.words,
+        "module": named, "torch": operation_of(place.node), "seen": place.view.words,
         "own_db": step.own_db, "least_db": step.least_db, "model_db": sqnr_db(model, same),
         "torch_range": span([value.numpy() for value in model]),
     })  # fmt: skip
+
+
+def operation_of(node: fx.Node) -> str:
+    """What computed the node: of one of several results, the operation that gave them."""
+    return kind_of(node.all_input_nodes[0] if kind_of(node) == "getitem" else node)
 
 
 def status_of(step: Step) -> str:

@@ -99,16 +99,17 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def table(one: Mapping[str, Any]) -> Table | str:
+    from rich.markup import escape as escape_markup
     from rich.table import Table
 
     if one["note"]:
-        return headline(one)
-    made = Table(title=headline(one), title_justify="left")
+        return escape_markup(headline(one))
+    made = Table(title=escape_markup(headline(one)), title_justify="left")
     for heading in HEADINGS:
         made.add_column(heading)
     for number_ in shown(one):
         row = one["rows"][number_]
-        first, *rest = cells(row)
+        first, *rest = map(escape_markup, cells(row))
         mark = "→ first: " if number_ == one["first"] else "off: " if row["status"] == "off" else ""
         made.add_row(mark + first, *rest)
     return made

@@ -77,6 +77,8 @@ def look_into(
             network.reset()
             rows = compared(network, inside, f"{entry['recipe']} ({entry['format']})")
         found.append(facts | {"note": ""} | {key: rows[key] for key in ("rows", "first", "counts")})
+    if all(one["note"] for one in found):
+        raise InputError("; ".join(f"{one['file']} {one['note']}" for one in found))
     return Layers({
         "schema": SCHEMA, "notice": NOTICE, "dermedge": edge.__version__, "model": build.manifest["model"],
         "checkpoint_sha256": build.checkpoint.sha256,

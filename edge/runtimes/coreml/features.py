@@ -18,6 +18,8 @@ COLOURS = {10: "GRAYSCALE", 20: "RGB", 30: "BGR", 40: "GRAYSCALE_FLOAT16"}
 
 def given(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
     """The program's inputs from what `predict` was handed; InputError for a missing, unknown or unfitting one."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"predict takes a dictionary by input name, or a list of such, got {type(data).__name__}")
     wanted = {feature.name: feature for feature in description}
     unknown = [name for name in data if name not in wanted]
     if unknown:
@@ -53,6 +55,13 @@ def from_image(name: str, kind: Any, picture: Any) -> Tensor:
             f"the input {name} is a {colours} image: convert yours to PIL mode {mode}, it is {picture.mode}"
         )
     sizes = allowed_sizes(kind)
+    limits = size_limits(kind)
+    if limits and not all(low <= n <= high for n, (low, high) in zip(picture.size, limits, strict=True)):
+        (a, b), (c, d) = limits
+        raise InputError(
+            f"the input {name} takes images {a} to {b:.0f} pixels wide and {c} to {d:.0f} high, "
+            f"got {picture.size[0]}x{picture.size[1]}"
+        )
     if sizes and picture.size not in sizes:
         have = ", ".join(f"{w}x{h}" for w, h in sorted(sizes)[:5])
         raise InputError(f"the input {name} takes images of {have} pixels, got {picture.size[0]}x{picture.size[1]}")
@@ -62,6 +71,15 @@ def from_image(name: str, kind: Any, picture: Any) -> Tensor:
     if colours == "BGR":
         pixels = pixels[..., ::-1]
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+
+
+def size_limits(kind: Any) -> tuple[tuple[int, float], tuple[int, float]] | None:
+    """(smallest, largest) width and height where an image input takes a range; a negative end is open."""
+    if kind.WhichOneof("SizeFlexibility") != "imageSizeRange":
+        return None
+    both = kind.imageSizeRange.widthRange, kind.imageSizeRange.heightRange
+    wide, high = ((int(one.lowerBound), one.upperBound if one.upperBound >= 0 else np.inf) for one in both)
+    return wide, high
 
 
 def allowed_sizes(kind: Any) -> set[tuple[int, int]]:
@@ -76,7 +94,10 @@ def allowed_sizes(kind: Any) -> set[tuple[int, int]]:
 
 
 def from_array(name: str, kind: Any, value: Any) -> Tensor:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"the input {name} is an array of numbers with rows of one length ({error})") from error
     if array.dtype.kind not in "fiub":
         raise InputError(f"the input {name} is an array of numbers, got {array.dtype}")
     shapes = [tuple(kind.shape)] if kind.shape else []
@@ -85,13 +106,15 @@ def from_array(name: str, kind: Any, value: Any) -> Tensor:
         shapes += [tuple(shape.shape) for shape in kind.enumeratedShapes.shapes]
     if flexible == "shapeRange":
         bounds = [(r.lowerBound, r.upperBound if r.upperBound >= 0 else np.inf) for r in kind.shapeRange.sizeRanges]
+        wanted = " x ".join(str(low) if low == high else f"{low}..{high:.0f}" for low, high in bounds)
         fits = len(bounds) == array.ndim and all(
             low <= n <= high for n, (low, high) in zip(array.shape, bounds, strict=True)
         )
     else:
         fits = not shapes or array.shape in shapes
+        wanted = " or ".join(map(str, sorted(set(shapes))[:5]))
     if not fits:
-        raise InputError(f"the input {name} has the shape {shapes[0] if shapes else 'of its range'}, got {array.shape}")
+        raise InputError(f"the input {name} takes the shape {wanted}, got {array.shape}")
     dtype = ARRAYS.get(int(kind.dataType), np.float32)
     return torch.from_numpy(np.array(array, dtype))
 

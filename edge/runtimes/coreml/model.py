@@ -17,23 +17,28 @@ from edge.errors import InputError
 
 from . import features
 from .bind import Call, bind
-from .program import Operation, Program, read_program, read_spec
+from .program import Operation, Program, listed, read_program, read_spec
 from .values import Weights
 
 Observer = Callable[[Operation, tuple[Any, ...]], None]
 
 
-def load(path: str | Path) -> CoreMLModel:
-    """Open a saved .mlpackage (or a bare ML program file). InputError names what is wrong with it."""
+def load(path: str | Path, compute_units: object = None) -> CoreMLModel:
+    """Open a saved .mlpackage (or a bare ML program file). InputError names what is wrong with it.
+
+    `compute_units` is there for code that is written for coremltools; here all is computed on the CPU.
+    """
+    if not isinstance(path, str | Path):
+        raise InputError(f"load takes the path of a saved package, got {type(path).__name__}; save the model first")
     path = Path(path)
     if not path.exists():
         raise InputError(f"no Core ML package at {path}")
     spec = read_spec(path)
-    folder = path / "Data" / "com.apple.CoreML" if path.is_dir() else path.parent
+    folder = (path / listed(path)).parent if path.is_dir() else path.parent
     try:
         return CoreMLModel(spec, read_program(spec, Weights(folder)))
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (ValueError, LookupError, AttributeError, TypeError, OverflowError, RuntimeError) as error:
         what = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"the program of {path} is damaged ({what}); copy or convert it again") from error
@@ -59,6 +64,26 @@ class CoreMLModel:
 
     def get_spec(self) -> Any:
         return self.spec
+
+    @property
+    def user_defined_metadata(self) -> dict[str, str]:
+        return dict(self.spec.description.metadata.userDefined)
+
+    @property
+    def short_description(self) -> str:
+        return str(self.spec.description.metadata.shortDescription)
+
+    @property
+    def author(self) -> str:
+        return str(self.spec.description.metadata.author)
+
+    @property
+    def license(self) -> str:
+        return str(self.spec.description.metadata.license)
+
+    @property
+    def version(self) -> str:
+        return str(self.spec.description.metadata.versionString)
 
     @torch.inference_mode()
     def predict(self, data: Mapping[str, Any] | list[Mapping[str, Any]], *, observe: Observer | None = None) -> Any:

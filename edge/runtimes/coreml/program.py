@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import InputError
+from edge.files import read_json
 
+from .messages import messages
 from .values import FLOATS, Value, Weights, constant, element_of, shape_of
 
-SPEC = Path("Data", "com.apple.CoreML", "model.mlmodel")
+MANIFEST = "Manifest.json"
 MAX_SPEC_BYTES = 256 * 2**20
 MAX_OPERATIONS = 200_000
 OPSETS = ("CoreML5", "CoreML6", "CoreML7", "CoreML8")  # iOS 15, 16, 17, 18
@@ -57,18 +59,15 @@ class Program:
 
 def read_spec(path: Path) -> Any:
     """The Model message of a saved package; InputError if it is not one, or not an ML program."""
-    spec_file = path / SPEC if path.is_dir() else path
+    spec_file = path / listed(path) if path.is_dir() else path
     if not spec_file.is_file():
-        raise InputError(f"{path} is no .mlpackage: {SPEC} is missing")
+        raise InputError(f"{path} is no whole .mlpackage: {spec_file} is missing; copy or convert it again")
     if spec_file.stat().st_size > MAX_SPEC_BYTES:
         raise InputError(f"{spec_file} is larger than {MAX_SPEC_BYTES} bytes; expected the program of a phone model")
-    try:
-        from coremltools.proto import Model_pb2
-    except ImportError as error:
-        raise InputError("reading .mlpackage needs coremltools: pip install 'dermedge[coreml]'") from error
+    model = messages("Model_pb2").Model
     from google.protobuf.message import DecodeError
 
-    spec = Model_pb2.Model()
+    spec = model()
     try:
         spec.ParseFromString(spec_file.read_bytes())
     except DecodeError as error:
@@ -81,6 +80,24 @@ def read_spec(path: Path) -> Any:
             "convert_to='mlprogram'"
         )
     return spec
+
+
+def listed(package: Path) -> Path:
+    """Where the package's list of contents says that the model is; InputError if there is no such list, as in Core ML.
+
+    Weights lie beside the model.
+    """
+    file = package / MANIFEST
+    facts = read_json(file, what="the list of contents of a Core ML package, which is not whole without it")
+    version = str(facts.get("fileFormatVersion", ""))
+    if version.split(".")[0] != "1":
+        raise InputError(f"{file}: fileFormatVersion is {version or 'missing'}; 1 is known. Save the package again")
+    entries, root = facts.get("itemInfoEntries"), facts.get("rootModelIdentifier")
+    entry = entries.get(root) if isinstance(entries, dict) and isinstance(root, str) else None
+    place = entry.get("path") if isinstance(entry, dict) else None
+    if not isinstance(place, str) or not (package / "Data" / place).resolve().is_relative_to(package.resolve()):
+        raise InputError(f"{file} does not say where in the package the model is; copy or convert it again")
+    return Path("Data", place)
 
 
 def read_program(spec: Any, weights: Weights) -> Program:

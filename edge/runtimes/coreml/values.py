@@ -13,6 +13,8 @@ from torch import Tensor
 
 from edge.errors import InputError
 
+from .messages import messages
+
 MAX_VALUES = 2**31  # in one constant
 SENTINEL = 0xDEADBEEF  # begins the description of every blob
 HEADER, DESCRIPTION = 64, 64  # bytes, of the file and of a blob
@@ -79,10 +81,8 @@ def shape_of(kind: Any) -> tuple[int, ...] | None:
 
 def element_of(kind: Any) -> str:
     """Element type of a TensorType, by its name in MIL.proto."""
-    from coremltools.proto import MIL_pb2
-
     try:
-        return MIL_pb2.DataType.Name(kind.dataType)
+        return messages("MIL_pb2").DataType.Name(kind.dataType)
     except ValueError:
         raise InputError(f"{kind.dataType} is no element type that MIL has; the program is damaged") from None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from coremltools.proto import Model_pb2
 
 from edge.errors import InputError
 from edge.runtimes import coreml
+from edge.runtimes.coreml import features
 from tests.edge.coreml._programs import saved
 
 SPEC = Path("Data", "com.apple.CoreML", "model.mlmodel")
@@ -151,6 +154,87 @@ def test_an_output_that_the_program_does_not_give(package: Path) -> None:
 
     with pytest.raises(InputError, match="promises an output other; its program gives"):
         coreml.load(edited(package, rename))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "Manifest.json does not exist"),
+        ("{", "is not JSON"),
+        ("[]", "no JSON object"),
+        ("{}", "fileFormatVersion is missing"),
+        ('{"fileFormatVersion": "2.0.0"}', "fileFormatVersion is 2.0.0"),
+        ('{"fileFormatVersion": "1.0.0"}', "does not say where"),
+        ('{"fileFormatVersion": "1.0.0", "itemInfoEntries": {"a": {"path": "../../x"}}, "rootModelIdentifier": "a"}',
+         "does not say where"),
+        ('{"fileFormatVersion": "1.0.0", "itemInfoEntries": {"a": {"path": "x"}}, "rootModelIdentifier": "a"}',
+         "Data/x is missing"),
+    ],
+)  # fmt: skip
+def test_the_list_of_contents_is_needed(package: Path, content: str | None, words: str) -> None:
+    """Core ML refuses a package without it."""
+    file = package / "Manifest.json"
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(InputError, match=words):
+        coreml.load(package)
+
+
+def test_errors_in_weights_name_the_package(package: Path) -> None:
+    (package / WEIGHTS).write_bytes((package / WEIGHTS).read_bytes()[:200])
+    with pytest.raises(InputError, match=f"{package.name}: .*cut off"):
+        coreml.load(package)
+
+
+def test_what_a_mac_user_hands_over(package: Path) -> None:
+    model = coreml.load(str(package), compute_units=ct.ComputeUnit.CPU_ONLY)
+    assert isinstance(model.user_defined_metadata, dict) and isinstance(model.version, str)
+    assert (model.author, model.license, model.short_description) == ("", "", "")
+    with pytest.raises(InputError, match="takes a dictionary"):
+        model.predict(X["x"])
+    with pytest.raises(InputError, match="rows of one length"):
+        model.predict({"x": [[1, 2], [3]]})
+    with pytest.raises(InputError, match="takes the path of a saved package"):
+        coreml.load(model.get_spec())
+
+
+def test_loading_does_not_import_all_of_coremltools(whole: Path) -> None:
+    """It takes 5 s and writes warnings about other packages to the screen."""
+    code = (
+        "import sys; from edge.runtimes import coreml; model = coreml.load(sys.argv[1]); "
+        "assert 'coremltools' not in sys.modules; print(model.get_spec().specificationVersion); "
+        "import coremltools.proto.Model_pb2 as m; assert isinstance(model.get_spec(), m.Model)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(whole)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) >= 6
+
+
+def flexible(package: Path, change: Callable[[object], object]) -> Path:
+    return edited(package, lambda spec: change(spec.description.input[0].type))
+
+
+def test_ranges_of_shapes_are_kept_to(package: Path) -> None:
+    def to_range(kind) -> None:
+        for low, high in ((1, 1), (8, 8), (4, 12), (4, -1)):
+            size = kind.multiArrayType.shapeRange.sizeRanges.add()
+            size.lowerBound, size.upperBound = low, high
+
+    model = coreml.load(flexible(package, to_range))
+    with pytest.raises(InputError, match=r"takes the shape 1 x 8 x 4..12 x 4..inf, got \(1, 8, 3, 6\)"):
+        model.predict({"x": np.zeros((1, 8, 3, 6), np.float32)})
+
+
+def test_ranges_of_images_are_kept_to() -> None:
+    from PIL import Image
+
+    kind = Model_pb2.FeatureTypes__pb2.ImageFeatureType(width=32, height=32, colorSpace=20)
+    wide, high = kind.imageSizeRange.widthRange, kind.imageSizeRange.heightRange
+    wide.lowerBound, wide.upperBound, high.lowerBound, high.upperBound = 16, 64, 16, -1
+    assert features.from_image("x", kind, Image.new("RGB", (20, 200))).shape == (1, 3, 200, 20)
+    for size in ((8, 20), (65, 20), (20, 8)):
+        with pytest.raises(InputError, match="16 to 64 pixels wide and 16 to inf high"):
+            features.from_image("x", kind, Image.new("RGB", size))
 
 
 def test_flipped_bits_end_in_an_answer_or_an_error(package: Path) -> None:
