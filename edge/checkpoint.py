@@ -12,7 +12,6 @@ from edge.errors import InputError
 from edge.files import moved_into_place, read_json, sha256, write_json
 from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
-from edge.preprocess import check_version
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -151,6 +150,8 @@ def load(path: Path) -> Checkpoint:
     in_range = all(abs(value) < 1e3 for value in mean) and all(0 < value < 1e3 for value in std)
     if not (0.01 <= temperature <= 100 and len(mean) == len(std) == 3 and in_range):
         raise InputError(f"{described}: temperature, mean or std is out of range")
+    from edge.preprocess import check_version  # brings NumPy along, which --help does without
+
     check_version(preprocess.version, where=str(described))
     check_side(preprocess.side, where=str(described))
     labels = from_json(facts.get("classes"), where=str(described))

@@ -118,7 +118,7 @@ def check_version(version: str, *, where: str) -> None:
     if version != PREPROCESS_VERSION:
         raise InputError(
             f"{where}: its pictures are of preprocessing {version!r}, this dermedge makes {PREPROCESS_VERSION!r}; "
-            "convert again from a checkpoint of this version, or train one (docs/preprocess.md says what the versions are)"
+            "convert again from a checkpoint of this version, or train one (docs/preprocess.md tells the versions)"
         )
 
 
