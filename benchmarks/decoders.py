@@ -1,0 +1,195 @@
+"""What decoders of JPEG and HEIC and colour engines differ by, and what that does to the model's answer.
+
+    python benchmarks/decoders.py --data photographs/
+
+Photographs of unseen patients are saved anew (JPEG 4:2:0 at quality 92, HEIC at 90, JPEG in Display P3) and read by
+each decoder that is installed: Pillow (libjpeg-turbo) as dermedge does, OpenCV, and PyAV (FFmpeg) where there is one.
+Bytes are compared upright at full size and as the model's input; answers are those of the shipped model in float32.
+LittleCMS is held against the colorimetry in floating point. Prints a table and writes --out/decoders.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+if not __package__:  # started as a file from a clone: behave like `python -m benchmarks.decoders`
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "benchmarks"
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.console import busy, entry, screen, track
+from edge.errors import GOOD
+from edge.files import write_json
+from edge.preprocess import to_input
+
+Reader = Callable[[bytes], np.ndarray]  # a file -> RGB uint8 (H, W, 3)
+# Linear Display P3 to linear sRGB, both with D65: from the primaries of SMPTE EG 432-1 and IEC 61966-2-1.
+P3_TO_SRGB = np.array([[1.2249402, -0.2249402, 0.0], [-0.0420570, 1.0420570, 0.0], [-0.0196376, -0.0786361, 1.0982736]])
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", default="hierattn_xs", help="a shipped model (default: %(default)s)")
+    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
+    p.add_argument("--images", type=int, default=60, help="how many (default: %(default)s)")
+    p.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="default: %(default)s")
+    return p
+
+
+def by_opencv(content: bytes) -> np.ndarray:
+    import cv2
+
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(found)[:, :, ::-1]
+
+
+def by_ffmpeg(content: bytes) -> np.ndarray:
+    import av
+
+    with av.open(io.BytesIO(content)) as file:
+        frame = next(file.decode(video=0))
+        return np.asarray(frame.to_ndarray(format="rgb24"))
+
+
+def exact_p3(content: bytes) -> np.ndarray:
+    """The stored pixels as Display P3, to sRGB in floating point; both have sRGB's curve."""
+    from PIL import Image
+
+    stored = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) / 255
+    linear = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4) @ P3_TO_SRGB.T
+    linear = linear.clip(0, 1)
+    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(255 * coded).astype(np.uint8)
+
+
+def untouched(content: bytes) -> np.ndarray:
+    """The mistake: the profile is not looked at."""
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+CASES: Mapping[str, tuple[str, dict[str, Reader]]] = {
+    "JPEG, 4:2:0": ("jpeg", {"OpenCV": by_opencv, "FFmpeg": by_ffmpeg}),
+    "HEIC": ("heic", {"FFmpeg": by_ffmpeg}),
+    "JPEG in Display P3": ("p3", {"colorimetry in floating point": exact_p3, "profile ignored": untouched}),
+}
+
+
+@entry
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from edge.checkpoint import load, shipped
+    from edge.data.selection import judging_set
+    from edge.runtimes.reference import Reference
+
+    with busy("opening the model"):
+        checkpoint = load(shipped(args.model))
+        reference = Reference(checkpoint)
+        photos = judging_set(checkpoint, args.data, limit=args.images)
+    side = checkpoint.preprocess.side
+    rows = [one for case in CASES for one in compared(case, [photo.path for photo in photos.photos], side, reference)]
+    write_json(args.out / "decoders.json", {"model": args.model, "data": photos.name, "side": side, "rows": rows})
+    for one in rows:
+        screen().print(line(one), soft_wrap=True, markup=False)
+    return GOOD
+
+
+def compared(case: str, paths: Sequence[Path], side: int, reference: Any) -> list[dict[str, Any]]:
+    """A row for each other reader of one kind of file."""
+    from edge.capture import read_photo
+
+    form, readers = CASES[case]
+    ours: list[np.ndarray] = []
+    seen: dict[str, list[np.ndarray]] = {name: [] for name in readers}
+    apart: dict[str, list[Apart]] = {name: [] for name in readers}
+    missing: dict[str, str] = {}
+    for path in track(paths, case, len(paths)):
+        content = saved(read_photo(path), form)
+        right = read_photo(content, name=path.name)
+        ours.append(to_input(right, side))
+        for name, reader in readers.items():
+            try:
+                other = np.ascontiguousarray(reader(content))
+            except Exception as error:  # not installed, or it does not read this format: the table says so
+                missing[name] = f"{type(error).__name__}: {(str(error).splitlines() or ['?'])[0][:80]}"
+                continue
+            seen[name].append(to_input(other, side))
+            apart[name].append(Apart.of(right, other, ours[-1], seen[name][-1]))
+    answers = reference.run(np.array(ours))
+    rows: list[dict[str, Any]] = []
+    for name, found in apart.items():
+        row: dict[str, Any] = {"case": case, "other": name}
+        if name in missing:
+            rows.append(row | {"not_run": missing[name]})
+            continue
+        theirs = reference.run(np.array(seen[name]))
+        rows.append(row | {
+            "images": len(found),
+            "full_largest": max(one.full_largest for one in found),
+            "full_mean": float(np.mean([one.full_mean for one in found])),
+            "input_largest": max(one.input_largest for one in found),
+            "input_mean": float(np.mean([one.input_mean for one in found])),
+            "same_class": float((theirs.argmax(1) == answers.argmax(1)).mean()),
+            "largest_delta_p": float(abs(theirs - answers).max()),
+        })  # fmt: skip
+    return rows
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Levels of 255 between two readings of one file."""
+
+    full_largest: int
+    full_mean: float
+    input_largest: int
+    input_mean: float
+
+    @staticmethod
+    def of(right: np.ndarray, other: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> Apart:
+        full, small = (abs(a.astype(int) - b) for a, b in ((right, other), (ours, theirs)))
+        return Apart(int(full.max()), float(full.mean()), int(small.max()), float(small.mean()))
+
+
+def line(row: Mapping[str, Any]) -> str:
+    start = f"{row['case']:20} {row['other']:30}"
+    if "not_run" in row:
+        return f"{start} not run ({row['not_run']})"
+    return (
+        f"{start} full size: largest {row['full_largest']:3}, mean {row['full_mean']:.3f}; input: largest "
+        f"{row['input_largest']:3}, mean {row['input_mean']:.3f}; same class {row['same_class']:.1%}, "
+        f"largest |dp| {row['largest_delta_p']:.4f}"
+    )
+
+
+def saved(rgb: np.ndarray, form: str) -> bytes:
+    from PIL import Image
+
+    height, width = (n // 2 * 2 for n in rgb.shape[:2])  # of odd sizes FFmpeg leaves out the last row of a HEIC
+    picture, buffer = Image.fromarray(rgb[:height, :width]), io.BytesIO()
+    if form == "heic":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        picture.save(buffer, "HEIF", quality=90)
+    elif form == "p3":
+        from ._display_p3 import profile
+
+        picture.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile())
+    else:
+        picture.save(buffer, "JPEG", quality=92, subsampling="4:2:0")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
