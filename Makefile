@@ -1,4 +1,4 @@
-# The commands that one needs: `make demo`, `make test`, `make lock`, `make clean`.
+# The commands that one needs: `make demo`, `make test`, `make fuzz`, `make lock`, `make clean`.
 # PyTorch's CPU build, where pip would take the CUDA one: see the README.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 
-.PHONY: demo test lint lock clean env
+.PHONY: demo test lint fuzz lock clean env
 
 env: $(VENV)/.complete
 
@@ -29,6 +29,11 @@ lint: env
 
 test: lint
 	$(BIN)/python -m pytest --durations=10
+
+# Hostile files and frames, FUZZ times as many as in the suite, other ones every time; some minutes.
+FUZZ ?= 100
+fuzz: env
+	DERMEDGE_FUZZ=$(FUZZ) $(BIN)/python -m pytest -m fuzz --timeout=0
 
 lock: env
 	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' > requirements.lock

@@ -11,6 +11,7 @@ from edge import camera
 from edge.camera import BgraFrame, Plane, YuvFrame, frame_to_input, i420, nv12, nv21, read_frame
 from edge.errors import InputError
 from edge.preprocess import to_input
+from tests.fuzzing import fuzzed
 from tests.golden.preprocess import reference
 
 COLOURS = [(matrix, full) for matrix in ("bt601", "bt709") for full in (False, True)]
@@ -178,7 +179,7 @@ def test_frames_that_lie(make, words: str) -> None:
         make()
 
 
-@settings(max_examples=150, deadline=None)
+@fuzzed(150)
 @given(st.data())
 def test_any_frame_is_read_or_refused(data) -> None:
     """Sizes, strides, lengths and rectangles drawn without regard to each other."""

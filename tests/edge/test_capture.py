@@ -19,6 +19,7 @@ from PIL import Image
 from edge import capture
 from edge.capture import read_photo
 from edge.errors import InputError
+from tests.fuzzing import fuzzed
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)  # no symmetry, sides differ
 # What EXIF says about the stored picture, undone with NumPy alone.
@@ -276,7 +277,7 @@ def test_text_called_jpg(tmp_path):
 STARTS = (b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"RIFF\x40\0\0\0WEBPVP8 ", b"\0\0\0\x18ftypheic")
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(200)
 @given(st.sampled_from(STARTS), st.binary(max_size=300))
 def test_random_bytes_are_refused_or_read(start, tail):
     try:
@@ -286,8 +287,8 @@ def test_random_bytes_are_refused_or_read(start, tail):
     assert photo.dtype == np.uint8 and photo.ndim == 3
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["JPEG", "PNG", "WEBP"]), st.integers(0, 10**6), st.binary(min_size=1, max_size=8))
+@fuzzed(150)
+@given(st.sampled_from(["JPEG", "PNG", "WEBP", "HEIF"]), st.integers(0, 10**6), st.binary(min_size=1, max_size=8))
 def test_damaged_files_are_refused_or_read(form, position, patch):
     contents = bytearray(encoded(Image.fromarray(smooth()), form, exif=exif(6)))
     position %= len(contents)
