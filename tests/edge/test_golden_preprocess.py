@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge.camera import BgraFrame, Plane, YuvFrame, frame_to_input, i420, nv12, nv21, read_frame
+from edge.capture import read_photo
 from edge.preprocess import PREPROCESS_VERSION, to_input
 from tests.golden.preprocess import make
 
@@ -83,3 +84,19 @@ def test_every_corner_is_there() -> None:
     assert any(c["width"] % 2 and c["height"] % 2 and c["kind"] == "yuv" for c in cases)
     shapes = [(c["upright"]["width"], c["upright"]["height"], one["width"]) for c in cases for one in c["inputs"]]
     assert any(min(w, h) < side for w, h, side in shapes) and any(min(w, h) == 1 for w, h, _ in shapes)
+
+
+FILES = json.loads(Path(make.FILE).with_name("files.json").read_text("utf-8"))["files"]
+
+
+@pytest.mark.parametrize("entry", FILES, ids=lambda entry: entry["file"])
+def test_files_of_every_format(entry: dict[str, Any]) -> None:
+    """Those that keep their pixels to the byte, the others within what their format loses."""
+    if entry["file"].endswith(".heic"):
+        pytest.importorskip("pillow_heif", reason="HEIC needs pillow-heif")
+    found = read_photo(Path(make.FILE).with_name("files") / entry["file"])
+    expected = np.frombuffer(base64.b64decode(entry["rgb"]), np.uint8).reshape(entry["height"], entry["width"], 3)
+    assert found.shape == expected.shape
+    assert abs(found.astype(int) - expected).max() <= entry["tolerance"]
+    if not entry["tolerance"]:
+        check(to_input(found, entry["input"]["width"]), entry["input"])
