@@ -19,21 +19,21 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
     __package__ = "benchmarks"
 
 import multiprocessing
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edge.console import entry, screen, track
+from edge.console import entry, screen
 from edge.errors import GOOD, InputError
 from edge.files import write_json
 
+from ._side_by_side import summary, timed
 from ._worker import peak_memory, pin
 
 SIDE = 256
 PHOTO, FRAME = (3000, 4000), (1080, 1920)  # height, width
-WARM_UP = 3
 Task = Callable[[np.ndarray], np.ndarray]
 
 
@@ -104,11 +104,12 @@ def main(argv: list[str] | None = None) -> int:
     import cv2
 
     cv2.setNumThreads(1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for task, (shape, peer, ways) in TASKS.items():
-        times = timed(ways, shape, args.rounds, task)
+        times = timed(ways, picture(shape), args.rounds, task)
         for way, found in times.items():
-            rows.append(row(task, way, found, times[peer], extra_memory(task, way)))
+            facts = {"task": task, "way": way, "memory_bytes": extra_memory(task, way)}
+            rows.append(facts | summary(found, times[peer]))
     write_json(args.out / "capture.json", {"side": SIDE, "rounds": args.rounds, "rows": rows})
     for one in rows:
         screen().print(
@@ -121,28 +122,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def picture(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-
-
-def timed(ways: dict[str, Task], shape: tuple[int, ...], rounds: int, task: str) -> dict[str, list[float]]:
-    """Milliseconds of each way, round after round."""
-    image = picture(shape)
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for number in track(range(WARM_UP + rounds), task, WARM_UP + rounds):
-        for name, way in ways.items():
-            begun = time.perf_counter()
-            way(image)
-            if number >= WARM_UP:
-                found[name].append(1e3 * (time.perf_counter() - begun))
-    return found
-
-
-def row(task: str, way: str, times: list[float], peer: list[float], memory: int) -> dict:
-    """Median, half the distance of the quartiles, the ratio to the peer's median, and bytes of memory."""
-    low, middle, high = np.percentile(times, [25, 50, 75])
-    return {
-        "task": task, "way": way, "ms": float(middle), "spread": float(high - low) / 2,
-        "ratio": float(middle / np.median(peer)), "memory_bytes": memory,
-    }  # fmt: skip
 
 
 def extra_memory(task: str, way: str) -> int:

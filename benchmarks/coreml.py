@@ -18,19 +18,18 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "benchmarks"
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge.console import busy, entry, screen, third_party_noise_into, track
+from edge.console import busy, entry, screen, third_party_noise_into
 from edge.errors import GOOD, InputError
 from edge.files import scratch_in, write_json
 
+from ._side_by_side import Way, summary, timed
+
 RECIPES = ("fp32", "fp16", "int8-weights")
-WARM_UP = 3
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,8 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
         with busy("converting"):
             runs, machine = prepared(args.model, args.side, work)
-        times = timed(runs, args.side, args.rounds)
-    rows = [row(name, found, times["torch"]) for name, found in times.items()]
+        image = np.random.default_rng(0).integers(0, 256, (args.side, args.side, 3), dtype=np.uint8)
+        times = timed(runs, image, args.rounds, "timing")
+    rows: list[dict[str, Any]] = [{"name": name} | summary(found, times["torch"]) for name, found in times.items()]
     write_json(
         args.out / "coreml.json", {"model": args.model, "side": args.side, "rounds": args.rounds, "machine": machine,
                                    "rows": rows}
@@ -64,10 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     return GOOD
 
 
-Run = Callable[[np.ndarray], object]
-
-
-def prepared(model: str, side: int, work: Path) -> tuple[dict[str, Run], str]:
+def prepared(model: str, side: int, work: Path) -> tuple[dict[str, Way], str]:
     """What takes a uint8 image (S, S, 3): the network in torch, and the interpreter with each package."""
     import torch
 
@@ -92,32 +89,8 @@ def prepared(model: str, side: int, work: Path) -> tuple[dict[str, Run], str]:
     return runs, machine()
 
 
-def one_by_one(runtime: Any) -> Run:
+def one_by_one(runtime: Any) -> Way:
     return lambda image: runtime.run(image[None])
-
-
-def timed(runs: dict[str, Run], side: int, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each run, round after round."""
-    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    found: dict[str, list[float]] = {name: [] for name in runs}
-    for number in track(range(WARM_UP + rounds), "timing", WARM_UP + rounds):
-        for name, run in runs.items():
-            begun = time.perf_counter()
-            run(image)
-            if number >= WARM_UP:
-                found[name].append(1e3 * (time.perf_counter() - begun))
-    return found
-
-
-def row(name: str, times: list[float], torch_times: list[float]) -> dict:
-    """Median, half the distance of the quartiles, and the ratio to torch's median."""
-    low, middle, high = np.percentile(times, [25, 50, 75])
-    return {
-        "name": name,
-        "ms": float(middle),
-        "spread": float(high - low) / 2,
-        "ratio": float(middle / np.median(torch_times)),
-    }
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ from edge.errors import GOOD
 from edge.files import write_json
 from edge.preprocess import to_input
 
+from ._profiles import DISPLAY_P3, profile, to_srgb
+
 Reader = Callable[[bytes], np.ndarray]  # a file -> RGB uint8 (H, W, 3)
-# Linear Display P3 to linear sRGB, both with D65: from the primaries of SMPTE EG 432-1 and IEC 61966-2-1.
-P3_TO_SRGB = np.array([[1.2249402, -0.2249402, 0.0], [-0.0420570, 1.0420570, 0.0], [-0.0196376, -0.0786361, 1.0982736]])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,14 +62,8 @@ def by_ffmpeg(content: bytes) -> np.ndarray:
 
 
 def exact_p3(content: bytes) -> np.ndarray:
-    """The stored pixels as Display P3, to sRGB in floating point; both have sRGB's curve."""
-    from PIL import Image
-
-    stored = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) / 255
-    linear = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4) @ P3_TO_SRGB.T
-    linear = linear.clip(0, 1)
-    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(255 * coded).astype(np.uint8)
+    """The stored pixels as Display P3, to sRGB in floating point."""
+    return np.rint(to_srgb(untouched(content), DISPLAY_P3)).astype(np.uint8)
 
 
 def untouched(content: bytes) -> np.ndarray:
@@ -183,9 +177,7 @@ def saved(rgb: np.ndarray, form: str) -> bytes:
         pillow_heif.register_heif_opener()
         picture.save(buffer, "HEIF", quality=90)
     elif form == "p3":
-        from ._display_p3 import profile
-
-        picture.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile())
+        picture.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile(DISPLAY_P3))
     else:
         picture.save(buffer, "JPEG", quality=92, subsampling="4:2:0")
     return buffer.getvalue()

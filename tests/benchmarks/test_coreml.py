@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import coreml
+from benchmarks._side_by_side import summary
 
 
 @pytest.mark.slow
@@ -27,5 +28,5 @@ def test_no_rounds_is_an_error(tmp_path: Path, capsys) -> None:
 
 
 def test_the_ratio_is_of_medians() -> None:
-    one = coreml.row("x", [2.0, 4.0, 6.0], [1.0, 2.0, 9.0])
-    assert (one["ms"], one["ratio"]) == (4.0, 2.0)
+    one = summary([2.0, 4.0, 6.0], [1.0, 2.0, 9.0])
+    assert (one["ms"], one["ratio"], one["spread"]) == (4.0, 2.0, 1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 
 import numpy as np
 import pytest
@@ -11,57 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from benchmarks._profiles import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, SRGB, profile, to_srgb
 from edge.capture import read_photo
 from tests.fuzzing import fuzzed
-
-# X, Y, Z of red, green, blue, adapted to D50: IEC 61966-2-1; SMPTE EG 432-1 with D65; Adobe RGB (1998).
-SRGB = [[0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.71410]]
-P3 = [[0.51512, 0.24120, -0.00105], [0.29198, 0.69225, 0.04189], [0.15710, 0.06657, 0.78407]]
-ADOBE = [[0.60974, 0.31111, 0.01947], [0.20528, 0.62567, 0.06087], [0.14919, 0.06322, 0.74457]]
-GAMMA = 2.19921875
-
-
-def fixed(value: float) -> bytes:
-    return struct.pack(">i", round(value * 65536))
-
-
-def profile(colorants, *, gamma: float | None = None) -> bytes:
-    """A matrix profile, ICC.1:2010: with sRGB's curve, or a power."""
-    if gamma is None:  # parametric curve, type 3
-        curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0)
-        curve += b"".join(map(fixed, (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
-    else:
-        curve = b"para" + bytes(4) + struct.pack(">HH", 0, 0) + fixed(gamma)
-    text = (
-        b"mluc" + bytes(4) + struct.pack(">II", 1, 12) + b"enUS" + struct.pack(">II", 2, 28) + "x".encode("utf-16-be")
-    )
-    tags = {b"desc": text, b"cprt": text, b"wtpt": b"XYZ " + bytes(4) + b"".join(map(fixed, (0.9642, 1.0, 0.8249)))}
-    for name, xyz in zip((b"r", b"g", b"b"), colorants, strict=True):
-        tags[name + b"XYZ"] = b"XYZ " + bytes(4) + b"".join(map(fixed, xyz))
-        tags[name + b"TRC"] = curve
-    table, data = struct.pack(">I", len(tags)), b""
-    start = 128 + 4 + 12 * len(tags)
-    for name, content in tags.items():
-        content += bytes(-len(content) % 4)
-        table += name + struct.pack(">II", start + len(data), len(content))
-        data += content
-    size = start + len(data)
-    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x04300000, b"mntr", b"RGB ", b"XYZ ")
-    header += struct.pack(">6H4s4sI4s4sQI", 2026, 1, 1, 0, 0, 0, b"acsp", b"APPL", 0, b"none", b"none", 0, 0)
-    header += b"".join(map(fixed, (0.9642, 1.0, 0.8249)))
-    return header + bytes(128 - len(header)) + table + data
-
-
-def decoded(value: np.ndarray, gamma: float | None) -> np.ndarray:
-    if gamma is not None:
-        return value**gamma
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-
-
-def srgb_of(rgb: np.ndarray, colorants, gamma: float | None) -> np.ndarray:
-    linear = decoded(rgb / 255, gamma) @ np.array(colorants) @ np.linalg.inv(np.array(SRGB))
-    linear = linear.clip(0, 1)
-    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def file_of(rgb: np.ndarray, form: str = "PNG", mode: str = "RGB", **options) -> bytes:
@@ -75,11 +26,13 @@ def colours() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
 
-@pytest.mark.parametrize(("colorants", "gamma"), [(P3, None), (ADOBE, GAMMA)], ids=["Display P3", "Adobe RGB"])
+@pytest.mark.parametrize(
+    ("colorants", "gamma"), [(DISPLAY_P3, None), (ADOBE_RGB, ADOBE_GAMMA)], ids=["Display P3", "Adobe RGB"]
+)
 def test_a_wide_gamut_becomes_srgb(colours, colorants, gamma) -> None:
     tag = profile(colorants, gamma=gamma)
     found = read_photo(file_of(colours, icc_profile=tag)).astype(float)
-    expected = srgb_of(colours.astype(float), colorants, gamma)
+    expected = to_srgb(colours, colorants, gamma=gamma)
     apart = abs(found - expected)
     assert apart.max() <= 2 and apart.mean() < 0.4
     assert abs(found - colours).max() > 20  # and that is not what is stored
@@ -101,23 +54,23 @@ def test_profiles_in_lossy_files(form: str) -> None:
     flat = np.full((16, 24, 3), (250, 40, 30), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
-    found = read_photo(file_of(flat, form, icc_profile=profile(P3), exif=exif, quality=98))
+    found = read_photo(file_of(flat, form, icc_profile=profile(DISPLAY_P3), exif=exif, quality=98))
     assert found.shape == (24, 16, 3)
-    expected = srgb_of(np.array([250.0, 40.0, 30.0]), P3, None)
+    expected = to_srgb(np.array([250, 40, 30]), DISPLAY_P3)
     assert abs(found.reshape(-1, 3).mean(0) - expected).max() < 4
 
 
 def test_heic_of_display_p3() -> None:
     pytest.importorskip("pillow_heif").register_heif_opener()
     flat = np.full((64, 64, 3), (250, 40, 30), np.uint8)
-    found = read_photo(file_of(flat, "HEIF", icc_profile=profile(P3), quality=95))
-    expected = srgb_of(np.array([250.0, 40.0, 30.0]), P3, None)
+    found = read_photo(file_of(flat, "HEIF", icc_profile=profile(DISPLAY_P3), quality=95))
+    expected = to_srgb(np.array([250, 40, 30]), DISPLAY_P3)
     assert abs(found.reshape(-1, 3).mean(0) - expected).max() < 5
 
 
 def test_translucent_and_palette(colours) -> None:
     """Converted first, then laid over white."""
-    tag = profile(P3)
+    tag = profile(DISPLAY_P3)
     rgba = np.dstack((colours, np.full(colours.shape[:2], 128, np.uint8)))
     found = read_photo(file_of(rgba, mode="RGBA", icc_profile=tag)).astype(float)
     solid = read_photo(file_of(colours, icc_profile=tag)).astype(float)
@@ -131,7 +84,7 @@ def test_translucent_and_palette(colours) -> None:
 
 @pytest.mark.parametrize(
     "tag",
-    [b"\0", b"nonsense" * 40, profile(P3)[:200], profile(P3)[:16] + b"CMYK" + profile(P3)[20:]],
+    [b"\0", b"nonsense" * 40, profile(DISPLAY_P3)[:200], profile(DISPLAY_P3)[:16] + b"CMYK" + profile(DISPLAY_P3)[20:]],
     ids=["a byte", "nonsense", "cut off", "of another kind"],
 )
 def test_a_profile_that_is_no_use_counts_as_none(colours, tag: bytes) -> None:
@@ -139,7 +92,7 @@ def test_a_profile_that_is_no_use_counts_as_none(colours, tag: bytes) -> None:
 
 
 def test_a_profile_of_megabytes_is_not_read(colours) -> None:
-    large = profile(P3) + bytes(5 * 2**20)
+    large = profile(DISPLAY_P3) + bytes(5 * 2**20)
     plain, tagged = (file_of(colours, "JPEG", **options) for options in ({}, {"icc_profile": large}))
     np.testing.assert_array_equal(read_photo(tagged), read_photo(plain))
 
@@ -151,14 +104,14 @@ def test_a_cmyk_jpeg_of_a_press_is_converted_by_its_profile() -> None:
     Image.fromarray(cmyk, "CMYK").save(buffer, "JPEG", quality=100, subsampling=0)
     plain = read_photo(buffer.getvalue())
     buffer = io.BytesIO()
-    Image.fromarray(cmyk, "CMYK").save(buffer, "JPEG", quality=100, subsampling=0, icc_profile=profile(P3))
+    Image.fromarray(cmyk, "CMYK").save(buffer, "JPEG", quality=100, subsampling=0, icc_profile=profile(DISPLAY_P3))
     np.testing.assert_array_equal(read_photo(buffer.getvalue()), plain)
 
 
 @fuzzed(80)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6))
 def test_a_damaged_profile_ends_in_a_picture(changes) -> None:
-    broken = bytearray(profile(P3))
+    broken = bytearray(profile(DISPLAY_P3))
     for place, value in changes:
         broken[place % len(broken)] = value
     small = np.zeros((4, 4, 3), np.uint8)

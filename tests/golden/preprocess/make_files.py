@@ -21,12 +21,11 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-from benchmarks._display_p3 import profile
+from benchmarks._profiles import DISPLAY_P3, profile, to_srgb
 from tests.golden.preprocess import make, reference
 
 FOLDER = Path(__file__).with_name("files")
 SIDE = 4
-P3_TO_SRGB = np.array([[1.2249402, -0.2249402, 0.0], [-0.0420570, 1.0420570, 0.0], [-0.0196376, -0.0786361, 1.0982736]])
 # What has to be done to the stored picture for each EXIF orientation (EXIF 2.32, 4.6.4 A).
 TURNS = {
     1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
@@ -52,11 +51,7 @@ def over_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def from_p3(rgb: np.ndarray) -> np.ndarray:
-    stored = rgb / 255
-    linear = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4) @ P3_TO_SRGB.T
-    linear = linear.clip(0, 1)
-    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(255 * coded).astype(np.uint8)
+    return np.rint(to_srgb(rgb, DISPLAY_P3)).astype(np.uint8)
 
 
 def exif(orientation: int) -> Image.Exif:
@@ -89,7 +84,7 @@ def pictures() -> Iterator[tuple[str, Image.Image, dict[str, Any], np.ndarray, i
     yield "one_pixel.png", Image.fromarray(rgb[:1, :1]), {}, rgb[:1, :1], 0
     for number, turn in TURNS.items():
         yield f"orientation_{number}.png", Image.fromarray(rgb), {"exif": exif(number)}, turn(rgb), 0
-    yield "display_p3.png", Image.fromarray(rgb), {"icc_profile": profile()}, from_p3(rgb), 2
+    yield "display_p3.png", Image.fromarray(rgb), {"icc_profile": profile(DISPLAY_P3)}, from_p3(rgb), 2
     yield "lossless.webp", Image.fromarray(rgb), {"lossless": True}, rgb, 0
     ramps = smooth(48, 64)
     yield "quality_95.jpg", Image.fromarray(ramps), {"quality": 95, "subsampling": 0}, ramps, 6
@@ -100,7 +95,13 @@ def pictures() -> Iterator[tuple[str, Image.Image, dict[str, Any], np.ndarray, i
         yield f"orientation_{number}.jpg", Image.fromarray(ramps), options, TURNS[number](ramps), 8
     grey_ramp = ramps[:, :, 0]
     yield "grey.jpg", Image.fromarray(grey_ramp), {"quality": 95}, grey_ramp[:, :, None].repeat(3, 2), 6
-    yield "display_p3.jpg", Image.fromarray(ramps), {"quality": 95, "icc_profile": profile()}, from_p3(ramps), 12
+    yield (
+        "display_p3.jpg",
+        Image.fromarray(ramps),
+        {"quality": 95, "icc_profile": profile(DISPLAY_P3)},
+        from_p3(ramps),
+        12,
+    )
     yield "quality_90.webp", Image.fromarray(ramps), {"quality": 90}, ramps, 10
     yield "quality_95.heic", Image.fromarray(ramps), {"quality": 95}, ramps, 8
     yield "orientation_6.heic", Image.fromarray(ramps), {"quality": 95, "exif": exif(6).tobytes()}, TURNS[6](ramps), 8
