@@ -31,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder for the page (default: the build folder)")
     p.add_argument("--images", type=int, help="at most so many photographs (default: all unseen ones)")
     p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    p.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    p.add_argument(
+        "--docs", action="store_true", help="for a document: the table as Markdown, mistakes.svg and mistakes.jpg"
+    )
     return p
 
 
@@ -39,13 +41,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.mistakes.page import markdown, table
-    from edge.mistakes.run import cost_of, write
+    from edge.mistakes.run import cost_of, write, write_figures
     from edge.parity.run import open_build
 
     build = open_build(args.build, checkpoint=args.checkpoint)
     cost = cost_of(build, data=args.data, skip_unreadable=args.skip_unreadable, limit=args.images, threads=args.threads)
     page = write(cost, args.out or args.build)
-    if args.markdown:
+    if args.docs:
+        write_figures(cost, args.out or args.build)
         print(markdown(cost.report), end="")
     else:
         screen().print(table(cost.report))

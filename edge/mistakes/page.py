@@ -14,6 +14,7 @@ from edge.parity import plots, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from rich.table import Table
 
 LOOKS = {"float": (plots.BLUE, "o", -0.14), "int8": (plots.VERMILLION, "^", 0.14)}  # colour, marker, height in the row
@@ -30,7 +31,8 @@ def html(report: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> str:
     return template.render(
         report=report,
         rows=[
-            {**one, "cells": {form: cells(found) for form, found in one["forms"].items()}} for one in report["mistakes"]
+            {**one, "title": named(one, report), "cells": {form: cells(found) for form, found in one["forms"].items()}}
+            for one in report["mistakes"]
         ],
         pictures={code: png(picture) for code, picture in pictures.items()},
         plots=[svg for svg in (agreement(report), accuracy(report)) if svg],
@@ -76,7 +78,7 @@ def table(report: Mapping[str, Any]) -> Table:
     for one in report["mistakes"]:
         shown = [cells(found) for found in one["forms"].values()]
         numbers = [c[key] for c in shown for key in ("agreement", "largest", "median", "change")]
-        made.add_row(escape(one["name"]), *numbers)
+        made.add_row(escape(named(one, report)), *numbers)
     return made
 
 
@@ -90,12 +92,18 @@ def markdown(report: Mapping[str, Any]) -> str:
     ]
     lines = [" | ".join(["| mistake", *heads]) + " |", "|---" * (1 + len(heads)) + "|"]
     for one in report["mistakes"]:
-        row = [f"| {one['name']} (`{one['code']}`)"]
+        row = [f"| {named(one, report)} (`{one['code']}`)"]
         for found in one["forms"].values():
             c = cells(found)
             row += [f"{c['agreement']} {c['agreement_interval']}", f"{c['largest']} ({c['median']})", c["change"]]
         lines.append(" | ".join(row) + " |")
     return "\n".join(lines) + "\n"
+
+
+def named(one: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Its name, and of how many photographs, where it does not concern all."""
+    some = one["images"] < report["data"]["images"]
+    return f"{one['name']}, {one['images']} photographs" if some else one["name"]
 
 
 def forms_of(report: Mapping[str, Any]) -> list[str]:
@@ -160,15 +168,18 @@ def height(report: Mapping[str, Any]) -> float:
     return 1.0 + 0.21 * len(report["mistakes"])
 
 
-def sheet(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 7) -> np.ndarray:
-    """Pictures of the same size in rows, uint8 RGB, white between them; in the order given."""
-    side, gap = len(pictures[0][1]), 6
+def sheet(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 7) -> Figure:
+    """Pictures in rows, each under its code; in the order given."""
+    from matplotlib.figure import Figure
+
     rows = -(-len(pictures) // columns)
-    made = np.full((rows * (side + gap) - gap, columns * (side + gap) - gap, 3), 255, np.uint8)
-    for index, (_, picture) in enumerate(pictures):
-        y, x = ((side + gap) * n for n in divmod(index, columns))
-        made[y : y + side, x : x + side] = picture
-    return made
+    drawn = Figure(figsize=(1.3 * columns, 1.5 * rows), layout="constrained")
+    for axes in drawn.subplots(rows, columns, squeeze=False).flat:
+        axes.axis("off")
+    for axes, (code, picture) in zip(drawn.axes, pictures, strict=False):
+        axes.imshow(picture, interpolation="nearest")
+        axes.set_title(code, fontsize=8, parse_math=False)
+    return drawn
 
 
 def png(picture: np.ndarray) -> str:

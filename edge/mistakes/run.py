@@ -14,13 +14,13 @@ from edge.console import screen, third_party_noise_into, track
 from edge.data.selection import judging_set
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.files import write_json, write_text
+from edge.files import moved_into_place, write_json, write_text
 from edge.mistakes.model import Model, ask_all, open_models
-from edge.mistakes.scene import Target, photographed
-from edge.mistakes.table import MISTAKES, Mistake, mistakes_for
+from edge.mistakes.scene import Target, photographed, right
+from edge.mistakes.table import TURN, Mistake, mistakes_for
 from edge.parity import statistics as st
 from edge.parity.bootstrap import balanced_accuracy_drop
-from edge.parity.observations import UNKNOWN
+from edge.parity.observations import UNKNOWN, Observations
 from edge.parity.observe import observations_of
 from edge.parity.report import NOTICE, plain
 from edge.parity.run import LOG, Build
@@ -28,7 +28,14 @@ from edge.preprocess import PREPROCESS_VERSION
 
 SCHEMA = "dermedge/mistakes/1"
 PAGES = ("mistakes.json", "mistakes.html")
-OWN = "exif-own"
+FIGURES = ("mistakes.svg", "mistakes.jpg")
+IGNORED = Mistake(
+    "exif-own",
+    "EXIF ignored, as the photographs have it",
+    "Decoded the pixels and left the orientation aside; of the photographs that have one.",
+    TURN,
+    right,
+)
 
 
 @dataclass(frozen=True)
@@ -63,13 +70,15 @@ def cost_of(
             for model in models:
                 model.runtime.close()
     observed = observations_of(photos, next(iter(seen["bgr"].values())).right)
+    everyone = np.arange(len(photos))
+    oblong = np.array([i for i, (height, width) in enumerate(shapes) if height != width], np.int64)
     rows = [
-        row(one, {form: compare(answers, observed.labels, observed.groups) for form, answers in seen[one.code].items()})
+        row(one, seen[one.code], oblong if one.spares_squares and len(oblong) else everyone, observed)
         for one in mistakes
     ]
     turned = [i for i, orientation in enumerate(orientations) if orientation != 1]
     if turned:
-        rows.append(own_orientation(turned, orientations, seen, observed.labels, observed.groups))
+        rows.append(row(IGNORED, as_they_lie(orientations, seen), np.array(turned), observed))
     rows.sort(key=damage)
     index = typical(shapes, seen)
     report = {
@@ -85,7 +94,7 @@ def cost_of(
             "patients": len(set(photos.patients)),
             "synthetic": photos.synthetic,
             "note": "; ".join(photos.notes),
-            "not_square": sum(height != width for height, width in shapes),
+            "not_square": len(oblong),
             "turned": len(turned),
         },
         "files": [{"form": model.form, "file": model.name} for model in models],
@@ -136,9 +145,8 @@ def observe(
 
 def compare(answers: Answers, labels: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
     """What the mistake costs; `labels` (N,) and `groups` (the patients) as in `Observations`."""
-    right, wrong = answers.right, answers.wrong
-    largest = np.abs(right - wrong).max(axis=1)
-    before, after = right.argmax(axis=1), wrong.argmax(axis=1)
+    largest = np.abs(answers.right - answers.wrong).max(axis=1)
+    before, after = answers.right.argmax(axis=1), answers.wrong.argmax(axis=1)
     known = labels != UNKNOWN
     accuracy = None
     if known.any():
@@ -150,39 +158,38 @@ def compare(answers: Answers, labels: np.ndarray, groups: Sequence[str]) -> dict
             "change": st.Estimate(-drop.value, -drop.high, -drop.low),  # one-sided 95 % bounds
         }
     return {
-        "images": len(right),
+        "images": len(largest),
         "changed": int(np.count_nonzero(largest)),  # images whose answer is not the same to the last bit
-        "agreement": st.wilson(int((before == after).sum()), len(right)),
+        "agreement": st.wilson(int((before == after).sum()), len(largest)),
         "largest_delta_p": float(largest.max()),
         "median_delta_p": float(np.median(largest)),
         "balanced_accuracy": accuracy,
     }
 
 
-def row(one: Mistake, forms: Mapping[str, Any]) -> dict[str, Any]:
+def row(one: Mistake, forms: Mapping[str, Answers], counted: np.ndarray, observed: Observations) -> dict[str, Any]:
+    """One mistake with its words and, for each form, its cost on the photographs `counted`."""
     words = {"code": one.code, "name": one.name, "did": one.did, "mend": one.mend, "simulated": one.simulated}
-    return {**words, "forms": dict(forms)}
+    groups = [observed.groups[i] for i in counted]
+    labels = observed.labels[counted]
+    costs = {
+        form: compare(Answers(answers.right[counted], answers.wrong[counted]), labels, groups)
+        for form, answers in forms.items()
+    }
+    return {**words, "images": len(counted), "forms": costs}
 
 
-def own_orientation(
-    turned: Sequence[int],
-    orientations: Sequence[int],
-    seen: Mapping[str, Mapping[str, Answers]],
-    labels: np.ndarray,
-    groups: Sequence[str],
-) -> dict[str, Any]:
-    """The photographs that really have an orientation, each with its own one ignored."""
-    forms = {}
-    for form in seen["exif-6"]:
-        each = [seen[f"exif-{orientations[i]}"][form] for i in turned]
-        answers = Answers(
-            np.array([a.right[i] for a, i in zip(each, turned, strict=True)]),
-            np.array([a.wrong[i] for a, i in zip(each, turned, strict=True)]),
-        )
-        forms[form] = compare(answers, labels[list(turned)], [groups[i] for i in turned])
-    like = next(one for one in MISTAKES if one.code == "exif-6")
-    did = "Decoded the pixels and left the orientation aside; only the photographs of the set that have one."
-    return row(replace(like, code=OWN, name="EXIF ignored, as the photographs have it", did=did, simulated=""), forms)
+def as_they_lie(orientations: Sequence[int], seen: Mapping[str, Mapping[str, Answers]]) -> dict[str, Answers]:
+    """Every photograph with the orientation ignored that it really has; right and wrong are alike where it has none."""
+    upright = seen["exif-6"]
+    found = {}
+    for form, answers in upright.items():
+        wrong = [
+            answers.right[i] if orientation == 1 else seen[f"exif-{orientation}"][form].wrong[i]
+            for i, orientation in enumerate(orientations)
+        ]
+        found[form] = Answers(answers.right, np.array(wrong))
+    return found
 
 
 def damage(one: Mapping[str, Any]) -> tuple[float, float]:
@@ -213,3 +220,13 @@ def write(cost: Cost, folder: Path) -> Path:
     write_json(paths[0], cost.report)
     write_text(paths[1], html(cost.report, cost.pictures))
     return paths[1]
+
+
+def write_figures(cost: Cost, folder: Path) -> None:
+    """mistakes.svg, the plot of agreement, and mistakes.jpg, one photograph as the model gets it by every path."""
+    from edge.mistakes.page import agreement, sheet
+
+    plot = agreement(cost.report).replace("<svg ", '<svg style="background:#fff;color:#1b1c20" ', 1)
+    write_text(folder / FIGURES[0], plot)
+    with moved_into_place(folder / FIGURES[1]) as path:
+        sheet(list(cost.pictures.items())).savefig(path, dpi=100, pil_kwargs={"quality": 85})

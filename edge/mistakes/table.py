@@ -23,6 +23,7 @@ class Mistake:
     wrong: Path
     right: Path = right  # what it is compared with: the same journey without the mistake
     simulated: str = ""  # what stands for a phone's own picture, if anything does
+    spares_squares: bool = False  # square photographs are not harmed, and not counted
 
 
 VIDEO, JFIF, HD = ("bt601", False), ("bt601", True), ("bt709", False)
@@ -68,13 +69,13 @@ MISTAKES = (
     ),
     Mistake(
         "stretch", "stretched instead of cropped",
-        "Resized the whole picture to a square; lesions become narrower or wider. Square pictures are not harmed.",
-        "Cut out the centred square first.", geometry.stretched,
+        "Resized the whole picture to a square; lesions become narrower or wider.",
+        "Cut out the centred square first.", geometry.stretched, spares_squares=True,
     ),
     Mistake(
         "letterbox", "black margins instead of a crop",
-        "Fitted the whole picture into the square, black beside it. Square pictures are not harmed.",
-        "Cut out the centred square first.", geometry.letterboxed,
+        "Fitted the whole picture into the square, black beside it.",
+        "Cut out the centred square first.", geometry.letterboxed, spares_squares=True,
     ),
     lies(2, "mirrored"),
     lies(3, "upside down"),
