@@ -62,11 +62,15 @@ def diagnose(
     scenes: Sequence[Scene], outputs: Sequence[PhoneOutput], models: Sequence[Model], *, temperature: float
 ) -> Diagnosis:
     """`outputs` are what one app answered for `scenes`, in their order."""
-    hypotheses = paths(scenes, models)
+    return judge_all(paths(scenes, models), outputs, temperature=temperature)
+
+
+def judge_all(hypotheses: Sequence[Hypothesis], outputs: Sequence[PhoneOutput], *, temperature: float) -> Diagnosis:
+    """`hypotheses`: as `paths` gives them, the right one first."""
     right = hypotheses[0]
     readings = readings_of(outputs, temperature)
     if "probabilities" in readings:
-        hypotheses += answer_mistakes(right, temperature)
+        hypotheses = [*hypotheses, *answer_mistakes(right, temperature)]
     tried = [[nearness(one, reading, phone) for reading, phone in readings.items()] for one in hypotheses]
     tried.append([found for reading, phone in readings.items() if (found := order(right, reading, phone))])
     findings = [min(found, key=lambda f: f.largest_delta_p) for found in tried if found]

@@ -51,7 +51,6 @@ def cells(found: Mapping[str, Any]) -> dict[str, str]:
         "after": words.number(accuracy, "after", "share") if accuracy else words.NOTHING,
         "change": points(accuracy["change"]["value"]) if accuracy else words.NOTHING,
         "change_interval": interval(accuracy["change"]) if accuracy else "",
-        "changed": f"{found['changed']:,} of {found['images']:,}",
     }
 
 

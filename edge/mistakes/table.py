@@ -101,7 +101,7 @@ MISTAKES = (
     Mistake(
         "signed-bytes", "signed bytes",
         "Made floats of Java's or Kotlin's bytes, which run from -128 to 127.",
-        "Use `b & 0xFF` (Kotlin: b.toInt() and 0xFF), or getPixels.", numbers.signed,
+        "Write b & 0xFF (Kotlin: b.toInt() and 0xFF).", numbers.signed,
     ),
     Mistake(
         "unit", "divided by 255",
