@@ -44,9 +44,11 @@ def read_output(text: str, codes: Sequence[str]) -> PhoneOutput:
 
 def contents_of(text: str) -> tuple[str, str]:
     """(what messages call it, the text of the file or the text itself)."""
-    if text.lstrip()[:1] in {"[", "{"} or re.fullmatch(r"[-+\d.,;\seE]+|\s*", text):
-        return "--phone-output", text if text.lstrip()[:1] in {"[", "{"} else f"[{bare(text)}]"
+    if text.lstrip()[:1] in {"[", "{"}:
+        return "--phone-output", text
     path = Path(text)
+    if re.fullmatch(r"[-+\d.,;\seE]*", text) and not path.is_file():
+        return "--phone-output", f"[{bare(text)}]"
     if not path.is_file():
         raise InputError(f"--phone-output: there is no file {path}, and it is no list of numbers; expected {EXPECTED}")
     if path.stat().st_size > MAX_BYTES:

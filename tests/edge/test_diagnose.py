@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import diagnose as benchmark
 from convert import to_tflite
 from edge.checkpoint import load, shipped
 from edge.commands import diagnose as command
@@ -242,6 +243,12 @@ def test_what_is_no_answer(text, words, monkeypatch, tmp_path) -> None:
     assert "\x1b" not in str(raised.value)
 
 
+def test_a_file_may_be_called_like_a_number(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "1.2").write_text("[0, 1, 0, 0, 0, 0]")
+    assert read_output("1.2", CODES).values.argmax() == 1
+
+
 def test_files_that_are_no_answer(tmp_path) -> None:
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00\x01")
     (tmp_path / "huge.json").write_bytes(b" " * (2**20 + 1))
@@ -357,7 +364,8 @@ def test_no_diagnoses_no_accuracy() -> None:
 @pytest.mark.slow
 def test_figures_for_a_document(pages: Path) -> None:
     assert "<svg" in (pages / "mistakes.svg").read_text("utf-8")
-    assert Image.open(pages / "mistakes.jpg").size[0] > 700
+    with Image.open(pages / "mistakes.jpg") as picture:
+        assert picture.size[0] > 700
 
 
 @pytest.mark.slow
@@ -381,6 +389,16 @@ def test_diagnosis_of_the_int8_file_by_command(build: Path, photo: Path, tmp_pat
     arguments = ["--model", file, "--photo", str(photo), "--phone-output", str(tmp_path / "right.json"), "--json"]
     assert command.main(arguments) == 0
     assert set(json.loads(capsys.readouterr().out)["paths"][0]["by_file"]) == {"int8"}
+
+
+@pytest.mark.slow
+def test_how_often_it_is_right(build: Path, sample: Path, capsys) -> None:
+    """The benchmark that docs/mistakes.md quotes; drawn photographs, so only that it counts and mostly names."""
+    assert benchmark.main([str(build), "--data", str(sample), "--images", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "1 photograph(s) at a time, 3 times, 25 mistakes each" in said
+    assert "3 photograph(s) at a time, 1 times" in said
+    assert float(said.split("mistakes: named ")[1].split("%")[0]) > 60
 
 
 @pytest.mark.slow
