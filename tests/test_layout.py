@@ -307,6 +307,7 @@ def test_the_wheel_owns_one_name_and_brings_what_it_needs(tmp_path):
     assert {name for name in top if not name.endswith(".dist-info")} == {"edge"}
     for needed in (
         "edge/manifest.schema.json",
+        "edge/mistakes/mistakes.html.j2",
         "edge/parity/parity.html.j2",
         "edge/train/train.py",
         "edge/convert/to_tflite.py",
