@@ -20,6 +20,8 @@ COMMANDS = {
     "to-coreai": ("convert.to_coreai", "checkpoint -> .aimodel files (iOS 27, beta), checked"),
     "simulate": ("edge.commands.simulate", "run exported files as phones would"),
     "parity": ("edge.commands.parity", "prove that exported files give the model's answers: page, JSON, JUnit"),
+    "mistakes": ("edge.commands.mistakes", "what the usual mistakes of an app cost: page, JSON"),
+    "diagnose": ("edge.commands.diagnose", "which of these mistakes explains an app's answer"),
     "predict": ("edge.commands.predict", "the answer for one photograph, with any file"),
     "demo": ("edge.commands.demo", "the whole chain on embedded data"),
 }

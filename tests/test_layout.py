@@ -29,6 +29,7 @@ OWN = {"edge", "train", "convert"}
 WITHOUT_TORCH = (
     "edge.labels", "edge.files", "edge.console", "edge.errors", "edge.artifact", "edge.preprocess", "edge.capture",
     "edge.runtimes.litert", "edge.runtimes.coreai", "edge.parity.statistics", "edge.data.readers", "edge.data.table",
+    "edge.mistakes.diagnosis", "edge.mistakes.words",
 )  # fmt: skip
 
 
@@ -306,6 +307,7 @@ def test_the_wheel_owns_one_name_and_brings_what_it_needs(tmp_path):
     assert {name for name in top if not name.endswith(".dist-info")} == {"edge"}
     for needed in (
         "edge/manifest.schema.json",
+        "edge/mistakes/mistakes.html.j2",
         "edge/parity/parity.html.j2",
         "edge/train/train.py",
         "edge/convert/to_tflite.py",

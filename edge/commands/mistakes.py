@@ -1,0 +1,60 @@
+"""What the usual mistakes between camera and model cost: the page to read when the phone gives other answers.
+
+    dermedge mistakes build/hierattn_xs --data photographs/
+
+Runs nearest and bilinear resizes, no crop, BGR, ignored orientation, misread camera frames, doubled normalisation and
+more through the float and the int8 .tflite of the folder, on photographs of patients that the checkpoint never saw.
+Writes mistakes.html (one file, no network) and mistakes.json, the worst mistake first: how many photographs keep their
+class, how far probabilities move, and what becomes of balanced accuracy. `dermedge diagnose` tells which of them an
+app makes.
+
+Exit codes: 0 good, 2 bad input. Research and engineering use; not a medical device.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge.console import entry, screen
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument(
+        "build", type=Path, nargs="?", default=Path("build/hierattn_xs"),
+        help="folder with the files and manifest.json (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
+    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
+    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
+    p.add_argument("--out", type=Path, help="folder for the page (default: the build folder)")
+    p.add_argument("--images", type=int, help="at most so many photographs (default: all unseen ones)")
+    p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    p.add_argument(
+        "--docs", action="store_true", help="for a document: the table as Markdown, mistakes.svg and mistakes.jpg"
+    )
+    return p
+
+
+@entry
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from edge.mistakes.page import markdown, table
+    from edge.mistakes.run import cost_of, write, write_figures
+    from edge.parity.run import open_build
+
+    build = open_build(args.build, checkpoint=args.checkpoint)
+    cost = cost_of(build, data=args.data, skip_unreadable=args.skip_unreadable, limit=args.images, threads=args.threads)
+    page = write(cost, args.out or args.build)
+    if args.docs:
+        write_figures(cost, args.out or args.build)
+        print(markdown(cost.report), end="")
+    else:
+        screen().print(table(cost.report))
+    screen().print(f"page: {page}", markup=False, soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

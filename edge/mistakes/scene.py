@@ -1,0 +1,55 @@
+"""What every path to the model starts from, the right one and the wrong ones."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from edge import capture
+from edge.preprocess import to_input
+
+Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the model is made for. `mean` and `std` are inside its graph; None where no checkpoint tells them."""
+
+    side: int  # pixels
+    mean: Numbers | None = None
+    std: Numbers | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An upright photograph, uint8 RGB (H, W, 3), on its way to a model."""
+
+    upright: np.ndarray
+    target: Target
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """uint8 (S, S, 3): docs/preprocess.md, kept to."""
+        return to_input(self.upright, self.target.side)
+
+
+def right(scene: Scene) -> np.ndarray:
+    return scene.right
+
+
+def photographed(path: Path, target: Target) -> tuple[Scene, int]:
+    """The photograph, upright, and the EXIF orientation (1 to 8) that it was stored with."""
+    name = str(path)
+    contents = capture.read_bounded(path, name)
+    upright = capture.read_photo(contents, name=name)
+    form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
+    if form == "HEIF":  # its decoder has turned it already, and says 1
+        return Scene(upright, target), 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about metadata that nobody needs
+        with capture.open_checked(contents, form, name) as image:
+            return Scene(upright, target), capture.orientation(image)
