@@ -29,6 +29,7 @@ OWN = {"edge", "train", "convert"}
 WITHOUT_TORCH = (
     "edge.labels", "edge.files", "edge.console", "edge.errors", "edge.artifact", "edge.preprocess", "edge.capture",
     "edge.runtimes.litert", "edge.runtimes.coreai", "edge.parity.statistics", "edge.data.readers", "edge.data.table",
+    "edge.decision",
 )  # fmt: skip
 
 
