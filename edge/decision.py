@@ -12,18 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edge.errors import InputError
-from edge.files import read_json, write_json
 from edge.preprocess import MAX_INPUT_SIDE
 
 VERSION = "gate-1"  # of the measurements: it changes whenever the same picture would give other numbers
-SCHEMA = "dermedge/decision/1"
-SUFFIX = ".decision.json"
 MIN_SIDE = 5  # pixels: differences over four of them are taken
 LARGEST_RATIO = 9999
 CLASS, UNCERTAIN, RETAKE = "class", "uncertain", "retake"
@@ -200,43 +196,3 @@ def thresholds_of(section: Mapping[str, Any], labels: Sequence[str]) -> Threshol
     return Thresholds(
         int(section["side"]), dict(section["quality"]), float(section["abstain_threshold"]), tuple(labels)
     )
-
-
-def beside(checkpoint: Path) -> Path:
-    """Where the measured section of a checkpoint's weights is kept."""
-    return checkpoint.with_suffix(SUFFIX)
-
-
-def save(path: Path, section: Mapping[str, Any], *, checkpoint_sha256: str) -> None:
-    """Keep a manifest's `decision` beside the checkpoint that it was measured with. Checked first."""
-    check_section(section, where=str(path))
-    write_json(path, {"schema": SCHEMA, "checkpoint_sha256": checkpoint_sha256, "decision": dict(section)})
-
-
-def load(path: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
-    """The section that `save` wrote for this checkpoint; InputError if it is damaged or of another one."""
-    stored = read_json(path, what=f"thresholds ({SCHEMA}), which `dermedge decide --measure` writes")
-    again = "measure again with `dermedge decide --measure`"
-    if stored.get("schema") != SCHEMA:
-        raise InputError(f"{path}: expected schema {SCHEMA}, got {stored.get('schema')!r}; {again}")
-    if stored.get("checkpoint_sha256") != checkpoint_sha256:
-        raise InputError(f"{path} was measured with another checkpoint (its SHA-256 differs); {again}, or remove it")
-    section = check_section(stored.get("decision"), where=str(path))
-    if section["side"] != side:
-        raise InputError(f"{path} holds for squares of {section['side']} pixels, the model takes {side}; {again}")
-    return section
-
-
-def check_section(section: object, *, where: str) -> dict[str, Any]:
-    """A manifest's `decision` if it fits the schema; InputError that names the first field that does not."""
-    from jsonschema import Draft202012Validator
-
-    from edge.artifact import schema
-
-    rule = {"$ref": "#/$defs/decision", "$defs": schema()["$defs"]}
-    error = next(iter(sorted(Draft202012Validator(rule).iter_errors(section), key=lambda e: list(e.path))), None)
-    if error is not None:
-        field = "/".join(["decision", *(str(part) for part in error.absolute_path)])
-        raise InputError(f"{where}: {field}: {error.message[:300]}; measure again with `dermedge decide --measure`")
-    assert isinstance(section, dict)
-    return section

@@ -29,7 +29,7 @@ OWN = {"edge", "train", "convert"}
 WITHOUT_TORCH = (
     "edge.labels", "edge.files", "edge.console", "edge.errors", "edge.artifact", "edge.preprocess", "edge.capture",
     "edge.runtimes.litert", "edge.runtimes.coreai", "edge.parity.statistics", "edge.data.readers", "edge.data.table",
-    "edge.decision",
+    "edge.decision", "edge.thresholds",
 )  # fmt: skip
 
 
