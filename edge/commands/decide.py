@@ -52,6 +52,8 @@ def main(argv: list[str] | None = None) -> int:
 
     if not args.measure and (args.coverage is not None or args.alarm_share is not None):
         raise InputError("--coverage and --alarm-share say how to measure; they go with --measure")
+    if not 0 < args.alarm_limit < 1:
+        raise InputError(f"--alarm-limit is a share between 0 and 1, got {args.alarm_limit}")
     path = args.checkpoint or shipped(args.model)
     checkpoint = load(path)
     kept = thresholds.beside(path)

@@ -3,8 +3,8 @@
     dermedge predict photo.jpg
     dermedge predict photo.jpg --with build/hierattn_xs/hierattn_xs-int8.tflite
 
-Where thresholds were measured (`decision` of the manifest) the outcome stands first: class, uncertain, or retake with the
-reason; see docs/decision.md.
+Where thresholds were measured (`decision` of the manifest) the outcome stands first: class, uncertain, or retake with
+the reason; see docs/decision.md.
 
 Research and engineering use; not a medical device.
 """

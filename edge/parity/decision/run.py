@@ -117,8 +117,6 @@ def judge(
     limit: float = ALARM_LIMIT,
 ) -> Judged:
     """Everything that the page says, on all photographs of unseen patients: false alarms, detection, abstention."""
-    if not 0 < limit < 1:
-        raise InputError(f"the share of good photographs that may be sent back is between 0 and 1, got {limit}")
     rule = thresholds_of(section, [label.code for label in checkpoint.labels])
     photos = judging_set(checkpoint, data, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, rule.side, skip_unreadable=skip_unreadable)
