@@ -53,6 +53,11 @@ def test_the_threshold_answers_as_many_as_it_says(largest, twentieths):
     assert round(threshold * 10_000, 6) % 1 == 0
 
 
+def test_a_tenth_of_thirty_is_three():
+    """In doubles (1 - 0.9) * 30 is less than 3: one photograph more than asked for would be answered."""
+    assert threshold_of(np.arange(30) / 100 + 0.4, 0.9) == 0.43
+
+
 def test_a_threshold_of_too_few_answers_is_refused():
     with pytest.raises(InputError, match=r"at least 20 photographs of patients held back.*got 19"):
         threshold_of(np.full(19, 0.5), 0.9)
