@@ -75,10 +75,10 @@ def test_turning_a_phone_changes_nothing(square):
 
 def test_the_largest_square_does_not_overflow():
     """Sums of squares of 4096 x 4096 need 41 bits; a program with 32 would see a sharp picture as blurred."""
-    board = np.zeros((4096, 4096, 3), np.uint8)
-    board[0::4] = board[1::4] = 255
-    found = measure(board)
-    assert (found.fine, found.busy, found.contrast, found.clipped) == (0, 500, 255, 500)
+    twos = np.arange(4096) // 2 % 2
+    board = np.repeat((255 * (twos[:, None] ^ twos)).astype(np.uint8)[..., None], 3, axis=2)
+    found = measure(board)  # 2047 of 4095 neighbours differ, all 4094 over two pixels, none over four
+    assert (found.fine, found.coarse, found.busy, found.contrast, found.clipped) == (500, 9999, 500, 255, 500)
 
 
 def test_blur_darkness_and_glare_move_the_right_numbers(rng):
