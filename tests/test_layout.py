@@ -312,5 +312,7 @@ def test_the_wheel_owns_one_name_and_brings_what_it_needs(tmp_path):
         "edge/convert/to_tflite.py",
         "edge/weights/hierattn_xs.safetensors",
         "edge/weights/hierattn_xs.json",
+        "edge/weights/hierattn_xs.decision.json",
+        "edge/parity/decision/decision.html.j2",
     ):
         assert needed in names
