@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from edge.data.readers import open_photos
 from edge.labels import Label
 from edge.models import create_model
 from edge.parity.decision import choose, page
+from edge.parity.decision import run as measuring
 from edge.preprocess import PREPROCESS_VERSION
 from tests.edge.test_thresholds import MANIFEST
 
@@ -171,3 +173,20 @@ def test_foreign_text_on_the_page_is_text(weights, folder_of_photographs, few):
     text = page.page(report, {evil: np.zeros((8, 8, 3), np.uint8)})
     assert "<script" not in text and "&lt;script&gt;" in text and "data:image/jpeg" in text
     assert "None." in page.page(report | {"alarms": []}, {})
+
+
+@pytest.mark.slow
+@pytest.mark.photos
+@pytest.mark.skipif("DERMEDGE_PHOTOS" not in os.environ, reason="DERMEDGE_PHOTOS names no folder of real photographs")
+def test_the_shipped_thresholds_can_be_measured_again():
+    """Limits that nobody can reproduce are numbers from nowhere."""
+    path = checkpoint.shipped("hierattn_xs")
+    held = checkpoint.load(path)
+    kept = thresholds.load(thresholds.beside(path), checkpoint_sha256=held.sha256, side=held.preprocess.side)
+    found = measuring.choose(held, None, coverage=measuring.COVERAGE, share=measuring.ALARM_SHARE)
+    assert found["quality"] == kept["quality"]
+    assert found["abstain_threshold"] == pytest.approx(
+        kept["abstain_threshold"], abs=2e-4
+    )  # float32 of another machine
+    assert found["measured"]["quality_from"] == kept["measured"]["quality_from"]
+    assert found["measured"]["abstain_from"] == kept["measured"]["abstain_from"]
