@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge import thresholds
 from edge.artifact import INTENDED_USE, SCHEMA, share_8bit
 from edge.checkpoint import Checkpoint, versions_here
 from edge.files import size
@@ -58,6 +59,13 @@ def base_manifest(source: Source, family: str) -> dict:
         "intended_use": INTENDED_USE,
         "versions": versions_here(),
     }
+
+
+def with_decision(manifest: dict, source: Source) -> dict:
+    """The manifest with the thresholds that were measured with this checkpoint, if they were."""
+    checkpoint = source.checkpoint
+    section = thresholds.find(source.path, checkpoint_sha256=checkpoint.sha256, side=checkpoint.preprocess.side)
+    return thresholds.with_section(manifest, section)
 
 
 def attribution(checkpoint: Checkpoint) -> str:

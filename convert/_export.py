@@ -19,7 +19,7 @@ from edge.files import remove, replace, scratch_in, sha256, size
 from edge.models import family_name
 from edge.runtimes.reference import Reference
 
-from ._describe import audit_table, base_manifest, result_table
+from ._describe import audit_table, base_manifest, result_table, with_decision
 from ._flags import DEFAULT_MODEL
 from ._format import Format, Judged, Source
 from ._recipes import Recipe
@@ -49,7 +49,7 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
                     checkpoint, photos, images, answers_of(reference, images, path), args.data, path, folder, skip,
                     args.measure_again, getattr(args, "fine_tune", 0),
                 )  # fmt: skip
-                manifest = manifest or base_manifest(source, family_name(checkpoint.model))
+                manifest = with_decision(manifest or base_manifest(source, family_name(checkpoint.model)), source)
                 remark = form.prepare(source, wanted)
             screen().print(remark)
             test_images = self_test_images(checkpoint)

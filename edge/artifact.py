@@ -38,6 +38,11 @@ def check(manifest: object, *, where: str) -> dict:
     names = [entry["file"] for entry in manifest["files"]]
     if len(set(names)) != len(names):
         raise InputError(f"{where}: a file is described twice")
+    decision = manifest.get("decision")
+    if decision and decision["abstain_threshold"] != manifest["output"]["abstain_threshold"]:
+        raise InputError(f"{where}: output and decision name different abstain thresholds; convert again")
+    if decision and decision["side"] != manifest["input"]["side"]:
+        raise InputError(f"{where}: the limits of decision hold for another side than the input's; convert again")
     return manifest
 
 

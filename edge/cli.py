@@ -22,6 +22,7 @@ COMMANDS = {
     "parity": ("edge.commands.parity", "prove that exported files give the model's answers: page, JSON, JUnit"),
     "mistakes": ("edge.commands.mistakes", "what the usual mistakes of an app cost: page, JSON"),
     "diagnose": ("edge.commands.diagnose", "which of these mistakes explains an app's answer"),
+    "decide": ("edge.commands.decide", "class, uncertain or retake: measure the thresholds, judge the gate"),
     "predict": ("edge.commands.predict", "the answer for one photograph, with any file"),
     "demo": ("edge.commands.demo", "the whole chain on embedded data"),
 }

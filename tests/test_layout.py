@@ -30,6 +30,7 @@ WITHOUT_TORCH = (
     "edge.labels", "edge.files", "edge.console", "edge.errors", "edge.artifact", "edge.preprocess", "edge.capture",
     "edge.runtimes.litert", "edge.runtimes.coreai", "edge.parity.statistics", "edge.data.readers", "edge.data.table",
     "edge.mistakes.diagnosis", "edge.mistakes.words",
+    "edge.decision", "edge.thresholds",
 )  # fmt: skip
 
 
@@ -313,5 +314,7 @@ def test_the_wheel_owns_one_name_and_brings_what_it_needs(tmp_path):
         "edge/convert/to_tflite.py",
         "edge/weights/hierattn_xs.safetensors",
         "edge/weights/hierattn_xs.json",
+        "edge/weights/hierattn_xs.decision.json",
+        "edge/parity/decision/decision.html.j2",
     ):
         assert needed in names

@@ -3,6 +3,9 @@
     dermedge predict photo.jpg
     dermedge predict photo.jpg --with build/hierattn_xs/hierattn_xs-int8.tflite
 
+Where thresholds were measured (`decision` of the manifest) the outcome stands first: class, uncertain, or retake with
+the reason; see docs/decision.md.
+
 Research and engineering use; not a medical device.
 """
 
@@ -33,10 +36,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     import json
+    from dataclasses import asdict
 
     import numpy as np
 
     from edge.capture import read_photo
+    from edge.decision import RETAKE, decide
     from edge.errors import InputError
     from edge.preprocess import to_input
     from edge.runtimes.open import open_any
@@ -45,25 +50,38 @@ def main(argv: list[str] | None = None) -> int:
     answers = []
     try:
         for path in args.photos:
-            probabilities = opened.runtime.run(to_input(read_photo(path), opened.side)[None])[0]
+            square = to_input(read_photo(path), opened.side)
+            probabilities = opened.runtime.run(square[None])[0]
             if not np.isfinite(probabilities).all():
                 raise InputError(
                     f"{opened.name} gives no finite answer for {path}: its weights are damaged; convert again"
                 )
+            by_class = {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}
             answers.append(
-                (path, {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)})
+                (path, by_class, decide(square, probabilities, opened.decision) if opened.decision else None)
             )
     finally:
         opened.runtime.close()
     if args.json:
-        print(
-            json.dumps([{"photo": str(path), "file": opened.name, "probabilities": p} for path, p in answers], indent=2)
-        )
+        found = [
+            {
+                "photo": str(path),
+                "file": opened.name,
+                "probabilities": by_class,
+                "decision": asdict(decision) if decision else None,
+            }
+            for path, by_class, decision in answers
+        ]
+        print(json.dumps(found, indent=2))
         return 0
     names = {label.code: label for label in opened.labels}
-    for path, probabilities in answers:
+    for path, by_class, decision in answers:
         screen().print(f"[bold]{path.name}[/] by {opened.name}")
-        for code, p in sorted(probabilities.items(), key=lambda item: -item[1]):
+        if decision:
+            screen().print(f"  [bold]{decision.outcome}[/] {decision.reason}")
+            if decision.outcome == RETAKE:  # what the model says of such a picture is no answer; --json has it
+                continue
+        for code, p in sorted(by_class.items(), key=lambda item: -item[1]):
             mark = " (malignant)" if names[code].malignant else ""
             screen().print(f"  {p:6.1%}  {'█' * round(30 * p):30s} {code} {names[code].name}{mark}")
     screen().print("Research and engineering use; not a medical device.")

@@ -96,6 +96,17 @@ def calibration_set(checkpoint: Checkpoint, data: Path | None, *, limit: int, sk
     return replace(sample, photos=tuple(sorted(sample.photos, key=order)[:limit]))
 
 
+def role_sets(checkpoint: Checkpoint, role: str, data: Path | None, *, skip_missing: bool = False) -> list[PhotoSet]:
+    """The photographs found that a checkpoint lists as `trained` or `held_back`, by set; sets without any left out."""
+    found = []
+    for photos in find_sets(data, skip_missing=skip_missing):
+        listed = set(listed_for(getattr(checkpoint, role), photos.photos[0].domain)["images"])
+        chosen = tuple(sorted((photo for photo in photos.photos if photo.image_id in listed), key=order))
+        if chosen:
+            found.append(replace(photos, photos=chosen))
+    return found
+
+
 def stem(image_id: str) -> str:
     """An image id without its file suffix: re-encoded copies keep the stem."""
     path = Path(image_id)

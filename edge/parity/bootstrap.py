@@ -41,7 +41,7 @@ def balanced_accuracy_interval(
         return Estimate(value, 0.0, 1.0)
     images = _counts(labels, groups)
     found = _counts(labels, groups, predicted == labels)
-    weights = _multiplicities(len(images), draws, seed)
+    weights = multiplicities(len(images), draws, seed)
     low, high = np.quantile(_mean_recall(_totals(weights, found), _totals(weights, images)), [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
@@ -63,7 +63,7 @@ def balanced_accuracy_drop(
     if len(labels) == 0:
         return Drop(math.nan, -1.0, 1.0, 0.0)
     images = _counts(labels, groups)
-    weights = _multiplicities(len(images), draws, seed)
+    weights = multiplicities(len(images), draws, seed)
     before = _mean_recall(_totals(weights, _counts(labels, groups, reference == labels)), _totals(weights, images))
     after = _mean_recall(_totals(weights, _counts(labels, groups, candidate == labels)), _totals(weights, images))
     lost = before - after
@@ -88,7 +88,7 @@ def _counts(labels: Ints, groups: Sequence[str], chosen: np.ndarray | None = Non
 
 
 @lru_cache(maxsize=1)  # every file of a report is judged on the same patients
-def _multiplicities(groups: int, draws: int, seed: int) -> npt.NDArray[np.uint16]:
+def multiplicities(groups: int, draws: int, seed: int) -> npt.NDArray[np.uint16]:
     """(draws, groups): how often each group is in each draw. Read-only."""
     rng, chances = np.random.default_rng([seed, 0]), np.full(groups, 1.0 / groups)
     parts = [rng.multinomial(groups, chances, len(part)) for part in np.array_split(np.arange(draws), PARTS)]

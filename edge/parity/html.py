@@ -30,7 +30,7 @@ def page(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = Markup  # for our own plots only
     template = environment.from_string(resources.files("edge.parity").joinpath("parity.html.j2").read_text("utf-8"))
-    pictures = {name: _jpeg(name, picture) for name, picture in thumbnails.items() if name in _shown(report)}
+    pictures = {name: jpeg(name, picture) for name, picture in thumbnails.items() if name in _shown(report)}
     rows = [_overview_row(file, _several_runtimes(report)) for file in report["files"]]
     return template.render(
         report=report,
@@ -230,7 +230,7 @@ def _bar(probability: float) -> str:
     return words.measure(min(max(probability, 0.0), 1.0), "share", bare=True)
 
 
-def _jpeg(name: str, picture: np.ndarray) -> str:
+def jpeg(name: str, picture: np.ndarray) -> str:
     """A data address of a small JPEG."""
     from PIL import Image
 

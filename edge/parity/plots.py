@@ -151,6 +151,29 @@ def scheme_curve(curve: Sequence[Mapping[str, float]], chosen: int, budget: floa
     return _svg(draw, 3.1, f"{what} against SQNR for every choice of 8-bit layers that was tried")
 
 
+def risk_coverage(curve: Mapping[str, Any]) -> str:
+    """Share of wrong answers against the share of photographs that get one, and what chance would give."""
+
+    def draw(axes: Axes) -> None:
+        points, chosen, always = curve["points"], curve["chosen"], 100 * curve["always"]["value"]
+        x = [100 * point["coverage"] for point in points]
+        low, high = ([100 * point["risk"][end] for point in points] for end in ("low", "high"))
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.18, linewidth=0, label="95 %, patients resampled")
+        y = [100 * point["risk"]["value"] for point in points]
+        axes.plot(x, y, color=BLUE, linewidth=1.4, label="least sure left out first")
+        axes.plot([0, 100], [always, always], color=GREY, linestyle=":", linewidth=1.2, label="left out at random")
+        if chosen["risk"]["value"] is not None:
+            axes.plot(
+                100 * chosen["coverage"], 100 * chosen["risk"]["value"], color=VERMILLION, marker="D", markersize=7,
+                linestyle="none", clip_on=False, label="chosen",
+            )  # fmt: skip
+        axes.set(xlim=(0, 100), ylim=(0, min(100, max([*high, always]) * 1.3)))
+        axes.set(xlabel="photographs that get an answer, %", ylabel="wrong among the answers, %")
+        axes.legend(loc="upper left", fontsize=8, ncols=2)
+
+    return _svg(draw, 3.1, "Share of wrong answers against the share of photographs that are answered")
+
+
 def name_rows(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     """One line of the axis for each row, from the top, under its `name`."""
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])

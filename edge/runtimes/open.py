@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import artifact
+from edge import artifact, thresholds
 from edge.checkpoint import load, shipped
+from edge.decision import Thresholds, of_manifest, thresholds_of
 from edge.errors import InputError
 from edge.labels import Label, from_json
 from edge.preprocess import check_version
@@ -25,6 +26,7 @@ class Opened:
     runtime: LiteRT | Reference | CoreML | CoreAI
     side: int  # pixels
     labels: tuple[Label, ...]
+    decision: Thresholds | None = None  # where somebody has measured them
 
 
 def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
@@ -37,34 +39,38 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
             raise InputError(
                 f"{path} has {runtime.engine.outputs[-1]} outputs, its manifest names {len(labels)} classes"
             )
-        return Opened(path.name, runtime, runtime.side, labels)
+        return Opened(path.name, runtime, runtime.side, labels, of_manifest(manifest))
     if path is not None and path.suffix == ".mlpackage":
         from edge.runtimes.coreml.classifier import CoreML  # brings torch along, which a .tflite does not need
 
-        labels = from_json(described(path)["labels"], where=str(path.parent))
+        manifest = described(path)
+        labels = from_json(manifest["labels"], where=str(path.parent))
         package = CoreML(path)
         if [label.code for label in labels] != package.labels:
             raise InputError(f"{path} has the classes {', '.join(package.labels)}, its manifest others; convert again")
-        return Opened(path.name, package, package.side, labels)
+        return Opened(path.name, package, package.side, labels, of_manifest(manifest))
     if path is not None and path.suffix == ".aimodel":
         from edge.runtimes.coreai import CoreAI, check_installed
 
         check_installed()
-        labels = from_json(described(path)["labels"], where=str(path.parent))
+        manifest = described(path)
+        labels = from_json(manifest["labels"], where=str(path.parent))
         asset = CoreAI(path)
         if [label.code for label in labels] != asset.labels or len(labels) != asset.classes:
             asset.close()
             raise InputError(f"{path} has the classes {', '.join(asset.labels)}, its manifest others; convert again")
-        return Opened(path.name, asset, asset.side, labels)
+        return Opened(path.name, asset, asset.side, labels, of_manifest(manifest))
     if path is not None and path.suffix not in {".safetensors", ".json"} and not path.is_dir():
         raise InputError(
             f"{path} is neither a .tflite, .mlpackage or .aimodel nor a checkpoint (.safetensors); "
             "--with takes one of them"
         )
-    checkpoint = load(path or shipped(model))
-    return Opened(
-        f"{checkpoint.model} (float32, torch)", Reference(checkpoint), checkpoint.preprocess.side, checkpoint.labels
-    )
+    path = path or shipped(model)
+    checkpoint = load(path)
+    side = checkpoint.preprocess.side
+    section = thresholds.find(path, checkpoint_sha256=checkpoint.sha256, side=side)
+    rule = thresholds_of(section, [label.code for label in checkpoint.labels]) if section else None
+    return Opened(f"{checkpoint.model} (float32, torch)", Reference(checkpoint), side, checkpoint.labels, rule)
 
 
 def described(path: Path) -> dict:

@@ -1,0 +1,198 @@
+"""Model input and probabilities -> a class, "uncertain" or "retake": the last link of the chain.
+
+Two questions, in this order. Is the picture fit to be judged? Eight whole numbers are taken from the very bytes that
+the model gets and compared with limits (`retake`). Is the model sure enough? Its largest probability is compared with a
+threshold (`uncertain`). docs/decision.md specifies both so that any program can come to the same outcome;
+limits and threshold live in the manifest (`decision`), where `dermedge decide --measure` has put what it measured.
+
+An engineering aid, not a medical device: that a picture passes says nothing about the skin on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edge.errors import InputError
+from edge.preprocess import MAX_INPUT_SIDE
+
+VERSION = "gate-1"  # of the measurements: it changes whenever the same picture would give other numbers
+MIN_SIDE = 5  # pixels: differences over four of them are taken
+LARGEST_RATIO = 9999
+CLASS, UNCERTAIN, RETAKE = "class", "uncertain", "retake"
+OUTCOMES = (CLASS, UNCERTAIN, RETAKE)
+SUM_TOLERANCE = 0.02  # of probabilities; fp16 arithmetic keeps three digits
+
+# In the order in which they are looked at: the first that fails is the reason. Measurement -> which side of the
+# limit is refused ("min": less than the limit), and what a person is told.
+CHECKS: dict[str, tuple[str, str]] = {
+    "light": ("min", "too dark: find more light"),
+    "clipped": ("max", "too bright: avoid glare and direct light"),
+    "contrast": ("min", "nothing to be seen: bring the spot into the middle and keep the lens free"),
+    "fine": ("min", "blurred: hold still and let the camera focus"),
+    "coarse": ("min", "blurred or shaken: hold still and let the camera focus"),
+    "busy": ("max", "too much fine structure for skin: go closer, and point at the spot"),
+    "warm": ("min", "hardly any colour of skin: point at the spot, in white light"),
+    "green": ("max", "too much green for skin: point at the spot, in white light"),
+}
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the gate sees of a picture. Whole numbers; shares and ratios in thousandths, rounded down."""
+
+    light: int  # luma that a tenth of the pixels exceeds, 0..255
+    clipped: int  # share of pixels of luma 250 and more, 0..1000
+    contrast: int  # luma from the 5th to the 95th percentile, 0..255
+    fine: int  # squared differences over 1 pixel against 2, the blurrier direction, 0..9999
+    coarse: int  # over 1 pixel against 4, the blurrier direction, 0..9999
+    busy: int  # over 1 pixel against 2, both directions together, 0..9999
+    warm: int  # share of pixels whose red is the largest and which are not grey, 0..1000
+    green: int  # share of pixels whose green is by far the largest, 0..1000
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What the manifest says: limits of the gate by measurement, and where the model is not sure enough."""
+
+    side: int  # pixels of the squares that the limits were measured on
+    limits: Mapping[str, int]  # one per CHECKS
+    abstain_threshold: float  # a largest probability below it is `uncertain`
+    labels: tuple[str, ...]  # class codes in output order
+
+
+@dataclass(frozen=True)
+class Decision:
+    outcome: str  # "class", "uncertain" or "retake"
+    label: str | None  # the class code of outcome "class", else None
+    reason: str  # one sentence for a person
+    failed: tuple[str, ...]  # measurements that sent the picture back, most telling first; empty unless "retake"
+    measurements: Measurements
+
+
+def measure(square_u8: np.ndarray) -> Measurements:
+    """The gate's eight numbers of a model input: uint8 RGB (S, S, 3), S from 5 to 4096. Integers throughout.
+
+    Raises InputError for anything else.
+    """
+    check_square(square_u8)
+    r, g, b = (square_u8[..., c].astype(np.int32) for c in range(3))
+    luma = (77 * r + 150 * g + 29 * b + 128) >> 8
+    pixels = luma.size
+    histogram = np.bincount(luma.ravel(), minlength=256)
+    upto = np.cumsum(histogram)
+
+    def percentile(p: int) -> int:
+        """The luma at place (pixels - 1) p // 100 of all, sorted from dark to bright."""
+        return int(np.searchsorted(upto, (pixels - 1) * p // 100, side="right"))
+
+    def share(chosen: np.ndarray) -> int:
+        return 1000 * int(np.count_nonzero(chosen)) // pixels
+
+    (across1, down1), (across2, down2), (across4, down4) = (energies(luma, step) for step in (1, 2, 4))
+    return Measurements(
+        light=percentile(90),
+        clipped=1000 * int(histogram[250:].sum()) // pixels,
+        contrast=percentile(95) - percentile(5),
+        fine=min(ratio(across1, across2), ratio(down1, down2)),
+        coarse=min(ratio(across1, across4), ratio(down1, down4)),
+        busy=ratio(across1 + down1, across2 + down2),
+        warm=share((r > 0) & (r >= g) & (r >= b) & (16 * (r - np.minimum(g, b)) >= r)),
+        green=share((g > r + 8) & (g > b + 8)),
+    )
+
+
+def energies(luma: np.ndarray, step: int) -> tuple[int, int]:
+    """Sums of squared differences of luma between pixels `step` apart: in a row, in a column. At most 255^2 S^2."""
+    across, down = luma[:, step:] - luma[:, :-step], luma[step:] - luma[:-step]
+    return int(np.square(across).sum(dtype=np.int64)), int(np.square(down).sum(dtype=np.int64))
+
+
+def ratio(near: int, far: int) -> int:
+    """Thousandths, rounded down, at most 9999; a flat picture (both 0) gives 0."""
+    return min(LARGEST_RATIO, 1000 * near // max(far, 1))
+
+
+def faults(measured: Measurements, limits: Mapping[str, int]) -> tuple[str, ...]:
+    """The measurements beyond their limit, in the order of CHECKS. A value equal to the limit is good."""
+    found = asdict(measured)
+    return tuple(
+        name
+        for name, (kind, _) in CHECKS.items()
+        if (found[name] < limits[name] if kind == "min" else found[name] > limits[name])
+    )
+
+
+def decide(square_u8: np.ndarray, probabilities: np.ndarray, thresholds: Thresholds) -> Decision:
+    """The outcome for one model input, uint8 RGB (S, S, 3), and what the model says of it, float (K,).
+
+    `retake` if the picture fails the gate, whatever the model says; else `uncertain` if the largest probability is
+    less than `thresholds.abstain_threshold`; else `class`, the first class of the largest probability. Raises
+    InputError if the square is not of the side that the limits were measured on, or the probabilities are not K finite
+    numbers of 0 to 1 that add up to 1.
+    """
+    measured = measure(square_u8)
+    if len(square_u8) != thresholds.side:
+        raise InputError(
+            f"the limits hold for squares of {thresholds.side} pixels, got {len(square_u8)}; "
+            "give the model's own input (edge.preprocess.to_input)"
+        )
+    answer = checked(probabilities, len(thresholds.labels))
+    failed = faults(measured, thresholds.limits)
+    if failed:
+        return Decision(RETAKE, None, CHECKS[failed[0]][1], failed, measured)
+    best = int(answer.argmax())
+    sure, code = float(answer[best]), thresholds.labels[best]
+    if sure < thresholds.abstain_threshold:
+        reason = f"not sure enough: {code} with {sure:.1%}, answers begin at {thresholds.abstain_threshold:.1%}"
+        return Decision(UNCERTAIN, None, reason, (), measured)
+    return Decision(CLASS, code, f"{code} with {sure:.1%}", (), measured)
+
+
+def check_square(square_u8: np.ndarray) -> None:
+    is_array = isinstance(square_u8, np.ndarray)
+    side = len(square_u8) if is_array and square_u8.ndim else 0
+    if not MIN_SIDE <= side <= MAX_INPUT_SIDE or square_u8.shape != (side, side, 3) or square_u8.dtype != np.uint8:
+        came = f"{square_u8.dtype} {square_u8.shape}" if is_array else type(square_u8).__name__
+        raise InputError(
+            f"expected a model input as uint8 RGB (S, S, 3), S from {MIN_SIDE} to {MAX_INPUT_SIDE}, got {came}; "
+            "edge.preprocess.to_input makes one"
+        )
+
+
+def checked(probabilities: np.ndarray, classes: int) -> np.ndarray:
+    """float64 (K,) of one image's probabilities; InputError if they are none."""
+    answer = np.asarray(probabilities)
+    if answer.dtype.kind != "f" or answer.shape != (classes,):
+        raise InputError(
+            f"expected the probabilities of one image, float ({classes},), got {answer.dtype} {answer.shape}"
+        )
+    answer = answer.astype(np.float64)
+    inside = np.isfinite(answer).all() and answer.min() >= -SUM_TOLERANCE and answer.max() <= 1 + SUM_TOLERANCE
+    if not inside or abs(float(answer.sum()) - 1) > SUM_TOLERANCE:
+        raise InputError(
+            f"expected {classes} probabilities that add up to 1, got {np.round(answer[:8], 4).tolist()}; "
+            "give what the file answers (softmax is inside it), not logits or bytes"
+        )
+    return answer
+
+
+def of_manifest(manifest: Mapping[str, Any]) -> Thresholds | None:
+    """The thresholds of a checked manifest; None where it has none (older ones, own checkpoints not yet measured)."""
+    section = manifest.get("decision")
+    return None if section is None else thresholds_of(section, [label["code"] for label in manifest["labels"]])
+
+
+def thresholds_of(section: Mapping[str, Any], labels: Sequence[str]) -> Thresholds:
+    """From a manifest's checked `decision`."""
+    if section["version"] != VERSION:
+        raise InputError(
+            f"the thresholds are of {section['version']!r}, this dermedge measures {VERSION!r}; "
+            "measure again with `dermedge decide --measure` and convert again"
+        )
+    return Thresholds(
+        int(section["side"]), dict(section["quality"]), float(section["abstain_threshold"]), tuple(labels)
+    )

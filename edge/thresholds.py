@@ -1,0 +1,81 @@
+"""The measured `decision` of a manifest, kept beside the checkpoint that it was measured with.
+
+`dermedge decide --measure` writes it, conversion copies it into the manifest, so that a clone without photographs
+gives the same manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.errors import InputError
+from edge.files import read_json, write_json
+
+SCHEMA = "dermedge/decision/1"
+SUFFIX = ".decision.json"
+WHAT = f"thresholds ({SCHEMA}), which `dermedge decide --measure` writes"
+
+
+def beside(checkpoint: Path) -> Path:
+    """Where the measured section of a checkpoint's weights is kept."""
+    return (checkpoint / "checkpoint.safetensors" if checkpoint.is_dir() else checkpoint).with_suffix(SUFFIX)
+
+
+def find(checkpoint: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any] | None:
+    """The section kept beside a checkpoint; None without one or, with a note, for other weights."""
+    path = beside(checkpoint)
+    if not path.is_file():
+        return None
+    if read_json(path, what=WHAT).get("checkpoint_sha256") != checkpoint_sha256:
+        from edge.console import screen
+
+        screen().print(
+            f"note: {path} was measured with other weights and is not used; `dermedge decide --measure` measures again",
+            soft_wrap=True, markup=False,
+        )  # fmt: skip
+        return None
+    return load(path, checkpoint_sha256=checkpoint_sha256, side=side)
+
+
+def save(path: Path, section: Mapping[str, Any], *, checkpoint_sha256: str) -> None:
+    """Keep a manifest's `decision` beside the checkpoint that it was measured with. Checked first."""
+    check_section(section, where=str(path))
+    write_json(path, {"schema": SCHEMA, "checkpoint_sha256": checkpoint_sha256, "decision": dict(section)})
+
+
+def load(path: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
+    """The section that `save` wrote for this checkpoint; InputError if it is damaged or of another one."""
+    stored = read_json(path, what=WHAT)
+    again = "measure again with `dermedge decide --measure`"
+    if stored.get("schema") != SCHEMA:
+        raise InputError(f"{path}: expected schema {SCHEMA}, got {stored.get('schema')!r}; {again}")
+    if stored.get("checkpoint_sha256") != checkpoint_sha256:
+        raise InputError(f"{path} was measured with another checkpoint (its SHA-256 differs); {again}, or remove it")
+    section = check_section(stored.get("decision"), where=str(path))
+    if section["side"] != side:
+        raise InputError(f"{path} holds for squares of {section['side']} pixels, the model takes {side}; {again}")
+    return section
+
+
+def check_section(section: object, *, where: str) -> dict[str, Any]:
+    """A manifest's `decision` if it fits the schema; InputError that names the first field that does not."""
+    from jsonschema import Draft202012Validator
+
+    from edge.artifact import schema
+
+    rule = {"$ref": "#/$defs/decision", "$defs": schema()["$defs"]}
+    error = next(iter(sorted(Draft202012Validator(rule).iter_errors(section), key=lambda e: list(e.path))), None)
+    if error is not None:
+        field = "/".join(["decision", *(str(part) for part in error.absolute_path)])
+        raise InputError(f"{where}: {field}: {error.message[:300]}; measure again with `dermedge decide --measure`")
+    assert isinstance(section, dict)
+    return section
+
+
+def with_section(manifest: Mapping[str, Any], section: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The manifest with this `decision`, or without any; `output.abstain_threshold` says the same."""
+    rest = {name: value for name, value in manifest.items() if name != "decision"}
+    rest["output"] = {**manifest["output"], "abstain_threshold": section["abstain_threshold"] if section else None}
+    return {**rest, "decision": dict(section)} if section else rest

@@ -1,0 +1,157 @@
+"""The gate and the outcome: what an app shows a person must not depend on which program works it out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edge import decision
+from edge.decision import CHECKS, Measurements, Thresholds, decide, faults, measure
+from edge.errors import InputError
+from tests.golden.decision import make, reference
+
+STORED = json.loads(Path(make.FILE).read_text("utf-8"))
+EVERYTHING = {name: 0 if kind == "min" else 9999 for name, (kind, _) in CHECKS.items()}
+OPEN = Thresholds(8, EVERYTHING, 0.5, ("ACK", "BCC", "MEL"))
+SURE = np.array([0.1, 0.8, 0.1])
+
+
+def square_of(case: dict[str, Any]) -> np.ndarray:
+    side = case["side"]
+    data = base64.b64decode(case["rgb"]) if "rgb" in case else make.noise(case["noise"], 3 * side * side)
+    return np.frombuffer(data, np.uint8).reshape(side, side, 3)
+
+
+@pytest.mark.parametrize("case", STORED["pictures"], ids=lambda case: case["name"])
+def test_our_numbers_are_the_golden_ones(case):
+    assert asdict(measure(square_of(case))) == case["measured"]
+
+
+@pytest.mark.parametrize("case", STORED["outcomes"], ids=lambda case: case["name"])
+def test_our_outcome_is_the_golden_one(case, monkeypatch):
+    monkeypatch.setattr(decision, "measure", lambda square: Measurements(**case["measured"]))
+    rule = Thresholds(8, case["limits"], case["threshold"], tuple(case["labels"]))
+    found = decide(np.zeros((8, 8, 3), np.uint8), np.array(case["probabilities"]), rule)
+    assert (found.outcome, found.label, list(found.failed)) == (case["outcome"], case["label"], case["failed"])
+    assert found.reason
+
+
+def test_the_file_is_what_the_reference_makes():
+    assert STORED["version"] == decision.VERSION
+    assert STORED["pictures"] == json.loads(json.dumps(list(make.pictures())))
+    assert STORED["outcomes"] == json.loads(json.dumps(list(make.outcomes())))
+
+
+def test_the_order_of_the_checks_is_the_written_one():
+    assert [(name, kind) for name, (kind, _) in CHECKS.items()] == reference.ORDER
+    assert [*asdict(measure(np.zeros((8, 8, 3), np.uint8)))] == [*CHECKS]
+
+
+squares = st.integers(5, 12).flatmap(lambda side: hnp.arrays(np.uint8, (side, side, 3)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(squares)
+def test_any_square_gives_the_numbers_of_the_plain_loops(square):
+    assert asdict(measure(square)) == reference.measure(square.tolist())
+
+
+@settings(deadline=None, max_examples=50)
+@given(squares)
+def test_turning_a_phone_changes_nothing(square):
+    wanted = measure(square)
+    for turned in (np.rot90(square), square[::-1], square[:, ::-1]):
+        assert measure(np.ascontiguousarray(turned)) == wanted
+
+
+def test_the_largest_square_does_not_overflow():
+    """Sums of squares of 4096 x 4096 need 41 bits; a program with 32 would see a sharp picture as blurred."""
+    twos = np.arange(4096) // 2 % 2
+    board = np.repeat((255 * (twos[:, None] ^ twos)).astype(np.uint8)[..., None], 3, axis=2)
+    found = measure(board)  # 2047 of 4095 neighbours differ, all 4094 over two pixels, none over four
+    assert (found.fine, found.coarse, found.busy, found.contrast, found.clipped) == (500, 9999, 500, 255, 500)
+
+
+def test_blur_darkness_and_glare_move_the_right_numbers(rng):
+    import cv2
+
+    small = rng.integers(0, 90, (16, 16, 1)) + np.array([150, 100, 80])
+    skin = cv2.resize(small.astype(np.uint8), (128, 128), interpolation=cv2.INTER_NEAREST)
+    good = measure(skin)
+    blurred = measure(cv2.GaussianBlur(skin, (0, 0), 3))
+    assert blurred.fine < good.fine and blurred.coarse < good.coarse / 2
+    assert measure(skin // 4).light < good.light / 3
+    assert measure(np.minimum(skin.astype(int) * 3, 255).astype(np.uint8)).clipped > 500 > good.clipped
+    moved = measure(cv2.blur(skin, (9, 1)))
+    assert moved.coarse < good.coarse / 2 and moved.busy > moved.fine  # one direction alone is enough
+
+
+@pytest.mark.parametrize(
+    "square",
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 9, 3), np.uint8),
+        np.zeros((4, 4, 3), np.uint8),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((1, 8, 8, 3), np.uint8),
+        [[1]],
+    ],
+    ids=["float", "no square", "too small", "grey", "alpha", "a batch", "a list"],
+)
+def test_what_is_no_model_input_is_refused(square):
+    with pytest.raises(InputError, match=r"expected a model input as uint8 RGB \(S, S, 3\).*to_input"):
+        measure(square)
+
+
+def test_another_side_is_refused():
+    """Sharpness depends on the side: limits of 128 pixels would call every larger picture blurred."""
+    with pytest.raises(InputError, match="squares of 8 pixels, got 9"):
+        decide(np.zeros((9, 9, 3), np.uint8), SURE, OPEN)
+
+
+@pytest.mark.parametrize(
+    "probabilities",
+    [
+        np.array([0.1, 0.9]),
+        np.array([[0.1, 0.8, 0.1]]),
+        np.array([3.0, 5.0, -2.0]),
+        np.array([0.1, np.nan, 0.1]),
+        np.array([0.9, 0.9, 0.9]),
+        np.array([10, 200, 45], np.uint8),
+    ],
+    ids=["too few", "a batch", "logits", "not a number", "no sum of 1", "bytes"],
+)
+def test_what_are_no_probabilities_is_refused(probabilities):
+    with pytest.raises(InputError, match="expected"):
+        decide(np.zeros((8, 8, 3), np.uint8), probabilities, OPEN)
+
+
+def test_float32_of_a_file_is_taken():
+    found = decide(np.zeros((8, 8, 3), np.uint8), SURE.astype(np.float32), OPEN)
+    assert (found.outcome, found.label, found.reason) == ("class", "BCC", "BCC with 80.0%")
+
+
+def test_a_picture_that_is_sent_back_names_no_class():
+    found = decide(np.zeros((8, 8, 3), np.uint8), SURE, replace(OPEN, limits=EVERYTHING | {"light": 1, "fine": 1}))
+    assert (found.outcome, found.label, found.failed) == ("retake", None, ("light", "fine"))
+    assert found.reason.startswith("too dark") and found.measurements.light == 0
+    assert faults(found.measurements, EVERYTHING) == ()
+
+
+def test_thresholds_of_another_version_are_refused():
+    with pytest.raises(InputError, match=r"'gate-0'.*measure again"):
+        decision.thresholds_of({"version": "gate-0"}, ["ACK", "BCC"])
+
+
+def test_a_manifest_without_thresholds_has_none():
+    assert decision.of_manifest({"labels": [{"code": "ACK"}]}) is None

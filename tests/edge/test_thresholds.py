@@ -1,0 +1,149 @@
+"""Measured thresholds on disk: what is written comes back, what is damaged or of other weights is not used."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from edge import artifact, decision, thresholds
+from edge.checkpoint import shipped
+from edge.decision import Thresholds
+from edge.errors import InputError
+from edge.files import read_json
+from tests.golden.decision import make
+
+SECTION: dict[str, Any] = {
+    "version": "gate-1",
+    "side": 128,
+    "quality": make.LIMITS,
+    "abstain_threshold": 0.45,
+    "coverage": 0.9,
+    "measured": {
+        "quality_from": {"name": "a set", "images": 900, "patients": 500},
+        "abstain_from": {"name": "a set", "images": 80, "patients": 50},
+        "alarm_share_per_check": 0.005,
+        "false_alarms": [
+            {"photographs": "a set", "images": 100, "sent_back": 2, "share": 0.02, "low": 0.006, "high": 0.07}
+        ],
+    },
+}
+
+
+def test_thresholds_travel_through_a_file(tmp_path):
+    path = thresholds.beside(tmp_path / "net.safetensors")
+    thresholds.save(path, SECTION, checkpoint_sha256="a" * 64)
+    assert path.name == "net.decision.json"
+    section = thresholds.load(path, checkpoint_sha256="a" * 64, side=128)
+    assert section == SECTION
+    rule = decision.thresholds_of(section, ["ACK", "BCC"])
+    assert rule == Thresholds(128, make.LIMITS, 0.45, ("ACK", "BCC"))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"side": 4}, "decision/side"),
+        ({"abstain_threshold": 1.5}, "decision/abstain_threshold"),
+        ({"coverage": 0}, "decision/coverage"),
+        ({"quality": {"light": 1}}, "decision/quality"),
+        ({"quality": make.LIMITS | {"fine": 300.5}}, "decision/quality/fine"),
+        ({"quality": make.LIMITS | {"mood": 3}}, "mood"),
+        ({"hints": "…"}, "hints"),
+    ],
+)
+def test_a_damaged_file_of_thresholds_is_named(tmp_path, change, word):
+    path = tmp_path / "net.decision.json"
+    path.write_text(
+        json.dumps({"schema": thresholds.SCHEMA, "checkpoint_sha256": "a" * 64, "decision": SECTION | change})
+    )
+    with pytest.raises(InputError, match=word):
+        thresholds.load(path, checkpoint_sha256="a" * 64, side=128)
+
+
+def test_thresholds_of_another_checkpoint_are_refused(tmp_path):
+    """After training again the old limits would still be there and say nothing of the new network."""
+    path = tmp_path / "net.decision.json"
+    thresholds.save(path, SECTION, checkpoint_sha256="a" * 64)
+    with pytest.raises(InputError, match=r"another checkpoint.*--measure"):
+        thresholds.load(path, checkpoint_sha256="b" * 64, side=128)
+    with pytest.raises(InputError, match="128 pixels, the model takes 256"):
+        thresholds.load(path, checkpoint_sha256="a" * 64, side=256)
+    path.write_text("{}")
+    with pytest.raises(InputError, match=thresholds.SCHEMA):
+        thresholds.load(path, checkpoint_sha256="a" * 64, side=128)
+
+
+def test_weights_that_were_trained_again_have_no_thresholds(tmp_path, capsys):
+    """Conversion goes on, says so, and never writes limits that were measured with another network."""
+    weights = tmp_path / "net.safetensors"
+    assert thresholds.find(weights, checkpoint_sha256="a" * 64, side=128) is None
+    thresholds.save(thresholds.beside(weights), SECTION, checkpoint_sha256="a" * 64)
+    assert thresholds.find(weights, checkpoint_sha256="a" * 64, side=128) == SECTION
+    assert capsys.readouterr().out == ""
+    assert thresholds.find(weights, checkpoint_sha256="b" * 64, side=128) is None
+    assert "decide --measure" in capsys.readouterr().out
+
+
+def test_a_folder_of_training_has_one_place(tmp_path):
+    assert thresholds.beside(tmp_path) == tmp_path / "checkpoint.decision.json"
+    assert thresholds.beside(tmp_path / "net.json") == tmp_path / "net.decision.json"
+
+
+def test_the_shipped_thresholds_are_those_of_the_shipped_weights():
+    path = shipped("hierattn_xs")
+    facts = read_json(path.with_suffix(".json"), what="the shipped checkpoint")
+    section = thresholds.load(
+        thresholds.beside(path), checkpoint_sha256=facts["weights"]["sha256"], side=facts["preprocess"]["side"]
+    )
+    assert section["version"] == decision.VERSION
+    measured = section["measured"]
+    assert {one["photographs"] for one in measured["false_alarms"]} == {"pad_ufes_20", "isic"}
+    assert sum(one["images"] for one in measured["false_alarms"]) == 253
+    trained = {name: part for name, part in facts["trained"].items() if name in {"pad_ufes_20", "isic"}}
+    assert measured["quality_from"]["images"] == sum(len(part["images"]) for part in trained.values())
+
+
+MANIFEST: dict[str, Any] = {
+    "schema": artifact.SCHEMA,
+    "model": "net",
+    "family": "net",
+    "checkpoint_sha256": "a" * 64,
+    "parameters": 1,
+    "macs": 1,
+    "labels": [{"code": code, "name": code, "malignant": False} for code in ("ACK", "BCC")],
+    "input": {"name": "image", "side": 128, "colour": "RGB", "range": [0, 255]},
+    "preprocess": {"version": "area-2", "crop": "centred square", "resize": "area"},
+    "output": {"name": "probabilities", "meaning": "softmax", "temperature": 1.0, "abstain_threshold": None},
+    "files": [],
+    "self_test": [],
+    "training": {"data": [], "attribution": ""},
+    "intended_use": "research",
+    "versions": {},
+}
+
+
+def test_older_manifests_stay_valid():
+    assert decision.of_manifest(artifact.check(MANIFEST, where="here")) is None
+
+
+def test_a_manifest_carries_them():
+    whole = thresholds.with_section(MANIFEST, SECTION)
+    rule = decision.of_manifest(artifact.check(whole, where="here"))
+    assert rule == Thresholds(128, make.LIMITS, 0.45, ("ACK", "BCC"))
+    assert whole["output"]["abstain_threshold"] == 0.45  # the older place says the same
+    assert thresholds.with_section(whole, None) == MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"output": MANIFEST["output"] | {"abstain_threshold": 0.3}}, "different abstain thresholds"),
+        ({"input": MANIFEST["input"] | {"side": 256}}, "another side"),
+        ({"decision": SECTION | {"side": "128"}}, "decision/side"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(change, word):
+    with pytest.raises(InputError, match=word):
+        artifact.check(thresholds.with_section(MANIFEST, SECTION) | change, where="here")
