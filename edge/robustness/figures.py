@@ -133,7 +133,7 @@ def sentence(one: Mapping[str, Any], photographs: int) -> str:
     judged = {
         "more": "Quantisation costs more on bad photographs than on good ones",
         "less": "Quantisation costs less on bad photographs than on good ones",
-        "cannot tell": f"{photographs} photographs cannot tell whether quantisation costs more on bad ones than on good",
+        "cannot tell": f"From {photographs} photographs one cannot tell whether quantisation costs more on bad ones",
     }[changes.verdict]
     told = {"more": "more", "less": "less", "cannot tell": "no difference to be told"}[moved.verdict]
     text = (

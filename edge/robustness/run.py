@@ -70,8 +70,8 @@ def measure(
         float_file, opened = open_all(build, entries, threads)
         try:
             photos, answers, shown, digest = answer(
-                photos, conditions, {name: runtime.run for name, runtime in opened.items()}, build.checkpoint.preprocess.side,
-                skip_unreadable=skip_unreadable, seed=seed,
+                photos, conditions, {name: runtime.run for name, runtime in opened.items()},
+                build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable, seed=seed,
             )  # fmt: skip
         finally:
             for runtime in opened.values():
@@ -103,7 +103,7 @@ def measure(
 
 
 def compared(build: Build, files: Sequence[str] | None) -> list[dict[str, Any]]:
-    """The files to hold against float: .tflite, those named by file or recipe, else DEFAULT as far as they are there."""
+    """The files to hold against float: .tflite, those named by file or recipe, else those of DEFAULT."""
     if not files:
         return [
             entry for entry in build.manifest["files"] if entry["recipe"] in DEFAULT and entry["format"] == "tflite"
