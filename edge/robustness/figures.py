@@ -84,7 +84,7 @@ def figures(
                 estimate(lost[1:].mean(), lost_draws[:, 1:].mean(axis=1)),
                 estimate(lost[1:].mean() - lost[0], lost_draws[:, 1:].mean(axis=1) - lost_draws[:, 0]),
             )
-            one["sentence"] = sentence(one, len(labels))
+            one["sentence"], one["detail"] = sentence(one, len(labels)), detail(one)
         found.append(one)
     return {"photographs": len(labels), "labelled": int(known.sum()), "patients": len(set(patients)), "files": found}
 
@@ -128,23 +128,31 @@ def quantile(draws: Floats, share: float) -> float:
 
 
 def sentence(one: Mapping[str, Any], photographs: int) -> str:
-    """Whether quantisation costs more on bad photographs: by class changes, then what else is known."""
-    changes, lost, moved = one["class_changes"], one["accuracy_lost"], one["delta_p"]
+    """Whether quantisation costs more on bad photographs, by the classes that it changes."""
+    changes = one["class_changes"]
     judged = {
         "more": "Quantisation costs more on bad photographs than on good ones",
         "less": "Quantisation costs less on bad photographs than on good ones",
         "cannot tell": f"From {photographs} photographs one cannot tell whether quantisation costs more on bad ones",
     }[changes.verdict]
-    told = {"more": "more", "less": "less", "cannot tell": "no difference to be told"}[moved.verdict]
-    text = (
+    return (
         f"{judged}: {one['name']} gives another class than float on {100 * changes.good:.1f} % of the good and "
-        f"{100 * changes.bad.value:.1f} % of the bad ones (difference {points(changes.extra)}). The probability that "
-        f"moves most moves by {moved.good:.4f} and {moved.bad.value:.4f} on average ({told})."
+        f"{100 * changes.bad.value:.1f} % of the bad ones, difference {points(changes.extra)}."
+    )
+
+
+def detail(one: Mapping[str, Any]) -> str:
+    """What else is known of it: probabilities, which say more than classes do, and accuracy."""
+    lost, moved = one["accuracy_lost"], one["delta_p"]
+    told = {"more": "more on bad ones", "less": "less on bad ones", "cannot tell": "no difference to be told"}
+    text = (
+        f"The probability that moves most moves by {moved.good:.4f} on good and {moved.bad.value:.4f} on bad ones "
+        f"({told[moved.verdict]})."
     )
     if np.isfinite(lost.good):
         text += (
             f" Balanced accuracy that it costs: {100 * lost.good:+.2f} points on good, {100 * lost.bad.value:+.2f} on "
-            f"bad ones (difference {points(lost.extra)})."
+            f"bad ones, difference {points(lost.extra)}."
         )
     return text
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PANEL = (2.9, 2.1)  # inches
+ASIDE = 0.12  # of a severity: marks of equal height stand side by side
 # Okabe and Ito's, with marker and line that say the same in grey; the float model first, then the files in order.
 LOOKS = (
     (plots.BLUE, "o", "-"), (plots.VERMILLION, "^", "--"), (plots.GREEN, "s", "-."), (plots.ORANGE, "D", ":"),
@@ -89,7 +90,7 @@ def html(report: Mapping[str, Any], shown: np.ndarray) -> str:
         report=report,
         headings=HEADINGS,
         rows=rows(report),
-        sentences=[one["sentence"] for one in report["files"][1:]],
+        sentences=[(one["sentence"], one["detail"]) for one in report["files"][1:]],
         curves=[
             {
                 "title": title,
@@ -139,11 +140,14 @@ def panel(report: Mapping[str, Any], corruption: Mapping[str, Any], key: str) ->
             if key == "balanced_accuracy" and number == 0:
                 below, above = (series(one, corruption["name"], f"{key}_{end}")[1] for end in ("low", "high"))
                 axes.fill_between(x, below, above, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(x, y, color=colour, marker=marker, linestyle=line, linewidth=1.3, markersize=4, clip_on=False)
+            beside = [severity + ASIDE * (number - (len(report["files"]) - 1) / 2) for severity in x]
+            axes.plot(
+                beside, y, color=colour, marker=marker, linestyle=line, linewidth=1.2, markersize=4, clip_on=False
+            )
         ticks = [0, *corruption["severities"]]
         values = ["clean", *(f"{value:g}" for value in corruption["values"])]
         axes.set_xticks(ticks, [f"{s}\n{v}" if s else v for s, v in zip(ticks, values, strict=True)], fontsize=7)
-        axes.set(xlim=(-0.2, 5.2), ylim=(max(0.0, low - room), min(100.0, high + room)), ylabel="%")
+        axes.set(xlim=(-0.3, 5.3), ylim=(max(0.0, low - room), min(100.0, high + room)), ylabel="%")
         axes.set_xlabel(f"severity; {corruption['unit']}", fontsize=8)
         axes.grid(axis="y", color=plots.GREY, alpha=0.3, linewidth=0.6)
 

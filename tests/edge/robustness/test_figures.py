@@ -96,6 +96,6 @@ def test_patients_are_resampled_not_photographs(rng):
 
 def test_without_any_diagnosis_agreement_is_still_told(classes):
     model, other = judged(classes, classes, np.full(IMAGES, -1))
-    assert np.isnan(model["balanced_accuracy_clean"].value) and "Balanced accuracy" not in other["sentence"]
+    assert np.isnan(model["balanced_accuracy_clean"].value) and "Balanced accuracy" not in other["detail"]
     assert other["conditions"][0]["same_as_float"] == 1
     json.dumps(plain([model, other]), allow_nan=False)

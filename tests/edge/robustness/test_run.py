@@ -124,13 +124,20 @@ def test_page_lets_nothing_foreign_in(build, sample):
     report = found.report
     report["model"] = report["data"]["name"] = report["data"]["note"] = report["data"]["shown"] = HOSTILE
     for one in report["files"]:
-        one["name"] = one["file"] = one["sentence"] = HOSTILE
+        one["name"] = one["file"] = one["sentence"] = one["detail"] = HOSTILE
     text = page.html(report, found.shown)
     tags = Page(text).tags
     assert "script" not in {tag for tag, _ in tags} and HOSTILE not in text
     addresses = [value for _, attrs in tags for key, value in attrs.items() if key in {"src", "href", "xlink:href"}]
     assert addresses and not [a for a in addresses if not re.match("data:image/jpeg;base64,|#", a or "")]
     assert "@import" not in text and "url(http" not in text
+
+
+def test_all_takes_every_photograph(build, sample, tmp_path):
+    arguments = ["--images", "all", "--corruption", "jpeg", "--severities", "1", "--out", str(tmp_path)]
+    assert robustness.main([str(build.folder), "--data", str(sample), *arguments]) == 0
+    report = json.loads((tmp_path / "robustness.json").read_text())
+    assert report["data"]["images"] == len(open_photos(sample))
 
 
 def test_float_alone_still_has_curves(build, sample):
@@ -143,6 +150,7 @@ def test_float_alone_still_has_curves(build, sample):
     ("arguments", "message"),
     [
         (["--images", "0"], "--images is at least 1"),
+        (["--images", "-3"], "--images is at least 1"),
         (["--seed", "-1"], "--seed is a whole number"),
         (["--file", "int4"], "no file or recipe int4"),
         (["--file", "m-int8.mlpackage"], "runs .tflite files"),
