@@ -20,10 +20,7 @@ COMMANDS = {
     "to-coreai": ("convert.to_coreai", "checkpoint -> .aimodel files (iOS 27, beta), checked"),
     "simulate": ("edge.commands.simulate", "run exported files as phones would"),
     "parity": ("edge.commands.parity", "prove that exported files give the model's answers: page, JSON, JUnit"),
-    "robustness": (
-        "edge.commands.robustness",
-        "what bad photographs cost, and whether quantisation costs more on them",
-    ),
+    "robustness": ("edge.commands.robustness", "what bad photographs cost, and if 8 bits cost more on them"),
     "predict": ("edge.commands.predict", "the answer for one photograph, with any file"),
     "demo": ("edge.commands.demo", "the whole chain on embedded data"),
 }
