@@ -23,6 +23,7 @@ COMMANDS = {
     "mistakes": ("edge.commands.mistakes", "what the usual mistakes of an app cost: page, JSON"),
     "diagnose": ("edge.commands.diagnose", "which of these mistakes explains an app's answer"),
     "decide": ("edge.commands.decide", "class, uncertain or retake: measure the thresholds, judge the gate"),
+    "robustness": ("edge.commands.robustness", "what bad photographs cost, and if 8 bits cost more on them"),
     "predict": ("edge.commands.predict", "the answer for one photograph, with any file"),
     "demo": ("edge.commands.demo", "the whole chain on embedded data"),
 }

@@ -183,22 +183,22 @@ def name_rows(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_axisbelow(True)
 
 
-def figure(draw: Draw, height: float) -> Figure:
-    """A figure without pyplot, so that no global state and no window system is touched. `height` in inches."""
+def figure(draw: Draw, height: float, width: float = WIDTH) -> Figure:
+    """A figure without pyplot, so that no global state and no window system is touched. Sizes in inches."""
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(WIDTH, height), layout="constrained")
+    drawn = Figure(figsize=(width, height), layout="constrained")
     draw(drawn.add_subplot())
     return drawn
 
 
-def _svg(draw: Draw, height: float, described: str) -> str:
+def _svg(draw: Draw, height: float, described: str, width: float = WIDTH) -> str:
     """SVG of one plot, ready to stand in HTML. `described` is for those who cannot see it; no foreign text in it."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
-        drawn = figure(draw, height)
+        drawn = figure(draw, height, width)
         drawn.patch.set_visible(False)
         for axes in drawn.axes:
             axes.patch.set_visible(False)

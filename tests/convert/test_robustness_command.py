@@ -1,0 +1,59 @@
+"""`dermedge robustness` on a real build folder, with LiteRT and nothing in its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from convert import to_tflite
+from edge import checkpoint
+from edge.commands import robustness
+from edge.data.synthetic import write_sample
+from edge.labels import PAD_UFES_20
+from edge.models import create_model
+from edge.preprocess import PREPROCESS_VERSION
+
+SIDE = 64  # pixels
+
+
+@pytest.mark.slow
+def test_a_converted_model_on_bad_photographs(tmp_path: Path, monkeypatch, capsys) -> None:
+    torch.manual_seed(0)
+    net = create_model("hierattn_xs")
+    net.train()
+    with torch.no_grad():
+        for _ in range(10):
+            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
+    held = checkpoint.Checkpoint(
+        model="hierattn_xs", labels=PAD_UFES_20, preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
+        state=net.state_dict(), temperature=1.3,
+    )  # fmt: skip
+    checkpoint.save(held, tmp_path / "checkpoint")
+    write_sample(tmp_path / "sample", seed=5, patients=8)
+    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
+    given = ["--checkpoint", str(tmp_path / "checkpoint.safetensors"), "--data", str(tmp_path / "sample")]
+    build = tmp_path / "build"
+    assert to_tflite.main([*given, "--recipe", "fp32", "--recipe", "fp16", "--out", str(build)]) == 0
+    flags = ["--images", "3", "--severities", "2", "5", "--file", "fp16"]
+    assert robustness.main([str(build), *given, *flags]) == 0
+    report = json.loads((build / "robustness.json").read_text())
+    model, half = report["files"]
+    assert (model["name"], model["file"]) == ("float32", "hierattn_xs-fp32.tflite")
+    assert (half["name"], half["file"]) == ("fp16", "hierattn_xs-fp16.tflite")
+    assert len(half["conditions"]) == 1 + 11 * 2
+    assert max(c["mean_largest_delta_p"] for c in half["conditions"]) < 0.01
+    assert (build / "robustness.html").read_text().count("<svg") == 11 * 4
+
+    # Without the fp32 file the torch model answers, the same within what fp32 files may differ by.
+    manifest = json.loads((build / "manifest.json").read_text())
+    manifest["files"] = [entry for entry in manifest["files"] if entry["recipe"] != "fp32"]
+    (build / "manifest.json").write_text(json.dumps(manifest))
+    assert robustness.main([str(build), *given, *flags, "--corruption", "hair", "--out", str(tmp_path / "torch")]) == 0
+    by_torch = json.loads((tmp_path / "torch" / "robustness.json").read_text())
+    assert by_torch["files"][0]["file"] == "the float32 torch model"
+    same = {(c["corruption"], c["severity"]): c["mean_largest_delta_p"] for c in half["conditions"]}
+    for c in by_torch["files"][1]["conditions"]:
+        assert c["mean_largest_delta_p"] == pytest.approx(same[c["corruption"], c["severity"]], abs=1e-4)
