@@ -119,7 +119,7 @@ def agreement(report: Mapping[str, Any]) -> str:
         finish(axes, report, "photographs with the same class, %")
         axes.set_xlim(0, 101)
 
-    return plots._svg(draw, height(report), "Share of photographs whose class stays under each mistake")
+    return plots.svg(draw, height(report), "Share of photographs whose class stays under each mistake")
 
 
 def accuracy(report: Mapping[str, Any]) -> str:
@@ -135,7 +135,7 @@ def accuracy(report: Mapping[str, Any]) -> str:
             mark(axes, form, y, *(100 * change[key] for key in ("low", "value", "high")))
         finish(axes, report, "change of balanced accuracy, percentage points")
 
-    return plots._svg(draw, height(report), "Change of balanced accuracy by each mistake")
+    return plots.svg(draw, height(report), "Change of balanced accuracy by each mistake")
 
 
 def places(report: Mapping[str, Any]) -> list[tuple[str, float, Mapping[str, Any]]]:

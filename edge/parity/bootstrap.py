@@ -39,10 +39,10 @@ def balanced_accuracy_interval(
     value = balanced_accuracy(labels, predicted)
     if math.isnan(value):
         return Estimate(value, 0.0, 1.0)
-    images = _counts(labels, groups)
-    found = _counts(labels, groups, predicted == labels)
+    images = class_counts(labels, groups)
+    found = class_counts(labels, groups, predicted == labels)
     weights = multiplicities(len(images), draws, seed)
-    low, high = np.quantile(_mean_recall(_totals(weights, found), _totals(weights, images)), [0.025, 0.975])
+    low, high = np.quantile(mean_recall(totals(weights, found), totals(weights, images)), [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
 
@@ -62,10 +62,10 @@ def balanced_accuracy_drop(
     labels = np.asarray(labels)
     if len(labels) == 0:
         return Drop(math.nan, -1.0, 1.0, 0.0)
-    images = _counts(labels, groups)
+    images = class_counts(labels, groups)
     weights = multiplicities(len(images), draws, seed)
-    before = _mean_recall(_totals(weights, _counts(labels, groups, reference == labels)), _totals(weights, images))
-    after = _mean_recall(_totals(weights, _counts(labels, groups, candidate == labels)), _totals(weights, images))
+    before = mean_recall(totals(weights, class_counts(labels, groups, reference == labels)), totals(weights, images))
+    after = mean_recall(totals(weights, class_counts(labels, groups, candidate == labels)), totals(weights, images))
     lost = before - after
 
     share_of_group = (images / images.sum(axis=0)).mean(axis=1)  # of a balanced mean; sums to 1
@@ -76,7 +76,7 @@ def balanced_accuracy_drop(
     return Drop(value, max(-1.0, low), min(1.0, high), effective)
 
 
-def _counts(labels: Ints, groups: Sequence[str], chosen: np.ndarray | None = None) -> Floats:
+def class_counts(labels: Ints, groups: Sequence[str], chosen: np.ndarray | None = None) -> Floats:
     """(groups, classes that occur): images of that group and class, only the chosen ones if `chosen` is given."""
     if len(groups) != len(labels):
         raise ValueError(f"expected one group per image, got {len(groups)} groups for {len(labels)} images")
@@ -97,12 +97,12 @@ def multiplicities(groups: int, draws: int, seed: int) -> npt.NDArray[np.uint16]
     return weights
 
 
-def _totals(weights: npt.NDArray[np.uint16], counts: Floats) -> Floats:
+def totals(weights: npt.NDArray[np.uint16], counts: Floats) -> Floats:
     """(draws, classes): the counts of each resampled set."""
     return np.concatenate([part.astype(np.float64) @ counts for part in np.array_split(weights, PARTS)])
 
 
-def _mean_recall(found: Floats, images: Floats) -> Floats:
+def mean_recall(found: Floats, images: Floats) -> Floats:
     """(draws, classes) counts -> (draws,) balanced accuracy over the classes that are in the draw."""
     present = images > 0
     recall = np.divide(found, images, out=np.zeros_like(found), where=present)

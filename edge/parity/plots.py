@@ -57,7 +57,7 @@ def reliability(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         )
         axes.legend(loc="upper left", fontsize=8)
 
-    return _svg(draw, 3.1, "Reliability curve of the float model and of this file")
+    return svg(draw, 3.1, "Reliability curve of the float model and of this file")
 
 
 def delta_p(histogram: Mapping[str, Any]) -> str:
@@ -80,7 +80,7 @@ def delta_p(histogram: Mapping[str, Any]) -> str:
         axes.set(xlabel="largest |Δ probability| of an image", ylabel="images (log scale)")
         axes.legend(loc="upper left" if same[0] + other[0] == 0 else "upper right", fontsize=8)
 
-    return _svg(draw, 3.1, "Histogram of the largest change of a probability per image")
+    return svg(draw, 3.1, "Histogram of the largest change of a probability per image")
 
 
 def sqnr_overview(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -105,7 +105,7 @@ def sqnr_overview(rows: Sequence[Mapping[str, Any]]) -> str:
             xlim=(min([0.0, *(r["p5"] for r in rows if r["p5"] is not None)]), most), xlabel="SQNR of the logits, dB"
         )
 
-    return _svg(draw, 0.75 + 0.3 * len(rows), "Signal to quantisation noise of each file, with its gate")
+    return svg(draw, 0.75 + 0.3 * len(rows), "Signal to quantisation noise of each file, with its gate")
 
 
 def agreement_overview(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -126,7 +126,7 @@ def agreement_overview(rows: Sequence[Mapping[str, Any]]) -> str:
         lowest = min([95.0, *(row["low"] for row in rows if row["low"] is not None)])
         axes.set(xlim=(max(0.0, lowest - 1), 100), xlabel="images with the same class, %")
 
-    return _svg(draw, 0.75 + 0.3 * len(rows), "Top-1 agreement of each file with the float model")
+    return svg(draw, 0.75 + 0.3 * len(rows), "Top-1 agreement of each file with the float model")
 
 
 def scheme_curve(curve: Sequence[Mapping[str, float]], chosen: int, budget: float) -> str:
@@ -148,7 +148,7 @@ def scheme_curve(curve: Sequence[Mapping[str, float]], chosen: int, budget: floa
         axes.legend(fontsize=8)
 
     what = "Time" if timed else "Share of MACs in 8 bits"
-    return _svg(draw, 3.1, f"{what} against SQNR for every choice of 8-bit layers that was tried")
+    return svg(draw, 3.1, f"{what} against SQNR for every choice of 8-bit layers that was tried")
 
 
 def risk_coverage(curve: Mapping[str, Any]) -> str:
@@ -171,7 +171,7 @@ def risk_coverage(curve: Mapping[str, Any]) -> str:
         axes.set(xlabel="photographs that get an answer, %", ylabel="wrong among the answers, %")
         axes.legend(loc="upper left", fontsize=8, ncols=2)
 
-    return _svg(draw, 3.1, "Share of wrong answers against the share of photographs that are answered")
+    return svg(draw, 3.1, "Share of wrong answers against the share of photographs that are answered")
 
 
 def name_rows(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -192,7 +192,7 @@ def figure(draw: Draw, height: float, width: float = WIDTH) -> Figure:
     return drawn
 
 
-def _svg(draw: Draw, height: float, described: str, width: float = WIDTH) -> str:
+def svg(draw: Draw, height: float, described: str, width: float = WIDTH) -> str:
     """SVG of one plot, ready to stand in HTML. `described` is for those who cannot see it; no foreign text in it."""
     import matplotlib as mpl
 

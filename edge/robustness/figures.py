@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.parity.bootstrap import _counts, _mean_recall, _multiplicities, _totals
+from edge.parity.bootstrap import class_counts, mean_recall, multiplicities, totals
 from edge.parity.observations import UNKNOWN
 from edge.parity.statistics import Estimate, Floats, Ints, balanced_accuracy, reliability
 from edge.robustness.corruptions import Condition
@@ -44,7 +44,7 @@ def figures(
     accuracy = {
         name: accuracy_draws(given[known].argmax(axis=2), labels[known], those, seed) for name, given in answers.items()
     }
-    weights = _multiplicities(len(set(patients)), DRAWS, seed)
+    weights = multiplicities(len(set(patients)), DRAWS, seed)
     model = answers[FLOAT]
     found = []
     for name, given in answers.items():
@@ -93,10 +93,10 @@ def accuracy_draws(classes: Ints, labels: Ints, patients: Sequence[str], seed: i
     """Balanced accuracy by condition, (C,), and resampled, (draws, C), of predicted classes (N, C)."""
     if len(labels) == 0:
         return np.full(classes.shape[1], np.nan), np.full((DRAWS, classes.shape[1]), np.nan)
-    images = _counts(labels, patients)
-    weights = _multiplicities(len(images), DRAWS, seed)
-    total = _totals(weights, images)
-    columns = [_mean_recall(_totals(weights, _counts(labels, patients, c == labels)), total) for c in classes.T]
+    images = class_counts(labels, patients)
+    weights = multiplicities(len(images), DRAWS, seed)
+    total = totals(weights, images)
+    columns = [mean_recall(totals(weights, class_counts(labels, patients, c == labels)), total) for c in classes.T]
     return np.array([balanced_accuracy(labels, c) for c in classes.T]), np.stack(columns, axis=1)
 
 

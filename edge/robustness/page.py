@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.parity import plots, words
-from edge.parity.html import _jpeg
+from edge.parity.html import jpeg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,20 +152,20 @@ def panel(report: Mapping[str, Any], corruption: Mapping[str, Any], key: str) ->
         axes.grid(axis="y", color=plots.GREY, alpha=0.3, linewidth=0.6)
 
     title = next(title for name, title, *_ in CURVES if name == key)
-    return plots._svg(draw, PANEL[1], f"{title} by severity of {corruption['title'].lower()}", PANEL[0])
+    return plots.svg(draw, PANEL[1], f"{title} by severity of {corruption['title'].lower()}", PANEL[0])
 
 
 def thumbnails(report: Mapping[str, Any], shown: np.ndarray) -> list[dict[str, Any]]:
     """One row per corruption: the clean picture, then each severity with its value."""
     where = {(c["corruption"], c["severity"]): number for number, c in enumerate(report["files"][0]["conditions"])}
-    clean = _jpeg("clean", shown[0])
+    clean = jpeg("clean", shown[0])
     return [
         {
             "title": one["title"],
             "unit": one["unit"],
             "pictures": [("clean", clean)]
             + [
-                (f"{severity}: {value:g}", _jpeg(one["name"], shown[where[one["name"], severity]]))
+                (f"{severity}: {value:g}", jpeg(one["name"], shown[where[one["name"], severity]]))
                 for severity, value in zip(one["severities"], one["values"], strict=True)
             ],
         }

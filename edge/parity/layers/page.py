@@ -134,7 +134,7 @@ def plot(one: Mapping[str, Any]) -> str:
         axes.set(xlabel="operation, in the file's order", ylabel="SQNR, dB", ylim=(-8, TOP + 4))
         axes.legend(fontsize=7)
 
-    return plots._svg(draw, 3.4, "SQNR of every operation by its place in the file")
+    return plots.svg(draw, 3.4, "SQNR of every operation by its place in the file")
 
 
 def html(report: Mapping[str, Any]) -> str:
