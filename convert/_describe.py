@@ -45,7 +45,7 @@ def base_manifest(source: Source, family: str) -> dict:
         "preprocess": {
             "version": checkpoint.preprocess.version,
             "crop": "centred square",
-            "resize": "area when shrinking, bilinear when enlarging",
+            "resize": "mean over the area of each pixel, both ways, in whole numbers, half up (docs/preprocess.md)",
         },
         "output": {
             "name": "probabilities",
