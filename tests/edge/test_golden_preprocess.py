@@ -54,7 +54,10 @@ def check(found: np.ndarray, wanted: dict[str, Any]) -> None:
 def test_our_bytes_are_the_golden_ones(case: dict[str, Any]) -> None:
     if case["kind"] == "rgb":
         size = (case["height"], case["width"], 3)
-        rgb = np.frombuffer(noise(case["noise"], int(np.prod(size))), np.uint8).reshape(size)
+        if "fill" in case:
+            rgb = np.full(size, case["fill"], np.uint8)
+        else:
+            rgb = np.frombuffer(noise(case["noise"], int(np.prod(size))), np.uint8).reshape(size)
         check(rgb, case["upright"])
     else:
         frame = frame_of(case)

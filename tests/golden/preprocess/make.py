@@ -24,8 +24,12 @@ FILE = Path(__file__).with_name("cases.json")
 WHOLE = 3000  # bytes; longer results are given by their SHA-256 alone
 ABOUT = (
     "Every case is one picture. `noise` is bytes of x[n+1] = (1664525 x[n] + 1013904223) mod 2^32, each x[n+1] >> 24, "
-    "starting from x[0] = seed; other data is base64. Planes follow docs/preprocess.md. `upright` is the RGB picture "
-    "after crop, rotation (clockwise) and mirroring; `inputs` are its model inputs, by side. Bytes are rows of RGB."
+    "starting from x[0] = seed; `bytes` of them, of kind rgb 3 * width * height. `data` is base64; `fill` is one value "
+    "for all bytes. `planes` are Y, U, V, each with a seed, bytes and strides of its own; `layout` nv21, nv12 and i420 "
+    "are one buffer without gaps. `crop` is [left, top, right, bottom]; where crop, rotation or mirrored are missing "
+    "they are the whole frame, 0 and false. `upright` is the RGB picture after crop, rotation (clockwise) and mirroring; "
+    "`inputs` are "
+    "its model inputs, by side. Results are rows of RGB: SHA-256 of the bytes and, of short ones, the bytes as base64."
 )
 
 
@@ -61,6 +65,16 @@ def rgb_case(name: str, width: int, height: int, sides: Iterable[int], seed: int
     data = noise(seed, 3 * width * height)
     picture = [[list(data[3 * (y * width + x) : 3 * (y * width + x) + 3]) for x in range(width)] for y in range(height)]
     return {"name": name, "kind": "rgb", "width": width, "height": height, "noise": seed} | expected(picture, sides)
+
+
+def fill_case(name: str, width: int, height: int, value: int, sides: Iterable[int]) -> dict[str, Any]:
+    """One value throughout: its mean is known, and so large that 32 bits do not hold the sums."""
+    case = {"name": name, "kind": "rgb", "width": width, "height": height, "fill": value}
+    whole = hashlib.sha256(bytes([value]) * (3 * width * height)).hexdigest()
+    return case | {
+        "upright": {"width": width, "height": height, "sha256": whole},
+        "inputs": [result([[[value] * 3] * side] * side) for side in sides],
+    }
 
 
 def yuv_case(
@@ -116,6 +130,7 @@ def cases() -> Iterator[dict[str, Any]]:
     yield rgb_case("rgb: no whole factor", 61, 67, (13, 28))
     yield rgb_case("rgb: as from a phone, small", 160, 120, (56, 64))
     yield rgb_case("rgb 480 x 360 to 128, 224, 256", 480, 360, (128, 224, 256))
+    yield fill_case("rgb: sums of more than 32 bits", 4001, 3200, 255, (1, 7, 224))
     for matrix in ("bt601", "bt709"):
         for full in (False, True):
             span = "full" if full else "limited"
