@@ -28,7 +28,8 @@ ABOUT = (
     "for all bytes. `planes` are Y, U, V, each with a seed, bytes and strides of its own; `layout` nv21, nv12 and i420 "
     "are one buffer without gaps. `crop` is [left, top, right, bottom]; where crop, rotation or mirrored are missing "
     "they are the whole frame, 0 and false. `upright` is the RGB picture after crop, rotation (clockwise) and "
-    "mirroring; `inputs` are its model inputs, by side. Results are rows of RGB: SHA-256 of the bytes and, of short ones, the bytes as base64."
+    "mirroring; `inputs` are its model inputs, by side. Results are rows of RGB: SHA-256 of the bytes and, of short "
+    "ones, the bytes as base64."
 )
 
 
