@@ -12,7 +12,7 @@ import torch
 from convert import _tflite, to_tflite
 from convert._layers import weighted
 from edge import artifact, checkpoint
-from edge.commands import parity
+from edge.commands import parity, predict
 from edge.data.synthetic import write_sample
 from edge.labels import PAD_UFES_20
 from edge.models import create_model
@@ -129,3 +129,16 @@ def test_a_core_ai_file_is_left_out_in_words_where_core_ai_is_missing(
     (tmp_path / "layers.html").write_text("the page before")
     assert run(home, home / "build", tmp_path) == 2  # nothing was looked into
     assert (tmp_path / "layers.html").read_text() == "the page before"
+
+
+@pytest.mark.parametrize("more", [[], ["--layers"]])
+def test_a_build_of_another_preprocessing_is_refused(home: Path, tmp_path: Path, monkeypatch, capsys, more) -> None:
+    """Its files were judged on other pictures than those that would be made now."""
+    manifest = artifact.read(home / "build")
+    other = manifest | {"preprocess": manifest["preprocess"] | {"version": "opencv-area-1"}}
+    monkeypatch.setattr(artifact, "read", lambda folder: other)
+    assert parity.main([str(home / "build"), *given(home), *more]) == 2
+    assert "preprocessing 'opencv-area-1'" in capsys.readouterr().err
+    photo = str(next((home / "sample").rglob("*.jpg")))
+    assert predict.main([photo, "--with", str(home / "build" / NAME)]) == 2
+    assert "preprocessing 'opencv-area-1'" in capsys.readouterr().err

@@ -68,6 +68,12 @@ def edit(saved: Path, **changes: object) -> Path:
     return path
 
 
+def test_a_checkpoint_of_another_preprocessing_is_refused(written):
+    path = edit(written, preprocess__version="opencv-area-1")
+    with pytest.raises(InputError, match="preprocessing 'opencv-area-1', this dermedge makes 'area-2'"):
+        load(path)
+
+
 @pytest.mark.parametrize("given", ["xs.safetensors", "xs.json", "xs"])
 def test_round_trip(ours, written, given):
     back = load(written.with_name(given))

@@ -8,7 +8,6 @@ Apps are tested on this very file.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import json
@@ -19,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from tests.golden.preprocess import reference
+from tests.golden.writing import write_or_check
 
 FILE = Path(__file__).with_name("cases.json")
 WHOLE = 3000  # bytes; longer results are given by their SHA-256 alone
@@ -162,17 +162,8 @@ def cases() -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the file differs")
-    args = p.parse_args()
-    text = json.dumps({"about": ABOUT, "version": "area-2", "cases": list(cases())}, indent=1) + "\n"
-    if args.check:
-        same = FILE.read_text("utf-8") == text
-        print("cases.json is what the reference makes" if same else "cases.json differs from what the reference makes")
-        return 0 if same else 1
-    FILE.write_text(text, "utf-8")
-    print(f"{FILE.name}: {len(text)} bytes")
-    return 0
+    found = {"about": ABOUT, "version": "area-2", "cases": list(cases())}
+    return write_or_check(json.dumps(found, indent=1) + "\n", FILE, __doc__)
 
 
 if __name__ == "__main__":
