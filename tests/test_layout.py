@@ -310,6 +310,7 @@ def test_the_wheel_owns_one_name_and_brings_what_it_needs(tmp_path):
         "edge/manifest.schema.json",
         "edge/mistakes/mistakes.html.j2",
         "edge/parity/parity.html.j2",
+        "edge/parity/report.html.j2",
         "edge/train/train.py",
         "edge/convert/to_tflite.py",
         "edge/weights/hierattn_xs.safetensors",

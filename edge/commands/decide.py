@@ -4,7 +4,7 @@
     dermedge decide --data photographs/ --measure --checkpoint runs/mine/checkpoint.safetensors
 
 Runs the float model and the gate on photographs of patients that nothing has seen, on copies of them that were made
-worse, and on pictures of what is no skin; writes decision.html (one file, no network) and decision.json.
+worse, and on pictures of what is no skin; writes its section of report.html (one file, no network) and decision.json.
 
 --measure first takes the limits from the photographs of training patients and the threshold from those held back, and
 keeps them beside the checkpoint (<checkpoint>.decision.json), where conversion finds them for the manifest.
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     written = page.write(judged.report, args.out or Path("build") / checkpoint.model, judged.thumbnails)
     for table in page.tables(judged.report):
         screen().print(table)
-    screen().print(f"decision page: {written}", soft_wrap=True, markup=False)
+    screen().print(f"page: {written}", soft_wrap=True, markup=False)
     if judged.failed:
         screen().print(
             f"[bold red]failed[/] more than {args.alarm_limit:.1%} sent back: {', '.join(judged.failed)}",

@@ -1,4 +1,4 @@
-"""The whole chain on embedded data: sample, short training, conversion, simulation, parity page.
+"""The whole chain on embedded data: sample, short training, conversion, simulation, report.
 
     dermedge demo
 
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
             ],
         ),
         ("simulation", ["simulate", str(built), "--data", str(sample), "--images", "4"]),
-        ("the parity page", ["parity", str(built), "--data", str(sample), "--images", "48"]),
+        ("the report", ["parity", str(built), "--data", str(sample), "--images", "48"]),
     ]
     if not sample.exists():
         steps.insert(0, ("the synthetic sample", ["prepare", "--sample", str(sample), "--patients", "36"]))
@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     screen().print("The sample is computer-drawn: these figures show that the chain works, not how good a model is.")
     screen().print(f"files        {built}", soft_wrap=True)
     screen().print(f"learning     {run / 'curves.png'}", soft_wrap=True)
-    screen().print(f"parity page  {built / 'parity.html'}", soft_wrap=True)
+    screen().print(f"report       {built / 'report.html'}", soft_wrap=True)
     return 0
 
 

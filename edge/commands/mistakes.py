@@ -4,9 +4,9 @@
 
 Runs nearest and bilinear resizes, no crop, BGR, ignored orientation, misread camera frames, doubled normalisation and
 more through the float and the int8 .tflite of the folder, on photographs of patients that the checkpoint never saw.
-Writes mistakes.html (one file, no network) and mistakes.json, the worst mistake first: how many photographs keep their
-class, how far probabilities move, and what becomes of balanced accuracy. `dermedge diagnose` tells which of them an
-app makes.
+Writes its section of report.html (one file, no network) and mistakes.json, the worst mistake first: how many
+photographs keep their class, how far probabilities move, and what becomes of balanced accuracy. `dermedge diagnose`
+tells which of them an app makes.
 
 Exit codes: 0 good, 2 bad input. Research and engineering use; not a medical device.
 """

@@ -3,13 +3,13 @@
     dermedge parity build/hierattn_xs --data photographs/
     dermedge parity build/hierattn_xs --layers
 
-Runs every file of the folder on photographs of patients that the checkpoint never saw and writes parity.html
+Runs every file of the folder on photographs of patients that the checkpoint never saw and writes report.html
 (one file, no network), parity.json and parity.xml (JUnit). Exit code 1 if a file's binding gate fails; --strict
 makes every gate bind.
 
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
-shows the torch module and both value ranges, and writes layers.html and layers.json. Exit code 1 if a file with a
-binding gate has one.
+shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a
+file with a binding gate has one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     page = write_report(seen, args.out or args.build)
     screen().print(seen.table())
     failed = seen.failed(strict=args.strict)
-    screen().print(f"parity page: {page}", soft_wrap=True)
+    screen().print(f"page: {page}", soft_wrap=True)
     if failed:
         screen().print(f"[bold red]failed[/] {', '.join(failed)}", soft_wrap=True)
         return 1

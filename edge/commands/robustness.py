@@ -3,7 +3,8 @@
     dermedge robustness build/hierattn_xs --data photographs/
 
 Photographs of patients that the checkpoint never saw are made worse in eleven ways at five severities, seeded, and
-shown to the float model and to each .tflite file. Writes robustness.html (one file, no network) and robustness.json.
+shown to the float model and to each .tflite file. Writes its section of report.html (one file, no network) and
+robustness.json.
 The default is 128 photographs, chosen by a hash of their ids, three quarters of the first data set;
 they take two to three minutes of one core.
 No gate: exit code 0, or 2 for bad input.

@@ -1,16 +1,16 @@
-"""What each mistake costs: a table for the terminal, one for Markdown, and a page that needs nothing else."""
+"""What each mistake costs: a table for the terminal, one for Markdown, and a section of the one report."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.parity import plots, words
+from edge.parity.one_page import template
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,14 +21,8 @@ LOOKS = {"float": (plots.BLUE, "o", -0.14), "int8": (plots.VERMILLION, "^", 0.14
 
 
 def html(report: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> str:
-    """The page. Everything that came from outside (names, ids) is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["svg"] = Markup  # for our own plots only
-    template = environment.from_string(resources.files("edge.mistakes").joinpath("mistakes.html.j2").read_text("utf-8"))
-    return template.render(
+    """The section's HTML. Everything that came from outside (names, ids) is escaped by the template."""
+    return template("edge.mistakes", "mistakes.html.j2").render(
         report=report,
         rows=[
             {**one, "title": named(one, report), "cells": {form: cells(found) for form, found in one["forms"].items()}}

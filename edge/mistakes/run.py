@@ -18,6 +18,7 @@ from edge.files import moved_into_place, write_json, write_text
 from edge.mistakes.model import Model, ask_all, open_models
 from edge.mistakes.scene import Target, photographed, right
 from edge.mistakes.table import TURN, Mistake, mistakes_for
+from edge.parity import one_page
 from edge.parity import statistics as st
 from edge.parity.bootstrap import balanced_accuracy_drop
 from edge.parity.observations import UNKNOWN, Observations
@@ -27,7 +28,6 @@ from edge.parity.run import LOG, Build
 from edge.preprocess import PREPROCESS_VERSION
 
 SCHEMA = "dermedge/mistakes/1"
-PAGES = ("mistakes.json", "mistakes.html")
 FIGURES = ("mistakes.svg", "mistakes.jpg")
 IGNORED = Mistake(
     "exif-own",
@@ -81,6 +81,7 @@ def cost_of(
         rows.append(row(IGNORED, as_they_lie(orientations, seen), np.array(turned), observed))
     rows.sort(key=damage)
     index = typical(shapes, seen)
+    digests = {entry["file"]: entry["sha256"] for entry in build.manifest["files"]}
     report = {
         "schema": SCHEMA,
         "dermedge": edge.__version__,
@@ -97,7 +98,7 @@ def cost_of(
             "not_square": len(oblong),
             "turned": len(turned),
         },
-        "files": [{"form": model.form, "file": model.name} for model in models],
+        "files": [{"form": model.form, "file": model.name, "sha256": digests.get(model.name)} for model in models],
         "shown": observed.image_ids[index],
         "mistakes": plain(rows),
     }
@@ -213,13 +214,12 @@ def visible(image: np.ndarray) -> np.ndarray:
 
 
 def write(cost: Cost, folder: Path) -> Path:
-    """mistakes.json and mistakes.html; returns the page."""
+    """mistakes.json and the section of report.html, both made before the first is written; returns the page."""
     from edge.mistakes.page import html
 
-    paths = [folder / name for name in PAGES]
-    write_json(paths[0], cost.report)
-    write_text(paths[1], html(cost.report, cost.pictures))
-    return paths[1]
+    body = html(cost.report, cost.pictures)
+    write_json(folder / "mistakes.json", cost.report)
+    return one_page.place(folder, "mistakes", body, one_page.belongs(cost.report))
 
 
 def write_figures(cost: Cost, folder: Path) -> None:

@@ -1,16 +1,16 @@
-"""A report as one HTML page that needs nothing else: style, plots and pictures are inside it."""
+"""Parity as a section of the one report: plots and pictures are inside it."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from edge.parity import plots, scheme_section, words
+from edge.parity.one_page import template
 
 THUMBNAIL = 160  # pixels, the longer side
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "reported": "•", "not judged": "–"}
@@ -22,17 +22,11 @@ SENTENCES = {
 }
 
 
-def page(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str:
-    """The page. Everything that came from outside (names, ids) is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["svg"] = Markup  # for our own plots only
-    template = environment.from_string(resources.files("edge.parity").joinpath("parity.html.j2").read_text("utf-8"))
+def section(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str:
+    """The section's HTML. Everything that came from outside (names, ids) is escaped by the template."""
     pictures = {name: jpeg(name, picture) for name, picture in thumbnails.items() if name in _shown(report)}
     rows = [_overview_row(file, _several_runtimes(report)) for file in report["files"]]
-    return template.render(
+    return template("edge.parity", "parity.html.j2").render(
         report=report,
         sentence=SENTENCES[report["verdict"]],
         counts=_counts(report),

@@ -1,4 +1,4 @@
-"""The plots of the parity page, as SVG text that can stand in a page.
+"""The plots of the report, as SVG text that can stand in a page.
 
 Colours are Okabe and Ito's, which colour-blind eyes tell apart; marker, line and hatch say the same in grey. The ink
 is the page's own text colour, the background the page's own.

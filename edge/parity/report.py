@@ -20,7 +20,7 @@ from edge.scheme import Scheme
 
 SCHEMA = "dermedge/parity/1"
 NOTICE = "Research and engineering use; not a medical device."
-PAGES = ("parity.json", "parity.xml", "parity.html")
+FILES = ("parity.json", "parity.xml")
 
 WORST = 6  # images shown per file
 WORTH_SHOWING = 0.005  # a probability that moves by less looks the same in print
@@ -89,25 +89,26 @@ def build_report(
 def write(
     report: Mapping[str, Any], folder: Path, thumbnails: Mapping[str, np.ndarray] | None = None
 ) -> tuple[Path, ...]:
-    """Write parity.json, parity.xml (JUnit) and parity.html; all three are made before the first is written.
+    """Write parity.json, parity.xml (JUnit) and the section of report.html; all are made before the first is written.
 
     `thumbnails`: image id -> uint8 RGB (height, width, 3), for the worst images; any may be missing.
     """
     import json
 
-    from edge.parity.html import page
+    from edge.parity import one_page
+    from edge.parity.html import section
     from edge.parity.junit import junit
 
     texts = (
         json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
         junit(report),
-        page(report, thumbnails or {}),
     )
-    paths = tuple(Path(folder) / name for name in PAGES)
+    body = section(report, thumbnails or {})
+    paths = tuple(Path(folder) / name for name in FILES)
     for path, text in zip(paths, texts, strict=True):
         with moved_into_place(path) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-    return paths
+    return (*paths, one_page.place(Path(folder), "parity", body, one_page.belongs(report)))
 
 
 def read(path: Path) -> dict[str, Any]:

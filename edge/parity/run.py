@@ -206,7 +206,7 @@ def schemes_of(build: Build) -> dict[str, Scheme]:
 
 
 def write_report(seen: Seen, folder: Path) -> Path:
-    """parity.html, parity.json and parity.xml; returns the page."""
+    """The section of report.html, parity.json and parity.xml; returns the page."""
     photos, manifest = seen.photos, seen.build.manifest
     data = {
         "name": photos.name,
@@ -234,4 +234,4 @@ def write_report(seen: Seen, folder: Path) -> Path:
         [a.probabilities for a in seen.answers], schemes_of(seen.build),
     )  # fmt: skip
     thumbnails = dict(zip(seen.observations.image_ids, seen.images, strict=True))
-    return next(path for path in write(report, folder, thumbnails) if path.suffix == ".html")
+    return write(report, folder, thumbnails)[-1]

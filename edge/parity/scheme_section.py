@@ -1,4 +1,4 @@
-"""How the layers of the int8 files were chosen, as the parity page shows it."""
+"""How the layers of the int8 files were chosen, as the report shows it."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""What was found, for a terminal and as a page that needs nothing else. No arithmetic but units."""
+"""What was found, for a terminal and as a section of the one report. No arithmetic but units."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.parity import plots, words
 from edge.parity.html import jpeg
+from edge.parity.one_page import template
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,16 +77,8 @@ def table(report: Mapping[str, Any]) -> Table:
 
 
 def html(report: Mapping[str, Any], shown: np.ndarray) -> str:
-    """The page. Everything that came from outside (names, ids) is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["svg"] = Markup  # for our own plots only
-    template = environment.from_string(
-        resources.files("edge.robustness").joinpath("robustness.html.j2").read_text("utf-8")
-    )
-    return template.render(
+    """The section's HTML. Everything that came from outside (names, ids) is escaped by the template."""
+    return template("edge.robustness", "robustness.html.j2").render(
         report=report,
         headings=HEADINGS,
         rows=rows(report),

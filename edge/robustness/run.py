@@ -16,7 +16,8 @@ from edge.console import screen, third_party_noise_into, track
 from edge.data.selection import judging_set
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
-from edge.files import write_json, write_text
+from edge.files import write_json
+from edge.parity import one_page
 from edge.parity.layers.run import chosen
 from edge.parity.observations import UNKNOWN
 from edge.parity.report import NOTICE, plain
@@ -178,8 +179,7 @@ def photo_name(photo: Photo) -> str:
 
 
 def write(found: Robustness, folder: Path) -> Path:
-    """robustness.json and robustness.html; returns the page. Both are made before the first is written."""
-    text = page.html(found.report, found.shown)
+    """robustness.json and the section of report.html; returns the page. Both are made before the first is written."""
+    body = page.html(found.report, found.shown)
     write_json(folder / "robustness.json", found.report)
-    write_text(folder / "robustness.html", text)
-    return folder / "robustness.html"
+    return one_page.place(folder, "robustness", body, one_page.belongs(found.report))

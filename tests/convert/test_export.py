@@ -171,7 +171,7 @@ def test_parity_writes_its_three_pages(
     report = json.loads((tmp_path / "parity.json").read_text())
     assert report["data"]["synthetic"] is True
     assert {(f["recipe"], f["runtime"]) for f in report["files"]} >= {("fp16", "xnnpack"), ("fp16", "xnnpack-fp16")}
-    assert "synthetic" in (tmp_path / "parity.html").read_text().lower()
+    assert "synthetic" in (tmp_path / "report.html").read_text().lower()
     assert (tmp_path / "parity.xml").read_text().startswith("<?xml")
 
 

@@ -63,7 +63,7 @@ def test_an_intact_file_passes(home: Path, tmp_path: Path, capsys) -> None:
     assert report["data"] == {"name": report["data"]["name"], "images": 2, "synthetic": True}
     assert (file["file"], file["first"], file["binding"]) == (NAME, None, True)
     assert file["counts"]["ok"] > 280  # of 423 operations; the rest are parts of layer norm and SiLU, and moves
-    html = (tmp_path / "layers.html").read_text()
+    html = (tmp_path / "report.html").read_text()
     assert "<svg" in html and "SQNR, dB" in html and "<b>synthetic</b>" in html
 
 
@@ -126,9 +126,9 @@ def test_a_core_ai_file_is_left_out_in_words_where_core_ai_is_missing(
     assert "not looked into: running .aimodel files needs Core AI: '.[coreai]'" in said
     assert "no operation loses more than its precision explains" in said
     monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other]})
-    (tmp_path / "layers.html").write_text("the page before")
+    (tmp_path / "report.html").write_text("the page before")
     assert run(home, home / "build", tmp_path) == 2  # nothing was looked into
-    assert (tmp_path / "layers.html").read_text() == "the page before"
+    assert (tmp_path / "report.html").read_text() == "the page before"
 
 
 @pytest.mark.parametrize("more", [[], ["--layers"]])

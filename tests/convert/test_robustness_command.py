@@ -45,7 +45,7 @@ def test_a_converted_model_on_bad_photographs(tmp_path: Path, monkeypatch, capsy
     assert (half["name"], half["file"]) == ("fp16", "hierattn_xs-fp16.tflite")
     assert len(half["conditions"]) == 1 + 11 * 2
     assert max(c["mean_largest_delta_p"] for c in half["conditions"]) < 0.01
-    assert (build / "robustness.html").read_text().count("<svg") == 11 * 4
+    assert (build / "report.html").read_text().count("<svg") == 11 * 4
 
     # Without the fp32 file the torch model answers, the same within what fp32 files may differ by.
     manifest = json.loads((build / "manifest.json").read_text())

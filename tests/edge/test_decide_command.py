@@ -65,7 +65,7 @@ def test_measured_kept_judged_and_shown(weights, folder_of_photographs, few, cap
     data = folder_of_photographs
     assert run(weights, data, "--measure", "--alarm-limit", "0.99") == 0
     said = capsys.readouterr().out
-    assert "net.decision.json" in said and "decision.html" in said
+    assert "net.decision.json" in said and "report.html" in said
     section = json.loads(thresholds.beside(weights).read_text())["decision"]
     assert section["measured"]["quality_from"] == {"name": "set", "images": 10, "patients": 5}
     assert section["measured"]["abstain_from"]["patients"] <= 4
@@ -78,7 +78,7 @@ def test_measured_kept_judged_and_shown(weights, folder_of_photographs, few, cap
     assert report["decision"] == section
     (good,) = report["sets"]
     assert sum(good["outcomes"].values()) == 6 == good["images"]
-    text = (folder / "decision.html").read_text()
+    text = (folder / "report.html").read_text()
     assert "http:" not in text.replace("http://www.w3.org", "") and "https:" not in text and "<script" not in text
     assert "not a medical device" in text
     assert text.count("data:image/jpeg") == len(report["alarms"])

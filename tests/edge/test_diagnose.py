@@ -295,7 +295,7 @@ class Outside(HTMLParser):
 
 @pytest.mark.slow
 def test_the_page(pages: Path) -> None:
-    text = (pages / "mistakes.html").read_text("utf-8")
+    text = (pages / "report.html").read_text("utf-8")
     report = json.loads((pages / "mistakes.json").read_text("utf-8"))
     assert not Outside(text).found
     assert "Synthetic data." in text and "not a medical device" in text

@@ -102,7 +102,7 @@ def test_worst_images_show_both_answers(report):
 
 
 def test_page_lets_nothing_foreign_in(folder):
-    text = (folder / "parity.html").read_text("utf-8")
+    text = (folder / "report.html").read_text("utf-8")
     page = Page(text)
     tags = {tag for tag, _ in page.tags}
     assert "script" not in tags and {"table", "svg", "img"} <= tags
@@ -115,13 +115,13 @@ def test_page_lets_nothing_foreign_in(folder):
 
 
 def test_page_says_what_it_must(folder, report):
-    page = Page((folder / "parity.html").read_text("utf-8"))
+    page = Page((folder / "report.html").read_text("utf-8"))
     words = " ".join(" ".join(page.words).split())
     assert "not a medical device" in words and "Synthetic data." in words
     for verdict in ("pass", "fail", "reported"):
         assert re.search(rf"\d {verdict}", words)
     assert "NaN or infinite on 60 of 60 images" in words and "p = 1.000" in words and "1.23 MB" in words
-    assert sum(tag == "section" for tag, _ in page.tags) == len(report["files"])
+    assert sum(tag == "section" for tag, _ in page.tags) == 1 + len(report["files"])
     assert sum(tag == "img" for tag, _ in page.tags) == 2  # int8 and palette4 both show the flipped image
 
 
@@ -141,7 +141,7 @@ def test_page_shows_how_8_bits_were_chosen_for_each_format(report, tmp_path):
         "mlpackage": scheme(("input", "float")),
     }
     write(report | {"schemes": {form: plain(one) for form, one in schemes.items()}}, tmp_path)
-    text = (tmp_path / "parity.html").read_text("utf-8")
+    text = (tmp_path / "report.html").read_text("utf-8")
     page = Page(text)
     words = " ".join(" ".join(page.words).split())
     assert "int8 files (.tflite) were chosen" in words and "int8 package (Core ML) were chosen" in words
@@ -155,7 +155,7 @@ def test_page_shows_how_8_bits_were_chosen_for_each_format(report, tmp_path):
 def test_page_of_real_photographs_does_not_say_synthetic(report, tmp_path):
     data = report["data"] | {"synthetic": False}
     write(report | {"data": data, "files": report["files"][:1]}, tmp_path)
-    assert "Synthetic data." not in (tmp_path / "parity.html").read_text("utf-8")
+    assert "Synthetic data." not in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_junit_counts_what_it_holds(folder, report):
@@ -178,7 +178,7 @@ def test_a_report_is_rendered_again_from_its_json_alone(folder, tmp_path):
     write(read(folder / "parity.json"), tmp_path)
     assert (tmp_path / "parity.xml").read_text("utf-8") == (folder / "parity.xml").read_text("utf-8")
     assert (tmp_path / "parity.json").read_bytes() == (folder / "parity.json").read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["parity.html", "parity.json", "parity.xml"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["parity.json", "parity.xml", "report.html"]
 
 
 def test_a_page_that_cannot_be_made_leaves_the_old_one(report, tmp_path):

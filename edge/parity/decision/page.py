@@ -1,22 +1,20 @@
-"""The report as one HTML page that needs nothing else, and as a table for the terminal. No arithmetic but per cents."""
+"""Decisions as a section of the one report, and as tables for the terminal. No arithmetic but per cents."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.decision import CHECKS, RETAKE, UNCERTAIN
-from edge.files import moved_into_place
+from edge.files import write_json
+from edge.parity import one_page
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-PAGES = ("decision.json", "decision.html")
 MOST_ALARMS = 48  # thumbnails on the page
 NOTHING = "–"
 MEANINGS = {
@@ -32,27 +30,20 @@ MEANINGS = {
 
 
 def write(report: Mapping[str, Any], folder: Path, thumbnails: Mapping[str, np.ndarray]) -> Path:
-    """decision.json and decision.html, both made before the first is written; returns the page."""
-    texts = (json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n", page(report, thumbnails))
-    for name, text in zip(PAGES, texts, strict=True):
-        with moved_into_place(folder / name) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
-    return folder / PAGES[1]
+    """decision.json and the section of report.html, both made before the first is written; returns the page."""
+    body = page(report, thumbnails)
+    write_json(folder / "decision.json", report)
+    return one_page.place(folder, "decision", body, one_page.belongs(report))
 
 
 def page(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str:
     """Everything that came from outside (names of sets and photographs) is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
     from edge.parity import plots
     from edge.parity.html import jpeg
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"svg": Markup, "share": share, "interval": interval}
-    text = resources.files("edge.parity.decision").joinpath("decision.html.j2").read_text("utf-8")
     alarms = report["alarms"][:MOST_ALARMS]
-    return environment.from_string(text).render(
+    made = one_page.template("edge.parity.decision", "decision.html.j2", share=share, interval=interval)
+    return made.render(
         report=report,
         rule=report["decision"],
         checks={name: (kind, words, MEANINGS[name]) for name, (kind, words) in CHECKS.items()},

@@ -1,4 +1,4 @@
-"""What was found layer by layer, for a terminal and as a page that needs nothing else. No arithmetic."""
+"""What was found layer by layer, for a terminal and as a section of the one report. No arithmetic."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 WORST = 4  # rows shown beside the first that is off: those nearest to their limit, or furthest beyond
 HEADINGS = ("op", "torch module", "own SQNR dB", "at least", "from the model dB", "torch range", "file range")
 TOP = 150.0  # dB, the plot's upper end: float32 has 144
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:66rem;margin:0 auto;padding:1.5rem 1rem;color:#1b1c20}
-table{border-collapse:collapse;font-size:.85rem;width:100%}th,td{text-align:left;padding:.25rem .6rem .25rem 0;
-border-bottom:1px solid #d9dbe1;vertical-align:top}svg{max-width:44rem;width:100%;height:auto}
-.off{font-weight:700;color:#a84300}
-details{margin:.6rem 0}"""
+STYLE = "#layers svg{max-width:44rem}#layers .off{font-weight:700;color:var(--fail)}"
 
 
 def headline(one: Mapping[str, Any]) -> str:
@@ -141,8 +137,7 @@ def html(report: Mapping[str, Any]) -> str:
     data, name = report["data"], escape(report["model"])
     kind = "<b>synthetic</b> images" if data["synthetic"] else "photographs of unseen patients"
     parts = [
-        f"<!DOCTYPE html><html lang='en-GB'><head><meta charset='utf-8'><title>Layers of {name}</title><style>{STYLE}"
-        f"</style></head><body><h1>{name}, layer by layer</h1><p>{escape(report['notice'])}</p>",
+        f"<style>{STYLE}</style><h2>Where does a file leave the model?</h2><p><b>{name}</b>, layer by layer</p>",
         f"<p>{data['images']} {kind} ({escape(data['name'])}). Own SQNR: the operation against the torch layer on the "
         "file's own inputs, so that what it inherited is on both sides. At least: what the same torch layer keeps with "
         "weights and values rounded as the file's are, less one bit. From the model: against the float model on the "
@@ -150,14 +145,14 @@ def html(report: Mapping[str, Any]) -> str:
     ]
     for one in report["files"]:
         parts.append(
-            f"<h2>{escape(one['file'])}</h2>"
+            f"<h3>{escape(one['file'])}</h3>"
             f"<p{' class=off' if one['first'] is not None else ''}>{escape(headline(one))}</p>"
         )
         if one["note"]:
             continue
         parts.append(plot(one) + tabled([one["rows"][n] for n in shown(one)]))
         parts.append(f"<details><summary>all {len(one['rows'])} results</summary>{tabled(one['rows'])}</details>")
-    return "\n".join([*parts, "</body></html>\n"])
+    return "\n".join(parts)
 
 
 def tabled(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -168,4 +163,4 @@ def tabled(rows: Sequence[Mapping[str, Any]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -12,8 +12,9 @@ from edge.console import busy, third_party_noise_into
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError
-from edge.files import write_json, write_text
+from edge.files import write_json
 from edge.models.deployed import deployed
+from edge.parity import one_page
 from edge.parity.report import NOTICE, plain
 from edge.parity.run import LOG, Build
 from edge.runtimes import coreai
@@ -104,8 +105,7 @@ def chosen(build: Build, files: Sequence[str] | None) -> list[dict[str, Any]]:
 
 
 def write(layers: Layers, folder: Path) -> Path:
-    """layers.json and layers.html; returns the page."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """layers.json and the section of report.html, both made before the first is written; returns the page."""
+    body = page.html(layers.report)
     write_json(folder / "layers.json", layers.report)
-    write_text(folder / "layers.html", page.html(layers.report))
-    return folder / "layers.html"
+    return one_page.place(folder, "layers", body, one_page.belongs(layers.report))

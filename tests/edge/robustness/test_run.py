@@ -103,7 +103,7 @@ def test_the_command_writes_a_page_and_strict_json(build, sample, tmp_path, caps
         assert [(c["corruption"], c["severity"]) for c in one["conditions"]] == [
             ("clean", 0), ("jpeg", 1), ("jpeg", 5), ("pen", 1), ("pen", 5)
         ]  # fmt: skip
-    text = (out / "robustness.html").read_text()
+    text = (out / "report.html").read_text()
     assert "Synthetic data." in text and "not a medical device" in text
     assert text.count("<svg") == 4 * 2 and text.count("<img") == 2 * 3
     assert all(one["sentence"] in text for one in report["files"][1:])
