@@ -27,8 +27,10 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A file of tests stays in one process, which keeps what it has converted; a thread each, so that they do not fight.
+JOBS ?= 2
 test: lint
-	$(BIN)/python -m pytest --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
 
 # Hostile files and frames, FUZZ times as many as in the suite, other ones every time; some minutes.
 FUZZ ?= 100

@@ -1,6 +1,6 @@
 """Model input and probabilities -> a class, "uncertain" or "retake": the last link of the chain.
 
-Two questions, in this order. Is the picture fit to be judged? Eight whole numbers are taken from the very bytes that
+Two questions, in this order. Is the picture fit to be judged? Nine whole numbers are taken from the very bytes that
 the model gets and compared with limits (`retake`). Is the model sure enough? Its largest probability is compared with a
 threshold (`uncertain`). docs/decision.md specifies both so that any program can come to the same outcome;
 limits and threshold live in the manifest (`decision`), where `dermedge decide --measure` has put what it measured.
@@ -19,8 +19,9 @@ import numpy as np
 from edge.errors import InputError
 from edge.preprocess import MAX_INPUT_SIDE
 
-VERSION = "gate-1"  # of the measurements: it changes whenever the same picture would give other numbers
+VERSION = "gate-2"  # of the measurements: it changes whenever the same picture would give other numbers
 MIN_SIDE = 5  # pixels: differences over four of them are taken
+CELLS = 16  # rows and columns of means in which a spot is looked for
 LARGEST_RATIO = 9999
 CLASS, UNCERTAIN, RETAKE = "class", "uncertain", "retake"
 OUTCOMES = (CLASS, UNCERTAIN, RETAKE)
@@ -37,6 +38,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "busy": ("max", "too much fine structure for skin: go closer, and point at the spot"),
     "warm": ("min", "hardly any colour of skin: point at the spot, in white light"),
     "green": ("max", "too much green for skin: point at the spot, in white light"),
+    "spot": ("min", "no spot to be seen: bring it into the middle and go closer"),
 }
 
 
@@ -52,6 +54,7 @@ class Measurements:
     busy: int  # over 1 pixel against 2, both directions together, 0..9999
     warm: int  # share of pixels whose red is the largest and which are not grey, 0..1000
     green: int  # share of pixels whose green is by far the largest, 0..1000
+    spot: int  # how far a mean of the middle lies from what is usual at the border, luma, 0..255
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Decision:
 
 
 def measure(square_u8: np.ndarray) -> Measurements:
-    """The gate's eight numbers of a model input: uint8 RGB (S, S, 3), S from 5 to 4096. Integers throughout.
+    """The gate's nine numbers of a model input: uint8 RGB (S, S, 3), S from 5 to 4096. Integers throughout.
 
     Raises InputError for anything else.
     """
@@ -102,7 +105,23 @@ def measure(square_u8: np.ndarray) -> Measurements:
         busy=ratio(across1 + down1, across2 + down2),
         warm=share((r > 0) & (r >= g) & (r >= b) & (16 * (r - np.minimum(g, b)) >= r)),
         green=share((g > r + 8) & (g > b + 8)),
+        spot=spot(luma),
     )
+
+
+def spot(luma: np.ndarray) -> int:
+    """The largest difference of a cell's mean in the middle from the median of the cells along the border."""
+    side = len(luma)
+    cells = min(CELLS, side)
+    begins = np.arange(cells) * side // cells
+    sizes = np.diff(np.append(begins, side))
+    sums = np.add.reduceat(np.add.reduceat(luma.astype(np.int64), begins, axis=0), begins, axis=1)
+    means = sums // np.outer(sizes, sizes)
+    border = np.ones((cells, cells), bool)
+    border[1:-1, 1:-1] = False
+    around = np.sort(means[border])
+    middle = slice(cells // 4, cells - cells // 4)
+    return int(np.abs(means[middle, middle] - around[(len(around) - 1) // 2]).max())
 
 
 def energies(luma: np.ndarray, step: int) -> tuple[int, int]:
@@ -126,6 +145,22 @@ def faults(measured: Measurements, limits: Mapping[str, int]) -> tuple[str, ...]
     )
 
 
+def retake(square_u8: np.ndarray, thresholds: Thresholds) -> Decision | None:
+    """The outcome of a model input, uint8 RGB (S, S, 3), that fails the gate; None if it passes.
+
+    For looking at a picture before the model is run. Raises InputError if the square is not of the side that the limits
+    were measured on.
+    """
+    measured = measure(square_u8)
+    if len(square_u8) != thresholds.side:
+        raise InputError(
+            f"the limits hold for squares of {thresholds.side} pixels, got {len(square_u8)}; "
+            "give the model's own input (edge.preprocess.to_input)"
+        )
+    failed = faults(measured, thresholds.limits)
+    return Decision(RETAKE, None, CHECKS[failed[0]][1], failed, measured) if failed else None
+
+
 def decide(square_u8: np.ndarray, probabilities: np.ndarray, thresholds: Thresholds) -> Decision:
     """The outcome for one model input, uint8 RGB (S, S, 3), and what the model says of it, float (K,).
 
@@ -134,16 +169,11 @@ def decide(square_u8: np.ndarray, probabilities: np.ndarray, thresholds: Thresho
     InputError if the square is not of the side that the limits were measured on, or the probabilities are not K finite
     numbers of 0 to 1 that add up to 1.
     """
-    measured = measure(square_u8)
-    if len(square_u8) != thresholds.side:
-        raise InputError(
-            f"the limits hold for squares of {thresholds.side} pixels, got {len(square_u8)}; "
-            "give the model's own input (edge.preprocess.to_input)"
-        )
+    back = retake(square_u8, thresholds)
     answer = checked(probabilities, len(thresholds.labels))
-    failed = faults(measured, thresholds.limits)
-    if failed:
-        return Decision(RETAKE, None, CHECKS[failed[0]][1], failed, measured)
+    if back:
+        return back
+    measured = measure(square_u8)
     best = int(answer.argmax())
     sure, code = float(answer[best]), thresholds.labels[best]
     if sure < thresholds.abstain_threshold:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge.console import busy, entry, screen, track
+from edge.console import busy, entry, screen, third_party_noise_into, track
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     import json
+    from tempfile import TemporaryDirectory
 
     from edge.errors import InputError
     from edge.labels import from_json
@@ -63,15 +64,17 @@ def main(argv: list[str] | None = None) -> int:
     outputs = [read_output(text, codes) for text in args.phone_output]
     target = target_of(manifest, args.checkpoint)
     looked = [photographed(path, target) for path in track(args.photo, "reading", len(args.photo))]
-    models = open_models(folder, manifest, threads=args.threads, only=only)
-    try:
-        with busy("taking every wrong path"):
-            found = diagnose(
-                [scene for scene, _ in looked], outputs, models, temperature=manifest["output"]["temperature"]
-            )
-    finally:
-        for model in models:
-            model.runtime.close()
+    # LiteRT greets on standard error; the folder may be read-only, for nothing else is written
+    with TemporaryDirectory() as scratch, third_party_noise_into(Path(scratch) / "runtime.log"):
+        models = open_models(folder, manifest, threads=args.threads, only=only)
+        try:
+            with busy("taking every wrong path"):
+                found = diagnose(
+                    [scene for scene, _ in looked], outputs, models, temperature=manifest["output"]["temperature"]
+                )
+        finally:
+            for model in models:
+                model.runtime.close()
     if args.json:
         print(json.dumps(as_json(found, codes), indent=2, allow_nan=False, ensure_ascii=False))
         return 0

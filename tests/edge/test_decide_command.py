@@ -87,7 +87,7 @@ def test_measured_kept_judged_and_shown(weights, folder_of_photographs, few, cap
     capsys.readouterr()
     assert predict.main([photo, "--with", str(weights), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)[0]["decision"]
-    assert found["outcome"] in {"class", "uncertain", "retake"} and len(found["measurements"]) == 8
+    assert found["outcome"] in {"class", "uncertain", "retake"} and len(found["measurements"]) == 9
 
     held = checkpoint.load(weights)
     source = SimpleNamespace(checkpoint=held, path=weights)

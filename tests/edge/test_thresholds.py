@@ -15,7 +15,7 @@ from edge.files import read_json
 from tests.golden.decision import make
 
 SECTION: dict[str, Any] = {
-    "version": "gate-1",
+    "version": "gate-2",
     "side": 128,
     "quality": make.LIMITS,
     "abstain_threshold": 0.45,

@@ -26,6 +26,7 @@ MEANINGS = {
     "busy": "differences over 1 pixel against 2, thousandths",
     "warm": "pixels of reddish colour, thousandths",
     "green": "pixels of green colour, thousandths",
+    "spot": "the most that a mean in the middle differs from the border, luma, 0 to 255",
 }
 
 

@@ -17,6 +17,7 @@ Picture = np.ndarray  # uint8 (S, S, 3) RGB
 UNIT = 128  # pixels of the square that lengths are given for
 FINER = 8  # in which a pixel is divided to draw a kernel
 DRAWN_EACH = 25
+CORNER = 22  # per cent of the shorter side
 CUTS = 4  # rows and columns of squares that a photograph is cut into
 
 
@@ -72,6 +73,17 @@ WORSE: dict[str, Callable[[Picture, int], Picture]] = {
     "four times the light": lambda square, n: brighter(square, 4),
     "eight times the light": lambda square, n: brighter(square, 8),
 }
+
+
+def corners(photo: Picture, side: int) -> list[Picture]:
+    """What lies beside the spot, mostly bare skin: model inputs of the corners of a photograph, uint8 (H, W, 3)."""
+    height, width = photo.shape[:2]
+    cut = max(1, min(height, width) * CORNER // 100)
+    return [
+        to_input(np.ascontiguousarray(photo[top : top + cut, left : left + cut]), side)
+        for top in (0, height - cut)
+        for left in (0, width - cut)
+    ]
 
 
 def drawings(side: int) -> Iterator[tuple[str, list[Picture]]]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +37,10 @@ LIMITS = {
     "busy": 700,
     "warm": 150,
     "green": 20,
+    "spot": 25,
 }
-FINE = {"light": 170, "clipped": 0, "contrast": 70, "fine": 440, "coarse": 230, "busy": 460, "warm": 990, "green": 0}
+FINE = {"light": 170, "clipped": 0, "contrast": 70, "fine": 440, "coarse": 230, "busy": 460, "warm": 990, "green": 0,
+        "spot": 60}  # fmt: skip
 
 
 def noise(seed: int, count: int) -> bytes:
@@ -86,6 +90,9 @@ def pictures() -> Iterator[dict[str, Any]]:
     yield drawn("stripes of four pixels", 16, lambda x, y: (220 * (y // 4 % 2),) * 3)
     yield drawn("a ramp", 16, lambda x, y: (12 * x + y, 9 * x + y, 8 * x))
     yield drawn("one bright pixel", 10, lambda x, y: (255 * (x == 9 and y == 0),) * 3)
+    yield drawn("stripes of two pixels: nothing over four, down", 16, lambda x, y: (220 * (y // 2 % 2),) * 3)
+    yield drawn("a spot in the corner alone", 32, lambda x, y: (90 if x < 7 and y < 7 else 200, 150, 130))
+    yield drawn("cells of unequal size", 37, lambda x, y: (x * 6 % 256, y * 5 % 256, (x * y) % 256))
     yield drawn("all values of luma", 16, lambda x, y: (16 * y + x,) * 3)
     for name, edge in (("sharp", 1), ("soft", 5)):
         yield drawn(
@@ -108,6 +115,13 @@ def outcomes() -> Iterator[dict[str, Any]]:
     yield outcome("not sure enough", {}, [0.375, 0.25, 0.375])
     yield outcome("just sure enough", {}, [0.25, 0.25, 0.5])
     yield outcome("the first of two equal ones", {}, [0.0, 0.5, 0.5])
+    threshold = 0.4493  # float32 has no such number: its nearest lies below or above, and so the outcome must say
+    for name, best in (
+        ("the double just below the threshold", math.nextafter(threshold, 0)),
+        ("the double just above the threshold", math.nextafter(threshold, 1)),
+        ("the float32 nearest to the threshold", struct.unpack("f", struct.pack("f", threshold))[0]),
+    ):
+        yield outcome(name, {}, [0.25, best, 0.75 - best], threshold=threshold)
     yield outcome("every answer is sure enough", {}, [0.375, 0.25, 0.375], threshold=0.0)
     for name, kind in reference.ORDER:
         step = -1 if kind == "min" else 1
@@ -118,7 +132,7 @@ def outcomes() -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    found = {"about": ABOUT, "version": "gate-1", "pictures": list(pictures()), "outcomes": list(outcomes())}
+    found = {"about": ABOUT, "version": "gate-2", "pictures": list(pictures()), "outcomes": list(outcomes())}
     return write_or_check(json.dumps(found, indent=1) + "\n", FILE, __doc__)
 
 

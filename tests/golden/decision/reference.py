@@ -14,7 +14,20 @@ ORDER = [
     ("busy", "max"),
     ("warm", "min"),
     ("green", "max"),
+    ("spot", "min"),
 ]
+# What a person is told where it is the first that failed.
+WORDS = {
+    "light": "too dark: find more light",
+    "clipped": "too bright: avoid glare and direct light",
+    "contrast": "nothing to be seen: bring the spot into the middle and keep the lens free",
+    "fine": "blurred: hold still and let the camera focus",
+    "coarse": "blurred or shaken: hold still and let the camera focus",
+    "busy": "too much fine structure for skin: go closer, and point at the spot",
+    "warm": "hardly any colour of skin: point at the spot, in white light",
+    "green": "too much green for skin: point at the spot, in white light",
+    "spot": "no spot to be seen: bring it into the middle and go closer",
+}
 
 
 def measure(picture: Picture) -> dict[str, int]:
@@ -50,7 +63,33 @@ def measure(picture: Picture) -> dict[str, int]:
         "busy": ratio(across[1] + down[1], across[2] + down[2]),
         "warm": 1000 * warm // count,
         "green": 1000 * green // count,
+        "spot": spot(luma),
     }
+
+
+def spot(luma: list[list[int]]) -> int:
+    side = len(luma)
+    cells = min(16, side)
+    means = []
+    for i in range(cells):
+        row = []
+        for j in range(cells):
+            values = [
+                luma[y][x]
+                for y in range(i * side // cells, (i + 1) * side // cells)
+                for x in range(j * side // cells, (j + 1) * side // cells)
+            ]
+            row.append(sum(values) // len(values))
+        means.append(row)
+    border = sorted(
+        means[i][j] for i in range(cells) for j in range(cells) if i in (0, cells - 1) or j in (0, cells - 1)
+    )
+    usual = border[(len(border) - 1) // 2]
+    largest = 0
+    for i in range(cells // 4, cells - cells // 4):
+        for j in range(cells // 4, cells - cells // 4):
+            largest = max(largest, abs(means[i][j] - usual))
+    return largest
 
 
 def ratio(near: int, far: int) -> int:
@@ -67,7 +106,7 @@ def decide(
         if kind == "max" and measured[name] > limits[name]:
             failed.append(name)
     if failed:
-        return {"outcome": "retake", "label": None, "failed": failed}
+        return {"outcome": "retake", "label": None, "failed": failed, "reason": WORDS[failed[0]]}
     best = 0
     for place in range(1, len(probabilities)):
         if probabilities[place] > probabilities[best]:
