@@ -33,7 +33,10 @@ def check(manifest: object, *, where: str) -> dict:
     error = next(iter(sorted(Draft202012Validator(schema()).iter_errors(manifest), key=lambda e: list(e.path))), None)
     if error is not None:
         field = "/".join(str(part) for part in error.absolute_path) or "the whole file"
-        raise InputError(f"{where}: {field}: {error.message[:300]}; expected schema {SCHEMA}")
+        raise InputError(
+            f"{where}: {field}: {error.message[:300]}; expected schema {SCHEMA}. If another version of dermedge wrote it, "
+            "convert again into a folder of another name, or delete this one first"
+        )
     assert isinstance(manifest, dict)
     names = [entry["file"] for entry in manifest["files"]]
     if len(set(names)) != len(names):

@@ -25,7 +25,10 @@ def count(text: str) -> int | None:
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("build", type=Path, help="folder with the files and manifest.json")
+    p.add_argument(
+        "build", type=Path, nargs="?", default=Path("build/hierattn_xs"),
+        help="folder with the files and manifest.json (default: %(default)s)",
+    )  # fmt: skip
     p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
     p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
     p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
@@ -64,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     screen().print(found.table())
     for one in found.report["files"][1:]:
         screen().print(f"{one['sentence']} {one['detail']}", markup=False, soft_wrap=True)
-    screen().print(f"robustness page: {page}", markup=False, soft_wrap=True)
+    screen().print(f"page: {page}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -17,7 +17,10 @@ from edge.console import entry, screen
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("build", type=Path, help="folder with the files and manifest.json")
+    p.add_argument(
+        "build", type=Path, nargs="?", default=Path("build/hierattn_xs"),
+        help="folder with the files and manifest.json (default: %(default)s)",
+    )  # fmt: skip
     p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
     p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
     p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
