@@ -34,8 +34,8 @@ def check(manifest: object, *, where: str) -> dict:
     if error is not None:
         field = "/".join(str(part) for part in error.absolute_path) or "the whole file"
         raise InputError(
-            f"{where}: {field}: {error.message[:300]}; expected schema {SCHEMA}. If another version of dermedge wrote it, "
-            "convert again into a folder of another name, or delete this one first"
+            f"{where}: {field}: {error.message[:300]}; expected schema {SCHEMA}. If another version of dermedge "
+            "wrote it, convert again into a folder of another name, or delete this one first"
         )
     assert isinstance(manifest, dict)
     names = [entry["file"] for entry in manifest["files"]]

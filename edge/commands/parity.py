@@ -90,7 +90,7 @@ def layers(args: argparse.Namespace, build: Build) -> int:
     written = write(found, args.out or args.build)
     for table in found.tables():
         screen().print(table, soft_wrap=isinstance(table, str))
-    screen().print(f"layers page: {written}", soft_wrap=True)
+    screen().print(f"page: {written}", soft_wrap=True)
     if found.failed:
         screen().print(f"[bold red]failed[/] {', '.join(found.failed)}", soft_wrap=True)
         return 1
