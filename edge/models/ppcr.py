@@ -12,7 +12,7 @@ Learning", arXiv:2303.01917. Written from a description of the authors' released
 finer ones, so the 15 centred values have 7 degrees of freedom: p - mean p = U u with orthonormal columns U (15, 7) and
 u = F x, F a constant (7, C) matrix of differences between neighbouring groups. Hence sum (p_k - mean p)^2 = sum u_j^2,
 and A z = (A U) u / sqrt(sum u_j^2 / 15 + eps). That is what runs wherever eps > 0, in training too: one fixed 1x1
-convolution and two sums over 7 channels. The plainest of the dependences is level 1: where all levels divide C its value
+convolution and two sums over 7 channels. The plainest dependence is level 1: where all levels divide C its value
 *is* the mean, its z is 0, and `drop_dead_level` stores no weight for it.
 
 **Any map.** A belongs to a grid of `side` x `side` places, the same in every checkpoint. For another map it is resized
