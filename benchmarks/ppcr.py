@@ -1,13 +1,13 @@
 """What pixel attention costs and what it gains: a model beside itself with PPCA.
 
     python benchmarks/ppcr.py --model hierattn_xs --side 256
-    python benchmarks/ppcr.py --model hierattn_xs --side 256 --runs runs/plain runs/ppcr
+    python benchmarks/ppcr.py --runs runs/plain runs/ppcr
 
 Cost: parameters, multiply-accumulates, bytes and milliseconds. Both networks have random weights and tables, every file
-runs in a process of its own, and rounds are interleaved: the ratios travel, the milliseconds do not. Gain, with --runs:
-balanced accuracy of two cross-validations (train/cross_validate.py, the same flags but for --model) on the photographs
-of the folds that both have, each answered by a run that never saw the patient, and the paired difference. Writes
---out/ppcr.md and ppcr.json.
+runs in a process of its own, and rounds are interleaved: the ratios travel, the milliseconds do not. Gain, where --runs
+are given: balanced accuracy of two cross-validations (train/cross_validate.py, the same flags but for --model) on the
+photographs of the folds that both have, each answered by a run that never saw the patient, and the paired difference.
+Writes --out/ppcr_cost.md and .json, or ppcr_gain.md and .json.
 """
 
 from __future__ import annotations
@@ -59,12 +59,15 @@ def main(argv: list[str] | None = None) -> int:
     for flag, value in (("--rounds", args.rounds), ("--images", args.images)):
         if value < 1:
             raise InputError(f"{flag} is at least 1, got {value}")
-    gain = compared(*args.runs) if args.runs else None
-    with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
-        report = {**cost_of(args, work), "gain": gain}
-    page = markdown(report)
-    write_text(args.out / "ppcr.md", page)
-    write_json(args.out / "ppcr.json", report)
+    if args.runs:
+        report = compared(*args.runs)
+        name, page = "ppcr_gain", gain_page(report)
+    else:
+        with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
+            report = cost_of(args, work)
+        name, page = "ppcr_cost", cost_page(report)
+    write_text(args.out / f"{name}.md", page)
+    write_json(args.out / f"{name}.json", report)
     print(page)
     return GOOD
 
@@ -129,8 +132,7 @@ def untrained(model: str, side: int):
     return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side), network.state_dict())
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """`report`: what ppcr.json holds."""
+def cost_page(report: dict[str, Any]) -> str:
     from ._page import heading, line
 
     rows, data = report["rows"], report["data"]
@@ -154,18 +156,17 @@ def markdown(report: dict[str, Any]) -> str:
     for recipe in RECIPES:
         found = [row["answers"][recipe]["sqnr_db_median"] for row in rows]
         lines.append(line([f"SQNR, {recipe}", *("-" if v is None else f"{v:.1f} dB" for v in found), ""]))
-    gain = report["gain"]
-    if gain:
-        shown = [words(one) for one in gain["balanced_accuracy"]]
-        lines.append(line(["balanced accuracy out of fold", *shown, f"difference {words(gain['difference'], '+')}"]))
-        lines += [
-            "",
-            f"Balanced accuracy: {gain['images']} photographs of {gain['patients']} patients, folds "
-            f"{', '.join(map(str, gain['folds']))}, one run each; with 95 % intervals over patients. {gain['gained']} "
-            f"photographs were right with attention alone, {gain['lost']} without it alone (McNemar p "
-            f"{gain['mcnemar_p']:.2f}).",
-        ]
     return "\n".join([*lines, ""])
+
+
+def gain_page(gain: dict[str, Any]) -> str:
+    without, with_it = (words(one) for one in gain["balanced_accuracy"])
+    return (
+        f"Balanced accuracy without attention {without}, with {with_it}, difference {words(gain['difference'], '+')}: "
+        f"{gain['images']} photographs of {gain['patients']} patients, folds {', '.join(map(str, gain['folds']))}, one "
+        f"run each; 95 % intervals over patients. {gain['gained']} photographs were right with attention alone, "
+        f"{gain['lost']} without it alone (McNemar p {gain['mcnemar_p']:.2f}).\n"
+    )
 
 
 def words(estimate: dict[str, float], sign: str = "") -> str:

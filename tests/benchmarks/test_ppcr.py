@@ -70,12 +70,15 @@ def test_nothing_in_common_is_said(tmp_path: Path, capsys) -> None:
     assert "no finished fold" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_a_run(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
+def test_page_of_the_gain(tmp_path: Path, capsys) -> None:
     runs = [str(run(tmp_path / name, 0.5)) for name in "ab"]
-    flags = ["--side", "32", "--rounds", "2", "--images", "8", "--runs", *runs, "--out", str(tmp_path)]
-    assert ppcr.main(flags) == 0
-    page = (tmp_path / "ppcr.md").read_text()
-    assert "| parameters | 1,078,390 | 1,269,238 | 1.177 |" in page
-    assert "120 photographs of 60 patients" in page
+    assert ppcr.main(["--runs", *runs, "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "ppcr_gain.md").read_text()
+    assert "difference +0.000 [+0.000, +0.000]: 120 photographs of 60 patients, folds 0, 1" in page
+
+
+@pytest.mark.slow
+def test_page_of_the_cost(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
+    assert ppcr.main(["--side", "32", "--rounds", "2", "--images", "8", "--out", str(tmp_path)]) == 0
+    assert "| parameters | 1,078,390 | 1,269,238 | 1.177 |" in (tmp_path / "ppcr_cost.md").read_text()
