@@ -1,8 +1,8 @@
 """Take out what does nothing in a finished network.
 
 Dropout outside training, a copy, a cast to the type that a value has and the tracer's check that it had it, padding by
-nothing, adding or subtracting zeros, and multiplying or dividing by one, where the result has the operand's shape. Fires
-once per node removed.
+nothing, adding or subtracting zeros, and multiplying or dividing by one, where the result has the operand's shape.
+Fires once per node removed.
 
 A view asks for memory in a certain order, which is what some copies were there for; every view becomes a reshape, which
 asks for nothing, so that the graph can still be run and traced again.
