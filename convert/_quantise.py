@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.scheme import Layer
 
+from ._half_constants import with_half_constants
 from ._layers import described, preserved_tensors
 from ._tflite import pack, unpack
 
@@ -23,7 +24,7 @@ def made(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | 
         return quantise(content, recipe)
     if layers is None:
         raise ValueError(f"{recipe} needs a scheme")
-    content = apply(content, layers)
+    content = with_half_constants(apply(content, layers))
     return with_byte_input(content) if recipe == "int8-io" else content
 
 
@@ -34,9 +35,9 @@ def quantise(content: bytes, recipe: str) -> bytes:
     from ai_edge_quantizer import recipe as known
 
     if recipe == "int8-dynamic":
-        return apply(content, described(content))
+        return with_half_constants(apply(content, described(content)))
     rules = {"fp16": half_floats, "int8-weights": known.weight_only_wi8_afp32}
-    return quantised(content, rules[recipe](), None)
+    return with_half_constants(quantised(content, rules[recipe](), None))
 
 
 def apply(content: bytes, layers: Sequence[Layer]) -> bytes:

@@ -1,7 +1,8 @@
 """Take out what does nothing in a finished network.
 
-Dropout outside training, a copy, a cast to the type that a value has, padding by nothing, adding or subtracting zeros,
-and multiplying or dividing by one, where the result has the operand's shape. Fires once per node removed.
+Dropout outside training, a copy, a cast to the type that a value has and the tracer's check that it had it, padding by
+nothing, adding or subtracting zeros, and multiplying or dividing by one, where the result has the operand's shape.
+Fires once per node removed.
 
 A view asks for memory in a certain order, which is what some copies were there for; every view becomes a reshape, which
 asks for nothing, so that the graph can still be run and traced again.
@@ -15,6 +16,7 @@ from torch import fx
 from .._graph import arguments, aten, constant, copy_graph, finish
 
 COPIES = {aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default}
+CHECKS = {aten._assert_tensor_metadata.default}  # give nothing; shapes and types are static here
 NEUTRAL = {aten.add.Tensor: 0, aten.sub.Tensor: 0, aten.mul.Tensor: 1, aten.div.Tensor: 1}
 
 
@@ -34,7 +36,7 @@ def drop_identities(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
 
 
 def does_nothing(graph: fx.GraphModule, node: fx.Node) -> bool:
-    if node.target in COPIES:
+    if node.target in COPIES | CHECKS:
         return True
     if node.target in {aten.dropout.default, aten.dropout_.default, aten.feature_dropout.default}:
         return not arguments(node)[2]

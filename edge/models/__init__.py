@@ -17,7 +17,10 @@ MODELS = {
     "hierattn_xs": "hierattn",
     "hierattn_s": "hierattn",
     "hierattn_m": "hierattn",
+    "hierattn_xs_ppcr": "hierattn",
+    "hierattn_s_ppcr": "hierattn",
 }
+PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
 
 
@@ -40,7 +43,12 @@ def create_model(name: str, num_classes: int = 6) -> nn.Module:
     """
     if num_classes < 2:
         raise InputError(f"a classifier needs at least 2 classes, got {num_classes}")
-    return family(name).build(name, num_classes=num_classes)
+    net = family(name).build(name.removesuffix(PPCR), num_classes=num_classes)
+    if name.endswith(PPCR):
+        from .ppcr import PLACES, with_ppca
+
+        net = with_ppca(net, PLACES[family_name(name)])
+    return net
 
 
 def from_upstream(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -76,6 +76,12 @@ def test_identities_go(tokens):
     assert count(graph, "pad", "dropout", "clone", "contiguous", "div") == 0
 
 
+def test_a_cast_to_the_same_type_goes_with_its_check(tokens):
+    """The tracer puts a check of the type before a cast, which no runtime has an operator for."""
+    graph = rewritten(drop_identities, Of(lambda m, x: (x + 1).to(x.dtype) * x.sum().to(x.dtype)), tokens, fires=4)
+    assert count(graph, "_assert", "aten.to.") == 0
+
+
 def test_what_does_something_stays(tokens):
     rewritten(drop_identities, Of(lambda m, x: torch.zeros(3, 2, 6, D, dtype=x.dtype) + (x + 1) * 2), tokens, fires=0)
 

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from edge.errors import InputError
-from edge.models import MODELS, create_model, family, from_upstream
+from edge.models import MODELS, PPCR, create_model, family, from_upstream
 from edge.models.hierattn import Attention, MBConv, StageBlock, StochasticDepth
+from edge.models.ppcr import PLACES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 spec = importlib.util.spec_from_file_location("upstream_rule", GOLDEN / "upstream_rule.py")
@@ -63,11 +64,15 @@ def images(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_table_is_the_families():
+    """With `_ppcr` a name is that of a variant with pixel attention, in a family that has a place for it."""
     families = {family(name).__name__ for name in MODELS}
     variants = {
         model: module.rpartition(".")[2] for module in families for model in importlib.import_module(module).VARIANTS
     }
-    assert variants == MODELS
+    attentive = {name: module for name, module in MODELS.items() if name.endswith(PPCR)}
+    assert variants == {name: module for name, module in MODELS.items() if name not in attentive}
+    assert all(variants[name.removesuffix(PPCR)] == module for name, module in attentive.items())
+    assert set(attentive.values()) == set(PLACES)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
