@@ -1,7 +1,8 @@
 """Take out what does nothing in a finished network.
 
 Dropout outside training, a copy, a cast to the type that a value has, padding by nothing, adding or subtracting zeros,
-and multiplying or dividing by one, where the result has the operand's shape. Fires once per node removed.
+and multiplying or dividing by one, where the result has the operand's shape; and what only asserts the type of a
+value, which tracing has checked. Fires once per node removed.
 
 A view asks for memory in a certain order, which is what some copies were there for; every view becomes a reshape, which
 asks for nothing, so that the graph can still be run and traced again.
@@ -14,7 +15,10 @@ from torch import fx
 
 from .._graph import arguments, aten, constant, copy_graph, finish
 
-COPIES = {aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default}
+COPIES = {
+    aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default, aten.lift_fresh_copy.default,
+}  # fmt: skip
+ASSERTIONS = {aten._assert_tensor_metadata.default}  # nothing reads them, and they count as having an effect
 NEUTRAL = {aten.add.Tensor: 0, aten.sub.Tensor: 0, aten.mul.Tensor: 1, aten.div.Tensor: 1}
 
 
@@ -23,7 +27,10 @@ def drop_identities(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     graph = copy_graph(graph)
     dropped = 0
     for node in list(graph.graph.nodes):
-        if node.op == "call_function" and does_nothing(graph, node):
+        if node.target in ASSERTIONS:
+            graph.graph.erase_node(node)
+            dropped += 1
+        elif node.op == "call_function" and does_nothing(graph, node):
             node.replace_all_uses_with(arguments(node)[0])
             graph.graph.erase_node(node)
             dropped += 1

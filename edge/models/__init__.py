@@ -17,6 +17,13 @@ MODELS = {
     "hierattn_xs": "hierattn",
     "hierattn_s": "hierattn",
     "hierattn_m": "hierattn",
+    "hifuse_tiny": "hifuse",
+    "hifuse_small": "hifuse",
+    "hifuse_base": "hifuse",
+    "hifuse_tiny_released": "hifuse",
+    "hifuse_small_released": "hifuse",
+    "hifuse_base_released": "hifuse",
+    "hifuse_tiny_compact": "hifuse_compact",
 }
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
 

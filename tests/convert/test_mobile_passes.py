@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -74,6 +75,19 @@ def test_identities_go(tokens):
 
     graph = rewritten(drop_identities, Of(forward, drop=nn.Dropout(0.5), a=nn.Linear(D, D)), tokens, fires=5)
     assert count(graph, "pad", "dropout", "clone", "contiguous", "div") == 0
+
+
+def test_tables_made_in_the_forward_pass_become_constants(tokens):
+    """What tracing asserts of their types goes too: it keeps them, and no file has an operator for it."""
+
+    def forward(m, x):
+        table = torch.from_numpy(np.eye(D, dtype=np.float32)).to(x)
+        return x @ (table * 2)
+
+    graph = rewritten(drop_identities, Of(forward), tokens, fires=2)
+    assert count(graph, "lift", "assert") == 0
+    folded, _ = fold_constants(graph)
+    assert [str(node.target) for node in folded.graph.nodes if node.op == "call_function"] == ["aten.matmul.default"]
 
 
 def test_what_does_something_stays(tokens):
