@@ -90,11 +90,28 @@ def window_side(side: int, wanted: int) -> int:
     return min((d for d in range(1, side + 1) if side % d == 0), key=lambda d: (abs(log(d / wanted)), d))
 
 
+def shift_of(side: int, window: int) -> int:
+    """By how many places shifted windows of a map are moved along one axis."""
+    return window // 2 if window < side else 0
+
+
 @lru_cache(maxsize=64)
-def wrapped(side: int, window: int, shift: int) -> np.ndarray:
-    """bool (windows, window, window) along one axis: which two places the roll by `shift` only put side by side."""
-    before = (np.arange(side) < shift)[np.r_[shift:side, :shift]].reshape(-1, window)
-    return before[:, :, None] != before[:, None, :]
+def masks(height: int, breadth: int, tall: int, broad: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is added to scores in windows of tall x broad places so that nobody sees over the edge of the rolled map.
+
+    float32 (H / tall, 1, L, L) for who is above and below an edge, by the row of windows, and (W / broad, 1, L, L) for
+    left and right, by the column.
+    """
+    rows, columns = (separated(side, window) for side, window in ((height, tall), (breadth, broad)))
+    down = np.kron(rows, np.ones((1, broad, broad)))
+    across = np.tile(columns, (1, tall, tall))
+    return down[:, None].astype(np.float32), across[:, None].astype(np.float32)
+
+
+def separated(side: int, window: int) -> np.ndarray:
+    """(windows, window, window) along one axis: MASKED for two places that only the roll put into one window."""
+    wrapped = np.roll(np.arange(side) < shift_of(side, window), -shift_of(side, window)).reshape(-1, window)
+    return np.where(wrapped[:, :, None] != wrapped[:, None, :], MASKED, 0.0)
 
 
 class WindowAttention(nn.Module):
@@ -117,28 +134,24 @@ class WindowAttention(nn.Module):
         batch, width, height, breadth = x.shape
         tall, broad = (window_side(side, self.window) for side in (height, breadth))
         down, across = height // tall, breadth // broad  # windows in a column and in a row
-        shifts = [side // 2 if self.shifted and count > 1 else 0 for side, count in ((tall, down), (broad, across))]
+        shifts = [shift_of(height, tall), shift_of(breadth, broad)] if self.shifted else [0, 0]
         if any(shifts):
             x = torch.roll(x, [-shift for shift in shifts], (2, 3))
-        qkv = self.qkv(self.normed(x)).permute(0, 2, 3, 1)  # (N, H, W, 3 C)
-        qkv = qkv.reshape(batch * down, tall, across, broad, 3, self.heads, self.head).permute(4, 0, 2, 5, 1, 3, 6)
-        # The masks of rows and columns of windows are two constants that are as small as the axes they differ along.
-        rows, columns = (batch * down, across) if any(shifts) else (batch * down * across, 1)
-        q, k, v = qkv.reshape(3, rows, columns * self.heads, tall * broad, self.head)
-        scores = q * self.head**-0.5 @ k.transpose(-2, -1)
+        tokens = self.qkv(self.normed(x)).permute(0, 2, 3, 1)  # (N, H, W, 3 C)
+        tokens = tokens.reshape(batch * down, tall, across, broad, 3 * width).transpose(1, 2)
+        q, k, v = (
+            part.reshape(-1, tall * broad, self.heads, self.head).transpose(1, 2)
+            for part in tokens.reshape(-1, tall * broad, 3 * width).chunk(3, dim=-1)
+        )  # each (windows, heads, L, C / heads), L places in a window
+        scores = q @ k.transpose(-2, -1) * self.head**-0.5
         index = torch.from_numpy(offsets(tall, broad, REACH)).to(x.device)
         bias = self.table[index].permute(2, 0, 1)  # (heads, L, L)
-        if any(shifts):
-            over_rows = wrapped(height, tall, shifts[0])[:, :, None, :, None].repeat(broad, 2).repeat(broad, 4)
-            over_columns = wrapped(breadth, broad, shifts[1])[:, None, :, None, :].repeat(tall, 1).repeat(tall, 3)
-            row_mask, column_mask = (
-                torch.from_numpy(np.where(over.reshape(-1, 1, *bias.shape[1:]), MASKED, 0.0)).to(scores)
-                for over in (over_rows, over_columns)
-            )
-            bias = (bias + column_mask).reshape(scores.shape[1:])
-            scores = scores + row_mask.repeat(batch, 1, 1, 1)
-        y = torch.softmax(scores + bias, dim=-1) @ v
-        y = y.reshape(batch * down, across, self.heads, tall, broad, self.head).permute(0, 3, 1, 4, 2, 5)
+        if any(shifts):  # two masks, each as small as the axis of windows that it differs along
+            down_mask, across_mask = (torch.from_numpy(mask).to(bias) for mask in masks(height, breadth, tall, broad))
+            bias = (bias + across_mask).reshape(1, across * self.heads, *bias.shape[1:])
+            scores = scores.reshape(batch * down, *bias.shape[1:]) + down_mask.repeat(batch, 1, 1, 1)
+        y = torch.softmax(scores + bias, dim=-1).reshape(-1, self.heads, *bias.shape[-2:]) @ v
+        y = y.transpose(1, 2).reshape(batch * down, across, tall, broad, width).transpose(1, 2)
         y = self.out(y.reshape(batch, height, breadth, width).permute(0, 3, 1, 2))
         return torch.roll(y, shifts, (2, 3)) if any(shifts) else y
 

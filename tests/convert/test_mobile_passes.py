@@ -462,6 +462,25 @@ def test_other_scales_stay(tokens, forward):
     rewritten(fold_scales, net, tokens, fires=0)
 
 
+def test_a_scale_passes_from_a_piece_to_the_convolution_that_made_it(picture):
+    """Windows are cut from a convolution's map before queries, keys and values are told apart."""
+
+    def forward(m, x):
+        y = m.qkv(x).permute(0, 2, 3, 1)
+        y = y.reshape(len(y), 2, -1, *y.shape[2:]).transpose(1, 2)
+        q, k, v = y.reshape(*y.shape[:3], -1, 12).chunk(3, -1)
+        return torch.cat([q * 0.3, k, v], -1)
+
+    graph = rewritten(fold_scales, Of(forward, qkv=nn.Conv2d(4, 12, 1)), picture, fires=1)
+    assert count(graph, "aten.mul") == 0
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_scale_of_a_piece_along_another_axis_stays(picture, cut):
+    net = Of(lambda m, x: m.c(x).chunk(2, cut + 1)[0] * 0.3, c=nn.Conv2d(4, 12, 1))
+    rewritten(fold_scales, net, picture, fires=0)
+
+
 def test_a_scale_of_the_wrong_rows_is_noticed(tokens, monkeypatch):
     def forward(m, x):
         q, k, v = m.qkv(x).chunk(3, -1)
