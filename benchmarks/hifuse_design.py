@@ -46,8 +46,6 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "wider MLP": {"wider": 6},
     "small windows": {"window": 4},
     "layer norm, GELU": {"layer_norm": True, "activation": "GELU"},
-    "late": {"widths": (16, 48, 112, 224), "depths": (1, 2, 3, 2), "head": 16},
-    "one block": {"depths": (1, 1, 1, 1)},
 }
 # Without hand-made descriptors, whose cost is that of the network here; all else is train/train.py's own recipe.
 PLAIN = ("--descriptors", "0", "--guide", "0")

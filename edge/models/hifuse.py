@@ -138,6 +138,15 @@ def filled(side: int, window: int) -> int:
     return -(-side // window) * window
 
 
+def rolled(x: Tensor, axes: tuple[int, int], shifts: tuple[int, int]) -> Tensor:
+    """`torch.roll`, spelled out: as an operation of its own it is a gather in Core ML, which falls back to the CPU."""
+    for axis, shift in zip(axes, shifts, strict=True):
+        if shift:
+            before, cut = (slice(None),) * axis, -shift % x.shape[axis]
+            x = torch.cat([x[(*before, slice(cut, None))], x[(*before, slice(cut))]], axis)
+    return x
+
+
 def into_windows(x: Tensor, window: int) -> Tensor:
     """(N, H, W, C) -> (N * windows, window^2, C), windows in row-major order, and so the places inside."""
     batch, height, width, channels = x.shape
@@ -201,13 +210,10 @@ class GlobalBlock(nn.Module):
         y = self.norm(x)
         if whole != (height, width):
             y = F.pad(y, (0, 0, 0, whole[1] - width, 0, whole[0] - height))
-        if self.shift:
-            y = torch.roll(y, (-self.shift, -self.shift), (1, 2))
+        y = rolled(y, (1, 2), (-self.shift, -self.shift))
         mask = apart(height, width, WINDOW, self.shift)
         y = self.attention(into_windows(y, WINDOW), None if mask is None else torch.from_numpy(mask).to(y))
-        y = out_of_windows(y, WINDOW, *whole)
-        if self.shift:
-            y = torch.roll(y, (self.shift, self.shift), (1, 2))
+        y = rolled(out_of_windows(y, WINDOW, *whole), (1, 2), (self.shift, self.shift))
         y = y[:, :height, :width] if whole != (height, width) else y
         return x + self.drop(F.gelu(self.linear(y)))
 

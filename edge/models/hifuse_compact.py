@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge.models.hierattn import StochasticDepth, initialise
-from edge.models.hifuse import MASKED, offsets
+from edge.models.hifuse import MASKED, offsets, rolled
 
 MEAN = (0.0, 0.0, 0.0)  # RGB, of values in [0, 1]
 STD = (1.0, 1.0, 1.0)
@@ -134,9 +134,8 @@ class WindowAttention(nn.Module):
         batch, width, height, breadth = x.shape
         tall, broad = (window_side(side, self.window) for side in (height, breadth))
         down, across = height // tall, breadth // broad  # windows in a column and in a row
-        shifts = [shift_of(height, tall), shift_of(breadth, broad)] if self.shifted else [0, 0]
-        if any(shifts):
-            x = torch.roll(x, [-shift for shift in shifts], (2, 3))
+        shifts = (shift_of(height, tall), shift_of(breadth, broad)) if self.shifted else (0, 0)
+        x = rolled(x, (2, 3), (-shifts[0], -shifts[1]))
         tokens = self.qkv(self.normed(x)).permute(0, 2, 3, 1)  # (N, H, W, 3 C)
         tokens = tokens.reshape(batch * down, tall, across, broad, 3 * width).transpose(1, 2)
         q, k, v = (
@@ -151,9 +150,8 @@ class WindowAttention(nn.Module):
             bias = (bias + across_mask).reshape(1, across * self.heads, *bias.shape[1:])
             scores = scores.reshape(batch * down, *bias.shape[1:]) + down_mask.repeat(batch, 1, 1, 1)
         y = torch.softmax(scores + bias, dim=-1).reshape(-1, self.heads, *bias.shape[-2:]) @ v
-        y = y.transpose(1, 2).reshape(batch * down, across, tall, broad, width).transpose(1, 2)
-        y = self.out(y.reshape(batch, height, breadth, width).permute(0, 3, 1, 2))
-        return torch.roll(y, shifts, (2, 3)) if any(shifts) else y
+        y = y.transpose(1, 2).reshape(batch * down, across, tall, broad * width).transpose(1, 2)
+        return rolled(self.out(y.reshape(batch, height, breadth, width).permute(0, 3, 1, 2)), (2, 3), shifts)
 
     def normed(self, x: Tensor) -> Tensor:
         if isinstance(self.norm, nn.LayerNorm):

@@ -42,7 +42,7 @@ def module(images) -> Deployed:
     with torch.no_grad():
         net.train()(batch)
         logits = net.eval()(batch)
-        net.classifier.bias -= logits.mean(0)
+        net.get_parameter("classifier.bias").sub_(logits.mean(0))
     deviation = float((logits - logits.mean(0)).std())
     return Deployed(net, mean=(0.0,) * 3, std=(1.0,) * 3, temperature=deviation, layout="NHWC").eval()
 
