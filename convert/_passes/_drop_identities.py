@@ -15,7 +15,9 @@ from torch import fx
 
 from .._graph import arguments, aten, constant, copy_graph, finish
 
-COPIES = {aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default}
+COPIES = {
+    aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default, aten.lift_fresh_copy.default,
+}  # fmt: skip
 CHECKS = {aten._assert_tensor_metadata.default}  # give nothing; shapes and types are static here
 NEUTRAL = {aten.add.Tensor: 0, aten.sub.Tensor: 0, aten.mul.Tensor: 1, aten.div.Tensor: 1}
 

@@ -3,9 +3,9 @@
     s (W u + b) = (s W) u + s b
 
 for a number s, or one value per output channel, after a linear layer or a convolution; reshapes, transposes, and the
-piece of a split may stand between. A product is linear in each factor, so a number after `a b` may be taken to a or to
-b: the 1 / sqrt(d) of attention goes into the rows of the projection that make the queries. A division is the
-multiplication by 1 / s.
+piece of a split along the output channels may stand between. A product is linear in each factor, so a number after
+`a b` may be taken to a or to b: the 1 / sqrt(d) of attention goes into the rows of the projection that make the
+queries. A division is the multiplication by 1 / s.
 
 And before it: (u - m) / d with one value per input channel, which is how photographs are normalised,
 
@@ -22,7 +22,7 @@ import operator
 import torch
 from torch import Tensor, fx
 
-from .._axes import is_link
+from .._axes import backward, is_link
 from .._graph import CONVOLUTION, add_constant, arguments, aten, constant, copy_graph, filled, finish, get
 
 SPLITS = {aten.chunk.default, aten.split.Tensor, aten.split_with_sizes.default}
@@ -73,22 +73,29 @@ def into_writer(graph: fx.GraphModule, node: fx.Node, factor: Tensor, rows: slic
         return any(isinstance(a, fx.Node) and into_writer(graph, a, factor, rows) for a in arguments(node))
     if node.target is operator.getitem and rows is None and factor.ndim == 0:
         split, number = arguments(node)
-        layer = arguments(split)[0] if split.target in SPLITS else None
-        if layer is None or len(layer.users) > 1 or layer.target is not aten.linear.default:
+        if split.target not in SPLITS:
             return False
-        axis = filled(split, None, None, 0)[2] % layer.meta["val"].ndim
-        if axis != layer.meta["val"].ndim - 1:
-            return False
+        layer = arguments(split)[0]
+        axis: int | None = filled(split, None, None, 0)[2] % layer.meta["val"].ndim
         lengths = [piece.shape[axis] for piece in split.meta["val"]]
+        while is_link(layer) and len(layer.users) == 1 and axis is not None:
+            layer, axis = arguments(layer)[0], backward(layer, axis)
+        if layer.target not in LAYERS or len(layer.users) > 1 or axis != channels_of(layer):
+            return False
         return scale_layer(graph, layer, factor, slice(sum(lengths[:number]), sum(lengths[: number + 1])))
     if node.target not in LAYERS:
         return False
-    axis = 1 if node.target is aten.conv2d.default else node.meta["val"].ndim - 1
+    axis = channels_of(node)
     if factor.ndim and factor.numel() != 1:
         spread = [1] * (node.meta["val"].ndim - factor.ndim) + list(factor.shape)
         if spread[axis] != factor.numel():
             return False
     return scale_layer(graph, node, factor.reshape(-1), rows)
+
+
+def channels_of(layer: fx.Node) -> int:
+    """The axis of a layer's output channels."""
+    return 1 if layer.target is aten.conv2d.default else layer.meta["val"].ndim - 1
 
 
 def scale_layer(graph: fx.GraphModule, layer: fx.Node, factor: Tensor, rows: slice | None) -> bool:

@@ -19,6 +19,13 @@ MODELS = {
     "hierattn_m": "hierattn",
     "hierattn_xs_ppcr": "hierattn",
     "hierattn_s_ppcr": "hierattn",
+    "hifuse_tiny": "hifuse",
+    "hifuse_small": "hifuse",
+    "hifuse_base": "hifuse",
+    "hifuse_tiny_released": "hifuse",
+    "hifuse_small_released": "hifuse",
+    "hifuse_base_released": "hifuse",
+    "hifuse_tiny_compact": "hifuse_compact",
 }
 PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -80,6 +81,19 @@ def test_a_cast_to_the_same_type_goes_with_its_check(tokens):
     """The tracer puts a check of the type before a cast, which no runtime has an operator for."""
     graph = rewritten(drop_identities, Of(lambda m, x: (x + 1).to(x.dtype) * x.sum().to(x.dtype)), tokens, fires=4)
     assert count(graph, "_assert", "aten.to.") == 0
+
+
+def test_tables_made_in_the_forward_pass_become_constants(tokens):
+    """What tracing asserts of their types goes too: it keeps them, and no file has an operator for it."""
+
+    def forward(m, x):
+        table = torch.from_numpy(np.eye(D, dtype=np.float32)).to(x)
+        return x @ (table * 2)
+
+    graph = rewritten(drop_identities, Of(forward), tokens, fires=2)
+    assert count(graph, "lift", "assert") == 0
+    folded, _ = fold_constants(graph)
+    assert [str(node.target) for node in folded.graph.nodes if node.op == "call_function"] == ["aten.matmul.default"]
 
 
 def test_what_does_something_stays(tokens):
@@ -452,6 +466,25 @@ def test_other_scales_stay(tokens, forward):
     net.register_buffer("rows", torch.rand(6, 1, dtype=torch.float64))
     net.register_buffer("vector6", torch.rand(6, dtype=torch.float64))
     rewritten(fold_scales, net, tokens, fires=0)
+
+
+def test_a_scale_passes_from_a_piece_to_the_convolution_that_made_it(picture):
+    """Windows are cut from a convolution's map before queries, keys and values are told apart."""
+
+    def forward(m, x):
+        y = m.qkv(x).permute(0, 2, 3, 1)
+        y = y.reshape(len(y), 2, -1, *y.shape[2:]).transpose(1, 2)
+        q, k, v = y.reshape(*y.shape[:3], -1, 12).chunk(3, -1)
+        return torch.cat([q * 0.3, k, v], -1)
+
+    graph = rewritten(fold_scales, Of(forward, qkv=nn.Conv2d(4, 12, 1)), picture, fires=1)
+    assert count(graph, "aten.mul") == 0
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_scale_of_a_piece_along_another_axis_stays(picture, cut):
+    net = Of(lambda m, x: m.c(x).chunk(2, cut + 1)[0] * 0.3, c=nn.Conv2d(4, 12, 1))
+    rewritten(fold_scales, net, picture, fires=0)
 
 
 def test_a_scale_of_the_wrong_rows_is_noticed(tokens, monkeypatch):
