@@ -156,7 +156,11 @@ def observe_files(
                 runtime.close()
             probabilities = np.array(rows)
             found = judge(
-                entry["recipe"], observations, probabilities, mac_share_int8=artifact.share_8bit(entry.get("audit"))
+                entry["recipe"],
+                observations,
+                probabilities,
+                mac_share_int8=artifact.share_8bit(entry.get("audit")),
+                untrained=bool(build.checkpoint.untrained),
             )
             answers.append(Answers(entry, mode, probabilities, float(np.median(times)), found))
     return Seen(build, photos, images, observations, tuple(answers))
@@ -232,6 +236,7 @@ def write_report(seen: Seen, folder: Path) -> Path:
     report = build_report(
         manifest["model"], manifest["checkpoint_sha256"], data, entries, seen.observations,
         [a.probabilities for a in seen.answers], schemes_of(seen.build),
+        untrained=bool(seen.build.checkpoint.untrained),
     )  # fmt: skip
     thumbnails = dict(zip(seen.observations.image_ids, seen.images, strict=True))
     return next(path for path in write(report, folder, thumbnails) if path.suffix == ".html")
