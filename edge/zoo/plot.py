@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ def figure(models: Sequence[Mapping[str, Any]]):
     from matplotlib.figure import Figure
 
     judged = [model for model in models if model["balanced_accuracy"]]
-    panels = [("file, MB (10⁶ bytes)", models, size, "lower")]
+    panels: list[tuple[str, Sequence[Mapping[str, Any]], Callable, str]] = [
+        ("file, MB (10⁶ bytes)", models, size, "lower")
+    ]
     if judged:
         panels.append(("balanced accuracy on unseen patients", judged, right, "upper"))
     drawn = Figure(figsize=(4.6 * len(panels), 3.8), layout="constrained")
