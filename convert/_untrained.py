@@ -57,16 +57,16 @@ def drawn(model: str, side: int, seed: int, facts: dict) -> Checkpoint:
 def settled(network: nn.Module, images: np.ndarray, preprocess: Preprocess) -> nn.Module:
     """The network in evaluation mode, its activations of ordinary size and its answers those of a classifier.
 
-    Batch norms take their statistics from `images`, uint8 (N, S, S, 3), and end one deviation above zero: about zero, a
-    random network of fifty layers is chaotic and answers to rounding rather than to the picture. The last linear
-    layer, `classifier`, looks in the directions in which its input differs most between the images, and is shifted and
-    scaled so that over them every logit has mean 0 and all together have deviation 1.
+    Batch norms take their statistics from the first of `images`, uint8 (N, S, S, 3), and end one deviation above zero:
+    about zero, a random network of fifty layers is chaotic and answers to rounding rather than to the picture. The last
+    linear layer, `classifier`, looks in the directions in which its input differs most between the images, and is
+    shifted and scaled so that over them every logit has mean 0 and all together have deviation 1.
     """
     import torch
     from torch import nn
 
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (preprocess.mean, preprocess.std))
-    batch = (torch.from_numpy(np.array(images)).permute(0, 3, 1, 2) / 255 - mean) / std
+    batch = (torch.from_numpy(np.array(images[:IMAGES])).permute(0, 3, 1, 2) / 255 - mean) / std
     last = network.eval().get_submodule("classifier")
     assert isinstance(last, nn.Linear)
     seen: list[torch.Tensor] = []
