@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from torch import Tensor, nn
@@ -16,13 +19,26 @@ MOMENTUM = 0.1  # of batch norms, PyTorch's convention and default
 def transformers_for(name: str) -> ModuleType:
     """The package, of which `name` is built; InputError with what to type where it is missing."""
     try:
-        import transformers
+        with no_warnings_logged():
+            import transformers
+            import transformers.modeling_utils  # what every network needs, and what takes the time
     except ModuleNotFoundError as error:
         raise InputError(
             f"{name} is built from the transformers package, which is not installed here ({error.name} is missing); "
             f"`{install('tflite')}` brings it, `pip install transformers` is enough"
         ) from error
     return transformers
+
+
+@contextmanager
+def no_warnings_logged() -> Iterator[None]:
+    """The package loads torchao where that is installed, which logs what it lacks for chips that are not there."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def mended(backbone: nn.Module) -> nn.Module:
