@@ -63,8 +63,8 @@ GATES: dict[str, Gate] = {
     "palette6": Gate(),
     "palette4": Gate(),
 }
-# Of random weights, which answer to a rounding much more than trained ones do, so that SQNR lies far lower. The limits
-# lie below all that was measured (docs/zoo.md) and well above the 0 dB of a wrong operator.
+# Of random weights (`convert … --untrained`), which have not learned to bear a rounding. The limits lie below what the
+# baselines give (docs/models.md has the lowest seen) and well above the 0 dB of a wrong operator.
 _RANDOM = {"fp16": Gate(median_sqnr_db=35.0)} | dict.fromkeys(
     ("int8-weights", "int8-dynamic", "int8", "int8-io", "palette8"), Gate(median_sqnr_db=6.0)
 )

@@ -96,8 +96,7 @@ def markdown(found: Mapping[str, Any], plot: str | None) -> str:
         f"thread of {found['machine']}; ratios travel, milliseconds do not. Core ML is run by an interpreter here, so "
         "that it has no times. MB are 10⁶ bytes; MACs are those of the side in the table. SQNR and agreement: the "
         "file's answers against the float torch model's. **Random** weights are judged on SQNR alone: no class means "
-        "anything there, and rounding weighs more than with trained weights, because nothing has taught the "
-        "network to ignore it. They are not a measure of how well a trained model of the family survives 8 bits.",
+        "anything there. They do not say how well a trained model of the family survives 8 bits.",
         "## Models",
         table(MODEL_COLUMNS, [model_cells(model) for model in models]),
         f"![size, time and, where there is a checkpoint, accuracy]({plot})" if plot else "",

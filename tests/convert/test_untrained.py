@@ -77,8 +77,7 @@ def test_files_say_that_nobody_trained_them(build, capsys):
     assert manifest["training"]["untrained"]["seed"] == 0 and "random" in manifest["training"]["attribution"]
     assert [entry["parity"]["verdict"] for entry in manifest["files"]] == ["pass"] * 4
     assert all(entry["audit"]["warnings"] == [] for entry in manifest["files"])
-    held = str(build / "untrained-0.safetensors")
-    assert parity.main([str(build), "--checkpoint", held, "--images", "12"]) in (0, 1)
+    assert parity.main([str(build), "--images", "12"]) in (0, 1)  # forced fp16 may fail; the checkpoint lies there
     page = (build / "parity.html").read_text()
     assert "Untrained." in page and "weights are random" in page
     assert "Top-1 agreement" not in (build / "parity.json").read_text().split('"checks"')[1][:2000]
