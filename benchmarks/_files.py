@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from convert._recipes import TFLITE
+from convert._untrained import settled
 from edge.checkpoint import Checkpoint, Preprocess, check_side, load, shipped
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
-from edge.models import create_model, family_name
+from edge.models import create_model, family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
 
 from ._peers import PEERS, peer
-from ._untrained import settled
 
 PLAIN = "plain"
 PEER_RECIPE = "int8-dynamic"
@@ -41,7 +41,7 @@ def checkpoint_at(model: str, side: int) -> Checkpoint:
     except InputError:
         family_name(model)  # an unknown name ends here, with the known ones
         state = create_model(model, len(PAD_UFES_20)).state_dict()
-        return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side), state)
+        return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side, *normalisation(model)), state)
     checkpoint = load(path)
     return replace(checkpoint, preprocess=replace(checkpoint.preprocess, side=side))
 
@@ -53,8 +53,10 @@ def trained(checkpoint: Checkpoint) -> bool:
 
 def settled_on(images: np.ndarray, checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint that nobody trained, so that its answers depend on `images`, uint8 (N, S, S, 3)."""
-    network, deviation = settled(checkpoint.network(), images)
-    return replace(checkpoint, state=network.state_dict(), temperature=deviation)
+    import torch
+
+    torch.manual_seed(0)
+    return replace(checkpoint, state=settled(checkpoint.network(), images, checkpoint.preprocess).state_dict())
 
 
 def count(*, peers: bool) -> int:

@@ -12,9 +12,9 @@ import numpy as np
 from edge.artifact import share_8bit
 from edge.parity.report import plain as strict
 from edge.parity.words import number
+from edge.zoo.rounds import WARM_UP, Measured
 
 from ._files import Candidate
-from ._rounds import WARM_UP, Measured
 
 # What is shown of the audit.
 COUNTED = (

@@ -28,9 +28,9 @@ import numpy as np
 from edge.console import entry, screen
 from edge.errors import GOOD, InputError
 from edge.files import write_json
+from edge.zoo.worker import peak_memory, pin
 
 from ._side_by_side import summary, timed
-from ._worker import peak_memory, pin
 
 SIDE = 256
 PHOTO, FRAME = (3000, 4000), (1080, 1920)  # height, width

@@ -24,8 +24,7 @@ from pathlib import Path
 from edge.console import entry, third_party_noise_into, track
 from edge.errors import GOOD, InputError
 from edge.files import scratch_in, write_json, write_text
-
-from ._rounds import cores, timed
+from edge.zoo.rounds import cores, timed
 
 LOG = "benchmark.log"
 

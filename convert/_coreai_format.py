@@ -40,7 +40,12 @@ class CoreAIFormat:
             answers = runtime.run(test_images)
         finally:
             runtime.close()
-        found = judge_arrays(recipe, observations_of(source.photos, source.reference), candidate)
+        found = judge_arrays(
+            recipe,
+            observations_of(source.photos, source.reference),
+            candidate,
+            untrained=bool(source.checkpoint.untrained),
+        )
         binding = COREAI[recipe].binds(source.checkpoint, strict=strict)
         return Judged(
             recipe,

@@ -139,7 +139,11 @@ class CoreMLFormat:
         runtime.close()
         made_of = audit(path) | ({"float16": summary(self.ranges)} if recipe != "fp32" else {})
         found = judge_arrays(
-            recipe, observations_of(source.photos, source.reference), candidate, mac_share_int8=share_8bit(made_of)
+            recipe,
+            observations_of(source.photos, source.reference),
+            candidate,
+            mac_share_int8=share_8bit(made_of),
+            untrained=bool(source.checkpoint.untrained),
         )
         binding = COREML[recipe].binds(source.checkpoint, strict=strict)
         broken = [line for line in made_of["warnings"] if not (recipe == "fp32" and line.startswith("ane-float32"))]

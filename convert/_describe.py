@@ -55,7 +55,11 @@ def base_manifest(source: Source, family: str) -> dict:
         },
         "files": [],
         "self_test": [],
-        "training": {"data": checkpoint.data, "attribution": attribution(checkpoint)},
+        "training": {
+            "data": checkpoint.data,
+            "attribution": attribution(checkpoint),
+            **({"untrained": checkpoint.untrained} if checkpoint.untrained else {}),
+        },
         "intended_use": INTENDED_USE,
         "versions": versions_here(),
     }
@@ -69,6 +73,8 @@ def with_decision(manifest: dict, source: Source) -> dict:
 
 
 def attribution(checkpoint: Checkpoint) -> str:
+    if checkpoint.untrained:
+        return "nobody: the weights are random and the answers mean nothing"
     names = [str(part.get("name")) for part in checkpoint.data if isinstance(part, dict)]
     return "; ".join(ATTRIBUTIONS.get(name, name) for name in names) or "unknown"
 
@@ -104,7 +110,10 @@ def result_table(judged: list[Judged], source: Source, folder: Path) -> Table:
 
     photos = source.photos
     kind = "synthetic images" if photos.synthetic else "photographs of unseen patients"
-    table = Table(title=f"{source.checkpoint.model}: {len(photos)} {kind} ({photos.name}), one thread of this host")
+    weights = ", random weights" if source.checkpoint.untrained else ""
+    table = Table(
+        title=f"{source.checkpoint.model}{weights}: {len(photos)} {kind} ({photos.name}), one thread of this host"
+    )
     table.add_column("recipe")
     for name in ("bytes", "host ms", "SQNR dB", "agreement", "largest |Δp|"):
         table.add_column(name, justify="right")

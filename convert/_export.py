@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge import artifact
-from edge.checkpoint import Checkpoint, load, shipped
+from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
 from edge.console import busy, screen, third_party_noise_into
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
@@ -24,6 +24,7 @@ from ._flags import DEFAULT_MODEL
 from ._format import Format, Judged, Source
 from ._recipes import Recipe
 from ._self_test import add_expected, self_test_images, write_self_test
+from ._untrained import SIDE, untrained
 
 JUDGED_IMAGES = 64
 LOG = "convert.log"
@@ -33,7 +34,7 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
     """Convert to the wanted recipes, judge, write; returns the exit code."""
     begun = time.monotonic()
     path, checkpoint = checkpoint_of(args)
-    folder = args.out or Path("build") / checkpoint.model
+    folder = args.out or (Path("build") / checkpoint.model if args.untrained is None else path.parent)
     wanted = list(dict.fromkeys(args.recipe or recipes))
     names = {recipe: f"{checkpoint.model}-{recipe}{form.suffix}" for recipe in wanted}
     manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=args.force)
@@ -84,6 +85,15 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
 
 
 def checkpoint_of(args: argparse.Namespace) -> tuple[Path, Checkpoint]:
+    if args.untrained is not None:
+        if args.checkpoint:
+            raise InputError("--untrained makes random weights, --checkpoint reads weights; give one of them")
+        model = args.model or DEFAULT_MODEL
+        folder = args.out or Path("build") / f"{model}-{UNTRAINED}"
+        path = untrained(model, seed=args.untrained, side=args.side or SIDE, folder=folder)
+        return path, load(path)
+    if args.side is not None:
+        raise InputError("--side goes with --untrained; a checkpoint has the side that it was trained for")
     path = args.checkpoint or shipped(args.model or DEFAULT_MODEL)
     checkpoint = load(path)
     if args.model and args.model != checkpoint.model:

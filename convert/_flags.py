@@ -17,6 +17,11 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
     p.add_argument("--model", metavar="NAME", help=f"one of {', '.join(MODELS)} (default: the checkpoint's)")
     p.add_argument("--checkpoint", type=Path, help="a .safetensors that training wrote (default: the one shipped)")
     p.add_argument(
+        "--untrained", type=int, nargs="?", const=0, metavar="SEED",
+        help="random weights instead of a checkpoint, for size, speed and SQNR (default: 0); the answers mean nothing",
+    )  # fmt: skip
+    p.add_argument("--side", type=int, help="input side in pixels of --untrained, a multiple of 32 (default: 224)")
+    p.add_argument(
         "--recipe", action="append", choices=list(recipes), metavar="RECIPE",
         help=f"one of {', '.join(recipes)}; repeatable (default: all)",
     )  # fmt: skip
@@ -25,7 +30,9 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
     p.add_argument(
         "--measure-again", action="store_true", help="do not use what an earlier measurement for 8 bits has left"
     )
-    p.add_argument("--out", type=Path, help="folder to write to (default: build/<model>)")
+    p.add_argument(
+        "--out", type=Path, help="folder to write to (default: build/<model>, of --untrained build/<model>-untrained)"
+    )
     p.add_argument("--force", action="store_true", help="replace files that are there")
     p.add_argument(
         "--strict", action="store_true",

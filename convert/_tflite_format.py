@@ -68,7 +68,11 @@ class TFLiteFormat:
         runtime.close()
         made_of = audit(path)
         found = judge_arrays(
-            recipe, observations_of(source.photos, source.reference), candidate, mac_share_int8=share_8bit(made_of)
+            recipe,
+            observations_of(source.photos, source.reference),
+            candidate,
+            mac_share_int8=share_8bit(made_of),
+            untrained=bool(source.checkpoint.untrained),
         )
         binding = TFLITE[recipe].binds(source.checkpoint, strict=strict)
         parity = parity_summary(found, runtime="xnnpack", photos=source.photos, binding=binding)

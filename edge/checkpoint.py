@@ -20,6 +20,7 @@ SCHEMA = "dermedge/checkpoint/1"
 MAX_WEIGHT_BYTES = 2 * 2**30
 MAX_SIDE = 1024  # pixels
 SHIPPED = Path(__file__).parent / "weights"
+UNTRAINED = "untrained"  # how files with random weights are called, and what their recipe says
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Checkpoint:
     recipe: dict = field(default_factory=dict)  # how it was trained
     versions: dict[str, str] = field(default_factory=dict)
     sha256: str = ""  # of the weight file, once written or read
+
+    @property
+    def untrained(self) -> dict | None:
+        """Where the random weights come from, if `convert … --untrained` made them; their answers mean nothing."""
+        return self.recipe.get(UNTRAINED)
 
     def network(self) -> nn.Module:
         """The network with these weights, in evaluation mode: normalised RGB (N, 3, S, S) -> logits (N, K)."""
@@ -103,7 +109,8 @@ def shipped(model: str) -> Path:
         have = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
         raise InputError(
             f"no checkpoint of {model} comes with dermedge (there is: {have}); "
-            f"train one with `python train/train.py --model {model} --data …` and give it with --checkpoint"
+            f"train one with `python train/train.py --model {model} --data …` and give it with --checkpoint, or see "
+            f"its size and speed with random weights: `python convert/to_tflite.py --model {model} --untrained`"
         )
     return path
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "diagnose": ("edge.commands.diagnose", "which of these mistakes explains an app's answer"),
     "decide": ("edge.commands.decide", "class, uncertain or retake: measure the thresholds, judge the gate"),
     "robustness": ("edge.commands.robustness", "what bad photographs cost, and if 8 bits cost more on them"),
+    "zoo": ("edge.commands.zoo", "every model by every recipe: one table, one plot"),
     "predict": ("edge.commands.predict", "the answer for one photograph, with any file"),
     "demo": ("edge.commands.demo", "the whole chain on embedded data"),
 }

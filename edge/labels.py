@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.errors import InputError
 
-MAX_CLASSES = 1000
+MAX_CLASSES = 1001  # ImageNet, with the background that TensorFlow's weights have in front
 
 
 @dataclass(frozen=True)

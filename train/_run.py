@@ -20,6 +20,7 @@ from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
+from edge.models import family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
 
 from ._augment import MARGIN
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
         refuse_seen(start, [part.unseen for part in cuts] + [cuts[0].held_back])
     if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
         remove_run(folder)
-    preprocess = tuning.start.preprocess if tuning else Preprocess(PREPROCESS_VERSION, recipe.side)
+    preprocess = tuning.start.preprocess if tuning else preprocess_for(recipe, start)
     held_back_targets = np.array(cuts[0].held_back.targets)
     held_back_at = cache(lambda side: (load_squares(cuts[0].held_back, side)[1], held_back_targets))
     try:
@@ -133,6 +134,13 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
         screen().print(verdict(*near), soft_wrap=True)
     screen().print(f"checkpoint: {folder / 'checkpoint.safetensors'}")
     return 0
+
+
+def preprocess_for(recipe: Recipe, start: Checkpoint | None) -> Preprocess:
+    """The family's normalisation; where weights of the same family are started from, the one that they expect."""
+    if start and family_name(start.model) == family_name(recipe.model):
+        return Preprocess(PREPROCESS_VERSION, recipe.side, start.preprocess.mean, start.preprocess.std)
+    return Preprocess(PREPROCESS_VERSION, recipe.side, *normalisation(recipe.model))
 
 
 RUN_FILES = (

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.checkpoint import Checkpoint, Preprocess, check_side, save, versions_here
-    from edge.models import classes_of, family_name, from_upstream
+    from edge.models import classes_of, family_name, from_upstream, normalisation
     from edge.preprocess import PREPROCESS_VERSION
 
     side = check_side(args.side, where="--side")
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = Checkpoint(
         model=args.model,
         labels=labels,
-        preprocess=Preprocess(PREPROCESS_VERSION, side),
+        preprocess=Preprocess(PREPROCESS_VERSION, side, *normalisation(args.model)),
         state=state,
         temperature=args.temperature,
         recipe={"imported_from": args.weights.name},

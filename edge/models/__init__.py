@@ -26,6 +26,14 @@ MODELS = {
     "hifuse_small_released": "hifuse",
     "hifuse_base_released": "hifuse",
     "hifuse_tiny_compact": "hifuse_compact",
+    "mobilenetv2": "mobilenetv2",
+    "mobilenetv2_tf": "mobilenetv2_tf",
+    "mobilenetv3_large": "mobilenetv3",
+    "shufflenetv2": "shufflenetv2",
+    "mnasnet": "mnasnet",
+    "efficientnet_b0": "efficientnet",
+    "efficientnet_b0_tf": "efficientnet",
+    "mobilevit_s": "mobilevit",
 }
 PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
@@ -58,17 +66,30 @@ def create_model(name: str, num_classes: int = 6) -> nn.Module:
     return net
 
 
+def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """(mean, standard deviation) of RGB in [0, 1] that model `name` trains with and its published weights expect."""
+    module = family(name)
+    return module.MEAN, module.STD
+
+
 def from_upstream(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of the authors' released code, renamed to ours.
 
     Takes their names, with or without the `module.` prefix that DataParallel leaves, and any number
     of classes. Raises InputError that names the first tensors that are missing, left over or of
-    another shape than `name` has.
+    another shape than `name` has, or says that no weights of this family were published.
     """
+    if not hasattr(family(name), "from_upstream"):
+        raise InputError(
+            f"no published weights of {name} are known, so there is nothing to rename; train one with "
+            f"`python train/train.py --model {name} --data …`"
+        )
     stripped = {key.removeprefix("module."): value for key, value in state_dict.items()}
     ours = family(name).from_upstream(stripped)
     num_classes = classes_of(ours)
     expected = create_model(name, num_classes).state_dict()
+    # how many batches a norm has seen: files of before PyTorch 0.4.1 have no such counts, and no answer depends on them
+    ours |= {key: expected[key] for key in expected.keys() - ours.keys() if key.endswith(".num_batches_tracked")}
     check_state(name, expected, ours)
     return {key: ours[key] for key in expected}
 

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layers import StochasticDepth, initialise
+
 
 @dataclass(frozen=True)
 class Config:
@@ -32,6 +34,7 @@ VARIANTS = {
     "hierattn_m": Config(4, (32, 64, 96, 128, 160), (144, 192, 240), dropout=0.1),
 }
 
+MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # the authors only divide by 255
 STEM_CHANNELS = 16
 HEADS = 4
 PATCH = 2  # a 2x2 patch; each of its four positions is a token sequence of its own
@@ -54,21 +57,6 @@ class Unit(nn.Sequential):
         if activate:
             layers.append(nn.SiLU())
         super().__init__(*layers)
-
-
-class StochasticDepth(nn.Module):
-    """Drop a residual branch for whole samples in training; arXiv:1603.09382."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.probability == 0.0:
-            return x
-        keep = 1.0 - self.probability
-        mask = x.new_empty(x.shape[0], 1, 1, 1).bernoulli_(keep)
-        return x * mask / keep
 
 
 class SameChannelAttention(nn.Module):
@@ -206,18 +194,6 @@ class HierAttn(nn.Module):
             y = y[..., torch.randperm(y.shape[2], device=y.device)]  # the authors' branch shuffle
         y = self.hier(y.reshape(y.shape[0], -1, HIER_SIDE, HIER_SIDE))
         return self.classifier(self.dropout(y.abs().mean(dim=(2, 3))))
-
-
-def initialise(module: nn.Module) -> None:
-    """Kaiming normal (fan-out) convolutions, Xavier uniform linears, zero biases.
-
-    With PyTorch's defaults the network does not begin to learn within 20 epochs of a small set.
-    """
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out")
-    elif isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
 
 
 def build(name: str, *, num_classes: int) -> HierAttn:

@@ -48,10 +48,12 @@ def build_report(
     observations: Observations,
     candidates: Sequence[Floats],
     schemes: Mapping[str, Scheme] | None = None,
+    *,
+    untrained: bool = False,
 ) -> dict[str, Any]:
     """The report of several files of one model, judged on the same observations.
 
-    `schemes`: format -> how its 8-bit layers were chosen.
+    `schemes`: format -> how its 8-bit layers were chosen. `untrained`: the weights are random, and the page says so.
 
     `data` holds name, images, patients, synthetic (bool) and note; `candidates` the probabilities (N, K) of each entry.
     """
@@ -72,6 +74,7 @@ def build_report(
         "dermedge": edge.__version__,
         "model": model,
         "checkpoint_sha256": checkpoint_sha256,
+        "untrained": untrained,
         "data": plain(dict(data)),
         "classes": [
             {"code": code, "name": name, "malignant": bool(malignant)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge import artifact
-from edge.checkpoint import Checkpoint, load, shipped
+from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
 from edge.console import busy, screen, third_party_noise_into, track
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
@@ -113,13 +113,19 @@ def open_build(folder: Path, *, checkpoint: Path | None) -> Build:
     manifest = artifact.read(folder)
     check_version(manifest["preprocess"]["version"], where=str(folder))
     artifact.verify(folder, manifest)
-    source = load(checkpoint or shipped(manifest["model"]))
+    source = load(checkpoint or random_weights(folder, manifest) or shipped(manifest["model"]))
     if source.sha256 != manifest["checkpoint_sha256"]:
         raise InputError(
             f"{folder} was converted from another checkpoint than {checkpoint or 'the shipped one'}; "
             "give the right one with --checkpoint, or convert again"
         )
     return Build(folder, manifest, source)
+
+
+def random_weights(folder: Path, manifest: dict) -> Path | None:
+    """The checkpoint that `convert … --untrained` left beside its files; None of trained ones."""
+    drawn = manifest["training"].get(UNTRAINED)
+    return folder / f"{UNTRAINED}-{drawn['seed']}.safetensors" if drawn else None
 
 
 def observe_files(
@@ -156,7 +162,11 @@ def observe_files(
                 runtime.close()
             probabilities = np.array(rows)
             found = judge(
-                entry["recipe"], observations, probabilities, mac_share_int8=artifact.share_8bit(entry.get("audit"))
+                entry["recipe"],
+                observations,
+                probabilities,
+                mac_share_int8=artifact.share_8bit(entry.get("audit")),
+                untrained=bool(build.checkpoint.untrained),
             )
             answers.append(Answers(entry, mode, probabilities, float(np.median(times)), found))
     return Seen(build, photos, images, observations, tuple(answers))
@@ -232,6 +242,7 @@ def write_report(seen: Seen, folder: Path) -> Path:
     report = build_report(
         manifest["model"], manifest["checkpoint_sha256"], data, entries, seen.observations,
         [a.probabilities for a in seen.answers], schemes_of(seen.build),
+        untrained=bool(seen.build.checkpoint.untrained),
     )  # fmt: skip
     thumbnails = dict(zip(seen.observations.image_ids, seen.images, strict=True))
     return write(report, folder, thumbnails)[-1]

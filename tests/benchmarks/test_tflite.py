@@ -15,8 +15,6 @@ from benchmarks._answers import compared
 from benchmarks._files import PLAIN, Candidate, checkpoint_at, settled_on
 from benchmarks._page import markdown, row
 from benchmarks._peers import PEERS, peer
-from benchmarks._rounds import Measured, cores, timed
-from benchmarks._worker import picture
 from benchmarks.tflite import main, threads_of
 from convert._emit._writer import Code, Writer
 from convert._recipes import TFLITE
@@ -27,6 +25,8 @@ from edge.errors import InputError
 from edge.parity.observations import UNKNOWN, Observations
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
+from edge.zoo.rounds import Measured, cores, timed
+from edge.zoo.worker import picture
 
 UINT8 = 3  # of the schema's TensorType
 MB = 10**6

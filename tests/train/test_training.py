@@ -24,11 +24,11 @@ from PIL import Image
 from safetensors import safe_open
 from scipy.special import softmax
 
-from edge.checkpoint import Preprocess, load
+from edge.checkpoint import Checkpoint, Preprocess, load
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
-from train import _loop
+from train import _loop, _run
 from train._augment import MARGIN, augment
 from train._batches import Order, Squares, Views, loader
 from train._cut import cut_photos, ids
@@ -785,3 +785,20 @@ def test_ctrl_c(folder_of_photographs, tmp_path, cache):
     assert done.returncode == 0, done.stderr
     assert len(rows_of(out / "history.csv")) == 20
     assert load(out).recipe["stages"] == [[32, 20]]
+
+
+@pytest.mark.parametrize(
+    ("model", "start", "expected"),
+    [
+        ("hierattn_xs", None, (0.0, 0.0, 0.0)),
+        ("mnasnet", None, (0.485, 0.456, 0.406)),
+        ("mnasnet", "mnasnet", (0.5, 0.4, 0.3)),  # weights of the same family go on with the colours they know
+        ("mnasnet", "hierattn_xs", (0.485, 0.456, 0.406)),
+    ],
+)
+def test_a_new_checkpoint_has_its_familys_normalisation(model, start, expected):
+    recipe = replace(Recipe(), model=model)
+    given = Checkpoint(start, PAD_UFES_20, Preprocess("v", 64, (0.5, 0.4, 0.3), (0.2,) * 3), {}) if start else None
+    found = _run.preprocess_for(recipe, given)
+    assert found.mean == expected and found.side == recipe.side
+    assert (found.std == (0.2,) * 3) == (model == start)

@@ -1,6 +1,6 @@
 """One file in a process of its own: milliseconds of an inference for every line on standard input, then its memory.
 
-    python benchmarks/_worker.py FILE THREADS
+    python edge/zoo/worker.py FILE THREADS
 
 Imports nothing of dermedge, so that the memory it reports is that of the interpreter, NumPy, the runtime and the file.
 The last line holds two numbers of bytes: the resident set's high-water mark before the file was opened and at the end.

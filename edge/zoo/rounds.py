@@ -13,7 +13,7 @@ from edge.console import track
 from edge.errors import InputError
 
 WARM_UP = 5  # rounds that are not counted
-WORKER = Path(__file__).with_name("_worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 
 
 @dataclass

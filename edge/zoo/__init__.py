@@ -1,0 +1,1 @@
+"""Every model by every recipe: files from the converters, times in one run, a table, a plot."""

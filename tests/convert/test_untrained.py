@@ -1,0 +1,108 @@
+"""Random weights: answers that depend on the picture, the same twice, and never taken for trained ones."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert import _export, to_tflite
+from convert._untrained import untrained
+from edge import artifact
+from edge.checkpoint import load, shipped
+from edge.commands import parity
+from edge.data.readers import open_photos
+from edge.data.selection import synthetic_sample
+from edge.data.squares import load_squares
+from edge.errors import InputError
+from edge.parity.gates import GATES, UNTRAINED
+from edge.runtimes.reference import Reference
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("untrained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMEDGE_CACHE", str(folder / "cache"))
+        patch.delenv("DERMEDGE_PHOTOS", raising=False)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def cache(home, monkeypatch):
+    """The sample is drawn once for the module."""
+    monkeypatch.setenv("DERMEDGE_CACHE", str(home / "cache"))
+    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
+
+
+@pytest.mark.parametrize("model", ["hierattn_xs", "shufflenetv2", "mobilenetv3_large"])
+def test_answers_depend_on_the_picture(home, model):
+    path = untrained(model, seed=3, side=SIDE, folder=home / model)
+    held = load(path)
+    assert held.untrained == {"seed": 3, "settled_on": "32 images of the embedded synthetic sample"}
+    _, images = load_squares(open_photos(synthetic_sample()), SIDE)
+    answers = Reference(held).run(images)
+    assert len(set(answers.argmax(1))) >= 3  # no class wins everywhere
+    assert 0.3 < np.log(answers).std(axis=0).mean() < 3
+    before = path.read_bytes()
+    assert untrained(model, seed=3, side=SIDE, folder=home / model) == path and path.read_bytes() == before
+    again = untrained(model, seed=3, side=SIDE, folder=home / "again" / model)
+    assert load(again).sha256 == held.sha256  # the same seed, the same weights
+    other = untrained(model, seed=4, side=SIDE, folder=home / "again" / model)
+    assert load(other).sha256 != held.sha256
+
+
+def test_another_side_is_made_anew(home):
+    path = untrained("shufflenetv2", seed=0, side=32, folder=home / "sides")
+    assert load(path).preprocess.side == 32
+    assert load(untrained("shufflenetv2", seed=0, side=64, folder=home / "sides")).preprocess.side == 64
+
+
+@pytest.fixture(scope="module")
+def build(home) -> Path:
+    out = home / "build"
+    arguments = ["--model", "shufflenetv2", "--untrained", "--side", str(SIDE), "--out", str(out)]
+    recipes = ("fp32", "fp16", "int8-weights", "int8-dynamic")
+    assert to_tflite.main([*arguments, *(word for r in recipes for word in ("--recipe", r))]) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_files_say_that_nobody_trained_them(build, capsys):
+    manifest = artifact.read(build)
+    assert manifest["training"]["untrained"]["seed"] == 0 and "random" in manifest["training"]["attribution"]
+    assert [entry["parity"]["verdict"] for entry in manifest["files"]] == ["pass"] * 4
+    assert all(entry["audit"]["warnings"] == [] for entry in manifest["files"])
+    assert parity.main([str(build), "--images", "12"]) in (0, 1)  # forced fp16 may fail; the checkpoint lies there
+    page = (build / "report.html").read_text()
+    assert "Untrained." in page and "weights are random" in page
+    assert "Top-1 agreement" not in (build / "parity.json").read_text().split('"checks"')[1][:2000]
+
+
+def test_random_weights_are_judged_on_the_logits_alone():
+    assert UNTRAINED.keys() == GATES.keys() and UNTRAINED["fp32"] == GATES["fp32"]
+    for gate in UNTRAINED.values():
+        assert (gate.agreement, gate.wide_margin_disagreements, gate.balanced_accuracy_drop) == (None, None, None)
+
+
+def flags(**given: object) -> argparse.Namespace:
+    empty = dict.fromkeys(("untrained", "side", "checkpoint", "model", "out"))
+    return argparse.Namespace(**{**empty, **given})
+
+
+def test_flags_that_contradict_each_other(tmp_path):
+    with pytest.raises(InputError, match="one of them"):
+        _export.checkpoint_of(flags(untrained=0, checkpoint=tmp_path / "x.safetensors"))
+    with pytest.raises(InputError, match="--side goes with --untrained"):
+        _export.checkpoint_of(flags(side=64))
+    with pytest.raises(InputError, match="multiple of 32"):
+        _export.checkpoint_of(flags(untrained=0, side=65, out=tmp_path))
+
+
+def test_without_a_checkpoint_the_way_out_is_named():
+    with pytest.raises(InputError, match=r"train/train\.py --model mnasnet .*--model mnasnet --untrained"):
+        shipped("mnasnet")
