@@ -19,6 +19,7 @@ MODELS = {
     "hierattn_m": "hierattn",
     "hierattn_xs_ppcr": "hierattn",
     "hierattn_s_ppcr": "hierattn",
+    "mobilenetv2_ppcr": "mobilenetv2",
     "hifuse_tiny": "hifuse",
     "hifuse_small": "hifuse",
     "hifuse_base": "hifuse",

@@ -173,21 +173,33 @@ class Places:
     """Where a family's blocks take a PPCA."""
 
     block: str  # name of the class of the blocks
-    after: str  # path in a block of what ends its branch in a norm, before the residual sum
+    after: str  # path in a block of the norm that ends its branch, or of the sequence that ends in it
     side: int  # pixels: the input whose maps are the reference grids
 
 
 PLACES = {
     "hierattn": Places("MBConv", "project", side=256),
+    "mobilenetv2": Places("MobileNetV2InvertedResidual", "reduce_1x1.normalization", side=224),
 }
+
+
+class GatedNorm(nn.BatchNorm2d):
+    """A batch norm under its old names, then the gate."""
+
+    def __init__(self, norm: nn.BatchNorm2d, gate: PPCA) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum)
+        self.load_state_dict(norm.state_dict())
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gate(super().forward(x))
 
 
 def with_ppca(net: nn.Module, places: Places) -> nn.Module:
     """`net`, with a PPCA after the last norm of the branch of every block, as the authors place it.
 
-    In every block, whether or not a sum follows; but not where the map is wider than a quarter of the image. A sequence
-    takes the module as its last part, so that the weights of the plain network keep their names; anything else becomes
-    such a sequence. The gates are 1 at first: the network answers as it did without them.
+    In every block, whether or not a sum follows; but not where the map is wider than a quarter of the image. Weights of
+    the plain network keep their names. The gates are 1 at first: the network answers as it did without them.
     """
     blocks = [block for block in net.modules() if type(block).__name__ == places.block]
     shapes = shapes_at(net, [block.get_submodule(places.after) for block in blocks], places.side)
@@ -200,8 +212,10 @@ def with_ppca(net: nn.Module, places: Places) -> nn.Module:
         branch = block.get_submodule(places.after)
         if isinstance(branch, nn.Sequential):
             branch.append(gate)
+        elif isinstance(branch, nn.BatchNorm2d):
+            setattr(block.get_submodule(owner), name, GatedNorm(branch, gate))
         else:
-            setattr(block.get_submodule(owner), name, nn.Sequential(branch, gate))
+            raise TypeError(f"{places.after} of {places.block} is a {type(branch).__name__}; expected a batch norm")
     return net
 
 

@@ -247,7 +247,7 @@ def test_any_family_with_a_block():
     gates = [module for module in net.modules() if isinstance(module, PPCA)]
     assert [gate.side for gate in gates] == [8, 4]
     assert net.training
-    assert not any(block.bn[0].num_batches_tracked for block in (net[1], net[3]))  # looking was no training
+    assert not any(block.bn.num_batches_tracked for block in (net[1], net[3]))  # looking was no training
     for gate in gates:
         nn.init.normal_(gate.weight)
     net(torch.rand(2, 3, 64, 64)).sum().backward()
@@ -265,3 +265,17 @@ def test_training_reaches_every_parameter(rng):
     net(torch.from_numpy(rng.random((4, 3, 64, 64), dtype="float32"))).square().sum().backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().any()]
     assert not [name for name in still if not name.endswith("qkv.bias")]
+
+
+def test_mobilenetv2_takes_it_where_its_own_weights_stay(rng):
+    """142,688: 14 weights for each of the 10,192 places of 16 blocks at 224; the block at 112x112 goes without."""
+    torch.manual_seed(0)
+    plain, gated = create_model("mobilenetv2", 8).eval(), create_model("mobilenetv2_ppcr", 8).eval()
+    count = [sum(p.numel() for p in net.parameters()) for net in (plain, gated)]
+    assert count[1] - count[0] == 14 * 10_192
+    state = plain.state_dict()
+    left = gated.load_state_dict(state, strict=False)
+    assert not left.unexpected_keys and all(key.endswith(".gate.weight") for key in left.missing_keys)
+    image = torch.from_numpy(rng.random((1, 3, 64, 64), dtype="float32"))
+    with torch.inference_mode():
+        torch.testing.assert_close(gated(image), plain(image))
