@@ -17,6 +17,10 @@ MODELS = {
     "hierattn_xs": "hierattn",
     "hierattn_s": "hierattn",
     "hierattn_m": "hierattn",
+    "resformer": "resformer",
+    "resformer_three_branch": "resformer",
+    "resformer_parallel": "resformer",
+    "resformer_lite": "resformer",
 }
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
 
@@ -35,6 +39,8 @@ def family(name: str):
 
 def create_model(name: str, num_classes: int = 6) -> nn.Module:
     """A freshly initialised network: RGB (N, 3, S, S) float, normalised -> logits (N, num_classes).
+
+    A network that also gives the lesion's mask returns (logits, mask logits (N, 1, S, S)).
 
     S is any multiple of 32. Raises InputError for an unknown name or fewer than two classes.
     """
