@@ -37,10 +37,10 @@ class CoreAIFormat:
             if wrong:
                 return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong))
             candidate, milliseconds = timed_run(runtime, source.images)
-            answers = runtime.run(test_images)
+            answers = runtime.run_all(test_images)
         finally:
             runtime.close()
-        found = judge_arrays(recipe, observations_of(source.photos, source.reference), candidate)
+        found = judge_arrays(recipe, observations_of(source.photos, *source.reference), candidate.probabilities)
         binding = COREAI[recipe].binds(source.checkpoint, strict=strict)
         return Judged(
             recipe,
@@ -50,5 +50,5 @@ class CoreAIFormat:
             parity=parity_summary(found, runtime=MODE, photos=source.photos, binding=binding),
             milliseconds=milliseconds,
             remarks=shortfalls(found) if binding else (),
-            probabilities=answers,
+            self_test=answers,
         )

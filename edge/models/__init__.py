@@ -49,6 +49,11 @@ def create_model(name: str, num_classes: int = 6) -> nn.Module:
     return family(name).build(name, num_classes=num_classes)
 
 
+def gives_masks(name: str) -> bool:
+    """Whether the networks of a model's family return a mask beside the class; the family's constant MASKS says so."""
+    return bool(getattr(family(name), "MASKS", False))
+
+
 def from_upstream(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of the authors' released code, renamed to ours.
 

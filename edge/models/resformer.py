@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from edge.errors import InputError
 
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # of values in [0, 1]
+MASKS = True  # every network here returns (logits, mask logits)
 
 
 @dataclass(frozen=True)
@@ -529,9 +530,15 @@ class ResFormerLite(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Kaiming normal (fan-out) convolutions, Xavier uniform linears, zero biases."""
+    """Kaiming normal (fan-out, of a channel's own group) convolutions, Xavier uniform linears, zero biases.
+
+    PyTorch counts all output channels even of a depthwise convolution, whose results then are tiny until batch norm has
+    seen them; a network without training could not be judged by its answers.
+    """
     if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        nn.init.normal_(
+            module.weight, std=(2 * module.groups / (module.weight[0, 0].numel() * len(module.weight))) ** 0.5
+        )
     elif isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
     if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:

@@ -1,0 +1,28 @@
+"""How near a file's answers are to its float model's: what the choice of 8-bit layers goes by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.parity import statistics as st
+from edge.runtimes import Found
+
+FLOOR = 1e-4  # of a pixel's probability, as of a class's
+EQUAL_DB = 200.0  # of answers that are the same, or all but
+
+
+def sqnr(wanted: Found, found: Found) -> np.ndarray:
+    """dB per image, (N,): of the logits or of the mask's, whichever is worse. At most EQUAL_DB.
+
+    A layer that only the mask reads would look harmless by the class alone.
+    """
+    worst = st.sqnr_db(st.read_back_logits(wanted.probabilities), st.read_back_logits(found.probabilities))
+    if wanted.masks is not None and found.masks is not None:
+        worst = np.minimum(worst, st.sqnr_db(mask_logits(wanted.masks), mask_logits(found.masks)))
+    return np.minimum(worst, EQUAL_DB)
+
+
+def mask_logits(masks: np.ndarray) -> np.ndarray:
+    """(N, S, S) probabilities -> (N, S S) logits, float64; the floor keeps certain pixels from drowning the rest."""
+    p = np.clip(masks.reshape(len(masks), -1).astype(np.float64), FLOOR, 1 - FLOOR)
+    return np.log(p / (1 - p))
