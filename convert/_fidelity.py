@@ -9,16 +9,21 @@ from edge.runtimes import Found
 
 FLOOR = 1e-4  # of a pixel's probability, as of a class's
 EQUAL_DB = 200.0  # of answers that are the same, or all but
+# A mask may be so much noisier than a class: only its edge can move, and the logits rise steeply there. Measured with
+# a resformer_lite in training at 64 pixels, 57 drawn lesions: at 27 dB a median Dice of 0.98, at 31 dB of 0.99
+# (docs/multi_task.md), where the budget of the class is 35 dB.
+MASK_ALLOWANCE_DB = 10.0
 
 
 def sqnr(wanted: Found, found: Found) -> np.ndarray:
-    """dB per image, (N,): of the logits or of the mask's, whichever is worse. At most EQUAL_DB.
+    """dB per image, (N,): of the logits, or of the mask's with its allowance, whichever is worse. At most EQUAL_DB.
 
     A layer that only the mask reads would look harmless by the class alone.
     """
     worst = st.sqnr_db(st.read_back_logits(wanted.probabilities), st.read_back_logits(found.probabilities))
     if wanted.masks is not None and found.masks is not None:
-        worst = np.minimum(worst, st.sqnr_db(mask_logits(wanted.masks), mask_logits(found.masks)))
+        mask = st.sqnr_db(mask_logits(wanted.masks), mask_logits(found.masks))
+        worst = np.minimum(worst, mask + MASK_ALLOWANCE_DB)
     return np.minimum(worst, EQUAL_DB)
 
 
