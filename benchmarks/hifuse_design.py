@@ -30,9 +30,9 @@ import numpy as np
 from edge.console import entry, third_party_noise_into, track
 from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json, write_text
+from edge.zoo.rounds import timed
 
 from ._page import heading, line, machine
-from ._rounds import timed
 
 MODEL = "hifuse_tiny_compact"
 PEER = "mobilenetv2"

@@ -29,9 +29,9 @@ import numpy as np
 from edge.console import entry, third_party_noise_into
 from edge.errors import GOOD, InputError
 from edge.files import scratch_in, write_json, write_text
+from edge.zoo.rounds import WARM_UP, timed
 
 from ._out_of_fold import compared
-from ._rounds import WARM_UP, timed
 
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
 TIMED = ("fp32", "int8-dynamic", "int8")

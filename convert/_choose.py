@@ -22,9 +22,10 @@ from dataclasses import replace
 import numpy as np
 
 from edge.console import track
-from edge.parity import statistics as st
+from edge.runtimes import Found
 from edge.scheme import Layer, Range, Scheme
 
+from ._fidelity import sqnr
 from ._layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
 from ._quantise import apply
 from ._ranges import SAMPLED, least_squares
@@ -103,7 +104,7 @@ class Judge:
     def sqnr(self, content: bytes) -> np.ndarray:
         """dB per image."""
         found, _ = answers(content, self.images)
-        return st.sqnr_db(st.read_back_logits(self.wanted), st.read_back_logits(found))
+        return sqnr(self.wanted, found)
 
     def point(self, base: bytes, layers: Sequence[Layer]) -> dict[str, float]:
         """What a choice costs and gives."""
@@ -112,36 +113,39 @@ class Judge:
         return point(layers, self.wanted, found) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
 
 
-def point(layers: Sequence[Layer], wanted: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    """What a choice of layers gives: probabilities `found` (N, K) in place of `wanted`."""
-    sqnr = np.minimum(st.sqnr_db(st.read_back_logits(wanted), st.read_back_logits(found)), 200.0)
+def point(layers: Sequence[Layer], wanted: Found, found: Found) -> dict[str, float]:
+    """What a choice of layers gives: answers `found` in place of `wanted`."""
+    decibel = sqnr(wanted, found)
     total = max(1, sum(layer.macs for layer in layers))
     return {
         "static": sum(layer.kind == "static" for layer in layers),
         "float": sum(layer.kind == "float" for layer in layers),
         "macs_static": sum(layer.macs for layer in layers if layer.kind == "static") / total,
         "macs_8bit": sum(layer.macs for layer in layers if layer.kind != "float") / total,
-        "sqnr_db": float(np.median(sqnr)),
-        "sqnr_db_p5": float(np.percentile(sqnr, 5)),
-        "agreement": float((found.argmax(1) == wanted.argmax(1)).mean()),
+        "sqnr_db": float(np.median(decibel)),
+        "sqnr_db_p5": float(np.percentile(decibel, 5)),
+        "agreement": float((found.probabilities.argmax(1) == wanted.probabilities.argmax(1)).mean()),
     }
 
 
-def answers(content: bytes, images: np.ndarray) -> tuple[np.ndarray, float]:
-    """Probabilities, float64 (N, K), and the median milliseconds of one image on this host, one thread."""
+def answers(content: bytes, images: np.ndarray) -> tuple[Found, float]:
+    """What the file says, and the median milliseconds of one image on this host, one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    given, answer = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    rows, times = [], []
+    given, outputs = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
+    answer, mask = (next((one["index"] for one in outputs if len(one["shape"]) == rank), None) for rank in (2, 4))
+    rows, masks, times = [], [], []
     for image in images:
         interpreter.set_tensor(given, image[None].astype(np.float32))
         begun = time.perf_counter()
         interpreter.invoke()
         times.append(1e3 * (time.perf_counter() - begun))
         rows.append(interpreter.get_tensor(answer)[0].astype(np.float64))
-    return np.array(rows), float(np.median(times))
+        if mask is not None:
+            masks.append(interpreter.get_tensor(mask)[0, ..., 0])
+    return Found(np.array(rows), np.array(masks) if masks else None), float(np.median(times))
 
 
 Candidates = Mapping[str, Mapping[str, tuple[Range, Range]]]  # layer -> way of finding a range -> input, output
@@ -194,17 +198,16 @@ def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge:
         best: Layer = layer
 
         def tried(one: Layer, place: int = number) -> float:
-            sqnr = judge.sqnr(apply(base, [*silent[:place], one, *silent[place + 1 :]]))
-            return float(np.minimum(sqnr, 200.0).mean())
+            return float(judge.sqnr(apply(base, [*silent[:place], one, *silent[place + 1 :]])).mean())
 
         if layer.kind == "dynamic":
             alone["dynamic"] = tried(layer)
         for way in candidates.get(layer.tensor, {}) if layer.kind == "dynamic" else ():
             taken, answer = candidates[layer.tensor][way]
             one = replace(layer, kind="static", input=taken, output=answer)
-            sqnr = tried(one)
-            if sqnr > (alone.get("static") or -np.inf):
-                alone["static"], best = sqnr, replace(one, kind=layer.kind)
+            decibel = tried(one)
+            if decibel > (alone.get("static") or -np.inf):
+                alone["static"], best = decibel, replace(one, kind=layer.kind)
         found.append(replace(best, alone_db=alone))
     return found
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
+from edge.errors import InputError
 from edge.models.deployed import Deployed
 from edge.runtimes.coreai import ENTRY, INPUT, OUTPUT
 
-from ._graph import trace
+from ._graph import results, trace
 from ._passes import HALF_PASSES, PASSES, rewrite
 
 
@@ -47,6 +48,11 @@ def float_program(checkpoint: Checkpoint, precision: str) -> Any:
     pre = checkpoint.preprocess
     half = precision == "fp16"
     traced = trace(checkpoint.network(), torch.zeros(1, 3, pre.side, pre.side))
+    if len(results(traced)) > 1:
+        raise InputError(
+            f"{checkpoint.model} gives a mask beside the class; Core AI files are written with the class alone so far: "
+            "use to-coreml or to-tflite"
+        )
     net, _ = rewrite(traced, HALF_PASSES if half else PASSES)
     module = Deployed(
         Halved(net) if half else net, mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout="NHWC"

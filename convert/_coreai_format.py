@@ -37,13 +37,13 @@ class CoreAIFormat:
             if wrong:
                 return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong))
             candidate, milliseconds = timed_run(runtime, source.images)
-            answers = runtime.run(test_images)
+            answers = runtime.run_all(test_images)
         finally:
             runtime.close()
         found = judge_arrays(
             recipe,
-            observations_of(source.photos, source.reference),
-            candidate,
+            observations_of(source.photos, *source.reference),
+            candidate.probabilities,
             untrained=bool(source.checkpoint.untrained),
         )
         binding = COREAI[recipe].binds(source.checkpoint, strict=strict)
@@ -55,5 +55,5 @@ class CoreAIFormat:
             parity=parity_summary(found, runtime=MODE, photos=source.photos, binding=binding),
             milliseconds=milliseconds,
             remarks=shortfalls(found) if binding else (),
-            probabilities=answers,
+            self_test=answers,
         )

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
-from edge.models.deployed import deployed
+from edge.models.deployed import OUTPUTS, deployed
 from edge.scheme import Layer
 
 from ._coreml_layers import Weighted
@@ -19,7 +21,8 @@ from ._passes import PASSES, rewrite
 if TYPE_CHECKING:
     from torch import Tensor, fx
 
-INPUT, PROBABILITIES, LABEL = "image", "probabilities", "classLabel"
+INPUT, LABEL = "image", "classLabel"
+PROBABILITIES, MASK = OUTPUTS
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
 SMALL_TABLE = 4  # bits; from 6 on a table costs what it saves
@@ -56,24 +59,31 @@ def float_program(
     layers: Sequence[Layer] = (),
     places: Sequence[Weighted] = (),
 ):
-    """An MLModel of an exported program; `precision` is `fp32` or `fp16` (the final softmax stays float32, and so do
-    the operations whose results are named in `float32`).
+    """An MLModel of an exported program; `precision` is `fp32` or `fp16` (the final softmax and what gives a mask stay
+    float32, and so do the operations whose results are named in `float32`).
 
     With `layers`, their activations are in 8 bits: Apple's passes put a quantize and a dequantize in front of and
     behind them, with the ranges given. That takes iOS 17, and `places`, the layers of that very program before.
     """
     import coremltools as ct
 
+    from ._coreml_outputs import with_outputs
+
     side = checkpoint.preprocess.side
+    outputs = [ct.TensorType(name=PROBABILITIES), ct.TensorType(name=MASK, dtype=np.float32)]
+    outputs = outputs[: len(program.graph_signature.user_outputs)]
+    pipeline = with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: in_half(op, float32))
     model = ct.convert(
         program,
         inputs=[ct.ImageType(name=INPUT, shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
-        outputs=[ct.TensorType(name=PROBABILITIES)],
-        classifier_config=ct.ClassifierConfig([label.code for label in checkpoint.labels]),
+        outputs=outputs,
+        classifier_config=ct.ClassifierConfig(
+            [label.code for label in checkpoint.labels], predicted_probabilities_output=PROBABILITIES
+        ),
         minimum_deployment_target={16: ct.target.iOS16, 17: ct.target.iOS17}[ios],
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else half,
-        pass_pipeline=with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT,
+        pass_pipeline=with_outputs(pipeline, len(outputs)),
         skip_model_load=True,
     )
     spec = model.get_spec()
@@ -104,7 +114,8 @@ def with_8bit_activations(layers: Sequence[Layer], places: Sequence[Weighted]):
 
 
 def in_half(op, float32: frozenset[str]) -> bool:
-    return not is_final_softmax(op) and not any(output.name in float32 for output in op.outputs)
+    last = any(output in op.enclosing_block.outputs for output in op.outputs)
+    return not is_final_softmax(op) and not last and not any(output.name in float32 for output in op.outputs)
 
 
 def is_final_softmax(op) -> bool:
@@ -202,8 +213,10 @@ def save(model, target: Path, manifest: dict, recipe: str) -> None:
     model.author = "dermedge"
     model.version = manifest["versions"].get("dermedge", "")
     model.user_defined_metadata["dermedge.intended_use"] = INTENDED_USE
-    for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training"):
-        value = manifest[key]
+    for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "mask", "training"):
+        value = manifest.get(key)
+        if value is None:
+            continue
         model.user_defined_metadata[f"dermedge.{key}"] = value if isinstance(value, str) else json.dumps(value)
     model.user_defined_metadata["dermedge.recipe"] = recipe
     model.input_description[INPUT] = (
@@ -211,6 +224,8 @@ def save(model, target: Path, manifest: dict, recipe: str) -> None:
         f"resize {manifest['preprocess']['version']}"
     )
     model.output_description[PROBABILITIES] = manifest["output"]["meaning"]
+    if "mask" in manifest:
+        model.output_description[MASK] = manifest["mask"]["meaning"]
     model.output_description[LABEL] = "code of the most probable class"
     model.save(str(target))
     (target / DEBUG_MAP).unlink(missing_ok=True)

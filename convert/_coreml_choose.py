@@ -16,12 +16,13 @@ from dataclasses import replace
 import numpy as np
 
 from edge.console import track
-from edge.parity import statistics as st
+from edge.runtimes import Found, joined
 from edge.runtimes.coreml.classifier import torch_threads
 from edge.scheme import Layer, Range, Scheme
 
 from ._choose import POINTS, keeps_budget, noise, point
 from ._coreml_imitate import Imitation, fits, ranges_in
+from ._fidelity import sqnr
 from ._ranges import SAMPLED, least_squares
 
 BUDGET_DB = 38.0  # median SQNR; 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges
@@ -34,14 +35,14 @@ def choose(
     stored: Imitation,
     given: np.ndarray,
     judging: np.ndarray,
-    wanted: np.ndarray,
+    wanted: Found,
     *,
     facts: Mapping[str, str],
 ) -> Scheme:
     """The scheme of an fp16 program: uint8 images `given` (N, S, S, 3) lend ranges, `judging` tell what is lost.
 
-    `stored` is the same program with its weights as the int8 package keeps them; `wanted` (N, K) are the float32
-    model's probabilities of the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme.
+    `stored` is the same program with its weights as the int8 package keeps them; `wanted` is what the float32
+    model says of the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme.
     """
     layers = tried_alone(half, ranges_of(half, given), judging[:ALONE])
     curve: list[Mapping[str, float]] = []
@@ -144,8 +145,8 @@ def better(
 
     A trial runs from its layer on, not from the start.
     """
-    rows: dict[tuple[int, int], list[np.ndarray]] = {}
-    whole = []
+    rows: dict[tuple[int, int], list[Found]] = {}
+    whole: list[Found] = []
     with torch_threads(1):
         for image in track(images, f"int8: each {kind} alone", len(images)):
             base = half.begun(image)
@@ -155,11 +156,8 @@ def better(
                 for k, one in enumerate(some):
                     found = half.go_on(dict(base), first, *ranges_in([one], half.layers))
                     rows.setdefault((n, k), []).append(found)
-    wanted = st.read_back_logits(np.array(whole))
-    score = {
-        key: float(np.minimum(st.sqnr_db(wanted, st.read_back_logits(np.array(found))), 200.0).mean())
-        for key, found in rows.items()
-    }
+    wanted = joined(whole)
+    score = {key: float(sqnr(wanted, joined(found)).mean()) for key, found in rows.items()}
     noted = list(layers)
     for tensor in {tensors[n] for n in trials}:
         users = [n for n in trials if tensors[n] == tensor]

@@ -130,18 +130,22 @@ class CoreMLFormat:
 
     def judge(self, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool) -> Judged:
         labels = [label.code for label in source.checkpoint.labels]
-        wrong = shortcomings(describe(path), recipe=recipe, side=source.checkpoint.preprocess.side, labels=labels)
+        wrong = shortcomings(
+            describe(path), recipe=recipe, side=source.checkpoint.preprocess.side, labels=labels,
+            mask=source.reference.masks is not None,
+        )  # fmt: skip
         if wrong:
             return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong))
         runtime = CoreML(path)
         candidate, milliseconds = timed_run(runtime, source.images)
-        answers = runtime.run(test_images)
+        answers = runtime.run_all(test_images)
         runtime.close()
         made_of = audit(path) | ({"float16": summary(self.ranges)} if recipe != "fp32" else {})
         found = judge_arrays(
             recipe,
-            observations_of(source.photos, source.reference),
-            candidate,
+            observations_of(source.photos, *source.reference),
+            candidate.probabilities,
+            masks=candidate.masks,
             mac_share_int8=share_8bit(made_of),
             untrained=bool(source.checkpoint.untrained),
         )
@@ -157,5 +161,5 @@ class CoreMLFormat:
             remarks=shortfalls(found) if binding or found.verdict == "fail" else (),
             audit=made_of,
             fine_tuned=self.tuned[recipe].facts if recipe in self.tuned else None,
-            probabilities=answers,
+            self_test=answers,
         )

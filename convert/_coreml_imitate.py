@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from edge.errors import InputError
-from edge.runtimes import coreml
+from edge.runtimes import Found, coreml, joined
 from edge.runtimes.coreml import features
-from edge.runtimes.coreml.classifier import torch_threads
+from edge.runtimes.coreml.classifier import mask_of, torch_threads
 from edge.runtimes.coreml.program import Ref
 from edge.scheme import Layer, Range
 
@@ -42,6 +42,7 @@ class Imitation:
         if classify is None or not isinstance(classify.inputs["probabilities"], Ref):
             raise InputError(f"{path} is no classifier; expected a package with class labels")
         self.answer = classify.inputs["probabilities"].name
+        self.mask = mask_of(self.model)
         self.image = self.model.input_description[0].name
 
     def begun(self, image: np.ndarray) -> dict[str, Any]:
@@ -53,8 +54,8 @@ class Imitation:
     @torch.inference_mode()
     def go_on(
         self, values: dict[str, Any], first: int, inputs: Mapping[str, Range], outputs: Mapping[str, Range]
-    ) -> np.ndarray:
-        """Run from the call `first` on: probabilities (K,). Every result is left in `values`.
+    ) -> Found:
+        """Run from the call `first` on: what is said of the one image. Every result is left in `values`.
 
         `inputs` are rounded for the layer of that name alone, `outputs` for all that read the tensor of that name.
         """
@@ -71,14 +72,14 @@ class Imitation:
             for output, result in zip(call.operation.outputs, results, strict=True):
                 chosen = outputs.get(output.name)
                 values[output.name] = result if chosen is None else on_grid(result, chosen)
-        found: np.ndarray = values[self.answer].reshape(-1).double().numpy()
-        return found
+        mask = None if self.mask is None else values[self.mask].float().numpy()[:, 0]
+        return Found(values[self.answer].reshape(1, -1).double().numpy(), mask)
 
-    def answers(self, images: np.ndarray, layers: Sequence[Layer]) -> np.ndarray:
-        """Probabilities, float64 (N, K), of uint8 images (N, S, S, 3) with every layer as it says."""
+    def answers(self, images: np.ndarray, layers: Sequence[Layer]) -> Found:
+        """What is said of uint8 images (N, S, S, 3) with every layer as it says."""
         inputs, outputs = ranges_in(layers, self.layers)
         with torch_threads(1):
-            return np.array([self.go_on(self.begun(image), 0, inputs, outputs) for image in images])
+            return joined([self.go_on(self.begun(image), 0, inputs, outputs) for image in images])
 
 
 def ranges_in(layers: Sequence[Layer], places: Sequence[Weighted]) -> tuple[dict[str, Range], dict[str, Range]]:

@@ -60,7 +60,7 @@ def scheme_for(
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
     given, judging = np.split(squares, [len(squares) * 2 // 3])
     facts = {"model": checkpoint.model, "checkpoint_sha256": checkpoint.sha256, "graph": key, "data": photos.name}
-    scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run(judging), facts=facts)
+    scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run_all(judging), facts=facts)
     if target:
         schemes.save(target.with_suffix(schemes.COREML_SUFFIX), scheme)
     return Found(scheme, fp16.layers, measured_on(photos))

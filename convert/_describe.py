@@ -11,6 +11,8 @@ from edge.checkpoint import Checkpoint, versions_here
 from edge.files import size
 from edge.labels import to_json
 from edge.models.cost import cost
+from edge.models.deployed import OUTPUTS
+from edge.parity.masks import THRESHOLD
 
 from ._format import Judged, Source
 
@@ -53,6 +55,7 @@ def base_manifest(source: Source, family: str) -> dict:
             "temperature": checkpoint.temperature,
             "abstain_threshold": None,
         },
+        **({"mask": mask_output(checkpoint.preprocess.side)} if source.reference.masks is not None else {}),
         "files": [],
         "self_test": [],
         "training": {
@@ -62,6 +65,16 @@ def base_manifest(source: Source, family: str) -> dict:
         },
         "intended_use": INTENDED_USE,
         "versions": versions_here(),
+    }
+
+
+def mask_output(side: int) -> dict:
+    """The manifest's `mask`, of a network that gives one."""
+    return {
+        "name": OUTPUTS[1],
+        "meaning": "probability that a pixel of the input is lesion; rows from the top, columns from the left",
+        "side": side,
+        "threshold": THRESHOLD,
     }
 
 

@@ -17,6 +17,7 @@ from edge.data.squares import load_squares
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.files import remove, replace, scratch_in, sha256, size
 from edge.models import family_name
+from edge.runtimes import Found
 from edge.runtimes.reference import Reference
 
 from ._describe import audit_table, base_manifest, result_table, with_decision
@@ -67,7 +68,7 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
                 f"the conversion of {checkpoint.model} broke: {type(error).__name__}: "
                 f"{(str(error).splitlines() or ['?'])[0][:300]}; all of it is in {log}. Nothing was written."
             ) from error
-        manifest = write_self_test(folder, manifest, test_images, reference.run(test_images))
+        manifest = write_self_test(folder, manifest, test_images, reference.run_all(test_images))
         kept = [result for result in judged if not result.rejected]
         for result in kept:
             replace(result.path, folder / result.path.name)
@@ -102,10 +103,13 @@ def checkpoint_of(args: argparse.Namespace) -> tuple[Path, Checkpoint]:
     return path, checkpoint
 
 
-def answers_of(reference: Reference, images: np.ndarray, path: Path) -> np.ndarray:
-    """Probabilities of the float model; InputError if it has none to keep."""
-    answers = reference.run(images)
-    broken = int((~np.isfinite(answers)).any(axis=1).sum())
+def answers_of(reference: Reference, images: np.ndarray, path: Path) -> Found:
+    """What the float model says; InputError if that cannot be kept."""
+    answers = reference.run_all(images)
+    finite = np.isfinite(answers.probabilities).all(axis=1)
+    if answers.masks is not None:
+        finite &= np.isfinite(answers.masks).all(axis=(1, 2))
+    broken = int((~finite).sum())
     if broken:
         raise InputError(
             f"{path}: the float model's answers are NaN or infinite on {broken} of {len(images)} images; "

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.checkpoint import Checkpoint
 from edge.data.table import PhotoSet
+from edge.runtimes import Found, joined
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Source:
     checkpoint: Checkpoint
     photos: PhotoSet
     images: np.ndarray  # uint8 (N, S, S, 3) RGB
-    reference: np.ndarray  # float64 (N, K), probabilities of the float32 torch model
+    reference: Found  # what the float32 torch model says of the images
     data: Path | None  # where --data pointed
     path: Path  # of the checkpoint's weights
     folder: Path  # that is written to
@@ -42,7 +43,7 @@ class Judged:
     remarks: tuple[str, ...] = ()  # what fell short, in words
     audit: dict | None = None  # the manifest's `audit`
     fine_tuned: dict | None = None  # the manifest's `fine_tuned`
-    probabilities: np.ndarray | None = None  # float64 (T, K) of the self-test images
+    self_test: Found | None = None  # what it says of the self-test images
 
 
 class Format(Protocol):
@@ -62,15 +63,15 @@ class Format(Protocol):
 
 
 class Runtime(Protocol):
-    def run(self, images_u8: np.ndarray) -> np.ndarray: ...
+    def run_all(self, images_u8: np.ndarray) -> Found: ...
 
 
-def timed_run(runtime: Runtime, images: np.ndarray) -> tuple[np.ndarray, float]:
-    """Probabilities (N, K), and the median milliseconds of one image after a warm-up. This host's, not a phone's."""
-    runtime.run(images[:1])
+def timed_run(runtime: Runtime, images: np.ndarray) -> tuple[Found, float]:
+    """The answers, and the median milliseconds of one image after a warm-up. This host's, not a phone's."""
+    runtime.run_all(images[:1])
     rows, times = [], []
     for image in images:
         begun = time.perf_counter()
-        rows.append(runtime.run(image[None])[0])
+        rows.append(runtime.run_all(image[None]))
         times.append(1e3 * (time.perf_counter() - begun))
-    return np.array(rows), float(np.median(times))
+    return joined(rows), float(np.median(times))

@@ -148,6 +148,19 @@ def get(graph: fx.GraphModule, name: str) -> fx.Node:
     return node
 
 
+def results(graph: fx.GraphModule) -> list[fx.Node]:
+    """The nodes whose values the graph returns, in order."""
+    (output,) = graph.graph.find_nodes(op="output")
+    return flat(arguments(output)[0])
+
+
+def flat(value: object) -> list[fx.Node]:
+    if isinstance(value, fx.Node):
+        return [value]
+    assert isinstance(value, (list, tuple))
+    return [node for part in value for node in flat(part)]
+
+
 def finish(graph: fx.GraphModule) -> fx.GraphModule:
     """Drop what nothing uses any more and compile the module anew."""
     graph.graph.eliminate_dead_code()

@@ -19,11 +19,12 @@ from torch import Tensor, fx
 
 from edge.console import track
 from edge.data.table import PhotoSet
+from edge.errors import InputError
 from edge.parity import statistics as st
 from edge.runtimes.coreml.classifier import torch_threads
 
 from ._coreml import SMALLEST_QUANTISED
-from ._graph import copy_graph
+from ._graph import copy_graph, results
 
 IMAGES = 1200  # of training patients at most; 25 ms an image and epoch on one x86-64 core, hierattn_xs at 128 pixels
 BATCH = 16
@@ -67,6 +68,11 @@ def tune(graph: fx.GraphModule, bits: int, photos: PhotoSet, images: np.ndarray,
 
     `images`: uint8 (N, S, S, 3) of `photos`. Runs on one thread; the same input gives the same weights.
     """
+    if len(results(graph)) > 1:
+        raise InputError(
+            "--fine-tune learns from the class alone and would spoil the mask that this network gives beside it; "
+            "leave it out"
+        )
     judging = held_back(photos)
     learning = np.setdiff1d(np.arange(len(images)), judging)
     with torch_threads(1):

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.checkpoint import Checkpoint
 from edge.files import moved_into_place, sha256
+from edge.runtimes import Found
 
 from ._format import Judged
 
@@ -30,13 +31,16 @@ def self_test_images(checkpoint: Checkpoint) -> np.ndarray:
     return np.array(images).astype(np.uint8)
 
 
-def write_self_test(folder: Path, manifest: dict, images: np.ndarray, reference: np.ndarray) -> dict:
-    """Write the images as PNG (their RGB bytes are exact); returns the manifest that lists them."""
+def write_self_test(folder: Path, manifest: dict, images: np.ndarray, reference: Found) -> dict:
+    """Write the images as PNG (their RGB bytes are exact); returns the manifest that lists them.
+
+    Of a mask the mean over its pixels is kept: one number tells whether a phone computes it as this machine does.
+    """
     from PIL import Image
 
     known = {entry["image"]: entry for entry in manifest["self_test"]}
     entries = []
-    for number, (image, probabilities) in enumerate(zip(images, reference, strict=True)):
+    for number, (image, probabilities) in enumerate(zip(images, reference.probabilities, strict=True)):
         path = folder / f"self_test_{number}.png"
         with moved_into_place(path) as unfinished:
             Image.fromarray(image).save(unfinished, format="PNG")
@@ -47,6 +51,14 @@ def write_self_test(folder: Path, manifest: dict, images: np.ndarray, reference:
                 "rgb_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
                 "reference": [float(p) for p in probabilities],
                 "expected": known.get(path.name, {}).get("expected", {}),
+                **(
+                    {
+                        "reference_mask": mean_of(reference.masks[number]),
+                        "expected_mask": known.get(path.name, {}).get("expected_mask", {}),
+                    }
+                    if reference.masks is not None
+                    else {}
+                ),
             }
         )
     return {**manifest, "self_test": entries}
@@ -58,8 +70,18 @@ def add_expected(manifest: dict, judged: list[Judged]) -> dict:
     entries = []
     for number, entry in enumerate(manifest["self_test"]):
         answers = {name: p for name, p in entry["expected"].items() if name in present}
+        masks = {name: mean for name, mean in entry.get("expected_mask", {}).items() if name in present}
         for result in judged:
-            if result.probabilities is not None:
-                answers[result.path.name] = [float(p) for p in result.probabilities[number]]
-        entries.append({**entry, "expected": answers})
+            found = result.self_test
+            if found is not None:
+                answers[result.path.name] = [float(p) for p in found.probabilities[number]]
+            if found is not None and found.masks is not None:
+                masks[result.path.name] = mean_of(found.masks[number])
+        entries.append(
+            {**entry, "expected": answers, **({"expected_mask": masks} if "reference_mask" in entry else {})}
+        )
     return {**manifest, "self_test": entries}
+
+
+def mean_of(mask: np.ndarray) -> float:
+    return float(mask.mean(dtype=np.float64))

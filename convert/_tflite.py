@@ -12,17 +12,17 @@ import numpy as np
 from torch import fx
 
 from edge.checkpoint import Checkpoint
-from edge.models.deployed import deployed
+from edge.models.deployed import OUTPUTS, deployed
 
 from ._emit import emit
-from ._graph import trace
+from ._graph import results, trace
 from ._passes import MOBILE_PASSES, PASSES, rewrite
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SIGNATURE = "serving_default"
-INPUT, OUTPUT = "image", "probabilities"
+INPUT, OUTPUT = "image", OUTPUTS[0]
 METADATA = "dermedge"  # name of the metadata entry inside the file
 
 
@@ -48,7 +48,8 @@ def float_model(checkpoint: Checkpoint) -> Lowered:
 
 
 def lower(module: nn.Module, example: Tensor) -> Lowered:
-    """The float32 file of a module that keeps the tensor contract: `example` (1, S, S, 3) in, (1, K) out.
+    """The float32 file of a module that keeps the tensor contract: `example` (1, S, S, 3) in, (1, K) out, and behind
+    it, where the module gives one, a mask (1, S, S, 1).
 
     Written operator by operator from the rewritten graph. Where that holds an operation without an operator in
     `_emit`, litert-torch lowers the graph as it is before the rewrites that are for our own operators.
@@ -56,7 +57,7 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
     graph, fired = rewrite(trace(module, example), PASSES)
     mobile, more = rewrite(graph, MOBILE_PASSES)
     try:
-        content = emit(mobile, inputs=[INPUT], outputs=[OUTPUT])
+        content = emit(mobile, inputs=[INPUT], outputs=OUTPUTS[: len(results(mobile))])
         return Lowered(content, fired | more, "operator by operator", modules_of(mobile))
     except NotImplementedError as missing:
         import litert_torch
@@ -98,13 +99,14 @@ def modules_of(graph: fx.GraphModule) -> dict[str, tuple[str, str | None]]:
 
 
 def named(content: bytes) -> bytes:
-    """The file with the tensor contract's names: input `image`, output `probabilities`."""
+    """The file with the tensor contract's names: input `image`, outputs `probabilities` and, if it is there, `mask`."""
     model = unpack(content)
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     graph.tensors[graph.inputs[0]].name = INPUT.encode()
-    graph.tensors[graph.outputs[0]].name = OUTPUT.encode()
     signature.inputs[0].name = INPUT.encode()
-    signature.outputs[0].name = OUTPUT.encode()
+    entries = {entry.tensorIndex: entry for entry in signature.outputs}
+    for tensor, name in zip(graph.outputs, OUTPUTS, strict=False):
+        graph.tensors[tensor].name = entries[tensor].name = name.encode()
     return pack(model)
 
 

@@ -21,7 +21,7 @@ from ._quantise import CHOSEN, ROUNDED, made
 from ._recipes import TFLITE
 from ._tflite import float_model, with_metadata
 
-INSIDE = ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training", "intended_use")
+INSIDE = ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "mask", "training", "intended_use")
 
 
 class TFLiteFormat:
@@ -56,7 +56,7 @@ class TFLiteFormat:
 
     def convert(self, source: Source, recipe: str, target: Path, manifest: dict) -> None:
         content = made(recipe, self.float32, self.rounded, self.scheme.layers if self.scheme else None)
-        facts = {key: manifest[key] for key in INSIDE} | {"recipe": recipe}
+        facts = {key: manifest[key] for key in INSIDE if key in manifest} | {"recipe": recipe}
         target.write_bytes(with_metadata(content, facts))
 
     def judge(self, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool) -> Judged:
@@ -64,13 +64,14 @@ class TFLiteFormat:
         if runtime.side != source.checkpoint.preprocess.side:
             raise InputError(f"{path.name} takes {runtime.side} pixels, the model {source.checkpoint.preprocess.side}")
         candidate, milliseconds = timed_run(runtime, source.images)
-        answers = runtime.run(test_images)
+        answers = runtime.run_all(test_images)
         runtime.close()
         made_of = audit(path)
         found = judge_arrays(
             recipe,
-            observations_of(source.photos, source.reference),
-            candidate,
+            observations_of(source.photos, *source.reference),
+            candidate.probabilities,
+            masks=candidate.masks,
             mac_share_int8=share_8bit(made_of),
             untrained=bool(source.checkpoint.untrained),
         )
@@ -85,5 +86,5 @@ class TFLiteFormat:
             milliseconds=milliseconds,
             remarks=shortfalls(found) if binding or found.verdict == "fail" else (),
             audit=made_of,
-            probabilities=answers,
+            self_test=answers,
         )

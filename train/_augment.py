@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+HALF = 128
 MARGIN = 1.25  # squares are cached this much larger than the network's input, for rotation and zoom to draw on
 
 
@@ -15,7 +16,24 @@ def augment(square: np.ndarray, side: int, rng: np.random.Generator, *, strength
     balance, exposure, contrast, saturation, defocus or motion blur, lower resolution, noise, JPEG.
     `strength` 0 gives the plain central view.
     """
-    view = warp(square, side, rng, strength)
+    return augment_both(square, None, side, rng, strength=strength)[0]
+
+
+def augment_both(
+    square: np.ndarray, mask: np.ndarray | None, side: int, rng: np.random.Generator, *, strength: float = 1.0
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same view with its mask, uint8 (side, side) of 0 and 255, of one (C, C) that lies over the square.
+
+    The mask gets the photograph's geometry, and a pixel where at least half of it is lesion.
+    """
+    matrix = geometry(square.shape[0], side, rng, strength)
+    view = warp(square, matrix, side)
+    seen = None if mask is None else np.where(warp(mask, matrix, side) >= HALF, 255, 0).astype(np.uint8)
+    return camera(view, side, rng, strength), seen
+
+
+def camera(view: np.ndarray, side: int, rng: np.random.Generator, strength: float) -> np.ndarray:
+    """What a camera does to a view, without moving anything in it."""
     if strength == 0.0:
         return view
     view = colour(view, rng, strength)
@@ -37,8 +55,8 @@ def augment(square: np.ndarray, side: int, rng: np.random.Generator, *, strength
     return view
 
 
-def warp(square: np.ndarray, side: int, rng: np.random.Generator, strength: float) -> np.ndarray:
-    size = square.shape[0]
+def geometry(size: int, side: int, rng: np.random.Generator, strength: float) -> np.ndarray:
+    """Where a square of `size` goes in a view of `side` pixels, (2, 3)."""
     angle = rng.uniform(0, 2 * np.pi) if strength else 0.0
     zoom = side / size * (np.exp(rng.uniform(-0.2, 0.3) * strength))
     shear = rng.uniform(-0.1, 0.1) * strength
@@ -49,7 +67,10 @@ def warp(square: np.ndarray, side: int, rng: np.random.Generator, strength: floa
         linear[:, 0] *= -1
     centre = np.full(2, (size - 1) / 2)
     offset = np.full(2, (side - 1) / 2) + shift - linear @ centre
-    matrix = np.column_stack([linear, offset])
+    return np.column_stack([linear, offset])
+
+
+def warp(square: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
     return cv2.warpAffine(square, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 

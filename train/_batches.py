@@ -11,20 +11,26 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ._augment import augment
+from ._augment import augment, augment_both
 from ._guide import Guide
+from ._masks import UNKNOWN
 
 NEARLY_ALL = 0.98  # a photograph with this share is left unblended
-Sample = tuple[Tensor, Tensor, int, Tensor]
+Sample = tuple[Tensor, Tensor, int, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Squares:
-    """Photographs in memory: uint8 (N, C, C, 3) RGB, class indices (N,), data-set indices (N,)."""
+    """Photographs in memory: uint8 (N, C, C, 3) RGB, class indices (N,), data-set indices (N,).
+
+    For a network that learns masks, these, too: uint8 (N, C, C) of 0 and 255, and which of them are known, bool (N,).
+    """
 
     images: np.ndarray
     targets: np.ndarray
     domains: np.ndarray
+    masks: np.ndarray | None = None
+    known: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -52,7 +58,8 @@ class Views(Dataset):
         return len(self.squares)
 
     def __getitem__(self, item: tuple[int, int]) -> Sample:
-        """Image, uint8 (3, S, S); class shares, float32 (K,); data set; scaled descriptors, float32 (D or 0,)."""
+        """Image, uint8 (3, S, S); class shares, float32 (K,); data set; scaled descriptors, float32 (D or 0,); mask,
+        float32 (S, S) 0..1, UNKNOWN everywhere where there is none, (0,) where no masks are learned."""
         if not self.variants:
             return self.draw(item)
         item = (item[0] % self.variants, item[1])
@@ -63,12 +70,14 @@ class Views(Dataset):
     def draw(self, item: tuple[int, int]) -> Sample:
         rng = np.random.default_rng((self.seed, *item))
         index = item[1]
-        view = self.augmented(index, rng)
+        view, mask = self.augmented(index, rng)
         wanted = np.zeros(self.classes, np.float32)
         share = rng.beta(self.mixup, self.mixup) if self.mixup else 1.0
         if share < NEARLY_ALL:
             partner = rng.choice(np.flatnonzero(self.squares.domains == self.squares.domains[index]))
-            view = cv2.addWeighted(view, share, self.augmented(partner, rng), 1 - share, 0)
+            other, its_mask = self.augmented(partner, rng)
+            view = cv2.addWeighted(view, share, other, 1 - share, 0)
+            mask = blended(mask, its_mask, share)
             wanted[self.squares.targets[partner]] = 1 - share
         else:
             share = 1.0
@@ -78,10 +87,26 @@ class Views(Dataset):
             torch.from_numpy(wanted),
             int(self.squares.domains[index]),
             torch.from_numpy(self.guide.scaled(view)) if self.guide else torch.empty(0),
+            torch.empty(0) if mask is None else torch.from_numpy(mask),
         )
 
-    def augmented(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        return augment(self.squares.images[index], self.side, rng, strength=self.strength)
+    def augmented(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """A view and its mask, float32."""
+        own = self.squares.masks
+        if own is None or self.squares.known is None:
+            return augment(self.squares.images[index], self.side, rng, strength=self.strength), None
+        view, mask = augment_both(self.squares.images[index], own[index], self.side, rng, strength=self.strength)
+        assert mask is not None  # it was given one
+        return view, mask.astype(np.float32) / 255 if self.squares.known[index] else np.full_like(mask, UNKNOWN, "f4")
+
+
+def blended(mask: np.ndarray | None, other: np.ndarray | None, share: float) -> np.ndarray | None:
+    """The mask of a blend of two photographs; unknown where one of them is."""
+    if mask is None or other is None:
+        return None
+    if min(mask.flat[0], other.flat[0]) == UNKNOWN:
+        return np.full_like(mask, UNKNOWN)
+    return (share * mask + (1 - share) * other).astype(np.float32)
 
 
 class Order(Sampler):

@@ -25,11 +25,13 @@ from edge.console import progress, screen, track
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.models import create_model
+from edge.models.deployed import class_and_mask
 
 from ._augment import augment
 from ._batches import Order, Squares, Views, loader, steps_per_epoch
 from ._guide import Guide, fit_guide
 from ._loss import chances, log_priors
+from ._masks import mask_figures, predict_masks
 from ._objective import Batch, Classify, Objective
 from ._recipe import Recipe
 from ._state import load, optimiser_tensors, restore_optimiser, save
@@ -134,7 +136,8 @@ def predict(net: nn.Module, images: np.ndarray, preprocess: Preprocess, *, batch
     parts = []
     for start in range(0, len(images), batch):
         block = torch.from_numpy(np.array(images[start : start + batch])).permute(0, 3, 1, 2).to(device)
-        parts.append(net(normalise(block, preprocess)).double().cpu().numpy())
+        logits, _ = class_and_mask(net(normalise(block, preprocess)))
+        parts.append(logits.double().cpu().numpy())
     return np.concatenate(parts)
 
 
@@ -146,6 +149,7 @@ def fit(
     classes: int,
     squares_at: Callable[[int], Squares],
     held_back_at: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    held_back_masks_at: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None,
     folder: Path,
     data: list[str] | None = None,
     objective: Objective | None = None,
@@ -156,7 +160,8 @@ def fit(
     """Train; return the averaged weights, the history and the precision used.
 
     `squares_at(side)` gives the training photographs, cached a margin larger than `side`. `held_back_at(side)`
-    gives uint8 squares of that side and their classes; they are looked at for the curves only. The state is
+    gives uint8 squares of that side and their classes, `held_back_masks_at(side)` their masks and which are known;
+    they are looked at for the curves only. The state is
     saved at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run gives, bit for
     bit on the same machine, the weights of one that was never stopped. The objective is that of the recipe where
     none is given.
@@ -240,6 +245,9 @@ def fit(
                     held_back = held_back_at(recipe.side_at(at.epoch))
                     row = look(averaged, preprocess, held_back, at.history[-1])
                     row |= objective.look(averaged.module, preprocess, held_back)
+                    if held_back_masks_at:
+                        masks = held_back_masks_at(recipe.side_at(at.epoch))
+                        row |= look_at_masks(averaged.module, preprocess, held_back[0], *masks)
                     bar.update(task, metric=f"bal. acc. {row['held_back_balanced_accuracy']:.2f}")
                 at.epoch, at.step, at.loss_sum, at.seconds = at.epoch + 1, 0, 0.0, 0.0
                 row = at.history[-1]
@@ -288,15 +296,15 @@ def run_epoch(
         guide = fabric.to_device((torch.from_numpy(views.guide.weight), torch.from_numpy(views.guide.bias)))
     model.train()
     begun = time.monotonic()
-    for images, wanted, domains, descriptors in loader(views, order, workers=workers):
+    for images, wanted, domains, descriptors, masks in loader(views, order, workers=workers):
         step = done + at.step
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, recipe.share_done(at.epoch + (at.step + 1) / order.steps))
         # dropout and stochastic depth depend on the step alone, so that a resumed run repeats them
         torch.manual_seed(recipe.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank)
-        images, wanted, domains, descriptors = fabric.to_device((images, wanted, domains, descriptors))
+        images, wanted, domains, descriptors, masks = fabric.to_device((images, wanted, domains, descriptors, masks))
         value = objective.value(
-            model, Batch(normalise(images, preprocess), wanted, adjustment[domains], descriptors, guide)
+            model, Batch(normalise(images, preprocess), wanted, adjustment[domains], descriptors, guide, masks)
         )
         fabric.backward(value)
         fabric.clip_gradients(model, optimiser, max_norm=2.0, error_if_nonfinite=False)
@@ -352,6 +360,15 @@ def look(averaged: AveragedModel, preprocess: Preprocess, held_back: tuple[np.nd
     row["held_back_loss"] = float(nn.functional.cross_entropy(logits, torch.from_numpy(targets)))
     row["held_back_balanced_accuracy"] = recall_score(targets, logits.argmax(1).numpy(), average="macro")
     return row
+
+
+def look_at_masks(
+    net: nn.Module, preprocess: Preprocess, images: np.ndarray, masks: np.ndarray, known: np.ndarray
+) -> dict[str, float]:
+    """A column of the history: mean Dice on the held-back photographs that have a mask."""
+    found = predict_masks(net, images[known], preprocess) if known.any() else None
+    figures = None if found is None else mask_figures(found, masks[known], known[known])
+    return {"held_back_dice": figures["dice_mean"]} if figures else {}
 
 
 def total_steps(recipe: Recipe, squares_at: Callable[[int], Squares], world: int) -> int:

@@ -9,9 +9,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from edge.checkpoint import Preprocess
+from edge.models.deployed import class_and_mask
 
 from ._descriptors import DESCRIPTORS
 from ._loss import distance, loss
+from ._masks import mask_loss
 from ._recipe import Recipe
 
 
@@ -22,6 +24,7 @@ class Batch:
     adjustment: Tensor  # of the logits, by the frequencies of the classes (N, K)
     descriptors: Tensor  # scaled, (N, D or 0)
     guide: tuple[Tensor, Tensor] | None  # weight (D, K) and bias (K,) of a linear classifier on them
+    masks: Tensor | None = None  # (N, S, S) 0..1 or unknown; (N, 0) where no masks are learned
 
 
 class Objective(Protocol):
@@ -55,15 +58,19 @@ class Reader(nn.Module):
     def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.features = inputs[0]
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, K) and scaled descriptors (N, D or 0)."""
-        logits = self.net(images)
-        return logits, self.read(self.features) if self.read else logits[:, :0]
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (N, K), scaled descriptors (N, D or 0) and mask logits (N, 1, S, S), or (N, 0) without masks."""
+        logits, mask = class_and_mask(self.net(images))
+        nothing = logits[:, :0]
+        return logits, self.read(self.features) if self.read else nothing, nothing if mask is None else mask
 
 
 @dataclass(frozen=True)
 class Classify:
-    """The class, and where the recipe says so the descriptors and the guide's answer beside it."""
+    """The class, and where the recipe says so the descriptors and the guide's answer beside it.
+
+    Of a network that gives masks, those, too: mask + `class_weight` * class. Photographs without one teach the class.
+    """
 
     recipe: Recipe
 
@@ -75,13 +82,17 @@ class Classify:
         return Reader(net, DESCRIPTORS if self.recipe.descriptors else 0)
 
     def value(self, model: nn.Module, batch: Batch) -> Tensor:
-        logits, read = model(batch.images)
+        logits, read, mask = model(batch.images)
         value = loss(logits, batch.wanted, batch.adjustment, smoothing=self.recipe.label_smoothing)
         if self.recipe.descriptors:
             value = value + self.recipe.descriptors * nn.functional.mse_loss(read.float(), batch.descriptors)
         if batch.guide:
             weight, bias = batch.guide
             value = value + self.recipe.guide * distance(logits, batch.descriptors @ weight + bias)
+        if mask.ndim == 4:
+            outline = mask_loss(mask, batch.masks) if batch.masks is not None and batch.masks.ndim == 3 else None
+            # a term of zero keeps every weight in the graph, which several processes want
+            value = self.recipe.class_weight * value + (0 * mask.sum() if outline is None else outline)
         return value
 
     def look(

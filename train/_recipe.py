@@ -27,6 +27,7 @@ class Recipe:
     mixup: float = 0.2  # Beta(a, a); 0 for none
     descriptors: float = 3.0  # weight of predicting hand-made descriptors beside the class
     guide: float = 6.0  # weight of agreeing with a linear classifier on those descriptors
+    class_weight: float = 0.25  # of the class against the mask, of networks that give both; ResFormer's
     variants: int = 0  # different views of a photograph, drawn once and kept; 0: a new one every epoch
     ema: float = 0.995  # decay per step of the averaged weights that are kept
     augment: float = 0.8  # strength: 0 none

@@ -14,19 +14,21 @@ import torch
 
 from edge.checkpoint import Checkpoint, Preprocess, load, save, versions_here
 from edge.console import screen
+from edge.data.masks import load_masks
 from edge.data.readers import open_photos
 from edge.data.selection import listed_for
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
-from edge.models import family_name, normalisation
+from edge.models import family_name, gives_masks, normalisation
 from edge.preprocess import PREPROCESS_VERSION
 
 from ._augment import MARGIN
 from ._batches import Squares
 from ._cut import Cut, cut_photos, ids
 from ._loop import Interrupted, fit, predict
+from ._masks import mask_line, masks_of
 from ._plots import confusion_plot, curves_plot
 from ._qat import FineTuning, verdict
 from ._recipe import Recipe, parse_stages
@@ -37,7 +39,10 @@ from ._temperature import fit_temperature
 def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
     """Train; with `tuning`, a checkpoint further for its 8-bit file."""
     recipe = recipe_of(args)
+    learns_masks = gives_masks(recipe.model)
     if tuning:
+        if learns_masks:
+            raise InputError(f"--qat minds the class alone, and {recipe.model} gives a mask beside it")
         tuning.check(recipe)
     folder = args.out or Path("runs") / f"{recipe.model}{'-qat' if tuning else ''}"
     prepare_folder(folder, resume=args.resume, force=args.force)
@@ -71,6 +76,11 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
     if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
         remove_run(folder)
     preprocess = tuning.start.preprocess if tuning else preprocess_for(recipe, start)
+    if learns_masks and not any(photo.mask for part in cuts for photo in part.train.photos):
+        raise InputError(
+            f"{recipe.model} learns masks, and none of the photographs has one; put <image>_segmentation.png below "
+            "--data or --also (docs/multi_task.md), or choose another --model"
+        )
     held_back_targets = np.array(cuts[0].held_back.targets)
     held_back_at = cache(lambda side: (load_squares(cuts[0].held_back, side)[1], held_back_targets))
     try:
@@ -79,8 +89,9 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
             preprocess,
             initial=start.state if start else {},
             classes=len(sets[0].classes),
-            squares_at=cache(lambda side: training_squares([part.train for part in cuts], side)),
+            squares_at=cache(lambda side: training_squares([part.train for part in cuts], side, masks=learns_masks)),
             held_back_at=held_back_at,
+            held_back_masks_at=cache(lambda side: load_masks(cuts[0].held_back, side)) if learns_masks else None,
             folder=folder,
             data=[part.train.sha256() for part in cuts],
             objective=tuning.objective(recipe) if tuning else None,
@@ -98,6 +109,9 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
     logits = predict(net, load_squares(cuts[0].unseen, recipe.side)[1], preprocess) / temperature
     targets = np.array(cuts[0].unseen.targets)
     metrics = summarise(targets, cuts[0].unseen.patients, logits, sets[0].classes)
+    masks = masks_of(net, cuts[0].unseen, preprocess)
+    if masks:
+        metrics["masks"] = masks
     near = tuning.compare(net, temperature, held_back_at(recipe.side)) if tuning else None
     checkpoint = Checkpoint(
         model=recipe.model,
@@ -130,6 +144,8 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
         title=f"{recipe.model}, {len(logits)} photographs of unseen patients",
     )  # fmt: skip
     screen().print(summary_table(metrics, "unseen patients"))
+    if masks:
+        screen().print(mask_line(masks), soft_wrap=True)
     if near:
         screen().print(verdict(*near), soft_wrap=True)
     screen().print(f"checkpoint: {folder / 'checkpoint.safetensors'}")
@@ -157,7 +173,7 @@ RANGES = {
     "seed": (0, 2**32 - 1), "split_seed": (0, 2**32 - 1), "threads": (1, 1024), "workers": (0, 1024),
     "learning_rate": (1e-7, 1.0), "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0),
     "evenness": (0.0, 1.0), "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
-    "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
+    "class_weight": (0.0, 100.0), "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
 }  # fmt: skip
 
 
@@ -180,6 +196,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         mixup=args.mixup,
         descriptors=args.descriptors,
         guide=args.guide,
+        class_weight=args.class_weight,
         variants=args.variants,
         ema=args.ema,
         augment=args.augment,
@@ -205,13 +222,17 @@ def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
         )
 
 
-def training_squares(parts: list[PhotoSet], side: int) -> Squares:
-    """All training photographs of all sets in memory, a margin larger than `side`."""
-    images = [load_squares(part, round(side * MARGIN))[1] for part in parts]
+def training_squares(parts: list[PhotoSet], side: int, *, masks: bool = False) -> Squares:
+    """All training photographs of all sets in memory, a margin larger than `side`, where wanted with their masks."""
+    wide = round(side * MARGIN)
+    images = [load_squares(part, wide)[1] for part in parts]
+    drawn, known = zip(*(load_masks(part, wide) for part in parts), strict=True) if masks else (None, None)
     return Squares(
         np.concatenate(images),
         np.concatenate([np.array(part.targets) for part in parts]),
         np.concatenate([np.full(len(part), number) for number, part in enumerate(parts)]),
+        np.concatenate(drawn) if drawn else None,
+        np.concatenate(known) if known else None,
     )
 
 

@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     from edge.files import write_json
 
     from ._loop import predict
+    from ._masks import mask_line, masks_of
     from ._plots import confusion_plot
     from ._summary import summarise, summary_table
 
@@ -62,7 +63,11 @@ def main(argv: list[str] | None = None) -> int:
             **summarise(targets, photos.patients, logits, photos.classes),
             "synthetic": photos.synthetic,
         }
+        masks = masks_of(net, photos, checkpoint.preprocess)
         screen().print(summary_table(found[photos.name], f"{checkpoint.model} on {photos.name}"))
+        if masks:
+            found[photos.name]["masks"] = masks
+            screen().print(mask_line(masks), soft_wrap=True)
         if args.out:
             name = f"confusion-{photos.photos[0].domain}.png"
             confusion_plot(targets, logits.argmax(1), photos.codes, args.out / name, title=photos.name)

@@ -83,6 +83,10 @@ def parser(default: Recipe | None = None) -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument(
+        "--class-weight", type=float, default=default.class_weight,
+        help="weight of the class against the mask, of models that give both (default: %(default)s)",
+    )  # fmt: skip
+    recipe.add_argument(
         "--variants", type=int, default=default.variants,
         help="views of a photograph that are drawn once and kept in memory; 0: a new one every epoch (default: 0)",
     )  # fmt: skip

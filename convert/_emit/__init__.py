@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import fx
 
-from .._graph import constant
+from .._graph import constant, results
 from ._lower import TABLE, Scope
 from ._writer import Writer
 
@@ -47,13 +47,5 @@ def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]
             except NotImplementedError as error:
                 raise NotImplementedError(f"no TFLite operator for {error} ({node.name})") from None
         elif node.op == "output":
-            results = flat(node.args[0])
-            found = {name: scope[result] for name, result in zip(outputs, results, strict=True)}
+            found = {name: scope[result] for name, result in zip(outputs, results(graph), strict=True)}
     return writer.finish(given, found, description="dermedge")
-
-
-def flat(value: object) -> list[fx.Node]:
-    if isinstance(value, fx.Node):
-        return [value]
-    assert isinstance(value, (list, tuple))
-    return [node for part in value for node in flat(part)]

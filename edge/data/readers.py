@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from edge.capture import SUFFIXES
@@ -22,6 +23,9 @@ SYNTHETIC_MARK = "SYNTHETIC.txt"  # a file that the synthetic sample carries
 
 # ISIC diagnoses that have a counterpart among the six classes of PAD-UFES-20.
 ISIC_TO_PAD = {"melanoma": "MEL", "nevus": "NEV", "seborrheic keratosis": "SEK"}
+ISIC_2017_COLUMNS = ("image_id", "melanoma", "seborrheic_keratosis")  # the rest are nevi
+MASK_ENDING = "_segmentation.png"
+NO_PHOTOS = ("_segmentation", "_superpixels")  # what the ISIC challenges put beside photographs
 
 
 def open_photos(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
@@ -29,8 +33,11 @@ def open_photos(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
 
     * `metadata.csv` with `img_id` and `diagnostic`: PAD-UFES-20, the official layout or any nesting of it
     * `metadata.csv` with `isic_id` and `diagnosis`: an ISIC Archive download
+    * a CSV file with `image_id`, `melanoma` and `seborrheic_keratosis`: the ISIC 2017 challenge
     * sub-folders that hold photographs: one class each
     * a folder that holds `pad_ufes_20/`: that one
+
+    A file `<image>_segmentation.png` anywhere below is the mask of that image's lesion, as in the ISIC challenges.
 
     Raises InputError where there is none of these, or where images of the table are missing
     (`skip_missing` goes on without them).
@@ -38,6 +45,11 @@ def open_photos(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"no data folder at {folder}; give --data a folder of photographs (docs/your_own_model.md)")
+    return with_masks(read_set(folder, skip_missing=skip_missing), folder)
+
+
+def read_set(folder: Path, *, skip_missing: bool) -> PhotoSet:
+    """The set in `folder`, without masks."""
     table = folder / "metadata.csv"
     if table.is_file():
         columns = read_table(table)[0].keys()
@@ -49,6 +61,9 @@ def open_photos(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
             f"{table} has the columns {', '.join(list(columns)[:8])}…; expected PAD-UFES-20's (img_id, diagnostic, "
             "patient_id, lesion_id) or the ISIC Archive's (isic_id, diagnosis)"
         )
+    challenge = isic_2017_table(folder)
+    if challenge is not None:
+        return read_isic_2017(challenge, skip_missing=skip_missing)
     if (folder / "pad_ufes_20" / "metadata.csv").is_file():
         return read_pad_ufes(folder / "pad_ufes_20", skip_missing=skip_missing)
     if any(child.is_dir() and holds_photos(child) for child in folder.iterdir()):
@@ -59,8 +74,27 @@ def open_photos(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
     )
 
 
+def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
+    """The set with the masks that lie anywhere below its folder; InputError if two are of one image."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob(f"*{MASK_ENDING}")):
+        stem = path.name.removesuffix(MASK_ENDING)
+        if stem in found:
+            raise InputError(f"two masks are of {stem}: {found[stem]} and {path}; remove one")
+        found[stem] = path
+    if not found:
+        return photos
+    masked = tuple(replace(photo, mask=found.get(photo.path.stem)) for photo in photos.photos)
+    count = sum(photo.mask is not None for photo in masked)
+    return replace(photos, photos=masked, notes=(*photos.notes, f"{count} of {len(masked)} photographs have a mask"))
+
+
+def is_photo(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.stem.lower().endswith(NO_PHOTOS)
+
+
 def holds_photos(folder: Path) -> bool:
-    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+    return any(is_photo(path) for path in folder.iterdir())
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -83,7 +117,7 @@ def index_photos(folder: Path) -> dict[str, Path]:
     """Every photograph below `folder` by file name; InputError if two share one."""
     index: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if is_photo(path) and path.is_file():
             if path.name in index:
                 raise InputError(f"two files are called {path.name}: {index[path.name]} and {path}; remove one")
             index[path.name] = path
@@ -186,6 +220,43 @@ def read_isic(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
     return PhotoSet("ISIC dermoscopy", PAD_UFES_20, tuple(photos), licence=", ".join(licences), notes=tuple(notes))
 
 
+def isic_2017_table(folder: Path) -> Path | None:
+    """The file with the diagnoses of ISIC 2017, by its header."""
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            if set(ISIC_2017_COLUMNS) <= set(file.readline(1000).strip().split(",")):
+                return path
+    return None
+
+
+def read_isic_2017(table: Path, *, skip_missing: bool = False) -> PhotoSet:
+    """The ISIC 2017 challenge: its table of diagnoses, images and masks anywhere below; classes of PAD-UFES-20.
+
+    Neither patients nor lesions are named: every image is a group of its own.
+    """
+    index = index_photos(table.parent)
+    photos, missing = [], []
+    rows = read_table(table)
+    for line, row in enumerate(rows, start=2):
+        try:
+            melanoma, keratosis = (float(row[column]) for column in ISIC_2017_COLUMNS[1:])
+        except ValueError:
+            melanoma = keratosis = -1.0
+        if (melanoma, keratosis) not in {(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)}:
+            raise InputError(f"{table}:{line}: melanoma and seborrheic_keratosis are 0 or 1, and not 1 at once")
+        name = row["image_id"]
+        path = find_photo(index, name)
+        if path is None:
+            missing.append(name)
+        else:
+            code = "MEL" if melanoma else "SEK" if keratosis else "NEV"
+            photos.append(Photo(path, name, code, f"isic:{name}", "isic_2017"))
+    refuse_doubles(table, photos)
+    notes = refuse_missing(table, missing, len(rows), skip_missing=skip_missing)
+    notes.append("no patients are named: every photograph counts as a patient of its own")
+    return PhotoSet("ISIC 2017", PAD_UFES_20, tuple(photos), licence="unknown", notes=tuple(notes))
+
+
 def read_class_folders(folder: Path) -> PhotoSet:
     """One sub-folder per class, named by its code.
 
@@ -221,7 +292,7 @@ def read_class_folders(folder: Path) -> PhotoSet:
     photos = []
     for name in found:
         for path in sorted((folder / name).iterdir()):
-            if path.suffix.lower() not in SUFFIXES:
+            if not is_photo(path):
                 continue
             image_id = path.relative_to(folder).as_posix()
             if patients and not patients.get(image_id):

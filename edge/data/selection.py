@@ -37,9 +37,9 @@ def find_sets(data: Path | None, *, skip_missing: bool = False) -> list[PhotoSet
 
 def synthetic_sample() -> Path:
     """The embedded sample, drawn once into the cache."""
-    from edge.data.synthetic import write_sample
+    from edge.data.synthetic import SAMPLE_VERSION, write_sample
 
-    folder = cache_folder() / f"synthetic-{SYNTHETIC_SEED}-{SYNTHETIC_PATIENTS}"
+    folder = cache_folder() / f"synthetic-{SAMPLE_VERSION}-{SYNTHETIC_SEED}-{SYNTHETIC_PATIENTS}"
     if not folder.is_dir():
         with counting("drawing synthetic photographs") as advance:
             write_sample(folder, seed=SYNTHETIC_SEED, patients=SYNTHETIC_PATIENTS, on_progress=advance)

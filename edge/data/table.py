@@ -18,6 +18,7 @@ class Photo:
     label: str  # a class code
     patient: str  # what must not be on both sides of a split; a lesion or a session where no patient is known
     domain: str  # the data set it is from
+    mask: Path | None = None  # of the lesion, where somebody drew one
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,14 @@ class PhotoSet:
         return {code: counted[code] for code in self.codes}
 
     def sha256(self) -> str:
-        """Digest of ids, labels, groups and file contents: the same photographs give the same digest anywhere."""
+        """Digest of ids, labels, groups and contents of the files, masks too: the same set gives the same anywhere."""
         digest = hashlib.sha256()
         for photo in sorted(self.photos, key=lambda photo: photo.image_id):
             contents = hashlib.sha256(photo.path.read_bytes()).hexdigest()
-            digest.update("\t".join((photo.image_id, photo.label, photo.patient, contents)).encode() + b"\n")
+            facts = [photo.image_id, photo.label, photo.patient, contents]
+            if photo.mask is not None:
+                facts.append(hashlib.sha256(photo.mask.read_bytes()).hexdigest())
+            digest.update("\t".join(facts).encode() + b"\n")
         return digest.hexdigest()
 
     def summary(self) -> dict:

@@ -40,7 +40,8 @@ class Model:
         if isinstance(self.runtime, Reference):
             answer = self.runtime.run(image[None])[0]
         else:
-            answer = self.runtime.engine.invoke(np.ascontiguousarray(image[None], np.float32)).astype(np.float64)
+            found = self.runtime.engine.invoke(np.ascontiguousarray(image[None], np.float32))
+            answer = found[self.runtime.answer].reshape(-1).astype(np.float64)
         if not np.isfinite(answer).all():
             raise InputError(f"{self.name} gives no finite answer: its weights are damaged; convert again")
         return answer

@@ -35,6 +35,10 @@ MODELS = {
     "efficientnet_b0": "efficientnet",
     "efficientnet_b0_tf": "efficientnet",
     "mobilevit_s": "mobilevit",
+    "resformer": "resformer",
+    "resformer_three_branch": "resformer",
+    "resformer_parallel": "resformer",
+    "resformer_lite": "resformer",
 }
 PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
@@ -55,6 +59,8 @@ def family(name: str):
 def create_model(name: str, num_classes: int = 6) -> nn.Module:
     """A freshly initialised network: RGB (N, 3, S, S) float, normalised -> logits (N, num_classes).
 
+    A network that also gives the lesion's mask returns (logits, mask logits (N, 1, S, S)).
+
     S is any multiple of 32. Raises InputError for an unknown name or fewer than two classes.
     """
     if num_classes < 2:
@@ -71,6 +77,11 @@ def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, f
     """(mean, standard deviation) of RGB in [0, 1] that model `name` trains with and its published weights expect."""
     module = family(name)
     return module.MEAN, module.STD
+
+
+def gives_masks(name: str) -> bool:
+    """Whether the networks of a model's family return a mask beside the class; the family's constant MASKS says so."""
+    return bool(getattr(family(name), "MASKS", False))
 
 
 def from_upstream(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from edge.checkpoint import Checkpoint
 
 
+OUTPUTS = ("probabilities", "mask")  # names of what a deployed network gives, in this order; many give the first alone
+
+
 class Deployed(nn.Module):
     """Normalisation, backbone, temperature and softmax in one module.
 
     `layout` "NHWC" takes float32 (1, S, S, 3) as TFLite does, "NCHW" (1, 3, S, S) as Core ML does; values
-    are RGB 0..255. Returns probabilities float32 (1, K).
+    are RGB 0..255. Returns probabilities float32 (1, K); of a network that gives (logits, mask logits) a tuple
+    with the mask's probabilities after them, float32 (1, S, S, 1) or (1, 1, S, S) by the layout.
     """
 
     mean: Tensor
@@ -40,11 +44,21 @@ class Deployed(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).reshape(shape) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).reshape(shape) * 255, persistent=False)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if self.layout == "NHWC":
             image = image.permute(0, 3, 1, 2)
-        logits = self.net((image - self.mean) / self.std)
-        return torch.softmax(logits / self.temperature, dim=-1)
+        logits, mask = class_and_mask(self.net((image - self.mean) / self.std))
+        probabilities = torch.softmax(logits / self.temperature, dim=-1)
+        if mask is None:
+            return probabilities
+        if self.layout == "NHWC":
+            mask = mask.permute(0, 2, 3, 1)
+        return probabilities, torch.sigmoid(mask)
+
+
+def class_and_mask(found: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Logits (N, K) and, of a network that gives them, mask logits (N, 1, S, S) of what a network returned."""
+    return found if isinstance(found, tuple) else (found, None)
 
 
 def deployed(checkpoint: Checkpoint, *, layout: str) -> Deployed:

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.errors import InputError
 from edge.parity.images_needed import images_for_drop, images_for_median, images_for_share
+from edge.parity.masks import Masks, mask_problem
 from edge.parity.measure import WIDE_MARGIN, Statistics, measure
 from edge.parity.observations import Observations, problem
 
@@ -47,14 +48,17 @@ class Gate:
     wide_margin_disagreements: int | None = None  # at most, images
     balanced_accuracy_drop: float | None = None  # at most, share
     mac_share_int8: float | None = None  # at least; the MACs on 8-bit activations
+    mask_dice: float | None = None  # at least, median over images; of networks that give masks
 
 
-_EIGHT_BITS = Gate(median_sqnr_db=30.0, agreement=0.98, wide_margin_disagreements=0, balanced_accuracy_drop=0.01)
+_EIGHT_BITS = Gate(
+    median_sqnr_db=30.0, agreement=0.98, wide_margin_disagreements=0, balanced_accuracy_drop=0.01, mask_dice=0.95
+)
 _EIGHT_BIT_ACTIVATIONS = replace(_EIGHT_BITS, mac_share_int8=0.8)
 
 GATES: dict[str, Gate] = {
-    "fp32": Gate(logit_difference=1e-4),
-    "fp16": Gate(median_sqnr_db=55.0),
+    "fp32": Gate(logit_difference=1e-4, mask_dice=0.999),
+    "fp16": Gate(median_sqnr_db=55.0, mask_dice=0.99),
     "int8-weights": _EIGHT_BITS,
     "int8-dynamic": _EIGHT_BIT_ACTIVATIONS,
     "int8": _EIGHT_BIT_ACTIVATIONS,
@@ -101,26 +105,29 @@ def judge(
     observations: Observations,
     candidate: np.ndarray,
     *,
+    masks: np.ndarray | None = None,
     mac_share_int8: float | None = None,
     untrained: bool = False,
     seed: int = 0,
 ) -> FileParity:
     """Compare a file's probabilities (N, K) with the float model's by the gate of its recipe.
 
-    `mac_share_int8`: share of the conv and linear MACs that run on 8-bit activations, 0..1, where it was counted.
-    `untrained`: the weights are random, so that no class means anything: the gate is then that of `UNTRAINED`, the
-    distance of the logits alone.
-    An answer that is no probability (NaN, infinite, wrong shape) is a failed check, whatever the recipe.
+    `masks`: the file's (N, S, S), where the float model gives some. `mac_share_int8`: share of the conv and linear
+    MACs that run on 8-bit activations, 0..1, where it was counted. `untrained`: the weights are random, so that no
+    class means anything: the gate is then that of `UNTRAINED`, the distance of the logits alone. An answer that is no
+    probability (NaN, infinite, wrong shape) is a failed check, whatever the recipe.
     """
     if recipe not in GATES:
         raise InputError(f"no parity gate for recipe {recipe!r}; known: {', '.join(GATES)}")
     gate = (UNTRAINED if untrained else GATES)[recipe]
     images, classes = observations.reference.shape
     wrong = _unusable(candidate, images, classes, observations.image_ids)
+    if not wrong and observations.masks is not None:
+        wrong = mask_problem(masks, observations.masks.shape)
     valid = Check("Answers are probabilities", Verdict.FAIL if wrong else Verdict.PASS, note=wrong or "")
     if wrong:
         return FileParity(recipe, images, None, (valid, *_mac_check(gate, mac_share_int8)), Verdict.FAIL)
-    statistics = measure(observations, np.asarray(candidate, np.float64), seed=seed)
+    statistics = measure(observations, np.asarray(candidate, np.float64), masks=masks, seed=seed)
     checks = (valid, *_checks(gate, statistics), *_mac_check(gate, mac_share_int8))
     verdict = Verdict.REPORTED if gate == Gate() else overall(check.verdict for check in checks)
     return FileParity(recipe, images, statistics, checks, verdict)
@@ -152,6 +159,8 @@ def _checks(gate: Gate, found: Statistics) -> list[Check]:
         checks.append(_wide_margin(found, gate.wide_margin_disagreements))
     if gate.balanced_accuracy_drop is not None:
         checks.append(_drop(found, gate.balanced_accuracy_drop))
+    if gate.mask_dice is not None and found.masks is not None:
+        checks.append(_mask_dice(found.masks, gate.mask_dice))
     return checks
 
 
@@ -206,6 +215,21 @@ def _drop(found: Statistics, limit: float) -> Check:
     bounds = (drop.value, drop.low, drop.high)
     note = f"one-sided 95 % bounds from {labelled.images} labelled images of {labelled.patients} patients"
     return Check(name, verdict, Unit.POINTS, *bounds, limit, "at most", needed, note)
+
+
+def _mask_dice(found: Masks, limit: float) -> Check:
+    name, interval = "Median Dice of the masks", found.dice
+    judged = len(found.dice_by_image)
+    if not judged:
+        note = f"no pixel in any of the {found.images} masks, nor in the float model's"
+        return Check(name, Verdict.NOT_JUDGED, Unit.SHARE, limit=limit, sense="at least", note=note)
+    verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
+    needed = None
+    if verdict is Verdict.INCONCLUSIVE:
+        needed = _more(judged, images_for_median(float(np.mean(found.dice_by_image >= limit))))
+    bounds = (interval.value, interval.low, interval.high)
+    note = f"a mask on one side alone on {found.one_empty} of {found.images} images" if found.one_empty else ""
+    return Check(name, verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
 
 
 def _mac_check(gate: Gate, share: float | None) -> tuple[Check, ...]:

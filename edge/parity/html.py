@@ -99,6 +99,7 @@ def _file(file: Mapping[str, Any], index: int) -> dict[str, Any]:
     found = file["statistics"]
     if found is not None:
         view["numbers"] = _numbers(found)
+        view["masks"] = _masks(found["masks"]) if found.get("masks") else None
         view["plots"] = [("How far probabilities move", plots.delta_p(file["delta_p"]))]
         labelled = found["labelled"]
         if labelled is not None:
@@ -187,6 +188,24 @@ def _labelled(labelled: Mapping[str, Any]) -> dict[str, Any]:
         "lost": labelled["lost"],
         "gained": labelled["gained"],
         "p": words.number(labelled, "mcnemar_p", "p"),
+    }
+
+
+def _masks(found: Mapping[str, Any]) -> dict[str, Any]:
+    def pixels(holder: Mapping[str, Any], key: str) -> str:
+        return words.NOTHING if holder.get(key) is None else f"{holder[key]:.2f} pixels"
+
+    return {
+        "images": f"{found['images']:,}",
+        "both_empty": found["both_empty"],
+        "one_empty": found["one_empty"],
+        "rows": [
+            ("Dice, median", words.with_interval(found["dice"], "share")),
+            ("Dice, 5th percentile", words.number(found, "dice_p5", "share")),
+            ("Intersection over union, median", words.number(found, "iou", "share")),
+            ("Distance of the boundaries (95 % Hausdorff), median", pixels(found["boundary"], "value")),
+            ("the same, 95th percentile over images", pixels(found, "boundary_p95")),
+        ],
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.parity import statistics as st
 from edge.parity.bootstrap import Drop, balanced_accuracy_drop, balanced_accuracy_interval
+from edge.parity.masks import Masks, measure_masks
 from edge.parity.observations import UNKNOWN, Observations
 from edge.parity.statistics import Estimate, Floats
 
@@ -78,10 +79,11 @@ class Statistics:
     identical_images: int  # whose read-back logits are equal
     labelled: Labelled | None
     domains: tuple[Domain, ...]
+    masks: Masks | None = None  # of networks that give them
 
 
-def measure(observations: Observations, candidate: Floats, *, seed: int = 0) -> Statistics:
-    """`candidate`: (N, K) valid probabilities of the file for the same images, in the same order."""
+def measure(observations: Observations, candidate: Floats, *, masks: Floats | None = None, seed: int = 0) -> Statistics:
+    """`candidate`: (N, K) valid probabilities of the file for the same images, in the same order; `masks` (N, S, S)."""
     reference = observations.reference
     logits, candidate_logits = st.read_back_logits(reference), st.read_back_logits(candidate)
     sqnr = st.sqnr_db(logits, candidate_logits)
@@ -104,6 +106,7 @@ def measure(observations: Observations, candidate: Floats, *, seed: int = 0) -> 
         identical_images=int(np.isposinf(sqnr).sum()),
         labelled=_labelled(observations, candidate, seed),
         domains=_domains(observations, candidate, sqnr, same),
+        masks=None if masks is None or observations.masks is None else measure_masks(observations.masks, masks),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.errors import InputError
+from edge.parity.masks import mask_problem
 from edge.parity.statistics import Floats, Ints
 
 UNKNOWN = -1  # label of an image whose diagnosis nobody gave
@@ -27,6 +28,7 @@ class Observations:
     class_names: tuple[str, ...]  # K
     malignant: tuple[bool, ...]  # K
     reference: Floats  # (N, K) probabilities of the float32 torch model
+    masks: Floats | None = None  # (N, S, S) its probability of every pixel, if the network gives masks
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", np.asarray(self.labels))
@@ -58,6 +60,10 @@ class Observations:
         wrong = problem(self.reference, images, classes, self.image_ids)
         if wrong:
             raise InputError(f"parity: the float model's answers are no probabilities: {wrong}")
+        if self.masks is not None:
+            wrong = mask_problem(self.masks, (images, *self.masks.shape[1:]))
+            if wrong:
+                raise InputError(f"parity: the float model's {wrong}")
 
     def __len__(self) -> int:
         return len(self.image_ids)

@@ -6,6 +6,7 @@ import numpy as np
 
 from edge.data.table import PhotoSet
 from edge.parity.gates import FileParity, Verdict
+from edge.parity.masks import Masks
 from edge.parity.observations import UNKNOWN, Observations
 from edge.parity.report import plain
 from edge.parity.words import in_words
@@ -13,8 +14,9 @@ from edge.parity.words import in_words
 UNSETTLED = {Verdict.FAIL, Verdict.INCONCLUSIVE}
 
 
-def observations_of(photos: PhotoSet, reference: np.ndarray) -> Observations:
-    """`reference`: probabilities (N, K) of the float32 torch model on these photographs, in their order."""
+def observations_of(photos: PhotoSet, reference: np.ndarray, masks: np.ndarray | None = None) -> Observations:
+    """`reference`: probabilities (N, K) of the float32 torch model on these photographs, in their order; `masks`
+    (N, S, S) where it gives them."""
     index = {code: i for i, code in enumerate(photos.codes)}
     return Observations(
         image_ids=tuple(f"{photo.domain}/{photo.image_id}" for photo in photos.photos),
@@ -25,6 +27,7 @@ def observations_of(photos: PhotoSet, reference: np.ndarray) -> Observations:
         class_names=tuple(label.name for label in photos.classes),
         malignant=tuple(label.malignant for label in photos.classes),
         reference=reference,
+        masks=masks,
     )
 
 
@@ -42,7 +45,14 @@ def parity_summary(found: FileParity, *, runtime: str, photos: PhotoSet, binding
         "sqnr_db_median": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
         "agreement": statistics.agreement.value if statistics else 0.0,
         "largest_delta_p": min(1.0, statistics.largest_delta_p) if statistics else 1.0,
+        **({"masks": mask_summary(statistics.masks)} if statistics and statistics.masks else {}),
     }
+
+
+def mask_summary(masks: Masks) -> dict:
+    """The manifest's `masks` of a file: null where no image had a mask."""
+    found = {"dice_median": masks.dice.value, "iou_median": masks.iou, "boundary_px_median": masks.boundary.value}
+    return {key: value if np.isfinite(value) else None for key, value in found.items()}
 
 
 def shortfalls(found: FileParity) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ FILES = ("parity.json", "parity.xml")
 WORST = 6  # images shown per file
 WORTH_SHOWING = 0.005  # a probability that moves by less looks the same in print
 DECADES = np.linspace(-8, 0, 33)  # bins of the |Δp| histogram: quarter decades from 1e-8 to 1
-LEFT_OUT = {"sqnr_by_image"}  # one number per image is no summary
+LEFT_OUT = {"sqnr_by_image", "dice_by_image"}  # one number per image is no summary
 
 
 class Entry(NamedTuple):

@@ -145,7 +145,7 @@ def observe_files(
     photos, images = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     log = build.folder / LOG
     with busy("running the float32 model"), third_party_noise_into(log):
-        observations = observations_of(photos, Reference(build.checkpoint).run(images))
+        observations = observations_of(photos, *Reference(build.checkpoint).run_all(images))
     answers = []
     left_out = None if modes else coreai_missing(build.manifest["files"])
     if left_out:
@@ -154,17 +154,20 @@ def observe_files(
         for mode in () if left_out and entry["format"] == "aimodel" else modes_for(entry, modes, judged=judged):
             with third_party_noise_into(log):
                 runtime = open_file(build.folder / entry["file"], entry["format"], mode, threads)
-                rows, times = [], []
+                rows, masks, times = [], [], []
                 for image in track(images, f"{entry['recipe']} on {mode}", len(images)):
                     begun = time.perf_counter()
-                    rows.append(runtime.run(image[None])[0])
+                    one = runtime.run_all(image[None])
                     times.append(1e3 * (time.perf_counter() - begun))
+                    rows.append(one.probabilities[0])
+                    masks += [] if one.masks is None else [one.masks[0]]
                 runtime.close()
             probabilities = np.array(rows)
             found = judge(
                 entry["recipe"],
                 observations,
                 probabilities,
+                masks=np.array(masks) if masks else None,
                 mac_share_int8=artifact.share_8bit(entry.get("audit")),
                 untrained=bool(build.checkpoint.untrained),
             )

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edge.errors import InputError, install
+from edge.runtimes import Found
 
 T = TypeVar("T")
 
@@ -97,12 +98,16 @@ class CoreAI:
 
     def run(self, images_u8: np.ndarray) -> np.ndarray:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`."""
+        return self.run_all(images_u8).probabilities
+
+    def run_all(self, images_u8: np.ndarray) -> Found:
+        """The same; these files give no masks."""
         if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
             raise InputError(
                 f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
                 f"got {images_u8.dtype} {images_u8.shape}"
             )
-        return np.array([self.wait(self.invoke(image[None])) for image in images_u8], np.float64)
+        return Found(np.array([self.wait(self.invoke(image[None])) for image in images_u8], np.float64), None)
 
     async def invoke(self, image: np.ndarray) -> np.ndarray:
         answer = await self.engine({INPUT: self.array(np.ascontiguousarray(image))})

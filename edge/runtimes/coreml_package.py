@@ -63,13 +63,14 @@ def class_labels(classify) -> tuple[str, ...]:
     return tuple(text for item in items for text in item.immediateValue.tensor.strings.values)
 
 
-def shortcomings(package: Package, *, recipe: str, side: int, labels: list[str]) -> list[str]:
+def shortcomings(package: Package, *, recipe: str, side: int, labels: list[str], mask: bool = False) -> list[str]:
     """What differs from the tensor contract and the recipe, in words; empty if nothing does."""
     wrong = []
     if package.inputs != {"image": f"image RGB {side}x{side}"}:
         wrong.append(f"inputs are {package.inputs}, expected image: RGB {side}x{side}")
-    if set(package.outputs) != {"probabilities", "classLabel"}:
-        wrong.append(f"outputs are {sorted(package.outputs)}, expected classLabel and probabilities")
+    outputs = ["classLabel", *(["mask"] if mask else []), "probabilities"]
+    if sorted(package.outputs) != outputs:
+        wrong.append(f"outputs are {sorted(package.outputs)}, expected {', '.join(outputs)}")
     if (package.predicted_label, package.predicted_probabilities) != ("classLabel", "probabilities"):
         wrong.append(
             f"predicted features are {package.predicted_label}, {package.predicted_probabilities}, "

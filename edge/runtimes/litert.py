@@ -8,11 +8,13 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from edge.errors import InputError, install
+from edge.runtimes import Found
 
 # How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
@@ -23,7 +25,8 @@ IDENTIFIER = b"TFL3"  # flatbuffer file identifier, at byte 4
 
 
 class LiteRT:
-    """One .tflite file with the tensor contract: `image` (1, S, S, 3) in, `probabilities` (1, K) out."""
+    """One .tflite file with the tensor contract: `image` (1, S, S, 3) in, `probabilities` (1, K) out, and from some
+    networks `mask` (1, S, S, 1)."""
 
     def __init__(self, path: Path, *, mode: str = "xnnpack", threads: int = 1) -> None:
         if mode not in MODES:
@@ -36,26 +39,39 @@ class LiteRT:
             raise InputError(
                 f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]}); convert it again"
             ) from error
-        shape, dtype, outputs = self.engine.shape, self.engine.dtype, self.engine.outputs
+        shape, dtype, outputs = self.engine.shape, self.engine.dtype, [len(one) for one in self.engine.outputs]
         if (
             len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3
-            or dtype not in (np.float32, np.uint8) or len(outputs) != 2
+            or dtype not in (np.float32, np.uint8) or sorted(outputs) not in ([2], [2, 4])
+            or any(one != (1, shape[1], shape[2], 1) for one in self.engine.outputs if len(one) == 4)
         ):  # fmt: skip
             raise InputError(
-                f"{path}: expected an input (1, S, S, 3) of float32 or uint8 and an output (1, K), "
-                f"got {tuple(shape)} {np.dtype(dtype).name} and {tuple(outputs)}"
+                f"{path}: expected an input (1, S, S, 3) of float32 or uint8 and an output (1, K), beside it a mask "
+                f"(1, S, S, 1) or nothing; got {tuple(shape)} {np.dtype(dtype).name} and "
+                f"{', '.join(str(one) for one in self.engine.outputs)}"
             )
         self.side = int(shape[1])
+        self.answer, self.mask = outputs.index(2), outputs.index(4) if 4 in outputs else None
+        self.classes = self.engine.outputs[self.answer][1]
 
     def run(self, images_u8: np.ndarray) -> np.ndarray:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K)."""
+        return self.run_all(images_u8).probabilities
+
+    def run_all(self, images_u8: np.ndarray) -> Found:
+        """The same with masks, where the file gives them."""
         if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
             raise InputError(
                 f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
                 f"got {images_u8.dtype} {images_u8.shape}"
             )
-        rows = [self.engine.invoke(image[None].astype(self.engine.dtype)) for image in images_u8]
-        return np.array(rows, dtype=np.float64)
+        rows, masks = [], []
+        for image in images_u8:
+            found = self.engine.invoke(image[None].astype(self.engine.dtype))
+            rows.append(found[self.answer].reshape(-1))
+            if self.mask is not None:
+                masks.append(found[self.mask].reshape(self.side, self.side))
+        return Found(np.array(rows, dtype=np.float64), np.array(masks) if self.mask is not None else None)
 
     def close(self) -> None:
         """Free the runtime's memory."""
@@ -69,15 +85,16 @@ class Interpreted:
         self.interpreter = interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
         self.interpreter.allocate_tensors()
         given, answer = self.interpreter.get_input_details(), self.interpreter.get_output_details()
-        if len(given) != 1 or len(answer) != 1:
-            raise ValueError(f"{len(given)} inputs and {len(answer)} outputs, expected one each")
-        self.input, self.output = given[0]["index"], answer[0]["index"]
-        self.shape, self.dtype, self.outputs = given[0]["shape"], given[0]["dtype"], answer[0]["shape"]
+        if len(given) != 1 or len(answer) not in {1, 2}:
+            raise ValueError(f"{len(given)} inputs and {len(answer)} outputs, expected one and one or two")
+        self.input, self.places = given[0]["index"], [one["index"] for one in answer]
+        self.shape, self.dtype = given[0]["shape"], given[0]["dtype"]
+        self.outputs = [tuple(int(n) for n in one["shape"]) for one in answer]
 
-    def invoke(self, image: np.ndarray) -> np.ndarray:
+    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
         self.interpreter.set_tensor(self.input, image)
         self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output)[0]
+        return [self.interpreter.get_tensor(place) for place in self.places]
 
 
 class Compiled:
@@ -96,10 +113,11 @@ class Compiled:
         self.model = CompiledModel.from_file(str(path), options=options)
         self.given, self.answer = self.model.create_input_buffers(0), self.model.create_output_buffers(0)
 
-    def invoke(self, image: np.ndarray) -> np.ndarray:
+    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
         self.given[0].write(np.ascontiguousarray(image))
         self.model.run_by_index(0, self.given, self.answer)
-        return self.answer[0].read(int(self.outputs[-1]), np.float32)
+        # both interfaces count outputs as the file does
+        return [buffer.read(prod(shape), np.float32) for buffer, shape in zip(self.answer, self.outputs, strict=True)]
 
 
 def no_last_words() -> None:

@@ -35,10 +35,8 @@ def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
         manifest = described(path)
         runtime = LiteRT(path, mode=mode)
         labels = from_json(manifest["labels"], where=str(path.parent))
-        if len(labels) != int(runtime.engine.outputs[-1]):
-            raise InputError(
-                f"{path} has {runtime.engine.outputs[-1]} outputs, its manifest names {len(labels)} classes"
-            )
+        if len(labels) != runtime.classes:
+            raise InputError(f"{path} has {runtime.classes} outputs, its manifest names {len(labels)} classes")
         return Opened(path.name, runtime, runtime.side, labels, of_manifest(manifest))
     if path is not None and path.suffix == ".mlpackage":
         from edge.runtimes.coreml.classifier import CoreML  # brings torch along, which a .tflite does not need

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.checkpoint import Checkpoint
+from edge.runtimes import Found
 
 
 class Reference:
@@ -17,12 +18,19 @@ class Reference:
         self.side = checkpoint.preprocess.side
 
     def run(self, images_u8: np.ndarray) -> np.ndarray:
-        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K). One image at a time, as a phone does."""
+        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K)."""
+        return self.run_all(images_u8).probabilities
+
+    def run_all(self, images_u8: np.ndarray) -> Found:
+        """The same with masks. One image at a time, as a phone does."""
         import torch
 
         with torch.inference_mode():
-            rows = [self.module(torch.from_numpy(np.array(image[None])).float())[0] for image in images_u8]
-        return torch.stack(rows).double().numpy()
+            found = [self.module(torch.from_numpy(np.array(image[None])).float()) for image in images_u8]
+        if isinstance(found[0], tuple):
+            probabilities, masks = (torch.cat(parts) for parts in zip(*found, strict=True))
+            return Found(probabilities.double().numpy(), masks[..., 0].numpy())
+        return Found(torch.cat(found).double().numpy(), None)
 
     def close(self) -> None:
         """Nothing is held."""

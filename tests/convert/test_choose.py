@@ -71,7 +71,7 @@ def test_the_budget_is_kept_and_the_figures_are_those_of_the_file(measured) -> N
         logits = np.log(np.maximum(p, 1e-4))
         return logits - logits.mean(1, keepdims=True)
 
-    a, b = centred(wanted), centred(found)
+    a, b = centred(wanted.probabilities), centred(found.probabilities)
     decibel = 10 * np.log10(np.square(a).sum(1) / np.square(a - b).sum(1))
     assert np.median(decibel) == pytest.approx(scheme.measured["sqnr_db"], abs=1e-6)
     assert [point["macs_static"] for point in scheme.curve][-1] == max(p["macs_static"] for p in scheme.curve)

@@ -107,8 +107,8 @@ def test_the_written_package_answers_as_the_trial_did(half, scheme, program, ima
     kinds = [one.kind for one in package.engine.program.operations]
     assert kinds.count("quantize") >= 2
     found = package.run(images)
-    np.testing.assert_array_equal(found, half.answers(images, scheme.layers))
-    assert np.abs(found - half.answers(images, [])).max() > 1e-4  # and not as it does without
+    np.testing.assert_array_equal(found, half.answers(images, scheme.layers).probabilities)
+    assert np.abs(found - half.answers(images, []).probabilities).max() > 1e-4  # and not as it does without
 
 
 def test_a_scheme_survives_its_file(scheme: schemes.Scheme, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_official_layout(sample, rows, files):
     assert (sample / "metadata.csv").read_text().splitlines()[0] == OFFICIAL_HEADER
-    assert sorted(path.name for path in sample.iterdir()) == ["SYNTHETIC.txt", "images", "metadata.csv"]
+    assert sorted(path.name for path in sample.iterdir()) == ["SYNTHETIC.txt", "images", "masks", "metadata.csv"]
     assert {path.parent.name for path in files.values()} == {"imgs_part_1", "imgs_part_2", "imgs_part_3"}
     assert len(rows) == len(files) and {row["img_id"] for row in rows} == set(files)
     assert all(row["img_id"].startswith(f"{row['patient_id']}_{row['lesion_id']}_") for row in rows)

@@ -147,7 +147,8 @@ def random_squares(rng: np.random.Generator, count: int = 12, classes: int = 3, 
 def test_a_view_depends_on_seed_epoch_and_index_alone(rng):
     squares = random_squares(rng)
     views, again, other = (Views(squares, SIDE, 3, seed=seed, strength=1.0, mixup=0.5) for seed in (0, 0, 1))
-    image, wanted, domain, descriptors = views[2, 5]
+    image, wanted, domain, descriptors, mask = views[2, 5]
+    assert mask.shape == (0,)  # no masks are learned
     assert image.shape == (3, SIDE, SIDE) and image.dtype == torch.uint8 and domain == 0
     assert wanted.shape == (3,) and len(descriptors) == 0
     views[0, 0]  # what was drawn before does not matter
@@ -161,7 +162,7 @@ def test_loader_keeps_images_and_labels_together(rng):
     batches = list(loader(views, Order(12, 4, epoch=1, seed=0, rank=0, world=1, start=1), workers=0))
     wanted = list(Order(12, 4, epoch=1, seed=0, rank=0, world=1, start=1))
     assert len(batches) == 2
-    for (images, targets, _, _), items in zip(batches, wanted, strict=True):
+    for (images, targets, *_), items in zip(batches, wanted, strict=True):
         assert targets.tolist() == [[float(index % 3 == k) for k in range(3)] for _, index in items]
         assert all(torch.equal(image, views[item][0]) for image, item in zip(images, items, strict=True))
 
@@ -174,7 +175,7 @@ def test_blended_views_by_hand():
     views = Views(Squares(images, targets, domains), SIDE, 3, seed=0, strength=0.0, mixup=1.0)
     shares = []
     for epoch in range(30):
-        image, wanted, _, _ = views[epoch, 0]
+        image, wanted, *_ = views[epoch, 0]
         assert float(wanted.sum()) == pytest.approx(1.0) and wanted[2] == 0
         assert abs(float(image.float().mean()) - 255 * float(wanted[1])) <= 0.5
         shares.append(float(wanted[0]))

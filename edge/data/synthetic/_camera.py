@@ -16,13 +16,16 @@ QUALITY = 88  # JPEG, what phones commonly use
 UPRIGHT, UPSIDE_DOWN, QUARTER_RIGHT, QUARTER_LEFT = 1, 3, 6, 8  # EXIF orientation
 
 
-def photograph(rng: Rng, patch: Patch, noise: Noise) -> np.ndarray:
-    """The patch as a phone sees it, upright uint8 RGB (H, W, 3)."""
+def photograph(rng: Rng, patch: Patch, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
+    """The patch as a phone sees it, upright uint8 RGB (H, W, 3), and where in it the lesion is, bool (H, W).
+
+    The mask is the lesion's outline under the camera's geometry; light, blur and a ruler do not change it.
+    """
     width, height = SIZES[rng.integers(len(SIZES))]
     if rng.random() < 0.25:
         width, height = height, width
     size = (round(width * WORK), round(height * WORK))
-    colour, relief, gloss = frame(rng, patch, size)
+    colour, relief, gloss, lesion = frame(rng, patch, size)
     light_up(rng, colour, relief, gloss)
     expose(rng, colour)
     blur(rng, colour)
@@ -31,11 +34,12 @@ def photograph(rng: Rng, patch: Patch, noise: Noise) -> np.ndarray:
     picture = cv2.resize(colour, (width, height), interpolation=cv2.INTER_CUBIC)
     top, left = rng.integers(0, noise.TILE - np.array((height, width)) + 1)
     grain = noise.sensor[top : top + height, left : left + width]
-    return cv2.addWeighted(picture, 255, grain, 255 * rng.uniform(0.002, 0.016), 0, dtype=cv2.CV_8U)  # saturates
+    picture = cv2.addWeighted(picture, 255, grain, 255 * rng.uniform(0.002, 0.016), 0, dtype=cv2.CV_8U)  # saturates
+    return picture, cv2.resize(lesion, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5
 
 
-def frame(rng: Rng, patch: Patch, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colour, relief and gloss under a camera that is turned, shifted, nearer or farther, and tilted."""
+def frame(rng: Rng, patch: Patch, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Colour, relief, gloss and lesion under a camera that is turned, shifted, nearer or farther, and tilted."""
     scale = min(size) / (WINDOW * np.exp(rng.uniform(-0.22, 0.22)))
     turn = rng.uniform(0, 2 * np.pi)
     shift = np.array(size) / 2 + rng.normal(0, 0.05, 2) * min(size)
@@ -52,7 +56,7 @@ def frame(rng: Rng, patch: Patch, size: tuple[int, int]) -> tuple[np.ndarray, np
         how = cv2.BORDER_REFLECT_101
         return np.asarray(cv2.warpPerspective(layer, matrix, size, flags=cv2.INTER_LINEAR, borderMode=how), np.float32)
 
-    return seen(patch.colour), seen(patch.relief) * np.float32(scale), seen(patch.gloss)
+    return seen(patch.colour), seen(patch.relief) * np.float32(scale), seen(patch.gloss), seen(patch.lesion)
 
 
 def light_up(rng: Rng, colour: np.ndarray, relief: np.ndarray, gloss: np.ndarray) -> None:
@@ -117,6 +121,13 @@ def lay_ruler(rng: Rng, colour: np.ndarray) -> None:
     paper = np.array((0.93, 0.92, 0.88), np.float32) * np.float32(rng.uniform(0.75, 1))
     share = cv2.GaussianBlur(cover, (0, 0), 1).astype(np.float32) / 255
     view += share[:, :, None] * (paper * cv2.GaussianBlur(strip, (0, 0), 0.6)[:, :, None] - view)
+
+
+def save_mask(mask: np.ndarray, path: Path) -> None:
+    """A grey PNG that lies over the upright photograph: 255 is lesion."""
+    from PIL import Image
+
+    Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).save(path, "PNG", optimize=True)
 
 
 def save(picture: np.ndarray, rng: Rng, path: Path) -> None:

@@ -29,7 +29,9 @@ def draw_lesion(rng: Rng, code: str, patch: Patch, diameter: float, darkness: fl
     painter, wobble, ragged = PAINTERS[code]
     spot = place(rng, diameter, wobble * rng.uniform(0.5, 1.6), ragged * rng.uniform(0.5, 1.6), noise)
     y, x = spot.where
-    piece = Patch(patch.colour[y, x], patch.relief[y, x], patch.gloss[y, x])  # views: painted in place
+    views = (layer[y, x] for layer in (patch.colour, patch.relief, patch.gloss, patch.lesion))
+    piece = Patch(*views)  # painted in place
+    piece.lesion[...] = spot.depth >= 0
     if rng.random() < 0.5:  # any lesion may be inflamed or rubbed
         mix(piece.colour, smoothstep(-0.9, 0.3, spot.depth) * rng.uniform(0, 0.25), reddened(piece.colour))
     painter(rng, piece, spot, darkness)

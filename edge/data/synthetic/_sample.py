@@ -11,7 +11,7 @@ import numpy as np
 from edge.errors import InputError
 from edge.files import moved_into_place
 
-from ._camera import photograph, save
+from ._camera import photograph, save, save_mask
 from ._lesions import draw_lesion
 from ._noise import Noise, Rng
 from ._plan import COLUMNS, SHARES, Lesion, describe, plan, skin_darkness
@@ -35,7 +35,8 @@ def write_sample(
 ) -> Path:
     """Draw the sample into a new `folder` and return it; about 4.7 photographs and 0.7 MB per patient.
 
-    Writes `metadata.csv`, `images/imgs_part_{1,2,3}/*.jpg` and `SYNTHETIC.txt`, all or nothing.
+    Writes `metadata.csv`, `images/imgs_part_{1,2,3}/*.jpg`, `masks/*_segmentation.png` and `SYNTHETIC.txt`, all or
+    nothing.
     `on_progress(done, total)` is called after every photograph. Raises InputError if `folder` exists.
     """
     folder = Path(folder)
@@ -48,6 +49,7 @@ def write_sample(
     with moved_into_place(folder) as work:
         for part in range(1, 4):
             (work / f"images/imgs_part_{part}").mkdir(parents=True)
+        (work / "masks").mkdir()
         rows = []
         grain = Noise(seed)
         for lesion in lesions:
@@ -56,7 +58,9 @@ def write_sample(
             for shot in range(lesion.photos):
                 rng = np.random.default_rng((seed, lesion.number, shot))
                 name = f"SYN_{seed}_{lesion.patient}_{lesion.number}_{rng.integers(10, 100)}{shot}.jpg"
-                save(photograph(rng, patch, grain), rng, work / f"images/imgs_part_{lesion.patient % 3 + 1}" / name)
+                picture, mask = photograph(rng, patch, grain)
+                save(picture, rng, work / f"images/imgs_part_{lesion.patient % 3 + 1}" / name)
+                save_mask(mask, work / "masks" / f"{Path(name).stem}_segmentation.png")
                 rows.append(facts | {"img_id": name})
                 done += 1
                 if on_progress:

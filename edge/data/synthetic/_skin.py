@@ -18,11 +18,13 @@ TONES = np.array([(233, 198, 182), (214, 168, 140), (168, 118, 88), (106, 70, 52
 
 @dataclass
 class Patch:
-    """A drawn piece of skin, float32: colour (PATCH, PATCH, 3) sRGB 0..1, relief and gloss (PATCH, PATCH)."""
+    """A drawn piece of skin, float32: colour (PATCH, PATCH, 3) sRGB 0..1, relief, gloss and where there is a lesion
+    (1, else 0), all (PATCH, PATCH)."""
 
     colour: np.ndarray
     relief: np.ndarray
     gloss: np.ndarray
+    lesion: np.ndarray
 
 
 def draw_skin(rng: Rng, darkness: float, noise: Noise) -> Patch:
@@ -48,7 +50,7 @@ def draw_skin(rng: Rng, darkness: float, noise: Noise) -> Patch:
     relief += some(36, 0.2, 1.2)
     draw_freckles(rng, colour, darkness)
     gloss = np.full((PATCH, PATCH), rng.uniform(0, 0.35), np.float32)
-    return Patch(colour, relief, gloss)
+    return Patch(colour, relief, gloss, np.zeros((PATCH, PATCH), np.float32))
 
 
 def draw_freckles(rng: Rng, colour: np.ndarray, darkness: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import InputError
+from edge.runtimes import Found
 
 from .model import load
 
@@ -25,7 +26,7 @@ def modes() -> tuple[str, ...]:
 
 
 class CoreML:
-    """One .mlpackage with the contract: an RGB image in, `probabilities` by class out."""
+    """One .mlpackage with the contract: an RGB image in, `probabilities` by class out, from some networks a `mask`."""
 
     def __init__(self, path: Path, *, mode: str = INTERPRETER, threads: int = 1) -> None:
         from PIL import Image
@@ -46,18 +47,25 @@ class CoreML:
         self.labels = class_labels(model)
         if not self.probabilities or not self.labels:
             raise InputError(f"{path} is no classifier: it has no class labels; convert it with dermedge")
+        self.mask = mask_of(model)
         self.make = Image.fromarray
 
     def run(self, images_u8: np.ndarray) -> np.ndarray:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`."""
+        return self.run_all(images_u8).probabilities
+
+    def run_all(self, images_u8: np.ndarray) -> Found:
+        """The same with masks, where the package gives them."""
         if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
             raise InputError(
                 f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
                 f"got {images_u8.dtype} {images_u8.shape}"
             )
         with torch_threads(self.threads):
-            rows = [self.engine.predict({self.image: self.make(image)})[self.probabilities] for image in images_u8]
-        return np.array([[row[label] for label in self.labels] for row in rows], np.float64)
+            found = [self.engine.predict({self.image: self.make(image)}) for image in images_u8]
+        rows = [[one[self.probabilities][label] for label in self.labels] for one in found]
+        masks = None if self.mask is None else np.array([one[self.mask].reshape(self.side, self.side) for one in found])
+        return Found(np.array(rows, np.float64), masks)
 
     def close(self) -> None:
         """Free the runtime's memory."""
@@ -83,6 +91,12 @@ def class_labels(model: Any) -> list[str]:
         if call.operation.kind == "classify":
             return [str(label) for label in call.fixed["classes"]]
     return []
+
+
+def mask_of(model: Any) -> str | None:
+    """The name of the mask, the one output that is an array; None where there is none."""
+    arrays = [one.name for one in model.output_description if one.type.WhichOneof("Type") == "multiArrayType"]
+    return arrays[0] if len(arrays) == 1 else None
 
 
 def native(path: Path, units: str) -> Any:

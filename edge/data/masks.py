@@ -1,0 +1,87 @@
+"""Masks of lesions as model input: the same centred square as the photograph's, a pixel where half of it is lesion."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from edge.capture import orientation
+from edge.console import track
+from edge.data.squares import cache_folder
+from edge.data.table import Photo, PhotoSet
+from edge.errors import InputError
+from edge.files import moved_into_place
+from edge.preprocess import area, check_side, square_in
+
+VERSION = "half-1"  # part of the cache's key
+LESION = 255
+HALF = 128
+MAX_PIXELS = 100_000_000
+SIDEWAYS = 5  # EXIF orientations from here on swap width and height
+
+
+def load_masks(photos: PhotoSet, side: int, *, cache: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Masks, uint8 (N, side, side) of 0 and 255, and for which photographs there is one, bool (N,).
+
+    Where there is none, the mask is 0. Cut and scaled as `edge.preprocess.to_input` does with the photograph. Raises
+    InputError for a mask that cannot be read or has another size than its upright photograph.
+    """
+    check_side(side)
+    known = np.array([photo.mask is not None for photo in photos.photos])
+    if not known.any():
+        return np.zeros((len(photos), side, side), np.uint8), known
+    target = cache_folder() / f"{key(photos.photos, side)}.npy"
+    if cache and target.is_file():
+        with suppress(ValueError, EOFError):  # a broken entry is made anew
+            masks = np.load(target, mmap_mode="r", allow_pickle=False)
+            if masks.shape == (len(photos), side, side) and masks.dtype == np.uint8:
+                return masks, known
+    masks = np.zeros((len(photos), side, side), np.uint8)
+    for number, photo in track(list(enumerate(photos.photos)), f"reading masks of {photos.name}", len(photos)):
+        if photo.mask is not None:
+            masks[number] = to_square(read_mask(photo.mask, photo.path), side)
+    if cache:
+        with moved_into_place(target) as path, path.open("wb") as file:
+            np.save(file, masks, allow_pickle=False)
+    return masks, known
+
+
+def read_mask(path: Path, photo: Path) -> np.ndarray:
+    """uint8 (H, W) of 0 and 255 as it lies over the upright photograph; grey values from 128 on are lesion."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{path} is larger than {MAX_PIXELS} pixels; expected a mask of a photograph")
+            grey = np.asarray(image.convert("L"))
+        with Image.open(photo) as image:
+            size = image.size[::-1] if orientation(image) >= SIDEWAYS else image.size
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path} cannot be read as the mask of {photo.name} ({error}); mend or remove it") from error
+    if grey.shape != size[::-1]:
+        raise InputError(
+            f"{path} is {grey.shape[1]}x{grey.shape[0]} pixels, its photograph upright {size[0]}x{size[1]}; "
+            "a mask lies over the photograph pixel by pixel"
+        )
+    return np.where(grey >= HALF, LESION, 0).astype(np.uint8)
+
+
+def to_square(mask: np.ndarray, side: int) -> np.ndarray:
+    """uint8 (side, side) of 0 and 255: the centred square, lesion where it covers half of a pixel or more."""
+    top, left, length = square_in(*mask.shape)
+    share = area(mask[top : top + length, left : left + length, None], side)[..., 0]
+    return np.where(share >= HALF, LESION, 0).astype(np.uint8)
+
+
+def key(photos: tuple[Photo, ...], side: int) -> str:
+    digest = hashlib.sha256(f"masks {VERSION} {side}".encode())
+    for photo in photos:
+        digest.update(f"{photo.mask and photo.mask.resolve()}".encode())
+        if photo.mask is not None and photo.mask.is_file():
+            stat = photo.mask.stat()
+            digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]

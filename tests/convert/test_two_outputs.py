@@ -1,0 +1,186 @@
+"""A network with class and mask through TFLite and Core ML, from the module to the answers of the files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from convert._choose import ranges_of
+from convert._coreml import exported, float_program, rewritten, save, with_int8_weights
+from convert._fidelity import sqnr
+from convert._layers import described
+from convert._quantise import apply, quantise, with_byte_input
+from convert._self_test import add_expected, self_test_images, write_self_test
+from convert._tflite import float_model, unpack
+from edge import artifact
+from edge.checkpoint import Checkpoint, Preprocess
+from edge.labels import PAD_UFES_20
+from edge.models import create_model, resformer
+from edge.preprocess import PREPROCESS_VERSION
+from edge.runtimes import Found
+from edge.runtimes.coreml.classifier import CoreML
+from edge.runtimes.coreml_package import describe, shortcomings
+from edge.runtimes.litert import MODES, LiteRT
+from edge.runtimes.reference import Reference
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Saving value type of int64:UserWarning"),
+]
+SIDE = 64
+TINY = resformer.LiteConfig(channels=(8, 8, 16, 16, 24), blocks=(1, 1, 1, 1, 1), attention=(1, 1), features=32)
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    """resformer_lite made narrow, with answers that depend on the picture."""
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resformer.VARIANTS, "resformer_lite", TINY)
+        net = create_model("resformer_lite", 6)
+        torch.nn.init.normal_(net.mask.weight, std=1.0)  # masks that are sure of something
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+        with torch.inference_mode():  # batch norm sees colours
+            net.train()(torch.rand(16, 3, SIDE, SIDE))
+        yield Checkpoint(
+            model="resformer_lite", labels=PAD_UFES_20, preprocess=Preprocess(PREPROCESS_VERSION, SIDE),
+            state=net.state_dict(), temperature=1.3, sha256="0" * 64,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def wanted(checkpoint: Checkpoint, images: np.ndarray) -> Found:
+    return Reference(checkpoint).run_all(images)
+
+
+@pytest.fixture(scope="module")
+def float32(checkpoint: Checkpoint) -> bytes:
+    return float_model(checkpoint).content
+
+
+def opened(content: bytes, path: Path, mode: str = "xnnpack") -> LiteRT:
+    path.write_bytes(content)
+    return LiteRT(path, mode=mode)
+
+
+def test_the_float_model_gives_probabilities_and_a_mask_by_pixel(checkpoint, images, wanted) -> None:
+    """By the network itself, without what wraps it."""
+    x = torch.from_numpy(images[:2]).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        logits, mask = checkpoint.network()(x)
+    np.testing.assert_allclose(wanted.probabilities[:2], torch.softmax(logits / 1.3, 1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(wanted.masks[:2], torch.sigmoid(mask[:, 0]).numpy(), atol=1e-5)
+    assert wanted.masks.std() > 0.05
+
+
+def test_the_file_names_both_outputs(float32: bytes) -> None:
+    model = unpack(float32)
+    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    found = {entry.name: graph.tensors[entry.tensorIndex] for entry in signature.outputs}
+    assert [graph.tensors[t].name for t in graph.outputs] == [b"probabilities", b"mask"]
+    assert found[b"probabilities"].shape.tolist() == [1, 6]
+    assert found[b"mask"].shape.tolist() == [1, SIDE, SIDE, 1]
+    assert max(len(t.shape) for t in graph.tensors) <= 4
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_tflite_fp32_and_fp16_answer_as_the_model(mode, float32, images, wanted, tmp_path) -> None:
+    content = quantise(float32, "fp16") if mode == "xnnpack-fp16" else float32
+    runtime = opened(content, tmp_path / "m.tflite", mode)
+    found = runtime.run_all(images)
+    near = 0.02 if mode == "xnnpack-fp16" else 1e-5
+    np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=near)
+    np.testing.assert_allclose(found.masks, wanted.masks, atol=near)
+    np.testing.assert_array_equal(runtime.run(images), found.probabilities)
+
+
+def test_tflite_int8_has_static_convolutions_and_a_float_mask(float32, images, wanted, tmp_path) -> None:
+    ranges = ranges_of(float32, images)
+    layers = [
+        dataclasses.replace(layer, kind="static", input=ranges[layer.tensor]["widest"][0],
+                            output=ranges[layer.tensor]["widest"][1])
+        if layer.tensor in ranges
+        else layer
+        for layer in described(float32)
+    ]  # fmt: skip
+    assert sum(layer.kind == "static" for layer in layers) > 20
+    content = with_byte_input(apply(float32, layers))
+    found = opened(content, tmp_path / "m.tflite").run_all(images)
+    assert found.masks.dtype == np.float32
+    assert np.median(sqnr(wanted, found)) > 15
+    assert np.median(sqnr(wanted, opened(float32, tmp_path / "f.tflite").run_all(images))) > 80
+
+
+def test_a_layer_of_the_mask_alone_does_not_look_harmless(wanted) -> None:
+    """What the choice of 8-bit layers goes by sees a mask that is wrong beside a class that is right."""
+    rng = np.random.default_rng(0)
+    noisy = np.clip(wanted.masks + rng.normal(0, 0.1, wanted.masks.shape), 0, 1).astype(np.float32)
+    assert (sqnr(wanted, wanted) == 200).all()
+    assert (sqnr(wanted, Found(wanted.probabilities, noisy)) < 40).all()
+
+
+@pytest.fixture(scope="module")
+def program(checkpoint: Checkpoint):
+    return exported(checkpoint, rewritten(checkpoint))
+
+
+MANIFEST = {
+    "model": "resformer_lite", "versions": {}, "checkpoint_sha256": "", "labels": [], "preprocess": {"version": "x"},
+    "input": {"side": SIDE}, "output": {"meaning": "p"}, "mask": {"meaning": "where"}, "training": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("recipe", "near"), [("fp32", 1e-5), pytest.param("fp16", 0.02, marks=pytest.mark.slow), ("int8-weights", 0.1)]
+)
+def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program, images, wanted, tmp_path) -> None:
+    model = float_program(checkpoint, program, "fp32" if recipe == "fp32" else "fp16")
+    model = with_int8_weights(model) if recipe == "int8-weights" else model
+    path = tmp_path / "m.mlpackage"
+    save(model, path, MANIFEST, recipe)
+    labels = [label.code for label in PAD_UFES_20]
+    assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels, mask=True) == []
+    assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels) != []
+    package = CoreML(path)
+    by_name = {one.name: one.type for one in package.engine.output_description}
+    assert by_name["mask"].multiArrayType.shape == [1, 1, SIDE, SIDE]
+    assert by_name["mask"].multiArrayType.dataType == 65568  # FLOAT32
+    if recipe != "fp32":  # the sigmoid itself is float32, not a float16 one that was widened
+        calls = {one.outputs[0].name: one for one in package.engine.program.operations}
+        assert calls["mask"].kind == "sigmoid"
+    found = package.run_all(images)
+    np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=near)
+    np.testing.assert_allclose(found.masks, wanted.masks, atol=near)
+
+
+def manifest(**more: object) -> dict:
+    return {
+        "schema": artifact.SCHEMA, "model": "m", "family": "f", "checkpoint_sha256": "0" * 64, "parameters": 1,
+        "macs": 1, "labels": [{"code": c, "name": c, "malignant": False} for c in "ab"],
+        "input": {"name": "image", "side": SIDE, "colour": "RGB", "range": [0, 255]},
+        "preprocess": {"version": "x", "crop": "centred square", "resize": "x"},
+        "output": {"name": "probabilities", "meaning": "x", "temperature": 1.0, "abstain_threshold": None},
+        "files": [], "self_test": [], "training": {"data": [], "attribution": ""}, "intended_use": "", "versions": {},
+        **more,
+    }  # fmt: skip
+
+
+def test_the_manifest_describes_the_mask_and_old_ones_stay_valid(checkpoint, tmp_path) -> None:
+    images = self_test_images(checkpoint)
+    answers = Found(np.full((2, 2), 0.5), np.full((2, SIDE, SIDE), 0.25, np.float32))
+    mask = {"name": "mask", "meaning": "where", "side": SIDE, "threshold": 0.5}
+    written = add_expected(write_self_test(tmp_path, manifest(mask=mask), images, answers), [])
+    assert artifact.check(written, where="here")["self_test"][0]["reference_mask"] == 0.25
+    plain = write_self_test(tmp_path, manifest(), images, Found(answers.probabilities, None))
+    assert "reference_mask" not in artifact.check(plain, where="here")["self_test"][0]
