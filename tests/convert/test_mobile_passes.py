@@ -157,7 +157,7 @@ def test_random_numbers_are_not_constants(tokens):
         (lambda m, x: F.pixel_unshuffle(x, 2), "pixel"),
         (lambda m, x: F.channel_shuffle(x, 2), "shuffle"),
     ],
-    ids=str,
+    ids=lambda value: None if callable(value) else str(value),
 )
 def test_is_spelled_out(picture, forward, gone):
     net = Of(forward, n=nn.BatchNorm2d(4), c=nn.Conv2d(4, 3, (3, 1), padding="same"))
