@@ -10,8 +10,8 @@ from edge.runtimes import Found
 FLOOR = 1e-4  # of a pixel's probability, as of a class's
 EQUAL_DB = 200.0  # of answers that are the same, or all but
 # A mask may be so much noisier than a class: only its edge can move, and the logits rise steeply there. Measured with
-# a resformer_lite in training at 64 pixels, 57 drawn lesions: at 27 dB a median Dice of 0.98, at 31 dB of 0.99
-# (docs/multi_task.md), where the budget of the class is 35 dB.
+# a resformer_lite in training at 64 pixels, 57 drawn lesions: at 27 dB a median Dice of 0.98, at 31 dB of 0.99,
+# where the budget of the class is 35 dB.
 MASK_ALLOWANCE_DB = 10.0
 
 

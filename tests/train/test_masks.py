@@ -140,14 +140,15 @@ def test_a_mask_network_without_any_mask_is_refused(tmp_path: Path, capsys) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Recall is ill-defined")  # thirteen held-back photographs lack a class
 def test_a_short_run_finds_lesions_and_learns_classes(tmp_path: Path) -> None:
-    """Twelve epochs at 64 pixels; the whole picture as lesion would have a Dice of about 0.25."""
+    """Thirty epochs at 64 pixels; the whole picture as lesion would have a Dice of about 0.25."""
     sample = write_sample(tmp_path / "sample", seed=5, patients=24)
     flags = ["--model", "resformer_lite", "--data", str(sample), "--out", str(tmp_path / "run")]
-    short = ["--stages", "64x12", "--descriptors", "0", "--guide", "0", "--ema", "0.9", "--precision", "32-true"]
+    short = ["--stages", "64x30", "--descriptors", "0", "--guide", "0", "--ema", "0.9", "--precision", "32-true"]
     assert main([*flags, *short]) == 0
     metrics = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["metrics"]["unseen"]
     assert metrics["masks"]["dice_mean"] > 0.6
-    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
     assert float(rows[-1]["held_back_dice"]) > float(rows[0]["held_back_dice"] or 0) + 0.2
     assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
