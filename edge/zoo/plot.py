@@ -42,6 +42,8 @@ def figure(models: Sequence[Mapping[str, Any]]):
     for axes, (label, shown, value, best) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for recipe, (colour, marker) in LOOKS.items():
             found = points(shown, recipe, value)
+            if not found:
+                continue
             front = pareto(found, best)
             axes.plot(
                 [x for _, x, _ in front], [y for _, _, y in front], color=colour, linewidth=0.9, drawstyle="steps-post"
@@ -53,11 +55,22 @@ def figure(models: Sequence[Mapping[str, Any]]):
             for name, x, y in found:
                 axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=6.5, color=GREY)
         axes.set(xlabel="time, mobilenetv2 in fp32 = 1 (this host)", ylabel=label, xscale="log")
+        plain_ticks(axes.xaxis)
         if best == "lower":
             axes.set_yscale("log")
+            plain_ticks(axes.yaxis)
         axes.margins(0.16)
     drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8)
     return drawn
+
+
+def plain_ticks(axis) -> None:
+    """1, 2, 5, 10 … on a logarithmic axis, written as numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def points(models: Sequence[Mapping[str, Any]], recipe: str, value) -> list[tuple[str, float, float]]:
