@@ -67,6 +67,7 @@ def float_program(
     """
     import coremltools as ct
 
+    from . import _coreml_gelu  # noqa: F401  (its import mends a reader of coremltools)
     from ._coreml_outputs import with_outputs
 
     side = checkpoint.preprocess.side

@@ -91,7 +91,12 @@ def checkpoint_of(args: argparse.Namespace) -> tuple[Path, Checkpoint]:
             raise InputError("--untrained makes random weights, --checkpoint reads weights; give one of them")
         model = args.model or DEFAULT_MODEL
         folder = args.out or Path("build") / f"{model}-{UNTRAINED}"
-        path = untrained(model, seed=args.untrained, side=args.side or SIDE, folder=folder)
+        made = folder / f"{UNTRAINED}-{args.untrained}.safetensors"
+        if (folder / artifact.MANIFEST).is_file() and not (
+            made.is_file() and artifact.read(folder)["model"] == model
+        ):  # before weights are drawn into it
+            raise InputError(f"{folder} holds files of another checkpoint; give another --out, or remove it")
+        path = untrained(model, seed=args.untrained, side=SIDE if args.side is None else args.side, folder=folder)
         return path, load(path)
     if args.side is not None:
         raise InputError("--side goes with --untrained; a checkpoint has the side that it was trained for")

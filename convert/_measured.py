@@ -80,8 +80,8 @@ def measured_on(photos: PhotoSet) -> str:
     """In words: which images the measurement saw."""
     if photos.synthetic:
         return (
-            f"measured on {len(photos)} synthetic images, for lack of the photographs that the checkpoint was trained "
-            "on (--data or DERMEDGE_PHOTOS says where they are)"
+            f"measured on {len(photos)} synthetic images; of a checkpoint trained on photographs, --data or "
+            "DERMEDGE_PHOTOS says where they are"
         )
     return f"measured on {len(photos)} photographs of training patients ({photos.name})"
 

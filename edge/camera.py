@@ -256,6 +256,11 @@ def check_frame(frame: Frame) -> None:
         raise InputError(
             f"the matrix is bt601 or bt709 and full_range true or false, got {frame.matrix!r}, {frame.full_range!r}"
         )
+    for name, plane in (("luma", frame.y), ("U", frame.u), ("V", frame.v)):
+        if not isinstance(plane, Plane):
+            raise InputError(
+                f"the {name} plane is a camera.Plane(bytes, row stride, pixel stride), got {type(plane).__name__}"
+            )
     plane_of(frame.y, frame.width, frame.height, "luma")
     plane_of(frame.u, half(frame.width), half(frame.height), "U")
     plane_of(frame.v, half(frame.width), half(frame.height), "V")

@@ -22,10 +22,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
     Relative colorimetric with black point compensation, 8 bits a channel. A profile that is damaged, too large or of
     another kind of colour than the image counts as none, as in browsers.
     """
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE_BYTES or image.mode not in SPACES:
-        return image
-    transform = transform_of(profile, image.mode)
+    transform = transform_for(image)
     if transform is None:
         return image
     from PIL import ImageCms
@@ -33,6 +30,14 @@ def to_srgb(image: Image.Image) -> Image.Image:
     converted = ImageCms.applyTransform(image, transform)
     assert converted is not None
     return converted
+
+
+def transform_for(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
+    """What `to_srgb` applies; None where the image stays as it is."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE_BYTES or image.mode not in SPACES:
+        return None
+    return transform_of(profile, image.mode)
 
 
 @lru_cache(maxsize=8)  # a folder of photographs has one or two profiles

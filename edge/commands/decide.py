@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge import thresholds
+    from edge import artifact, thresholds
     from edge.checkpoint import load, shipped
     from edge.errors import GATE_FAILED, GOOD, InputError
     from edge.parity.decision import page, run
@@ -56,6 +56,14 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--alarm-limit is a share between 0 and 1, got {args.alarm_limit}")
     path = args.checkpoint or shipped(args.model)
     checkpoint = load(path)
+    folder = args.out or Path("build") / checkpoint.model
+    if (folder / artifact.MANIFEST).is_file():
+        converted = artifact.read(folder)["checkpoint_sha256"]
+        if converted != checkpoint.sha256:
+            raise InputError(
+                f"{folder} holds files of another checkpoint ({converted[:12]}…) than {path} "
+                f"({checkpoint.sha256[:12]}…); give that one with --checkpoint, or another --out"
+            )
     kept = thresholds.beside(path)
     skip = args.skip_unreadable
     if args.measure:
@@ -74,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         judged.report["decision"] = section
         thresholds.save(kept, section, checkpoint_sha256=checkpoint.sha256)
         screen().print(f"thresholds: {kept}", soft_wrap=True, markup=False)
-    written = page.write(judged.report, args.out or Path("build") / checkpoint.model, judged.thumbnails)
+    written = page.write(judged.report, folder, judged.thumbnails)
     for table in page.tables(judged.report):
         screen().print(table)
     screen().print(f"page: {written}", soft_wrap=True, markup=False)

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     from edge.mistakes.diagnosis import diagnose
     from edge.mistakes.model import open_folder, open_models, target_of
     from edge.mistakes.phone_output import read_output
-    from edge.mistakes.scene import photographed
+    from edge.mistakes.scene import photographed, remarks
     from edge.mistakes.words import RULE, as_json, sentences, table
 
     if len(args.photo) != len(args.phone_output):
@@ -85,6 +85,8 @@ def main(argv: list[str] | None = None) -> int:
     for path, (_, orientation) in zip(args.photo, looked, strict=True):
         if orientation != 1:
             screen().print(f"{path.name} has EXIF orientation {orientation}.", markup=False)
+        for remark in remarks(path):
+            screen().print(f"{path.name} {remark}.", markup=False)
     screen().print(table(found))
     screen().print(RULE, markup=False)
     screen().print("Research and engineering use; not a medical device.")

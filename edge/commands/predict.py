@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge.console import entry, screen
+from edge.console import entry, screen, third_party_noise_into
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     import json
     from dataclasses import asdict
+    from tempfile import TemporaryDirectory
 
     import numpy as np
 
@@ -46,22 +47,23 @@ def main(argv: list[str] | None = None) -> int:
     from edge.preprocess import to_input
     from edge.runtimes.open import open_any
 
-    opened = open_any(args.file, model=args.model, mode=args.mode)
-    answers = []
-    try:
-        for path in args.photos:
-            square = to_input(read_photo(path), opened.side)
-            probabilities = opened.runtime.run(square[None])[0]
-            if not np.isfinite(probabilities).all():
-                raise InputError(
-                    f"{opened.name} gives no finite answer for {path}: its weights are damaged; convert again"
+    with TemporaryDirectory() as scratch, third_party_noise_into(Path(scratch) / "runtime.log"):
+        opened = open_any(args.file, model=args.model, mode=args.mode)
+        answers = []
+        try:
+            for path in args.photos:
+                square = to_input(read_photo(path), opened.side)
+                probabilities = opened.runtime.run(square[None])[0]
+                if not np.isfinite(probabilities).all():
+                    raise InputError(
+                        f"{opened.name} gives no finite answer for {path}: its weights are damaged; convert again"
+                    )
+                by_class = {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}
+                answers.append(
+                    (path, by_class, decide(square, probabilities, opened.decision) if opened.decision else None)
                 )
-            by_class = {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}
-            answers.append(
-                (path, by_class, decide(square, probabilities, opened.decision) if opened.decision else None)
-            )
-    finally:
-        opened.runtime.close()
+        finally:
+            opened.runtime.close()
     if args.json:
         found = [
             {

@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--models", metavar="A,B", help=f"some of {', '.join(MODELS)} (default: all)")
     p.add_argument("--recipes", metavar="A,B", help="such as fp32,int8 (default: all that each format has)")
+    p.add_argument("--formats", metavar="A,B", help="tflite, coreml or both (default: both)")
     p.add_argument(
         "--checkpoints", type=Path,
         help="folder with <model>.safetensors or <model>/checkpoint.safetensors (default: the shipped ones)",
@@ -47,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if args.rounds < 1:
         raise InputError(f"--rounds is at least 1, got {args.rounds}")
+    if args.limit <= 0:
+        raise InputError(f"--limit is a number of millions of parameters above 0, got {args.limit}")
     from edge.zoo.run import run
 
     rejected = run(args, command=" ".join(["dermedge zoo", *given]))

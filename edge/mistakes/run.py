@@ -24,7 +24,7 @@ from edge.parity.bootstrap import balanced_accuracy_drop
 from edge.parity.observations import UNKNOWN, Observations
 from edge.parity.observe import observations_of
 from edge.parity.report import NOTICE, plain
-from edge.parity.run import LOG, Build
+from edge.parity.run import Build
 from edge.preprocess import PREPROCESS_VERSION
 
 SCHEMA = "dermedge/mistakes/1"
@@ -62,7 +62,7 @@ def cost_of(
     numbers = build.checkpoint.preprocess
     target = Target(numbers.side, numbers.mean, numbers.std)
     mistakes = mistakes_for(target)
-    with third_party_noise_into(build.folder / LOG):
+    with third_party_noise_into(build.log):
         models = open_models(build.folder, build.manifest, checkpoint=build.checkpoint, threads=threads)
         try:
             photos, orientations, shapes, seen = observe(photos, target, mistakes, models, skip_unreadable)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge import capture
+from edge.colour import transform_for
 from edge.preprocess import to_input
 
 Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
@@ -53,3 +54,19 @@ def photographed(path: Path, target: Target) -> tuple[Scene, int]:
         warnings.simplefilter("ignore")  # about metadata that nobody needs
         with capture.open_checked(contents, form, name) as image:
             return Scene(upright, target), capture.orientation(image)
+
+
+def remarks(path: Path) -> list[str]:
+    """What a photograph brings that none of the paths imitates, and that an app has to heed: profile, transparency."""
+    name = str(path)
+    contents = capture.read_bounded(path, name)
+    form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with capture.open_checked(contents, form, name) as image:
+            if transform_for(image) is not None:
+                found.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
+            if image.has_transparency_data:
+                found.append("is translucent; it has to be laid over white")
+    return found

@@ -48,7 +48,8 @@ class PPCA(nn.Module):
     `eps` 0 is as published, with NaN for a pixel whose K values are equal (0 / 0); any eps > 0 has no NaN, nor in the
     gradient. `bias`: the authors' code declares N biases and never reads them; without them their state dict loads all
     the same. `gate_scale` 2 makes the gate 1 at first instead of 0.5, so that a trained network begins as it was.
-    Raises ValueError for levels that C channels do not have, and for `drop_dead_level` where no level is dead.
+    Raises ValueError for no levels, a negative eps, levels that C channels do not have, and
+    for `drop_dead_level` where no level is dead.
     """
 
     kernel: Tensor
@@ -66,6 +67,8 @@ class PPCA(nn.Module):
         gate_scale: float = 1.0,
     ) -> None:
         super().__init__()
+        if not levels or eps < 0:
+            raise ValueError(f"PPCA takes at least one level and eps from 0 on, got levels {tuple(levels)}, eps {eps}")
         self.groups = list(chain.from_iterable(groups(channels, level) for level in levels))
         self.eps, self.gate_scale, self.side = eps, gate_scale, side
         self.alive = list(range(len(self.groups)))  # places of the values that have a weight

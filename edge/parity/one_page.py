@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.console import screen
 from edge.errors import InputError
 from edge.files import write_text
 from edge.parity.report import NOTICE
@@ -89,10 +90,19 @@ def place(folder: Path, name: str, body: str, about: Belongs) -> Path:
     InputError if the page cannot be written. A page that is damaged, too large or of something else is made anew.
     """
     page = Path(folder) / PAGE
-    bodies, known = {}, {}
-    for other, (belonging, text) in sections_of(page).items():
+    bodies, known, gone = {}, {}, []
+    there = sections_of(page)
+    for other, (belonging, text) in there.items():
         if other != name and about.agrees(belonging):
             bodies[other], known[other] = text, belonging
+        elif other != name:
+            gone.append(other)
+    if gone:
+        screen().print(
+            f"{page} told of other files in {', '.join(gone)}; left out, make it again", soft_wrap=True, markup=False
+        )
+    elif page.exists() and not there:
+        screen().print(f"{page} was damaged or none of ours; made anew", soft_wrap=True, markup=False)
     write_text(page, whole(bodies | {name: body}, known | {name: about}))
     return page
 

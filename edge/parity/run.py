@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +46,12 @@ class Build:
     folder: Path
     manifest: dict
     checkpoint: Checkpoint
+
+    @property
+    def log(self) -> Path:
+        """What third parties say while files run: in the folder, or where temporary files are if that is read-only."""
+        folder = self.folder if os.access(self.folder, os.W_OK) else Path(tempfile.gettempdir())
+        return folder / LOG
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,7 @@ def observe_files(
         raise InputError(f"--images is at least 1, got {limit}")
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
     photos, images = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
-    log = build.folder / LOG
+    log = build.log
     with busy("running the float32 model"), third_party_noise_into(log):
         observations = observations_of(photos, *Reference(build.checkpoint).run_all(images))
     answers = []

@@ -19,6 +19,8 @@ from edge.parity.statistics import Estimate, Floats, Ints, balanced_accuracy, re
 from edge.robustness.corruptions import Condition
 
 DRAWS = 4000
+FEW = 20  # photographs; of fewer, resampling says nothing about how far probabilities move
+UNBOUNDED = "+0.00 points (no answer changed between right and wrong: so few photographs give no interval)"
 FLOAT = "float32"
 
 
@@ -84,7 +86,7 @@ def figures(
                 estimate(lost[1:].mean(), lost_draws[:, 1:].mean(axis=1)),
                 estimate(lost[1:].mean() - lost[0], lost_draws[:, 1:].mean(axis=1) - lost_draws[:, 0]),
             )
-            one["sentence"], one["detail"] = sentence(one, len(labels)), detail(one)
+            one["sentence"], one["detail"] = sentence(one, len(labels)), detail(one, len(labels))
         found.append(one)
     return {"photographs": len(labels), "labelled": int(known.sum()), "patients": len(set(patients)), "files": found}
 
@@ -141,18 +143,19 @@ def sentence(one: Mapping[str, Any], photographs: int) -> str:
     )
 
 
-def detail(one: Mapping[str, Any]) -> str:
+def detail(one: Mapping[str, Any], photographs: int) -> str:
     """What else is known of it: probabilities, which say more than classes do, and accuracy."""
     lost, moved = one["accuracy_lost"], one["delta_p"]
     told = {"more": "more on bad ones", "less": "less on bad ones", "cannot tell": "no difference to be told"}
+    verdict = moved.verdict if photographs >= FEW else "cannot tell"
     text = (
         f"The probability that moves most moves by {moved.good:.4f} on good and {moved.bad.value:.4f} on bad ones "
-        f"({told[moved.verdict]})."
+        f"({told[verdict]})."
     )
     if np.isfinite(lost.good):
         text += (
             f" Balanced accuracy that it costs: {100 * lost.good:+.2f} points on good, {100 * lost.bad.value:+.2f} on "
-            f"bad ones, difference {points(lost.extra)}."
+            f"bad ones, difference {points(lost.extra) if lost.extra.low < lost.extra.high else UNBOUNDED}."
         )
     return text
 

@@ -21,7 +21,7 @@ from edge.parity import one_page
 from edge.parity.layers.run import chosen
 from edge.parity.observations import UNKNOWN
 from edge.parity.report import NOTICE, plain
-from edge.parity.run import LOG, Build
+from edge.parity.run import Build
 from edge.robustness import page
 from edge.robustness.corruptions import CORRUPTIONS, WORKING_SIDE, Condition, conditions_of, inputs
 from edge.robustness.figures import FLOAT, figures
@@ -67,7 +67,7 @@ def measure(
     conditions = conditions_of(names, levels)
     entries = compared(build, files)
     photos = judging_set(build.checkpoint, data, limit=images, skip_missing=skip_unreadable)
-    with third_party_noise_into(build.folder / LOG):
+    with third_party_noise_into(build.log):
         float_file, opened = open_all(build, entries, threads)
         try:
             photos, answers, shown, digest = answer(

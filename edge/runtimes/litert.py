@@ -29,6 +29,8 @@ class LiteRT:
     networks `mask` (1, S, S, 1)."""
 
     def __init__(self, path: Path, *, mode: str = "xnnpack", threads: int = 1) -> None:
+        if threads < 1:
+            raise InputError(f"a file runs on at least one thread, got {threads}")
         if mode not in MODES:
             raise InputError(f"a .tflite file runs as {', '.join(MODES)}; got {mode!r}")
         check_tflite(path)

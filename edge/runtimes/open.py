@@ -31,6 +31,11 @@ class Opened:
 
 def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
     """A .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or the shipped one of `model`."""
+    if path is not None and path.name == artifact.MANIFEST:
+        path = path.parent
+    if path is not None and (path / artifact.MANIFEST).is_file():
+        files = ", ".join(entry["file"] for entry in artifact.read(path)["files"]) or "none"
+        raise InputError(f"{path} is a folder of files; name one of them: {files}")
     if path is not None and path.suffix == ".tflite":
         manifest = described(path)
         runtime = LiteRT(path, mode=mode)

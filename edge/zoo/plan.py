@@ -34,6 +34,7 @@ class Job:
 def jobs(
     models: Sequence[str],
     recipes: Sequence[str],
+    formats: Sequence[str] = tuple(FORMATS),
     *,
     parameters: dict[str, int],
     limit: float,
@@ -44,10 +45,11 @@ def jobs(
     wanted = []
     for model in dict.fromkeys([YARDSTICK, *models]):
         heavy = parameters[model] > limit
-        if heavy and not large:
+        if heavy and not large and model != YARDSTICK:
             continue
         for form, (_, known) in FORMATS.items():
-            chosen = [r for r in known if r in recipes and model in models and (not heavy or r in OF_LARGE)]
+            asked = form in formats and model in models and (large or not heavy)
+            chosen = [r for r in known if asked and r in recipes and (not heavy or r in OF_LARGE)]
             if model == YARDSTICK and form == "tflite" and YARDSTICK_RECIPE not in chosen:
                 chosen.insert(0, YARDSTICK_RECIPE)
             if chosen:
@@ -66,6 +68,15 @@ def models_of(given: str | None) -> list[str]:
     names = [name.strip() for name in given.split(",")] if given else list(MODELS)
     for name in names:
         family_name(name)
+    return list(dict.fromkeys(names))
+
+
+def formats_of(given: str | None) -> list[str]:
+    """'tflite' -> [tflite], all without it; InputError for an unknown name."""
+    names = [name.strip() for name in given.split(",")] if given else list(FORMATS)
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        raise InputError(f"--formats: unknown {', '.join(unknown)}; known: {', '.join(FORMATS)}")
     return list(dict.fromkeys(names))
 
 

@@ -23,6 +23,7 @@ def rows(
 ) -> list[dict]:
     """One entry per model, with its files."""
     found = []
+    yardstick = artifact.read(out / YARDSTICK)["input"]["side"] if times else None
     for model in models:
         own = [job for job in jobs if job.model == model]
         if not own:
@@ -30,6 +31,8 @@ def rows(
         manifest, checkpoint = artifact.read(out / model), own[0].checkpoint
         unseen = load(checkpoint).metrics.get("unseen", {}) if checkpoint else {}
         wanted = {(job.format, recipe) for job in own for recipe in job.recipes}
+        side = manifest["input"]["side"]
+        took = times.get(model, {}) if side == yardstick else {}  # a ratio across sides would say nothing of the model
         files = [entry for entry in manifest["files"] if (SUFFIXES[entry["format"]], entry["recipe"]) in wanted]
         made = {(SUFFIXES[entry["format"]], entry["recipe"]) for entry in files}
         found.append(
@@ -38,12 +41,12 @@ def rows(
                 "family": manifest["family"],
                 "trained": checkpoint is not None,
                 "checkpoint_sha256": manifest["checkpoint_sha256"],
-                "side": manifest["input"]["side"],
+                "side": side,
                 "parameters": manifest["parameters"],
                 "macs": manifest["macs"],
                 "balanced_accuracy": unseen.get("balanced_accuracy"),
                 "images": unseen.get("images"),
-                "files": [file_row(entry, times.get(model, {}).get(entry["file"])) for entry in files],
+                "files": [file_row(entry, took.get(entry["file"])) for entry in files],
                 "rejected": [" ".join(pair) for pair in sorted(wanted - made)],
             }
         )
@@ -93,7 +96,8 @@ def markdown(found: Mapping[str, Any], plot: str | None) -> str:
         "# The zoo",
         f"Every model by every recipe, {found['date']}, dermedge {found['dermedge']}, made by `{found['command']}`.",
         f"Times: median ratio to {YARDSTICK}'s {YARDSTICK_RECIPE} file in the same of {found['rounds']} rounds, one "
-        f"thread of {found['machine']}; ratios travel, milliseconds do not. Core ML is run by an interpreter here, so "
+        f"thread of {found['machine']}; ratios travel, milliseconds do not; a model of another side than its is not "
+        "timed. Core ML is run by an interpreter here, so "
         "that it has no times. MB are 10⁶ bytes; MACs are those of the side in the table. SQNR and agreement: the "
         "file's answers against the float torch model's. **Random** weights are judged on SQNR alone: no class means "
         "anything there. They do not say how well a trained model of the family survives 8 bits.",

@@ -15,19 +15,21 @@ from edge.models import create_model
 
 from . import plot
 from .make import LOG, made
-from .plan import YARDSTICK, jobs, models_of, recipes_of
+from .plan import YARDSTICK, formats_of, jobs, models_of, recipes_of
 from .report import markdown, report, rows
 from .times import ratios
 
 
 def run(args: argparse.Namespace, *, command: str) -> list[str]:
     """Make the table; returns what a gate rejected."""
-    models, recipes = models_of(args.models), recipes_of(args.recipes)
+    models, recipes, formats = models_of(args.models), recipes_of(args.recipes), formats_of(args.formats)
     check_side(args.side, where="--side")
     with third_party_noise_into(args.out / LOG):
         sizes = {name: parameters(name) for name in dict.fromkeys([YARDSTICK, *models])}
     limit = args.limit * 1e6
-    planned = jobs(models, recipes, parameters=sizes, limit=limit, large=args.large, checkpoints=args.checkpoints)
+    planned = jobs(
+        models, recipes, formats, parameters=sizes, limit=limit, large=args.large, checkpoints=args.checkpoints
+    )
     shown = [name for name in models if any(job.model == name for job in planned)]
     left_out = [name for name in models if name not in shown]
     if left_out:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from convert import _coreml
+from convert import _coreml, _coreml_gelu
 from edge.runtimes import coreml
 
 pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
@@ -73,3 +73,14 @@ def test_a_palette_keeps_a_tensor_of_few_values(half, bits: int, least_db: float
         answers.append(next(iter(opened.predict({opened.input_description[0].name: x}).values())))
     noise = np.square(np.float64(answers[1]) - answers[0]).mean()
     assert 10 * np.log10(np.square(np.float64(answers[0])).mean() / noise) > least_db
+
+
+@pytest.mark.parametrize(("approximate", "mode"), [("tanh", "TANH_APPROXIMATION"), ("none", "EXACT")])
+def test_gelu_keeps_its_form(approximate, mode) -> None:
+    """coremltools 9.0 alone writes the exact form for both: 5e-4 off, which the gate of fp16 does not see."""
+    assert _coreml_gelu.MODES[approximate] == mode
+    network = nn.Sequential(nn.Linear(4, 4), nn.GELU(approximate=approximate)).eval()
+    program = torch.export.export(network, (torch.rand(1, 4),)).run_decompositions({})
+    model = ct.convert(program, minimum_deployment_target=ct.target.iOS16, skip_model_load=True)
+    (gelu,) = model._mil_program.functions["main"].find_ops(op_type="gelu")
+    assert gelu.mode.val == mode

@@ -33,6 +33,7 @@ from convert._passes import (
     split_after,
     split_before,
     strided_slices,
+    sum_factors,
     transposed_products,
     zero_mean_streams,
 )
@@ -170,6 +171,13 @@ def test_is_spelled_out(picture, forward, gone):
 
     graph = rewritten(both, net, picture, fires=True)
     assert gone is None or count(graph, gone) == 0
+
+
+def test_the_factor_of_a_sum_is_a_product(picture):
+    """coremltools 9.0 reads the two terms and forgets the factor."""
+    net = Of(lambda m, x: torch.add(x, x.flip(1), alpha=2.5) * torch.sub(x, 0.3, alpha=3))
+    graph = rewritten(sum_factors, net, picture, fires=2)
+    assert not [node for node in graph.graph.nodes if "alpha" in node.kwargs]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")

@@ -157,6 +157,7 @@ GOOD = frame_of(6, 4)
         (lambda: read_frame(YuvFrame(6, 4, GOOD.y, GOOD.u, GOOD.v, "bt2020")), "bt601 or bt709"),
         (lambda: read_frame(YuvFrame(6, 5, GOOD.y, GOOD.u, GOOD.v)), "the luma plane has"),
         (lambda: read_frame(YuvFrame(6, 4, GOOD.y, Plane(GOOD.u.data[:-1], 8, 2), GOOD.v)), "the U plane has"),
+        (lambda: read_frame(YuvFrame(6, 4, GOOD.y, bytes(9), GOOD.v)), r"the U plane is a camera.Plane\(.*got bytes"),
         (lambda: read_frame(YuvFrame(6, 4, GOOD.y, GOOD.u, Plane(GOOD.v.data, 2**31, 2))), "the V plane has"),
         (lambda: read_frame(YuvFrame(6, 4, Plane(GOOD.y.data, 5), GOOD.u, GOOD.v)), "do not fit into a row stride"),
         (lambda: read_frame(YuvFrame(6, 4, Plane(GOOD.y.data, -9), GOOD.u, GOOD.v)), "row stride is a whole number"),

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 
 from benchmarks._profiles import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, SRGB, profile, to_srgb
 from edge.capture import read_photo
+from edge.mistakes.scene import remarks
 from tests.fuzzing import fuzzed
 
 
@@ -116,3 +117,12 @@ def test_a_damaged_profile_ends_in_a_picture(changes) -> None:
         broken[place % len(broken)] = value
     small = np.zeros((4, 4, 3), np.uint8)
     assert read_photo(file_of(small, icc_profile=bytes(broken))).shape == (4, 4, 3)
+
+
+def test_diagnosis_names_a_profile_and_transparency(colours, tmp_path) -> None:
+    """No wrong path imitates them, so that an app that forgets them would hear of nothing."""
+    (tmp_path / "p3.png").write_bytes(file_of(colours, icc_profile=profile(DISPLAY_P3)))
+    (tmp_path / "srgb.png").write_bytes(file_of(colours, icc_profile=profile(SRGB)))
+    Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(tmp_path / "clear.png")
+    told = {name: remarks(tmp_path / f"{name}.png") for name in ("p3", "srgb", "clear")}
+    assert "colour profile" in told["p3"][0] and not told["srgb"] and "translucent" in told["clear"][0]

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from convert._describe import with_decision
-from edge import checkpoint, thresholds
+from edge import artifact, checkpoint, thresholds
 from edge.commands import decide, predict
 from edge.data import selection
 from edge.data.readers import open_photos
@@ -190,3 +190,23 @@ def test_the_shipped_thresholds_can_be_measured_again():
     )  # float32 of another machine
     assert found["measured"]["quality_from"] == kept["measured"]["quality_from"]
     assert found["measured"]["abstain_from"] == kept["measured"]["abstain_from"]
+
+
+def test_a_folder_of_another_checkpoint_keeps_its_report(weights, folder_of_photographs, few, monkeypatch, capsys):
+    """Its sections tell of other files; they would be gone."""
+    assert run(weights, folder_of_photographs, "--measure", "--alarm-limit", "0.99") == 0
+    folder = weights.parent / "page"
+    before = (folder / "report.html").read_bytes()
+    (folder / artifact.MANIFEST).write_text("{}")
+    monkeypatch.setattr(artifact, "read", lambda folder: {"checkpoint_sha256": "0" * 64})
+    assert run(weights, folder_of_photographs, "--alarm-limit", "0.99") == 2
+    assert "another checkpoint" in " ".join(capsys.readouterr().err.split())
+    assert (folder / "report.html").read_bytes() == before
+
+
+def test_a_folder_is_no_file_to_predict_with(tmp_path, monkeypatch, capsys):
+    (tmp_path / artifact.MANIFEST).write_text("{}")
+    monkeypatch.setattr(artifact, "read", lambda folder: {"files": [{"file": "m-fp32.tflite"}]})
+    for given in (tmp_path, tmp_path / artifact.MANIFEST):
+        assert predict.main(["x.jpg", "--with", str(given)]) == 2
+        assert "name one of them: m-fp32.tflite" in " ".join(capsys.readouterr().err.split())

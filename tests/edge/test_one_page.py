@@ -38,11 +38,12 @@ def test_a_section_made_again_replaces_itself_alone(tmp_path):
 
 
 @pytest.mark.parametrize("later", [about("b" * 64, int8="1"), about(int8="2"), about(fp32="3", int8="2")])
-def test_what_was_found_on_other_files_or_another_checkpoint_goes(tmp_path, later):
+def test_what_was_found_on_other_files_or_another_checkpoint_goes(tmp_path, capsys, later):
     place(tmp_path, "mistakes", BODY.format("old"), about(int8="1"))
     place(tmp_path, "decision", BODY.format("of the float model"), about("a" * 64))
     page = place(tmp_path, "parity", BODY.format("new"), later)
     assert "mistakes" not in order(page) and "old" not in page.read_text("utf-8")
+    assert "told of other files in mistakes" in capsys.readouterr().out
     assert ("decision" in order(page)) == (later.checkpoint_sha256 == SHA)  # it names no file
 
 
@@ -51,7 +52,7 @@ def test_files_that_only_one_looked_at_part_nothing(tmp_path):
     assert order(place(tmp_path, "parity", BODY.format("y"), about(int8="1"))) == ["parity", "layers"]
 
 
-def test_a_foreign_or_damaged_page_is_made_anew(tmp_path):
+def test_a_foreign_or_damaged_page_is_made_anew(tmp_path, capsys):
     page = tmp_path / "report.html"
     for was in (
         b"\xff\xfe",
@@ -60,7 +61,7 @@ def test_a_foreign_or_damaged_page_is_made_anew(tmp_path):
     ):
         page.write_bytes(was)
         place(tmp_path, "mistakes", BODY.format("x"), about(int8="1"))
-        assert order(page) == ["mistakes"]
+        assert order(page) == ["mistakes"] and "made anew" in capsys.readouterr().out
     text = page.read_text("utf-8").replace(' id="mistakes"', ' id="intruder"').replace("of mistakes", "of intruder")
     page.write_text(text, "utf-8")
     assert order(place(tmp_path, "parity", BODY.format("x"), about(int8="1"))) == ["parity"]

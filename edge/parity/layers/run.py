@@ -16,7 +16,7 @@ from edge.files import write_json
 from edge.models.deployed import deployed
 from edge.parity import one_page
 from edge.parity.report import NOTICE, plain
-from edge.parity.run import LOG, Build
+from edge.parity.run import Build
 from edge.runtimes import coreai
 from edge.runtimes.inside import look_inside
 from edge.runtimes.reference import Reference
@@ -56,7 +56,7 @@ def look_into(
     entries = chosen(build, files)
     photos = judging_set(build.checkpoint, data, limit=images or IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
-    log = build.folder / LOG
+    log = build.log
     with busy("tracing the torch model"), third_party_noise_into(log):
         probabilities = Reference(build.checkpoint).run(squares)
         network = Network(deployed(build.checkpoint, layout="NHWC"), squares)

@@ -161,10 +161,10 @@ def test_bad_input_is_two(build, sample, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--corruption", "fog"], ["--severities", "6"], []])
+@pytest.mark.parametrize("arguments", [["--corruption", "fog"], ["--severities", "6"]])
 def test_wrong_flags_are_two(build, arguments):
     with pytest.raises(SystemExit) as stop:
-        robustness.main([*([str(build.folder)] if arguments else []), *arguments])
+        robustness.main([str(build.folder), *arguments])
     assert stop.value.code == 2
 
 

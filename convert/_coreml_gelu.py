@@ -1,0 +1,20 @@
+"""A way around coremltools 9.0: the tanh form of GELU becomes the exact one without a word.
+
+Its reader of `gelu` looks at positional arguments alone, and torch.export hands `approximate` on by name.
+"""
+
+from __future__ import annotations
+
+from coremltools.converters.mil import Builder as mb
+from coremltools.converters.mil.frontend.torch.ops import _get_inputs, _get_kwinputs
+from coremltools.converters.mil.frontend.torch.torch_op_registry import register_torch_op
+
+MODES = {"none": "EXACT", "tanh": "TANH_APPROXIMATION"}
+
+
+@register_torch_op(override=True)
+def gelu(context, node) -> None:
+    inputs = _get_inputs(context, node, min_expected=1)
+    (approximate,) = _get_kwinputs(context, node, "approximate", default=inputs[1:2] or [None])
+    mode = MODES["none" if approximate is None else getattr(approximate, "val", approximate)]
+    context.add(mb.gelu(x=inputs[0], mode=mode, name=node.name))
