@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge.errors import InputError
-from edge.models.hierattn import StochasticDepth
+from edge.models.layers import MapNorm, StochasticDepth
 
 MEAN = (0.5, 0.5, 0.5)  # RGB, of values in [0, 1]
 STD = (0.5, 0.5, 0.5)
@@ -57,16 +57,6 @@ MASKED = -100.0  # added to the score of two places that do not belong together
 SQUEEZE = 16  # channels / hidden channels of channel attention
 WIDER = 4  # hidden / input channels of the inverted MLP
 MAP_EPS = 1e-6  # of the layer norms of maps and of the head; those of the global branch have 1e-5
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of every place of a map (N, C, H, W)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=MAP_EPS)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class NormedConvolution(nn.Sequential):
@@ -101,10 +91,10 @@ class LocalStage(nn.Module):
         super().__init__()
         width = CHANNELS[stage]
         if stage == 0:
-            self.down = nn.Sequential(nn.Conv2d(3, width, PATCH, PATCH), ChannelNorm(width))
+            self.down = nn.Sequential(nn.Conv2d(3, width, PATCH, PATCH), MapNorm(width, eps=MAP_EPS))
         else:
             before = CHANNELS[stage - 1]
-            self.down = nn.Sequential(ChannelNorm(before), nn.Conv2d(before, width, 2, 2))
+            self.down = nn.Sequential(MapNorm(before, eps=MAP_EPS), nn.Conv2d(before, width, 2, 2))
         self.blocks = nn.Sequential(*(LocalBlock(width, drop) for drop in drops))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -292,9 +282,9 @@ class Fusion(nn.Module):
         self.local = NormedConvolution(width, width, 1, bias=True)
         self.context = NormedConvolution(width, width, 1, bias=True)
         self.before = NormedConvolution(width // 2, width, 1, bias=True)
-        self.norm_three, self.three = ChannelNorm(3 * width), NormedConvolution(3 * width, width, 1, bias=True)
-        self.norm_two, self.two = ChannelNorm(2 * width), NormedConvolution(2 * width, width, 1, bias=True)
-        self.norm_out = ChannelNorm(3 * width)
+        self.norm_three, self.three = MapNorm(3 * width, eps=MAP_EPS), NormedConvolution(3 * width, width, 1, bias=True)
+        self.norm_two, self.two = MapNorm(2 * width, eps=MAP_EPS), NormedConvolution(2 * width, width, 1, bias=True)
+        self.norm_out = MapNorm(3 * width, eps=MAP_EPS)
         self.mlp = InvertedMLP(3 * width, width, depthwise=depthwise)
         self.drop = StochasticDepth(drop)
         unused = (self.norm_two, self.two) if stage else (self.before, self.norm_three, self.three)

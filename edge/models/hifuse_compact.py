@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge.models.hierattn import StochasticDepth, initialise
 from edge.models.hifuse import MASKED, offsets, rolled
+from edge.models.layers import StochasticDepth, initialise
 
 MEAN = (0.0, 0.0, 0.0)  # RGB, of values in [0, 1]
 STD = (1.0, 1.0, 1.0)

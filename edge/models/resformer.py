@@ -31,6 +31,8 @@ from torch import Tensor, nn
 
 from edge.errors import InputError
 
+from .layers import MapNorm, StochasticDepth
+
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # of values in [0, 1]
 MASKS = True  # every network here returns (logits, mask logits)
 
@@ -101,27 +103,6 @@ class SpatialAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         both = torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1)
         return x * torch.sigmoid(self.mix(both))
-
-
-class MapNorm(nn.LayerNorm):
-    """Layer norm over the channels of every pixel of a map (N, C, H, W)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class DropPath(nn.Module):
-    """Drop a residual branch for whole samples in training; arXiv:1603.09382."""
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.probability == 0.0:
-            return x
-        keep = 1.0 - self.probability
-        return x * x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(keep) / keep
 
 
 def normed(convolution: nn.Module, channels: int, *, activate: bool = True) -> nn.Sequential:
@@ -229,7 +210,7 @@ class SwinBlock(nn.Module):
         self.widen = nn.Conv2d(width, MLP_RATIO * width, 1)
         self.narrow = nn.Conv2d(MLP_RATIO * width, width, 1)
         self.channels = ChannelAttention()
-        self.drop = DropPath(drop)
+        self.drop = StochasticDepth(drop)
 
     def forward(self, x: Tensor) -> Tensor:
         side = x.shape[-1]

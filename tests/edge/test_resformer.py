@@ -10,11 +10,11 @@ from torch import nn
 from edge.errors import InputError
 from edge.models import create_model
 from edge.models.cost import cost
+from edge.models.layers import StochasticDepth
 from edge.models.resformer import (
     ChannelAttention,
     Config,
     Dilated,
-    DropPath,
     ResFormer,
     SwinBlock,
     from_windows,
@@ -62,7 +62,7 @@ def test_every_wiring_gives_class_and_mask_and_learns_everywhere(parallel, enhan
     changes = {"parallel": parallel, "enhancement": enhancement}
     net = ResFormer(Config(**{**vars(SMALL), **changes}), 3)
     for module in net.modules():
-        if isinstance(module, DropPath):
+        if isinstance(module, StochasticDepth):
             module.probability = 0.0
     logits, mask = net(torch.rand(2, 3, 64, 64))
     assert (logits.shape, mask.shape) == ((2, 3), (2, 1, 64, 64))
