@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from edge.files import moved_into_place
-from edge.parity.plots import BLUE, GREY, INK, STYLE, VERMILLION
+from edge.parity.plots import BLUE, INK, STYLE, VERMILLION
 
 from .report import file_of
 
 LOOKS = {"fp32": (BLUE, "o"), "int8": (VERMILLION, "^")}
 DOTS_PER_INCH = 200
+HEIGHTS = (3, -9, 10, -2)  # points
 
 
 def write(models: Sequence[Mapping[str, Any]], target: Path) -> bool:
@@ -36,9 +37,9 @@ def figure(models: Sequence[Mapping[str, Any]]):
     panels: list[tuple[str, Sequence[Mapping[str, Any]], Callable, str]] = [
         ("file, MB (10⁶ bytes)", models, size, "lower")
     ]
-    if judged:
+    if len(judged) > 1:  # one point compares nothing
         panels.append(("balanced accuracy on unseen patients", judged, right, "upper"))
-    drawn = Figure(figsize=(4.6 * len(panels), 3.8), layout="constrained")
+    drawn = Figure(figsize=(4.6 * len(panels) if len(panels) > 1 else 7.5, 4.6), layout="constrained")
     for axes, (label, shown, value, best) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for recipe, (colour, marker) in LOOKS.items():
             # accuracy is the float model's: what 8 bits make of it is not measured on enough photographs to be drawn
@@ -53,15 +54,17 @@ def figure(models: Sequence[Mapping[str, Any]]):
                 [x for _, x, _ in found], [y for _, _, y in found], linestyle="", marker=marker, color=colour,
                 markeredgecolor=INK, markersize=5.5, label=recipe,
             )  # fmt: skip
-            for name, x, y in found:
-                axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=6.5, color=GREY)
+            for number, (name, x, y) in enumerate(sorted(found, key=lambda one: (one[1], one[2]))):
+                # neighbours in time at different heights, so that names of like models do not lie on one another
+                above = HEIGHTS[number % len(HEIGHTS)]
+                axes.annotate(name, (x, y), (5, above), textcoords="offset points", fontsize=6, color=INK)
         axes.set(xlabel="time, mobilenetv2 in fp32 = 1 (this host)", ylabel=label, xscale="log")
         plain_ticks(axes.xaxis)
         if best == "lower":
             axes.set_yscale("log")
             plain_ticks(axes.yaxis)
         axes.margins(0.16)
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8)
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8)
     return drawn
 
 
