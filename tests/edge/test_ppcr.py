@@ -279,3 +279,9 @@ def test_mobilenetv2_takes_it_where_its_own_weights_stay(rng):
     image = torch.from_numpy(rng.random((1, 3, 64, 64), dtype="float32"))
     with torch.inference_mode():
         torch.testing.assert_close(gated(image), plain(image))
+
+
+@pytest.mark.parametrize("options", [{"levels": ()}, {"eps": -1e-5}])
+def test_options_that_give_no_gate_are_refused(options):
+    with pytest.raises(ValueError, match="at least one level and eps from 0 on"):
+        PPCA(16, 4, **options)

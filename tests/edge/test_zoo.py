@@ -12,9 +12,9 @@ from convert._recipes import COREML, TFLITE
 from edge import artifact
 from edge.commands.zoo import main
 from edge.errors import InputError
-from edge.zoo import make
+from edge.zoo import make, report
 from edge.zoo.make import identity_of, made, tried_in
-from edge.zoo.plan import FORMATS, Job, checkpoint_for, jobs, models_of, recipes_of
+from edge.zoo.plan import FORMATS, Job, checkpoint_for, formats_of, jobs, models_of, recipes_of
 from edge.zoo.plot import pareto, write
 from edge.zoo.report import markdown
 
@@ -53,6 +53,13 @@ def test_checkpoints_are_found_by_name(tmp_path):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).touch()
         assert checkpoint_for("mnasnet", tmp_path) == tmp_path / place
+
+
+def test_a_format_alone():
+    found = jobs(["mobilenetv2"], ["fp32"], ["coreml"], parameters=SIZES, limit=6e6, large=False, checkpoints=None)
+    assert {(job.format, job.recipes) for job in found} == {("tflite", ("fp32",)), ("coreml", ("fp32",))}  # yardstick
+    with pytest.raises(InputError, match="onnx"):
+        formats_of("tflite,onnx")
 
 
 def test_unknown_names_are_refused():
@@ -144,3 +151,21 @@ def test_the_page_can_be_made_again_from_the_json(zoo):
     assert "shufflenetv2" in svg and "MB" in svg
     write(found["models"], zoo / "again.svg")
     assert (zoo / "again.svg").read_text() == svg
+
+
+def test_no_time_across_sides(monkeypatch, tmp_path):
+    """A ratio of a model at 128 to the yardstick at 64 says nothing of the model."""
+
+    def manifest(folder):
+        side = 64 if folder.name == "mobilenetv2" else 128
+        entry = {"file": "x.tflite", "format": "tflite", "recipe": "fp32", "bytes": 1, "parity": None}
+        return {
+            "family": "f", "checkpoint_sha256": "0", "input": {"side": side}, "parameters": 1, "macs": 1,
+            "files": [entry],
+        }  # fmt: skip
+
+    monkeypatch.setattr(report.artifact, "read", manifest)
+    planned = [Job(name, "tflite", ("fp32",), None) for name in ("mobilenetv2", "hierattn_xs")]
+    times = {name: {"x.tflite": {"ms": 2.0, "ratio": 1.5}} for name in ("mobilenetv2", "hierattn_xs")}
+    found = report.rows(planned, tmp_path, ["mobilenetv2", "hierattn_xs"], times)
+    assert [one["files"][0]["ratio"] for one in found] == [1.5, None]
