@@ -90,8 +90,8 @@ def best_of(curve: Sequence[Mapping[str, float]]) -> int:
     return max(both or kept, key=lambda n: (curve[n]["macs_8bit"], curve[n]["macs_static"]))
 
 
-def keeps_budget(point: Mapping[str, float], budget_db: float = BUDGET_DB) -> bool:
-    return point["sqnr_db"] >= budget_db and point["sqnr_db_p5"] >= budget_db - TAIL_DB
+def keeps_budget(point: Mapping[str, float]) -> bool:
+    return point["sqnr_db"] >= BUDGET_DB and point["sqnr_db_p5"] >= BUDGET_DB - TAIL_DB
 
 
 class Judge:

@@ -3,29 +3,35 @@
 `input`: the layer's input is rounded to 8 bits, which with its 8-bit weights makes the product an 8-bit one; `static`:
 its output, too, which spares the Neural Engine memory traffic; `float`: fp16 as it was. Each is tried alone against
 the fp16 program on photographs of training patients that gave no ranges; inputs are then taken in the order of noise
-per multiply-accumulate as far as the budget holds, then outputs. Ranges come from the runtime in edge.runtimes.coreml;
+per multiply-accumulate as far as the budget holds, then outputs. Where the 8-bit weights alone leave less than the
+budget, no choice of activations could keep it: they may then add as much noise again as the weights did (random weights
+are such a case). Ranges come from the runtime in edge.runtimes.coreml;
 Apple's own calibration, which needs a Mac, takes the widest value seen, here a narrower range is tried beside it.
 Products of two activations, softmax, norms, residual adds and activation functions stay fp16.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edge.console import track
+from edge.parity.gates import GATES
 from edge.runtimes import Found, joined
 from edge.runtimes.coreml.classifier import torch_threads
 from edge.scheme import Layer, Range, Scheme
 
-from ._choose import POINTS, keeps_budget, noise, point
+from ._choose import POINTS, TAIL_DB, noise, point
 from ._coreml_imitate import Imitation, fits, ranges_in
 from ._fidelity import sqnr
 from ._ranges import SAMPLED, least_squares
 
 BUDGET_DB = 38.0  # median SQNR; 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges
+GATE_DB = GATES["int8"].median_sqnr_db or 0.0
+DOUBLED_DB = 10 * math.log10(2)  # what twice the noise takes off
 ALONE = 24  # images for trying each layer alone
 Ranges = Mapping[str, tuple[Range, ...]]  # tensor -> ranges to try, the widest first
 
@@ -45,19 +51,20 @@ def choose(
     model says of the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme.
     """
     layers = tried_alone(half, ranges_of(half, given), judging[:ALONE])
-    curve: list[Mapping[str, float]] = []
-    schemes: list[list[Layer]] = []
+    schemes = [layers]
+    curve: list[Mapping[str, float]] = [point(layers, wanted, stored.answers(judging, layers))]
+    limit = Limit.of(curve[0])
 
     def best_along(kind: str, start: list[Layer]) -> list[Layer]:
         places = in_order(start, kind)
-        counts = sorted({round(len(places) * k / POINTS) for k in range(POINTS + 1)})
+        counts = sorted({round(len(places) * k / POINTS) for k in range(1, POINTS + 1)} - {0})
         best = start
         for count in track(counts, f"int8: what 8-bit {kind}s cost", len(counts)):
             chosen = set(places[:count])
             one = [replace(layer, kind=kind) if n in chosen else layer for n, layer in enumerate(start)]
             schemes.append(one)
             curve.append(point(one, wanted, stored.answers(judging, one)))
-            if keeps_budget(curve[-1], BUDGET_DB):
+            if limit.holds(curve[-1]):
                 best = one
         return best
 
@@ -65,11 +72,31 @@ def choose(
     return Scheme(
         **facts,
         images=len(given),
-        budget_db=BUDGET_DB,
+        budget_db=limit.median_db,
         layers=tuple(best),
         curve=tuple(curve),
         chosen=next((n for n in reversed(range(len(schemes))) if schemes[n] == best), 0),
     )
+
+
+@dataclass(frozen=True)
+class Limit:
+    """SQNR in dB that a choice of 8-bit activations has to keep: the median image's and the 5th percentile's."""
+
+    median_db: float
+    p5_db: float
+
+    @classmethod
+    def of(cls, weights: Mapping[str, float]) -> Limit:
+        """`weights`: the point where nothing but the weights is in 8 bits, the best that any choice could give."""
+        as_much_again = weights["sqnr_db"] - DOUBLED_DB
+        if weights["sqnr_db"] >= GATE_DB:
+            as_much_again = max(as_much_again, GATE_DB)  # what passes its gate is not pushed below it
+        median = min(BUDGET_DB, as_much_again)
+        return cls(median, min(median - TAIL_DB, weights["sqnr_db_p5"] - DOUBLED_DB))
+
+    def holds(self, point: Mapping[str, float]) -> bool:
+        return point["sqnr_db"] >= self.median_db and point["sqnr_db_p5"] >= self.p5_db
 
 
 def in_order(layers: Sequence[Layer], kind: str) -> list[int]:

@@ -8,6 +8,7 @@ import coremltools as ct
 import numpy as np
 import pytest
 import torch
+from coremltools.optimize.coreml import OpPalettizerConfig, OptimizationConfig, palettize_weights
 from torch import nn
 
 from convert import _coreml, _coreml_choose
@@ -88,6 +89,33 @@ def test_the_layer_that_hurts_stays_float(half: Imitation, scheme: schemes.Schem
     assert bad.alone_db["input"] < min(one.alone_db["input"] for one in (first, good, linear)) - 5
     assert bad.kind == "float" and good.kind == "input" and good.alone_db["static"] < good.alone_db["input"] - 5
     assert scheme.measured["sqnr_db"] >= scheme.budget_db and scheme.measured["macs_8bit"] > 0.3
+
+
+def test_activations_may_add_as_much_noise_as_the_weights_where_these_leave_less_than_the_budget() -> None:
+    """A budget that no choice could keep would leave every activation in fp16, of random weights for one."""
+    limit = _coreml_choose.Limit.of({"sqnr_db": 20.0, "sqnr_db_p5": 13.0})
+    assert limit.holds({"sqnr_db": 17.1, "sqnr_db_p5": 10.1})
+    assert not limit.holds({"sqnr_db": 16.9, "sqnr_db_p5": 13.0})
+    assert not limit.holds({"sqnr_db": 20.0, "sqnr_db_p5": 4.0})
+    far = _coreml_choose.Limit.of({"sqnr_db": 60.0, "sqnr_db_p5": 50.0})
+    assert far.median_db == _coreml_choose.BUDGET_DB and not far.holds({"sqnr_db": 37.9, "sqnr_db_p5": 37.0})
+
+
+def test_what_passes_its_gate_is_not_pushed_below_it() -> None:
+    near = _coreml_choose.Limit.of({"sqnr_db": 31.0, "sqnr_db_p5": 25.0})
+    assert not near.holds({"sqnr_db": 29.9, "sqnr_db_p5": 25.0}) and near.holds({"sqnr_db": 30.1, "sqnr_db_p5": 25.0})
+
+
+def test_coarse_weights_do_not_keep_every_activation_in_fp16(program, half, images, tmp_path: Path) -> None:
+    """Weights in 4 bits lose more than the budget by themselves."""
+    path = tmp_path / "coarse.mlpackage"
+    options = OpPalettizerConfig(mode="kmeans", nbits=4)
+    linear = palettize_weights(converted(program), OptimizationConfig(global_config=options))
+    linear.save(str(path))
+    wanted = half.answers(images[16:], [])
+    found = _coreml_choose.choose(half, Imitation(path), images[:16], images[16:], wanted, facts=FACTS)
+    assert found.curve[0]["sqnr_db"] < _coreml_choose.BUDGET_DB  # else this shows nothing
+    assert found.measured["macs_8bit"] > 0.3 and found.measured["sqnr_db"] >= found.budget_db
 
 
 def test_the_curve_holds_what_was_chosen_and_what_all_would_cost(scheme: schemes.Scheme) -> None:
