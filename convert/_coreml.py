@@ -16,7 +16,7 @@ from edge.scheme import Layer
 
 from ._coreml_layers import Weighted
 from ._graph import trace
-from ._passes import PASSES, rewrite
+from ._passes import NEURAL_ENGINE_PASSES, rewrite
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
@@ -31,7 +31,7 @@ SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weig
 
 def rewritten(checkpoint: Checkpoint) -> fx.GraphModule:
     """The checkpoint's network after all passes: (1, 3, S, S), 0..255 -> probabilities (1, K)."""
-    graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example_of(checkpoint)), PASSES)
+    graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example_of(checkpoint)), NEURAL_ENGINE_PASSES)
     return graph
 
 

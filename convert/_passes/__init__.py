@@ -24,12 +24,15 @@ from ._split_before import split_before
 from ._strided_slices import strided_slices
 from ._sum_factors import sum_factors
 from ._transposed_products import transposed_products
+from ._undilate import undilate
 from ._zero_mean_streams import zero_mean_streams
 
 Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
+# For Core ML.
+NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate)
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others

@@ -11,6 +11,7 @@ import torch
 
 from convert._choose import ranges_of
 from convert._coreml import exported, float_program, rewritten, save, with_int8_weights
+from convert._coreml_audit import audit
 from convert._fidelity import sqnr
 from convert._layers import described
 from convert._quantise import apply, quantise, with_byte_input
@@ -152,6 +153,7 @@ def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program,
     labels = [label.code for label in PAD_UFES_20]
     assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels, mask=True) == []
     assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels) != []
+    assert not [line for line in audit(path)["warnings"] if "dilation" in line]  # the Neural Engine would leave it
     package = CoreML(path)
     by_name = {one.name: one.type for one in package.engine.output_description}
     assert by_name["mask"].multiArrayType.shape == [1, 1, SIDE, SIDE]
