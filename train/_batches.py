@@ -21,7 +21,7 @@ Sample = tuple[Tensor, Tensor, int, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Squares:
-    """Photographs in memory: uint8 (N, C, C, 3) RGB, class indices (N,), data-set indices (N,).
+    """Photographs in memory: uint8 (N, C, C, 3) RGB, class indices (N,), -1 unknown, data-set indices (N,).
 
     For a network that learns masks, these, too: uint8 (N, C, C) of 0 and 255, and which of them are known, bool (N,).
     """
@@ -78,10 +78,10 @@ class Views(Dataset):
             other, its_mask = self.augmented(partner, rng)
             view = cv2.addWeighted(view, share, other, 1 - share, 0)
             mask = blended(mask, its_mask, share)
-            wanted[self.squares.targets[partner]] = 1 - share
+            wanted += self.one_hot(partner, 1 - share)
         else:
             share = 1.0
-        wanted[self.squares.targets[index]] += share
+        wanted += self.one_hot(index, share)
         return (
             torch.from_numpy(view).permute(2, 0, 1),
             torch.from_numpy(wanted),
@@ -89,6 +89,11 @@ class Views(Dataset):
             torch.from_numpy(self.guide.scaled(view)) if self.guide else torch.empty(0),
             torch.empty(0) if mask is None else torch.from_numpy(mask),
         )
+
+    def one_hot(self, index: int, share: float) -> np.ndarray:
+        """The share at the photograph's class, float32 (K,); all 0 where the class is unknown."""
+        target = self.squares.targets[index]
+        return (np.arange(self.classes) == target).astype(np.float32) * np.float32(share)
 
     def augmented(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """A view and its mask, float32."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.data.splits import check_disjoint, cut, patient_folds
-from edge.data.table import PhotoSet
+from edge.data.table import UNKNOWN, PhotoSet
 from edge.errors import InputError
 
 
@@ -31,7 +31,7 @@ def cut_photos(photos: PhotoSet, *, folds: int, fold: int, held_back: float, see
     inner = patient_folds(rest.targets, rest.patients, folds=round(1 / held_back), seed=seed + 1)
     aside, train = cut(rest, inner == 0)
     check_disjoint(train, aside, unseen)
-    present = {photo.label for photo in photos.photos}
+    present = {photo.label for photo in photos.photos} - {UNKNOWN}
     absent = sorted(code for code in present if train.counts[code] == 0)
     if absent:
         raise InputError(f"no photograph of {', '.join(absent)} is left to train on; add photographs or drop the class")

@@ -358,7 +358,9 @@ def look(averaged: AveragedModel, preprocess: Preprocess, held_back: tuple[np.nd
     images, targets = held_back
     logits = torch.from_numpy(predict(averaged.module, images, preprocess))
     row["held_back_loss"] = float(nn.functional.cross_entropy(logits, torch.from_numpy(targets)))
-    row["held_back_balanced_accuracy"] = recall_score(targets, logits.argmax(1).numpy(), average="macro")
+    row["held_back_balanced_accuracy"] = recall_score(  # of the classes that are there
+        targets, logits.argmax(1).numpy(), average="macro", zero_division=np.nan
+    )
     return row
 
 

@@ -11,12 +11,12 @@ from torch import Tensor
 def chances(targets: np.ndarray, domains: np.ndarray, evenness: float) -> np.ndarray:
     """How often each photograph is drawn, float64 (N,), sum 1: as its class were count^(1 - evenness) large.
 
-    Every data set keeps its share of the draws.
+    Every data set keeps its share of the draws. Photographs of unknown class (-1) are one class there.
     """
     found = np.zeros(len(targets))
     for domain in np.unique(domains):
         own = domains == domain
-        weights = np.bincount(targets[own])[targets[own]] ** -float(evenness)
+        weights = np.bincount(targets[own] + 1)[targets[own] + 1] ** -float(evenness)
         found[own] = weights / weights.sum() * own.mean()
     return found
 
@@ -32,7 +32,7 @@ def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int, evenness:
     """
     rows = []
     for domain in range(int(domains.max()) + 1):
-        counts = np.bincount(targets[domains == domain], minlength=classes).astype(np.float64)
+        counts = np.bincount(targets[(domains == domain) & (targets >= 0)], minlength=classes).astype(np.float64)
         counts = np.maximum(counts, 1) ** (1 - evenness)
         rows.append(np.log(counts / counts.sum()))
     return torch.tensor(np.array(rows), dtype=torch.float32)
@@ -41,11 +41,14 @@ def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int, evenness:
 def loss(logits: Tensor, wanted: Tensor, adjustment: Tensor, *, smoothing: float) -> Tensor:
     """Cross entropy of logits (N, K) + adjustment (N, K) to the class shares wanted (N, K), float32.
 
+    Mean over what is labelled: shares are all 0 where the class is unknown, and sum to 1 elsewhere.
+
     Labels are smoothed towards the class shares of the data set, not towards a uniform answer: the adjustment
     divides by those shares, and a uniform floor would come out as a strong vote for the rarest class.
     """
-    wanted = (1 - smoothing) * wanted + smoothing * torch.softmax(adjustment, dim=1)
-    return F.cross_entropy(logits.float() + adjustment, wanted)
+    labelled = wanted.sum(dim=1, keepdim=True)
+    wanted = (1 - smoothing) * wanted + smoothing * labelled * torch.softmax(adjustment, dim=1)
+    return F.cross_entropy(logits.float() + adjustment, wanted, reduction="sum") / labelled.sum().clamp(min=1)
 
 
 def distance(logits: Tensor, guide: Tensor) -> Tensor:

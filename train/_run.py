@@ -15,7 +15,6 @@ import torch
 from edge.checkpoint import Checkpoint, Preprocess, load, save, versions_here
 from edge.console import screen
 from edge.data.masks import load_masks
-from edge.data.readers import open_photos
 from edge.data.selection import listed_for
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
@@ -32,6 +31,7 @@ from ._masks import mask_line, masks_of
 from ._plots import confusion_plot, curves_plot
 from ._qat import FineTuning, verdict
 from ._recipe import Recipe, parse_stages
+from ._sets import open_sets
 from ._summary import summarise, summary_table
 from ._temperature import fit_temperature
 
@@ -48,10 +48,7 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
     prepare_folder(folder, resume=args.resume, force=args.force)
     if args.threads:
         torch.set_num_threads(args.threads)
-    sets = [open_photos(path, skip_missing=args.skip_unreadable) for path in (args.data, *args.also)]
-    for extra in sets[1:]:
-        if extra.classes != sets[0].classes:
-            raise InputError(f"{extra.name} has the classes {extra.codes}, {sets[0].name} has {sets[0].codes}")
+    sets = open_sets(args.data, args.also, masks=learns_masks, skip_missing=args.skip_unreadable)
     # Every set is read once at the final side, so that unreadable files are known before anything is cut.
     sets = [load_squares(photos, recipe.side, skip_unreadable=args.skip_unreadable)[0] for photos in sets]
     for photos in sets:

@@ -36,7 +36,7 @@ def parser(default: Recipe | None = None) -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, required=True, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
     p.add_argument(
         "--also", type=Path, action="append", default=[],
-        help="another set with the same classes to learn from (dermoscopy, say); repeatable",
+        help="another set with the same classes to learn from (dermoscopy, say), or one of masks alone; repeatable",
     )  # fmt: skip
     p.add_argument("--init", type=Path, help="checkpoint to start from: every tensor whose shape fits is taken")
     p.add_argument(

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.capture import SUFFIXES
 from edge.checkpoint import Checkpoint
 from edge.console import counting, screen
+from edge.data import isic
 from edge.data.readers import open_photos
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
@@ -17,7 +18,7 @@ from edge.errors import InputError
 
 ENVIRONMENT = "DERMEDGE_PHOTOS"
 FOLDERS = ("pad_ufes_20", "isic")  # what a folder of data sets may hold
-NAMED = {*FOLDERS, "synthetic"}  # data sets whose name does not depend on where they lie
+NAMED = {*FOLDERS, *isic.DOMAINS, "synthetic"}  # data sets whose name does not depend on where they lie
 SYNTHETIC_SEED = 20_261_121
 SYNTHETIC_PATIENTS = 24
 
@@ -71,9 +72,13 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
 def listed_for(part: dict[str, dict[str, list[str]]], domain: str) -> dict[str, list[str]]:
     """The ids that a checkpoint lists for a data set.
 
-    Class folders are called by their folder, which may have been renamed since: they count as any that is listed.
+    Class folders are called by their folder, which may have been renamed since: they count as any that is listed. The
+    archive and the challenges of ISIC have photographs in common, under the same ids.
     """
-    names = [domain] if domain in NAMED else [name for name in part if name not in NAMED]
+    if domain in isic.DOMAINS:
+        names = list(isic.DOMAINS)
+    else:
+        names = [domain] if domain in NAMED else [name for name in part if name not in NAMED]
     sets = [part[name] for name in names if name in part]
     return {kind: [name for listed in sets for name in listed.get(kind, [])] for kind in ("patients", "images")}
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from edge.labels import Label
 
+UNKNOWN = ""  # the label of a photograph that has a mask and no class
+
 
 @dataclass(frozen=True)
 class Photo:
     path: Path
     image_id: str  # unique in its data set
-    label: str  # a class code
+    label: str  # a class code, or UNKNOWN
     patient: str  # what must not be on both sides of a split; a lesion or a session where no patient is known
     domain: str  # the data set it is from
     mask: Path | None = None  # of the lesion, where somebody drew one
@@ -24,7 +26,7 @@ class Photo:
 @dataclass(frozen=True)
 class PhotoSet:
     name: str
-    classes: tuple[Label, ...]  # in output order
+    classes: tuple[Label, ...]  # in output order; none where no photograph has one
     photos: tuple[Photo, ...]
     synthetic: bool = False
     licence: str = "unknown"
@@ -42,8 +44,8 @@ class PhotoSet:
 
     @property
     def targets(self) -> list[int]:
-        """Index of each photograph's class in `classes`."""
-        index = {code: i for i, code in enumerate(self.codes)}
+        """Index of each photograph's class in `classes`; -1 where it is unknown."""
+        index = {code: i for i, code in enumerate(self.codes)} | {UNKNOWN: -1}
         return [index[photo.label] for photo in self.photos]
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -14,47 +13,7 @@ from edge.data.readers import open_photos
 from edge.data.squares import load_squares
 from edge.data.synthetic import write_sample
 from edge.errors import InputError
-
-
-def write_isic(folder: Path, rows: list[tuple[str, str, str]], *, masks: int) -> None:
-    """The layout of the ISIC 2017 challenge, with superpixels beside the photographs."""
-    data, truth = folder / "ISIC-2017_Training_Data", folder / "ISIC-2017_Training_Part1_GroundTruth"
-    data.mkdir(parents=True)
-    truth.mkdir()
-    rng = np.random.default_rng(0)
-    for number, (name, *_) in enumerate(rows):
-        Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(data / f"{name}.jpg")
-        Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(data / f"{name}_superpixels.png")
-        if number < masks:
-            mask = np.zeros((30, 40), np.uint8)
-            mask[:, 20:] = 255
-            Image.fromarray(mask).save(truth / f"{name}_segmentation.png")
-    with (folder / "ISIC-2017_Training_Part3_GroundTruth.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("image_id", "melanoma", "seborrheic_keratosis"), *rows])
-
-
-ROWS = [("ISIC_0000001", "1.0", "0.0"), ("ISIC_0000002", "0.0", "1.0"), ("ISIC_0000003", "0.0", "0.0")]
-
-
-def test_isic_2017_has_classes_masks_and_no_patients(tmp_path: Path) -> None:
-    write_isic(tmp_path / "isic", ROWS, masks=2)
-    photos = open_photos(tmp_path / "isic")
-    assert [photo.label for photo in photos.photos] == ["MEL", "SEK", "NEV"]
-    assert [photo.mask is not None for photo in photos.photos] == [True, True, False]
-    assert len(set(photos.patients)) == 3
-    assert any("2 of 3 photographs have a mask" in note for note in photos.notes)
-    masks, known = load_masks(photos, 10)
-    assert known.tolist() == [True, True, False]
-    # the centred square of 30 x 40 starts in column 5: half of it, from column 20 on, is lesion
-    assert (masks[0] == np.where(np.arange(10) >= 5, 255, 0)).all()
-    assert not masks[2].any()
-
-
-@pytest.mark.parametrize("values", [("1.0", "1.0"), ("yes", "0"), ("0.5", "0")])
-def test_isic_2017_with_an_odd_diagnosis_is_refused(tmp_path: Path, values) -> None:
-    write_isic(tmp_path / "isic", [("ISIC_0000001", *values)], masks=0)
-    with pytest.raises(InputError, match="0 or 1"):
-        open_photos(tmp_path / "isic")
+from tests._isic import ROWS_2017, write_2017
 
 
 def test_class_folders_do_not_take_masks_for_photographs(tmp_path: Path) -> None:
@@ -68,7 +27,7 @@ def test_class_folders_do_not_take_masks_for_photographs(tmp_path: Path) -> None
 
 
 def test_two_masks_of_one_photograph_are_refused(tmp_path: Path) -> None:
-    write_isic(tmp_path / "isic", ROWS, masks=1)
+    write_2017(tmp_path / "isic", ROWS_2017, masks=1)
     (tmp_path / "isic" / "more").mkdir()
     Image.new("L", (40, 30)).save(tmp_path / "isic" / "more" / "ISIC_0000001_segmentation.png")
     with pytest.raises(InputError, match="two masks"):
@@ -137,7 +96,7 @@ def test_drawn_masks_follow_the_camera(sample: Path) -> None:
 
 
 def test_masks_are_cached_and_a_new_one_is_seen(tmp_path: Path) -> None:
-    write_isic(tmp_path / "isic", ROWS, masks=1)
+    write_2017(tmp_path / "isic", ROWS_2017, masks=1)
     photos = open_photos(tmp_path / "isic")
     before, _ = load_masks(photos, 8)
     again, _ = load_masks(photos, 8)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.data import readers
+from edge.data import listing, readers
 from edge.data.readers import open_photos
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -206,7 +206,7 @@ def test_table_is_something_else(tmp_path, content, words):
 
 
 def test_table_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_JSON_BYTES", 100)
+    monkeypatch.setattr(listing, "MAX_JSON_BYTES", 100)
     refused(pad(tmp_path), "larger than 100 bytes")
 
 

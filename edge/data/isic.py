@@ -1,0 +1,166 @@
+"""Photographs of the ISIC Archive and of the ISIC challenges -> PhotoSet."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from edge.data.listing import find_photo, index_photos, read_table, refuse_doubles, refuse_missing
+from edge.data.table import Photo, PhotoSet
+from edge.errors import InputError
+from edge.labels import PAD_UFES_20, Label
+
+DOMAINS = ("isic", "isic_2017", "isic_2018", "isic_2019", "isic_masks")  # an id means the same photograph in all
+ID = re.compile(r"ISIC_\d{7}")
+CHALLENGE_FOLDER = re.compile(r"ISIC[-_]?20\d\d")  # such a folder is none of a class
+
+# ISIC diagnoses that have a counterpart among the six classes of PAD-UFES-20.
+ISIC_TO_PAD = {"melanoma": "MEL", "nevus": "NEV", "seborrheic keratosis": "SEK"}
+COLUMNS_2017 = ("image_id", "melanoma", "seborrheic_keratosis")  # the rest are nevi
+
+# Columns of the tables of 2018 (task 3, HAM10000) and 2019, one of them 1 in each row.
+ONE_HOT = (
+    Label("MEL", "melanoma", malignant=True),
+    Label("NV", "nevus", malignant=False),
+    Label("BCC", "basal cell carcinoma", malignant=True),
+    Label("AKIEC", "actinic keratosis or intraepithelial carcinoma", malignant=True),  # carcinoma in situ is among them
+    Label("AK", "actinic keratosis", malignant=False),
+    Label("BKL", "benign keratosis", malignant=False),
+    Label("DF", "dermatofibroma", malignant=False),
+    Label("VASC", "vascular lesion", malignant=False),
+    Label("SCC", "squamous cell carcinoma", malignant=True),
+)
+NO_CLASS = "UNK"  # of 2019
+COLUMNS_ONE_HOT = ("image", "MEL", "NV", "BCC", "BKL")
+COLUMNS_GROUPS = ("image", "lesion_id")
+PUBLISHED = {"isic_2018": 10_015, "isic_2019": 25_331}  # rows of the training tables
+LICENCES = {"isic_2018": "CC BY-NC 4.0", "isic_2019": "CC BY-NC 4.0"}  # some say share-alike of HAM10000, too
+
+
+def read_archive(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
+    """An ISIC Archive download, diagnoses mapped to the classes of PAD-UFES-20; others are left out and counted.
+
+    The archive rarely names patients. Groups are, in this order: `patient_id`, `lesion_id`, the `block`
+    column of a `provenance.csv`, the image itself.
+    """
+    table = folder / "metadata.csv"
+    rows = read_table(table)
+    index = index_photos(folder)
+    blocks = {}
+    if (folder / "provenance.csv").is_file():
+        blocks = {row["isic_id"]: row.get("block", "") for row in read_table(folder / "provenance.csv")}
+    photos, missing, other = [], [], Counter[str]()
+    for row in rows:
+        name = row["isic_id"]
+        if row["diagnosis"] not in ISIC_TO_PAD:
+            other[row["diagnosis"] or "no diagnosis"] += 1
+            continue
+        path = find_photo(index, name)
+        if path is None:
+            missing.append(name)
+            continue
+        group = row.get("patient_id") or row.get("lesion_id") or blocks.get(name) or name
+        photos.append(Photo(path, name, ISIC_TO_PAD[row["diagnosis"]], f"isic:{group}", "isic"))
+    if not photos and not missing:
+        raise InputError(f"{table} has no diagnosis among {', '.join(ISIC_TO_PAD)}")
+    refuse_doubles(table, photos)
+    notes = refuse_missing(table, missing, len(photos) + len(missing), skip_missing=skip_missing)
+    if other:
+        notes.append(f"left out, no such class: {', '.join(f'{n} {name}' for name, n in other.most_common(5))}")
+    licences = sorted({row.get("copyright_license") or "unknown" for row in rows})
+    return PhotoSet("ISIC dermoscopy", PAD_UFES_20, tuple(photos), licence=", ".join(licences), notes=tuple(notes))
+
+
+def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | None:
+    """Tables of an ISIC challenge in `folder` or one level below, images anywhere below; None without tables."""
+    tables = [(path, header(path)) for path in sorted([*folder.glob("*.csv"), *folder.glob("*/*.csv")])]
+
+    def with_columns(columns: tuple[str, ...]) -> list[Path]:
+        return [path for path, found in tables if set(columns) <= set(found)]
+
+    if truth := with_columns(COLUMNS_2017):
+        return read_2017(folder, truth, skip_missing=skip_missing)
+    if truth := with_columns(COLUMNS_ONE_HOT):
+        return read_one_hot(folder, truth, with_columns(COLUMNS_GROUPS), skip_missing=skip_missing)
+    return None
+
+
+def header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.readline(1000).strip().split(",")
+
+
+def read_2017(folder: Path, tables: list[Path], *, skip_missing: bool = False) -> PhotoSet:
+    """The ISIC 2017 challenge, with the classes of PAD-UFES-20.
+
+    Neither patients nor lesions are named: every image is a group of its own.
+    """
+    index = index_photos(folder)
+    photos, missing, rows = [], [], 0
+    for table in tables:
+        for line, row in enumerate(read_table(table), start=2):
+            rows += 1
+            melanoma, keratosis = numbers(row, COLUMNS_2017[1:])
+            if (melanoma, keratosis) not in {(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)}:
+                raise InputError(f"{table}:{line}: melanoma and seborrheic_keratosis are 0 or 1, and not 1 at once")
+            name = row["image_id"]
+            path = find_photo(index, name)
+            if path is None:
+                missing.append(name)
+            else:
+                code = "MEL" if melanoma else "SEK" if keratosis else "NEV"
+                photos.append(Photo(path, name, code, f"isic:{name}", "isic_2017"))
+    refuse_doubles(tables[0], photos)
+    notes = refuse_missing(tables[0], missing, rows, skip_missing=skip_missing)
+    notes.append("no patients are named: every photograph counts as a patient of its own")
+    return PhotoSet("ISIC 2017", PAD_UFES_20, tuple(photos), licence="unknown", notes=tuple(notes))
+
+
+def read_one_hot(folder: Path, truth: list[Path], groups: list[Path], *, skip_missing: bool = False) -> PhotoSet:
+    """ISIC 2018 task 3 (HAM10000) or ISIC 2019, with the classes of their own tables; a lesion is a group.
+
+    A row of no known class (`UNK`) is left out and counted.
+    """
+    columns = header(truth[0])
+    classes = tuple(label for label in ONE_HOT if label.code in columns)
+    codes = [label.code for label in classes]
+    domain = "isic_2018" if "AKIEC" in columns else "isic_2019"
+    lesions = {row["image"]: row["lesion_id"] for table in groups for row in read_table(table) if row["lesion_id"]}
+    index = index_photos(folder)
+    photos, missing, unknown, rows = [], [], 0, 0
+    for table in truth:
+        for line, row in enumerate(read_table(table), start=2):
+            rows += 1
+            shares = numbers(row, [*codes, *([NO_CLASS] if NO_CLASS in columns else [])])
+            if sorted(shares) != [0.0] * (len(shares) - 1) + [1.0]:
+                raise InputError(f"{table}:{line}: one of {', '.join(codes)} is 1 and the others are 0")
+            if shares.index(1.0) == len(codes):
+                unknown += 1
+                continue
+            name = row["image"]
+            path = find_photo(index, name)
+            if path is None:
+                missing.append(name)
+                continue
+            group = f"isic:{lesions.get(name, name)}"
+            photos.append(Photo(path, name, codes[shares.index(1.0)], group, domain))
+    refuse_doubles(truth[0], photos)
+    notes = refuse_missing(truth[0], missing, rows, skip_missing=skip_missing)
+    if unknown:
+        notes.append(f"left out, no such class: {unknown} {NO_CLASS}")
+    if rows != PUBLISHED[domain]:
+        notes.append(f"{rows} rows; the challenge's training table has {PUBLISHED[domain]}")
+    alone = sum(photo.image_id not in lesions for photo in photos)
+    if alone:
+        notes.append(f"no lesion is named for {alone} photographs: each counts as a patient of its own")
+    name = f"ISIC {domain[-4:]}"
+    return PhotoSet(name, classes, tuple(photos), licence=LICENCES[domain], notes=tuple(notes))
+
+
+def numbers(row: dict[str, str], columns: tuple[str, ...] | list[str]) -> list[float]:
+    """The row's numbers; -1 for each where one is none, or where a table has not all columns of the first."""
+    try:
+        return [float(row[column]) for column in columns]
+    except (ValueError, KeyError):
+        return [-1.0] * len(columns)

@@ -1,0 +1,113 @@
+"""Several sets at once: what may be mixed, and that masks without classes teach masks and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edge.data.synthetic import write_sample
+from edge.errors import InputError
+from edge.models import create_model
+from tests._isic import ROWS_2017, write_2017, write_masks, write_pictures, write_task_1
+from train._batches import Squares, Views
+from train._loss import chances, log_priors, loss
+from train._objective import Batch, Classify
+from train._recipe import Recipe
+from train._sets import open_sets
+from train.train import main
+
+NAMES = [f"ISIC_{number:07d}" for number in range(100, 106)]
+
+
+def test_a_photograph_that_two_sets_have_is_learned_from_once(tmp_path: Path) -> None:
+    """ISIC 2018, task 1, holds photographs of ISIC 2017, which may be its unseen ones."""
+    write_2017(tmp_path / "classes", ROWS_2017, masks=3)
+    write_task_1(tmp_path / "masks", [ROWS_2017[0][0], *NAMES])
+    first, second = open_sets(tmp_path / "classes", [tmp_path / "masks"], masks=True)
+    assert len(first) == 3 and sorted(photo.image_id for photo in second.photos) == NAMES
+    assert second.classes == first.classes and second.targets == [-1] * 6
+    assert any("1 photographs that another set has" in note for note in second.notes)
+    with pytest.raises(InputError, match="leave it out"):
+        open_sets(tmp_path / "classes", [tmp_path / "masks", tmp_path / "masks"], masks=True)
+
+
+def test_masks_alone_do_not_go_with_a_network_that_learns_none(tmp_path: Path) -> None:
+    write_2017(tmp_path / "classes", ROWS_2017, masks=0)
+    write_task_1(tmp_path / "masks", NAMES)
+    with pytest.raises(InputError, match="no classes"):
+        open_sets(tmp_path / "classes", [tmp_path / "masks"], masks=False)
+
+
+def test_ids_of_ones_own_may_repeat_from_set_to_set(tmp_path: Path) -> None:
+    """Only an ISIC id says which photograph it is."""
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name / "x", ["1", "2"])
+        write_pictures(tmp_path / name / "y", ["3", "4"])
+    assert [len(one) for one in open_sets(tmp_path / "a", [tmp_path / "b"], masks=False)] == [4, 4]
+
+
+def test_sets_of_other_classes_are_refused(tmp_path: Path) -> None:
+    write_2017(tmp_path / "classes", ROWS_2017, masks=0)
+    write_pictures(tmp_path / "b" / "x", ["1", "2"])
+    write_pictures(tmp_path / "b" / "y", ["3", "4"])
+    with pytest.raises(InputError, match="has the classes"):
+        open_sets(tmp_path / "classes", [tmp_path / "b"], masks=False)
+
+
+def test_the_loss_is_the_mean_over_what_is_labelled() -> None:
+    torch.manual_seed(0)
+    logits, adjustment = torch.randn(4, 3), torch.randn(4, 3)
+    wanted = torch.eye(3)[[0, 2, 1, 1]]
+    some = loss(logits[:2], wanted[:2], adjustment[:2], smoothing=0.1)
+    wanted[2:] = 0
+    assert loss(logits, wanted, adjustment, smoothing=0.1).item() == pytest.approx(some.item())
+    assert loss(logits, torch.zeros(4, 3), adjustment, smoothing=0.1).item() == 0
+
+
+@pytest.mark.parametrize("evenness", [0.0, 0.5, 1.0])
+def test_photographs_without_a_class_keep_their_share_of_the_draws(evenness: float) -> None:
+    targets, domains = np.array([0, 0, 0, 1, -1, -1]), np.array([0, 0, 0, 0, 1, 1])
+    found = chances(targets, domains, evenness)
+    assert found[4:].tolist() == pytest.approx([1 / 6, 1 / 6]) and found.sum() == pytest.approx(1)
+    assert torch.exp(log_priors(targets, domains, 2)[1]).tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_no_class_gets_the_share_of_an_unknown_one() -> None:
+    pictures = np.zeros((4, 40, 40, 3), np.uint8)
+    squares = Squares(pictures, np.array([1, 1, -1, -1]), np.array([0, 0, 1, 1]))
+    views = Views(squares, 32, 2, seed=0, strength=0.0, mixup=1.0)
+    shares = np.array([[np.asarray(views[epoch, index][1]) for index in range(4)] for epoch in range(8)])
+    assert np.allclose(shares[:, :2].sum(-1), 1) and not shares[:, 2:].any() and not shares[..., 0].any()
+
+
+def test_a_photograph_without_a_class_moves_the_mask_alone() -> None:
+    torch.manual_seed(0)
+    objective = Classify(Recipe(model="resformer_lite", descriptors=0, guide=0, class_weight=1.0))
+    learner = objective.learner(create_model("resformer_lite", 2)).eval()
+    nothing = torch.zeros(2, 2)
+    batch = Batch(torch.rand(2, 3, 32, 32), nothing, nothing, torch.empty(2, 0), None, torch.rand(2, 32, 32).round())
+    objective.value(learner, batch).backward()
+    head = learner.net.get_submodule("classifier")
+    assert isinstance(head, nn.Linear) and head.weight.grad is not None and not head.weight.grad.any()
+    assert learner.net.mask.weight.grad.any()
+
+
+def test_training_with_masks_that_have_no_class(tmp_path: Path) -> None:
+    """PAD-like photographs without a mask teach the class, ISIC 2018's without a class the mask."""
+    write_sample(tmp_path / "classes", seed=3, patients=24)
+    for path in (tmp_path / "classes").rglob("*_segmentation.png"):
+        path.unlink()
+    names = [f"ISIC_{number:07d}" for number in range(20)]
+    write_pictures(tmp_path / "masks" / "ISIC2018_Task1-2_Training_Input", names)
+    write_masks(tmp_path / "masks" / "ISIC2018_Task1_Training_GroundTruth", names)
+    flags = ["--model", "resformer_lite", "--data", str(tmp_path / "classes"), "--also", str(tmp_path / "masks")]
+    run = tmp_path / "run"
+    assert main([*flags, "--stages", "32x1", "--batch", "16", "--threads", "1", "--out", str(run)]) == 0
+    found = json.loads((run / "checkpoint.json").read_text())
+    assert set(found["trained"]) == {"synthetic", "isic_masks"}
+    assert len(found["trained"]["isic_masks"]["images"]) >= 12
