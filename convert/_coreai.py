@@ -1,4 +1,4 @@
-"""Checkpoint -> Core AI program through torch.export: the bytes of an image in, probabilities out."""
+"""Checkpoint -> Core AI program through torch.export: the bytes of an image in, probabilities out, or a mask, too."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from torch import Tensor, nn
 
 from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
-from edge.errors import InputError
-from edge.models.deployed import Deployed
-from edge.runtimes.coreai import ENTRY, INPUT, OUTPUT
+from edge.models.deployed import OUTPUTS, Deployed, class_and_mask
+from edge.runtimes.coreai import ENTRY, INPUT
 
 from ._graph import results, trace
 from ._passes import HALF_PASSES, PASSES, rewrite
 
 
 class FromBytes(nn.Module):
-    """uint8 (1, S, S, 3) RGB -> probabilities, float32 (1, K)."""
+    """uint8 (1, S, S, 3) RGB -> probabilities, float32 (1, K), and of some networks a mask, float32 (1, S, S, 1)."""
 
     def __init__(self, net: Deployed) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return self.net(image.to(torch.float32))
 
 
 class Halved(nn.Module):
-    """A network in half precision between float32 ends: normalisation and the final softmax stay float32."""
+    """A network in half precision between float32 ends: normalisation, the final softmax and the mask's sigmoid."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net.half()
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.net(image.half()).float()
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits, mask = class_and_mask(self.net(image.half()))
+        return logits.float() if mask is None else (logits.float(), mask.float())
 
 
 def float_program(checkpoint: Checkpoint, precision: str) -> Any:
@@ -48,11 +48,6 @@ def float_program(checkpoint: Checkpoint, precision: str) -> Any:
     pre = checkpoint.preprocess
     half = precision == "fp16"
     traced = trace(checkpoint.network(), torch.zeros(1, 3, pre.side, pre.side))
-    if len(results(traced)) > 1:
-        raise InputError(
-            f"{checkpoint.model} gives a mask beside the class; Core AI files are written with the class alone so far: "
-            "use to-coreml or to-tflite"
-        )
     net, _ = rewrite(traced, HALF_PASSES if half else PASSES)
     module = Deployed(
         Halved(net) if half else net, mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout="NHWC"
@@ -61,7 +56,8 @@ def float_program(checkpoint: Checkpoint, precision: str) -> Any:
     program = torch.export.export(FromBytes(module), (example,)).run_decompositions(get_decomp_table())
     # the other mode writes where every operation was called in our sources into the file
     converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
-    converter.add_exported_program(program, input_names=[INPUT], output_names=[OUTPUT], entrypoint_name=ENTRY)
+    names = list(OUTPUTS[: len(results(traced))])
+    converter.add_exported_program(program, input_names=[INPUT], output_names=names, entrypoint_name=ENTRY)
     return converter.to_coreai()
 
 
@@ -78,5 +74,7 @@ def save(program: Any, target: Path, manifest: dict, recipe: str) -> None:
     for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training", "intended_use"):
         value = manifest[key]
         facts.set_custom(f"dermedge.{key}", value if isinstance(value, str) else json.dumps(value))  # it takes no null
+    if "mask" in manifest:
+        facts.set_custom("dermedge.mask", json.dumps(manifest["mask"]))
     facts.set_custom("dermedge.recipe", recipe)
     program.save_asset(target, facts)

@@ -33,7 +33,12 @@ class CoreAIFormat:
         runtime = CoreAI(path)
         try:
             labels = [label.code for label in source.checkpoint.labels]
-            wrong = runtime.shortcomings(recipe=recipe, side=source.checkpoint.preprocess.side, labels=labels)
+            wrong = runtime.shortcomings(
+                recipe=recipe,
+                side=source.checkpoint.preprocess.side,
+                labels=labels,
+                mask=source.reference.masks is not None,
+            )
             if wrong:
                 return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong))
             candidate, milliseconds = timed_run(runtime, source.images)
@@ -44,6 +49,7 @@ class CoreAIFormat:
             recipe,
             observations_of(source.photos, *source.reference),
             candidate.probabilities,
+            masks=candidate.masks,
             untrained=bool(source.checkpoint.untrained),
         )
         binding = COREAI[recipe].binds(source.checkpoint, strict=strict)

@@ -25,7 +25,7 @@ from edge.runtimes import Found
 T = TypeVar("T")
 
 MODE = "core-ai"  # the one way in which a file is run
-ENTRY, INPUT, OUTPUT = "main", "image", "probabilities"
+ENTRY, INPUT, OUTPUT, MASK = "main", "image", "probabilities", "mask"
 PROGRAM, DIGEST, METADATA = "main.mlirb", "main.hash", "metadata.json"
 LARGEST = {PROGRAM: 512 * 2**20, DIGEST: 32, METADATA: 2**20}  # bytes
 MAGIC = b"ML\xefR"  # MLIR bytecode
@@ -60,7 +60,10 @@ print("FOUND " + json.dumps(asyncio.run(main(*sys.argv[1:]))))
 
 
 class CoreAI:
-    """One .aimodel with the tensor contract: `image` uint8 (1, S, S, 3) in, `probabilities` float32 (1, K) out."""
+    """One .aimodel with the tensor contract: `image` uint8 (1, S, S, 3) in, `probabilities` float32 (1, K) out.
+
+    A network that finds the lesion gives `mask`, float32 (1, S, S, 1), as well.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.mode = Path(path), MODE
@@ -69,14 +72,16 @@ class CoreAI:
         found = first_opening(self.path)
         shape, dtype = found["inputs"].get(INPUT, [[], ""])
         answer = found["outputs"].get(OUTPUT, [[], ""])[0]
+        self.gives_mask = MASK in found["outputs"]
+        mask = found["outputs"][MASK][0] if self.gives_mask else None
         if (
-            len(found["inputs"]) != 1 or len(found["outputs"]) != 1 or found["states"]
+            len(found["inputs"]) != 1 or len(found["outputs"]) != 1 + self.gives_mask or found["states"]
             or len(shape) != 4 or not shape[1] or shape != [1, shape[1], shape[1], 3] or dtype != "uint8"
-            or len(answer) != 2 or not answer[1] or answer[0] != 1
+            or len(answer) != 2 or not answer[1] or answer[0] != 1 or mask not in (None, [1, *shape[1:3], 1])
         ):  # fmt: skip
             raise InputError(
-                f"{path}: expected an input {INPUT} (1, S, S, 3) of uint8 and an output {OUTPUT} (1, K), "
-                f"got {found['inputs']} and {found['outputs']}; convert it with dermedge"
+                f"{path}: expected an input {INPUT} (1, S, S, 3) of uint8 and an output {OUTPUT} (1, K), alone or "
+                f"with {MASK} (1, S, S, 1), got {found['inputs']} and {found['outputs']}; convert it with dermedge"
             )
         self.side, self.classes = int(shape[1]), int(answer[1])
         self.stored: dict[str, int] = found["stored"]  # type -> values
@@ -101,17 +106,21 @@ class CoreAI:
         return self.run_all(images_u8).probabilities
 
     def run_all(self, images_u8: np.ndarray) -> Found:
-        """The same; these files give no masks."""
+        """The same, and the masks of a file that gives them."""
         if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
             raise InputError(
                 f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
                 f"got {images_u8.dtype} {images_u8.shape}"
             )
-        return Found(np.array([self.wait(self.invoke(image[None])) for image in images_u8], np.float64), None)
+        rows = [self.wait(self.invoke(image[None])) for image in images_u8]
+        probabilities = np.array([row[OUTPUT][0] for row in rows], np.float64)
+        masks = np.array([row[MASK][0, ..., 0] for row in rows], np.float32) if self.gives_mask else None
+        return Found(probabilities, masks)
 
-    async def invoke(self, image: np.ndarray) -> np.ndarray:
+    async def invoke(self, image: np.ndarray) -> dict[str, np.ndarray]:
         answer = await self.engine({INPUT: self.array(np.ascontiguousarray(image))})
-        return np.array(answer[OUTPUT].numpy()[0])  # a copy: the runtime keeps its buffer
+        wanted = (OUTPUT, MASK) if self.gives_mask else (OUTPUT,)
+        return {name: np.array(answer[name].numpy()) for name in wanted}  # copies: the runtime keeps its buffers
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return elsewhere(self.runner.run, work)
@@ -121,13 +130,15 @@ class CoreAI:
         self.wait(self.opened.aclose())
         elsewhere(self.runner.close)
 
-    def shortcomings(self, *, recipe: str, side: int, labels: list[str]) -> list[str]:
+    def shortcomings(self, *, recipe: str, side: int, labels: list[str], mask: bool = False) -> list[str]:
         """What differs from the tensor contract and the recipe, in words; empty if nothing does."""
         wrong = []
         if self.side != side:
             wrong.append(f"takes {self.side} x {self.side} pixels, expected {side} x {side}")
         if self.classes != len(labels):
             wrong.append(f"gives {self.classes} probabilities, expected {len(labels)}")
+        if self.gives_mask != mask:
+            wrong.append(f"gives {'a' if self.gives_mask else 'no'} mask, expected {'one' if mask else 'none'}")
         if self.labels != labels:
             wrong.append(f"class labels are {', '.join(self.labels)}, expected {', '.join(labels)}")
         if self.recipe != recipe:

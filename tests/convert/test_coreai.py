@@ -181,3 +181,17 @@ def test_files_of_other_classes_are_refused(build: Path, tmp_path: Path, capsys)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert predict.main(["photo.jpg", "--with", str(folder / "hierattn_xs-fp32.aimodel")]) == 2
     assert "its manifest others" in capsys.readouterr().err
+
+
+def test_a_mask_is_the_second_output(home: Path, sample: Path, images: np.ndarray) -> None:
+    flags = ["--model", "resformer_lite", "--untrained", "--side", str(SIDE), "--data", str(sample)]
+    assert to_coreai.main([*flags, "--recipe", "fp16", "--out", str(home / "mask")]) == 0
+    (entry,) = artifact.read(home / "mask")["files"]
+    assert entry["parity"]["verdict"] == "pass" and entry["parity"]["masks"]["dice_median"] > 0.99
+    wanted = Reference(checkpoint.load(home / "mask" / "untrained-0.safetensors")).run_all(images)
+    opened = CoreAI(home / "mask" / entry["file"])
+    found = opened.run_all(images)
+    opened.close()
+    assert found.masks is not None and found.masks.shape == (2, SIDE, SIDE) and found.masks.dtype == np.float32
+    np.testing.assert_allclose(found.masks, wanted.masks, atol=0.02)
+    assert found.masks[0].std() > 0.01  # else this shows nothing

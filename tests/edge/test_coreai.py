@@ -186,6 +186,8 @@ GOOD = {
         {"outputs": {"logits": [[1, 2], "float32"]}},
         {"outputs": {"probabilities": [[1, None], "float32"]}},
         {"outputs": {"probabilities": [[2], "float32"]}},
+        {"outputs": GOOD["outputs"] | {"mask": [[1, 32, 32, 1], "float32"]}},
+        {"outputs": GOOD["outputs"] | {"more": [[1, 64, 64, 1], "float32"]}},
         {"states": ["memory"]},
     ],
 )
@@ -199,8 +201,9 @@ def test_another_contract_is_named(other, tmp_path, monkeypatch):
 def test_shortcomings_are_in_words():
     found = coreai.CoreAI.__new__(coreai.CoreAI)
     found.side, found.classes, found.labels, found.recipe, found.stored = 64, 2, ["ben", "mal"], "fp16", {"Float16": 5}
+    found.gives_mask = False
     assert found.shortcomings(recipe="fp16", side=64, labels=["ben", "mal"]) == []
-    assert len(found.shortcomings(recipe="fp32", side=96, labels=["mal", "ben", "other"])) == 5
+    assert len(found.shortcomings(recipe="fp32", side=96, labels=["mal", "ben", "other"], mask=True)) == 6
 
 
 def test_images_of_another_size_are_named():
