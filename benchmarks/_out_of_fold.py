@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,18 @@ from edge.parity.bootstrap import (
 from edge.parity.statistics import Estimate, balanced_accuracy, mcnemar
 
 
-def compared(plain: Path, attentive: Path) -> dict[str, Any]:
+def compared(first: Path, second: Path) -> dict[str, Any]:
     """Balanced accuracy out of fold of two cross-validations, and the second's minus the first's, with 95 % intervals.
 
     Only folds that both finished count. Patients are resampled, both models together. One run a fold: what another seed
     would give is not in the interval.
     """
-    both = [k for k in folds_of(plain) if k in folds_of(attentive)]
+    both = [k for k in folds_of(first) if k in folds_of(second)]
     if not both:
-        raise InputError(f"{plain} and {attentive} have no finished fold in common; expected fold-0/unseen.csv in both")
-    answers = [answers_of(folder, both) for folder in (plain, attentive)]
+        raise InputError(f"{first} and {second} have no finished fold in common; expected fold-0/unseen.csv in both")
+    answers = [answers_of(folder, both) for folder in (first, second)]
     if answers[0].keys() != answers[1].keys():
-        raise InputError(f"{plain} and {attentive} had other photographs unseen; repeat one with the other's flags")
+        raise InputError(f"{first} and {second} had other photographs unseen; repeat one with the other's flags")
     images = sorted(answers[0])
     patients = [answers[0][image][0] for image in images]
     labels, *guesses = (
@@ -78,3 +79,17 @@ def difference(labels: np.ndarray, plain: np.ndarray, other: np.ndarray, patient
     low, high = np.quantile(after - before, [0.025, 0.975])
     value = balanced_accuracy(labels, other) - balanced_accuracy(labels, plain)
     return Estimate(value, float(low), float(high))
+
+
+def words(estimate: Mapping[str, float], sign: str = "") -> str:
+    """`value [low, high]`; `sign` "+" for a difference."""
+    value, low, high = (format(estimate[name], f"{sign}.3f") for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def sample(found: Mapping[str, Any]) -> str:
+    """What a comparison rests on."""
+    return (
+        f"{found['images']} photographs of {found['patients']} patients, folds {', '.join(map(str, found['folds']))}, "
+        "one run each; 95 % intervals over patients"
+    )

@@ -32,6 +32,7 @@ from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json, write_text
 from edge.zoo.rounds import timed
 
+from ._out_of_fold import compared, sample, words
 from ._page import heading, line, machine
 
 MODEL = "hifuse_tiny_compact"
@@ -83,9 +84,13 @@ def main(argv: list[str] | None = None) -> int:
         rows[name]["folds"] = [
             {key: metrics[key] for key in ("balanced_accuracy", "images")} for metrics in learnt[name]
         ]
+    against = {}
+    if len(folds) > 1:  # patients that a run of some fold never saw, all folds together
+        first, *others = (run_of(args, name, folds[0]).parent for name in names)
+        against = {name: compared(first, other) for name, other in zip(names[1:], others, strict=True)}
     report = {
         "machine": machine(), "side": args.side, "rounds": args.rounds, "threads": args.threads, "stages": args.stages,
-        "folds": folds, "reference": REFERENCE, "rows": list(rows.values()),
+        "folds": folds, "reference": REFERENCE, "rows": list(rows.values()), "against_the_first": against,
     }  # fmt: skip
     page = markdown(report)
     write_text(args.out / "hifuse_design.md", page)
@@ -222,16 +227,18 @@ def markdown(report: Mapping[str, Any]) -> str:
                     f"{row['macs'] / 1e6:.0f}",
                     f"{row['bytes'][RECIPES[-1]]:,}",
                     *(f"{row['time'][r]['ms']:.1f}; {row['time'][r]['ratio_to_peer']:.2f}" for r in RECIPES),
-                    "; ".join(accuracy(fold) for fold in row["folds"]),
+                    "; ".join(words(fold["balanced_accuracy"]) for fold in row["folds"]),
                 ]
             )
         )
+    for name, found in report["against_the_first"].items():
+        before, after = (words(one) for one in found["balanced_accuracy"])
+        lines += [
+            "",
+            f"All folds together: {report['rows'][0]['name']} {before}, {name} {after}, difference "
+            f"{words(found['difference'], '+')}; {sample(found)}.",
+        ]
     return "\n".join([*lines, ""])
-
-
-def accuracy(metrics: Mapping[str, Any]) -> str:
-    found = metrics["balanced_accuracy"]
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from edge.errors import GOOD, InputError
 from edge.files import scratch_in, write_json, write_text
 from edge.zoo.rounds import WARM_UP, timed
 
-from ._out_of_fold import compared
+from ._out_of_fold import compared, sample, words
 
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
 TIMED = ("fp32", "int8-dynamic", "int8")
@@ -163,15 +163,9 @@ def gain_page(gain: dict[str, Any]) -> str:
     without, with_it = (words(one) for one in gain["balanced_accuracy"])
     return (
         f"Balanced accuracy without attention {without}, with {with_it}, difference {words(gain['difference'], '+')}: "
-        f"{gain['images']} photographs of {gain['patients']} patients, folds {', '.join(map(str, gain['folds']))}, one "
-        f"run each; 95 % intervals over patients. {gain['gained']} photographs were right with attention alone, "
+        f"{sample(gain)}. {gain['gained']} photographs were right with attention alone, "
         f"{gain['lost']} without it alone (McNemar p {gain['mcnemar_p']:.2f}).\n"
     )
-
-
-def words(estimate: dict[str, float], sign: str = "") -> str:
-    value, low, high = (format(estimate[name], f"{sign}.3f") for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -39,10 +39,31 @@ def test_page_says_each_number_in_its_place():
     }  # fmt: skip
     page = markdown(
         {"machine": "x86-64", "side": 224, "rounds": 30, "threads": 1, "stages": "64x16,96x5", "reference": REFERENCE,
-         "rows": [row]}
+         "rows": [row], "against_the_first": {}}
     )  # fmt: skip
     wanted = "| wider MLP | wider 6 | 1,234,567 | 346 | 2,000,000 | 12.3; 1.50 | 9.9; 1.25 | 0.457 [0.300, 0.600] |"
     assert page.splitlines()[-1] == wanted
+
+
+def test_page_compares_every_other_candidate_with_the_first_over_all_folds():
+    estimate = {"value": 0.4, "low": 0.35, "high": 0.45}
+    found = {
+        "balanced_accuracy": [estimate, estimate], "difference": {"value": -0.02, "low": -0.05, "high": 0.01},
+        "images": 766, "patients": 594, "folds": [0, 1],
+    }  # fmt: skip
+    row = {
+        "name": "reference", "differs": {}, "parameters": 1, "macs": 1, "bytes": {"int8-dynamic": 1}, "folds": [],
+        "time": {recipe: {"ms": 1.0, "ratio_to_peer": 1.0} for recipe in ("fp32", "int8-dynamic")},
+    }  # fmt: skip
+    page = markdown(
+        {"machine": "x86-64", "side": 224, "rounds": 30, "threads": 1, "stages": "64x16", "reference": REFERENCE,
+         "rows": [row], "against_the_first": {"narrow and deep": found}}
+    )  # fmt: skip
+    assert page.splitlines()[-1] == (
+        "All folds together: reference 0.400 [0.350, 0.450], narrow and deep 0.400 [0.350, 0.450], difference "
+        "-0.020 [-0.050, +0.010]; 766 photographs of 594 patients, folds 0, 1, one run each; 95 % intervals over "
+        "patients."
+    )
 
 
 @pytest.mark.slow
