@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import thresholds
 from edge.artifact import INTENDED_USE, SCHEMA, share_8bit
@@ -118,6 +119,12 @@ def audit_table(judged: list[Judged]) -> Table:
     return table
 
 
+def dice_of(parity: Mapping[str, Any]) -> str:
+    """The median image's, of the file's mask and the float model's."""
+    dice = (parity.get("masks") or {}).get("dice_median")
+    return "-" if dice is None else f"{dice:.4f}"
+
+
 def result_table(judged: list[Judged], source: Source, folder: Path) -> Table:
     from rich.table import Table
 
@@ -128,7 +135,9 @@ def result_table(judged: list[Judged], source: Source, folder: Path) -> Table:
         title=f"{source.checkpoint.model}{weights}: {len(photos)} {kind} ({photos.name}), one thread of this host"
     )
     table.add_column("recipe")
-    for name in ("bytes", "host ms", "SQNR dB", "agreement", "largest |Δp|"):
+    masks = source.reference.masks is not None
+    dice = ("mask Dice",) if masks else ()
+    for name in ("bytes", "host ms", "SQNR dB", "agreement", "largest |Δp|", *dice):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for result in judged:
@@ -143,6 +152,7 @@ def result_table(judged: list[Judged], source: Source, folder: Path) -> Table:
             "-" if not found else f"{sqnr:.1f}" if sqnr is not None else "equal",
             f"{found['agreement']:.1%}" if found else "-",
             f"{found['largest_delta_p']:.2g}" if found else "-",
+            *([dice_of(found)] if masks else []),
             f"[{colour}]{result.verdict}[/]" + (" (rejected)" if result.rejected else ""),
         )
     return table

@@ -28,6 +28,7 @@ from ._self_test import add_expected, self_test_images, write_self_test
 from ._untrained import SIDE, untrained
 
 JUDGED_IMAGES = 64
+SAME_ANSWER = 1e-4  # of a probability; processors differ by less
 LOG = "convert.log"
 
 
@@ -51,10 +52,13 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
                     checkpoint, photos, images, answers_of(reference, images, path), args.data, path, folder, skip,
                     args.measure_again, getattr(args, "fine_tune", 0),
                 )  # fmt: skip
+                test_images = self_test_images(checkpoint)
+                answers = reference.run_all(test_images)
+                if manifest:
+                    refuse_another_network(folder, manifest, answers, list(names.values()))
                 manifest = with_decision(manifest or base_manifest(source, family_name(checkpoint.model)), source)
                 remark = form.prepare(source, wanted)
             screen().print(remark)
-            test_images = self_test_images(checkpoint)
             judged = []
             for recipe in wanted:
                 with busy(f"{recipe}: converting and judging"), third_party_noise_into(log):
@@ -68,7 +72,7 @@ def export(args: argparse.Namespace, form: Format, recipes: Mapping[str, Recipe]
                 f"the conversion of {checkpoint.model} broke: {type(error).__name__}: "
                 f"{(str(error).splitlines() or ['?'])[0][:300]}; all of it is in {log}. Nothing was written."
             ) from error
-        manifest = write_self_test(folder, manifest, test_images, reference.run_all(test_images))
+        manifest = write_self_test(folder, manifest, test_images, answers)
         kept = [result for result in judged if not result.rejected]
         for result in kept:
             replace(result.path, folder / result.path.name)
@@ -139,6 +143,23 @@ def manifest_to_extend(folder: Path, checkpoint: Checkpoint, names: list[str], *
             f"{folder} holds files of another checkpoint ({others[0]}); remove the folder or give another --out"
         )
     return None
+
+
+def refuse_another_network(folder: Path, manifest: dict, answers: Found, names: list[str]) -> None:
+    """InputError if files that stay in `folder` were made of the same weights by another forward pass.
+
+    Nothing but its answers to the self test tells of that: code has no digest in a checkpoint.
+    """
+    stay = [entry["file"] for entry in manifest["files"] if entry["file"] not in names]
+    earlier = np.array([entry["reference"] for entry in manifest["self_test"]], np.float64)
+    if not stay or earlier.shape != answers.probabilities.shape:
+        return
+    apart = float(np.abs(earlier - answers.probabilities).max())
+    if not apart <= SAME_ANSWER:
+        raise InputError(
+            f"{folder} holds {stay[0]}, made of these weights when the network's code was another: its answers to the "
+            f"self test were {apart:.2g} from those it gives now. Remove the folder or give another --out"
+        )
 
 
 def describe_file(path: Path, result: Judged, form: Format, recipe: Recipe) -> dict:

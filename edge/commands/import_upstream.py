@@ -23,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--labels", type=Path, help="labels.json with the classes in output order (default: six of PAD-UFES-20)"
     )
-    p.add_argument("--side", type=int, default=256, help=f"input side, a multiple of {SIDE_MULTIPLE} (default: 256)")
+    p.add_argument(
+        "--side", type=int, help=f"input side, a multiple of {SIDE_MULTIPLE} (default: that of the published weights)"
+    )
     p.add_argument("--temperature", type=float, default=1.0, help="divides the logits (default: 1)")
     p.add_argument("--force", action="store_true", help="replace a checkpoint that is there")
     return p
@@ -33,13 +35,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.checkpoint import Checkpoint, Preprocess, check_side, save, versions_here
-    from edge.models import classes_of, family_name, from_upstream, normalisation
+    from edge.models import classes_of, from_upstream, normalisation, published_side
     from edge.preprocess import PREPROCESS_VERSION
 
-    side = check_side(args.side, where="--side")
+    side = published_side(args.model) if args.side is None else check_side(args.side, where="--side")
     if not 0.01 <= args.temperature <= 100:
         raise InputError(f"--temperature is between 0.01 and 100, got {args.temperature}")
-    family_name(args.model)
     if args.out and args.out.suffix not in {"", ".safetensors"}:
         raise InputError(f"--out is a checkpoint, .safetensors with a .json beside it; got {args.out}")
     target = (args.out or args.weights).with_suffix(".safetensors")
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     there = [path for path in (target, target.with_suffix(".json")) if path.exists()]
     if there and not args.force:
         raise InputError(f"{there[0]} exists; replace it with --force, or give another --out")
-    state = from_upstream(args.model, read_foreign(args.weights))
+    state = as_float32(from_upstream(args.model, read_foreign(args.weights)), args.weights)
     labels = labels_for(classes_of(state), args.labels)
     checkpoint = Checkpoint(
         model=args.model,
@@ -64,6 +65,17 @@ def main(argv: list[str] | None = None) -> int:
     save(checkpoint, target)
     screen().print(f"{args.model}, {len(labels)} classes, {side} px: {target}")
     return 0
+
+
+def as_float32(state: dict, path: Path) -> dict:
+    """Weights in the precision that networks are run in; InputError where they are NaN or infinite, or become so."""
+    import torch
+
+    found = {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in state.items()}
+    broken = [name for name, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise InputError(f"{path} has NaN or infinite weights in {len(broken)} tensors, first {broken[0]}")
+    return found
 
 
 def read_foreign(path: Path) -> dict:

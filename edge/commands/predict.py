@@ -76,6 +76,8 @@ def main(argv: list[str] | None = None) -> int:
         ]
         print(json.dumps(found, indent=2))
         return 0
+    if opened.untrained:
+        screen().print(f"[yellow]note[/] {opened.name} has random weights: its answers mean nothing")
     names = {label.code: label for label in opened.labels}
     for path, by_class, decision in answers:
         screen().print(f"[bold]{path.name}[/] by {opened.name}")

@@ -41,6 +41,7 @@ MODELS = {
     "resformer_lite": "resformer",
 }
 PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
+USUAL_SIDE = 224  # pixels
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
 
 
@@ -77,6 +78,11 @@ def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, f
     """(mean, standard deviation) of RGB in [0, 1] that model `name` trains with and its published weights expect."""
     module = family(name)
     return module.MEAN, module.STD
+
+
+def published_side(name: str) -> int:
+    """The input side in pixels of the weights that were published: the family's constant SIDE, or that of most."""
+    return getattr(family(name), "SIDE", USUAL_SIDE)
 
 
 def gives_masks(name: str) -> bool:

@@ -35,6 +35,7 @@ VARIANTS = {
 }
 
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # the authors only divide by 255
+SIDE = 256  # pixels of the published weights
 STEM_CHANNELS = 16
 HEADS = 4
 PATCH = 2  # a 2x2 patch; each of its four positions is a token sequence of its own

@@ -14,6 +14,7 @@ from torch import Tensor
 from .from_transformers import Classifier, transformers_for
 
 MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # the authors only divide by 255
+SIDE = 256  # pixels of the published weights
 
 
 @dataclass(frozen=True)

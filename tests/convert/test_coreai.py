@@ -180,7 +180,7 @@ def test_files_of_other_classes_are_refused(build: Path, tmp_path: Path, capsys)
     manifest["labels"] = manifest["labels"][::-1]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert predict.main(["photo.jpg", "--with", str(folder / "hierattn_xs-fp32.aimodel")]) == 2
-    assert "its manifest others" in capsys.readouterr().err
+    assert "its manifest the classes" in capsys.readouterr().err
 
 
 def test_a_mask_is_the_second_output(home: Path, sample: Path, images: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from edge.data.selection import synthetic_sample
 from edge.data.squares import load_squares
 from edge.errors import InputError
 from edge.parity.gates import GATES, UNTRAINED
+from edge.runtimes import Found
 from edge.runtimes.reference import Reference
 
 SIDE = 64
@@ -106,3 +107,26 @@ def test_flags_that_contradict_each_other(tmp_path):
 def test_without_a_checkpoint_the_way_out_is_named():
     with pytest.raises(InputError, match=r"train/train\.py --model mnasnet .*--model mnasnet --untrained"):
         shipped("mnasnet")
+
+
+def test_files_of_another_forward_pass_are_not_mixed_with_new_ones(tmp_path):
+    """Whoever edits a network and converts again with the same weights must not keep files of the old one beside."""
+    probabilities = np.array([[0.2, 0.8], [0.7, 0.3]])
+    manifest = {
+        "files": [{"file": "m-fp32.tflite"}, {"file": "m-fp16.tflite"}],
+        "self_test": [{"reference": list(row)} for row in probabilities],
+    }
+    same, other = Found(probabilities + 1e-6, None), Found(probabilities[::-1], None)
+    _export.refuse_another_network(tmp_path, manifest, same, ["m-fp16.tflite"])
+    _export.refuse_another_network(tmp_path, manifest, other, ["m-fp16.tflite", "m-fp32.tflite"])  # none stays
+    with pytest.raises(InputError, match=r"holds m-fp32.tflite, made .* when the network's code was another"):
+        _export.refuse_another_network(tmp_path, manifest, other, ["m-fp16.tflite"])
+
+
+def test_a_photograph_is_answered_with_the_remark_that_nobody_trained_it(home, capsys):
+    from edge.commands import predict
+
+    path = untrained("shufflenetv2", seed=3, side=SIDE, folder=home / "shufflenetv2")
+    photo = open_photos(synthetic_sample()).photos[0].path
+    assert predict.main([str(photo), "--with", str(path)]) == 0
+    assert "random weights: its answers mean nothing" in " ".join(capsys.readouterr().out.split())

@@ -16,7 +16,7 @@ from edge.checkpoint import Checkpoint, Preprocess, load, save, shipped
 from edge.commands.import_upstream import main as import_upstream
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
-from edge.models import create_model, from_upstream, hierattn
+from edge.models import create_model, from_upstream, hierattn, published_side
 
 IDS = {"pad_ufes_20": {"patients": ["PAT_1", "PAT_2"], "images": ["PAT_1_1_1.png", "PAT_2_1_1.png"]}}
 
@@ -420,6 +420,33 @@ def test_upstream_bad_numbers(theirs, tmp_path, capsys, flags):
     """Otherwise a checkpoint is written that `load` refuses."""
     torch.save(theirs, tmp_path / "theirs.pth")
     fails(["--model", "hierattn_xs", tmp_path / "theirs.pth", *flags], tmp_path, capsys, flags[0])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300], ids=str)
+def test_upstream_weights_that_are_no_float32_numbers(theirs, tmp_path, capsys, value):
+    """A diverged training, or float64 that float32 cannot hold: every answer would be NaN."""
+    name = next(name for name, tensor in theirs.items() if tensor.is_floating_point())
+    torch.save(theirs | {name: theirs[name].double().clone().fill_(value)}, tmp_path / "theirs.pth")
+    fails(["--model", "hierattn_xs", tmp_path / "theirs.pth"], tmp_path, capsys, "NaN or infinite weights in 1 tensors")
+
+
+@pytest.mark.parametrize("precision", [torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_upstream_weights_of_another_precision_become_float32(theirs, tmp_path, precision):
+    """Otherwise the checkpoint's size and answers depend on how the authors happened to save."""
+    other = {name: value.to(precision) if value.is_floating_point() else value for name, value in theirs.items()}
+    torch.save(other, tmp_path / "theirs.pth")
+    assert import_upstream(["--model", "hierattn_xs", str(tmp_path / "theirs.pth")]) == 0
+    state = load(tmp_path / "theirs.safetensors").state
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
+
+
+def test_upstream_side_is_the_published_one_unless_given(theirs, tmp_path):
+    torch.save(theirs, tmp_path / "theirs.pth")
+    arguments = ["--model", "hierattn_xs", str(tmp_path / "theirs.pth"), "--force"]
+    assert import_upstream(arguments) == 0 and load(tmp_path / "theirs.safetensors").preprocess.side == 256
+    assert import_upstream([*arguments, "--side", "96"]) == 0
+    assert load(tmp_path / "theirs.safetensors").preprocess.side == 96
+    assert published_side("hifuse_tiny") == 224  # whose windows fit no other
 
 
 @pytest.mark.parametrize("out", ["mine.safetensors", "mine", "v1.0/mine"])
