@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,10 +34,12 @@ def made(jobs: Sequence[Job], out: Path, *, side: int, data: Path | None) -> Non
             missing = [recipe for recipe in job.recipes if f"{job.format} {recipe}" not in tried]
             bar.update(task, advance=len(job.recipes) - len(missing), now=f"{job.model} {job.format}")
             if missing:
+                begun = time.monotonic()
                 convert(job, missing, folder, side=side, data=data)
                 tried |= {f"{job.format} {recipe}" for recipe in missing}
                 write_json(folder / TRIED, {**identity, "tried": sorted(tried)})
                 bar.update(task, advance=len(missing))
+                screen().print(f"{job.model} {job.format}: {', '.join(missing)}, {time.monotonic() - begun:.0f} s")
 
 
 def identity_of(job: Job, side: int) -> dict:
@@ -46,14 +49,17 @@ def identity_of(job: Job, side: int) -> dict:
 
 
 def tried_in(folder: Path, identity: dict) -> set[str]:
-    """What was tried with the same weights and version; the folder is emptied if it is of others."""
+    """What was tried with the same weights and version; the folder is emptied if it is of others, or not whole."""
     path = folder / TRIED
     if path.is_file():
         found = read_json(path, what="what the zoo has made")
         tried = found.pop("tried", [])
         if found == identity and (folder / artifact.MANIFEST).is_file():
-            artifact.verify(folder, artifact.read(folder))
-            return set(tried)
+            try:
+                artifact.verify(folder, artifact.read(folder))
+                return set(tried)
+            except InputError as error:
+                screen().print(f"[yellow]note[/] {error}: {folder.name} is made anew", soft_wrap=True)
     if folder.exists():
         if not path.is_file() and any(folder.iterdir()):
             raise InputError(f"{folder} was not made by `dermedge zoo`; give another --out, or remove it")

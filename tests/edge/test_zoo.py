@@ -98,6 +98,26 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
         made([Job("shufflenetv2", "tflite", ("fp32",), None)], tmp_path, side=64, data=None)
 
 
+def test_a_model_that_lost_a_file_is_made_anew(tmp_path, monkeypatch, capsys):
+    """The table would be of files that are not there, or the run would end with an error that another run repeats."""
+    asked = []
+    manifest = {"files": [{"file": "mnasnet-fp32.tflite", "bytes": 4, "sha256": ""}]}
+
+    def convert(job: Job, recipes: list[str], folder: Path, **_: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / artifact.MANIFEST).touch()
+        asked.append(tuple(recipes))
+
+    monkeypatch.setattr(make, "convert", convert)
+    monkeypatch.setattr(artifact, "read", lambda folder: manifest)
+    jobs = [Job("mnasnet", "tflite", ("fp32",), None)]
+    made(jobs, tmp_path, side=64, data=None)
+    assert "mnasnet tflite: fp32, 0 s" in capsys.readouterr().out  # also where no bar shows
+    made(jobs, tmp_path, side=64, data=None)
+    assert asked == [("fp32",), ("fp32",)]
+    assert "mnasnet is made anew" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_converter_that_breaks_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(
         subprocess,
