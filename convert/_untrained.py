@@ -50,8 +50,21 @@ def drawn(model: str, side: int, seed: int, facts: dict) -> Checkpoint:
     preprocess = Preprocess(PREPROCESS_VERSION, side, *normalisation(model))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = settled(create_model(model, len(PAD_UFES_20)), images, preprocess)
+        network = settled(awakened(create_model(model, len(PAD_UFES_20))), images, preprocess)
     return Checkpoint(model, PAD_UFES_20, preprocess, network.state_dict(), recipe={UNTRAINED: facts})
+
+
+def awakened(network: nn.Module) -> nn.Module:
+    """The network with random numbers in weights that start at 0 everywhere, as those of pixel attention do.
+
+    They would hide what reads them: a file could be wrong there and answer right. Biases stay as they are.
+    """
+    import torch
+
+    for weight in network.parameters():
+        if weight.ndim > 1 and not weight.any():
+            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+    return network
 
 
 def settled(network: nn.Module, images: np.ndarray, preprocess: Preprocess) -> nn.Module:

@@ -130,3 +130,11 @@ def test_a_photograph_is_answered_with_the_remark_that_nobody_trained_it(home, c
     photo = open_photos(synthetic_sample()).photos[0].path
     assert predict.main([str(photo), "--with", str(path)]) == 0
     assert "random weights: its answers mean nothing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_no_weight_is_left_at_zero_everywhere(home):
+    """Pixel attention starts with tables of 0, which multiply by 1 whatever a file makes of them."""
+    state = load(untrained("mobilenetv2_ppcr", seed=0, side=SIDE, folder=home / "ppcr")).state
+    tables = [value for name, value in state.items() if name.endswith("gate.weight")]
+    assert len(tables) == 16 and all(0.2 < table.std() < 0.5 for table in tables)
+    assert all(value.any() for name, value in state.items() if name.endswith("weight"))
