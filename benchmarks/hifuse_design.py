@@ -30,8 +30,10 @@ import numpy as np
 from edge.console import entry, third_party_noise_into, track
 from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json, write_text
+from edge.flags import add_rounds
 from edge.zoo.rounds import timed
 
+from ._flags import OUT, add_out
 from ._page import heading, line, machine
 
 MODEL = "hifuse_tiny_compact"
@@ -59,9 +61,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--fold", default="0", metavar="K,K", help="folds that stay unseen in turn (default: 0)")
     p.add_argument("--stages", default="64x16,96x5", help="SIDExEPOCHS of every training (default: %(default)s)")
     p.add_argument("--side", type=int, default=224, help="input side that is costed and timed (default: 224)")
-    p.add_argument("--rounds", type=int, default=30, help="inferences of each file that count (default: 30)")
+    add_rounds(p)
     p.add_argument("--threads", type=int, default=1, help="of training and of timing (default: 1)")
-    p.add_argument("--out", type=Path, default=Path("build/benchmarks/hifuse"), help="default: %(default)s")
+    add_out(p, OUT / "hifuse")
     return p
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from edge.errors import InputError
+from edge.flags import DEFAULT_MODEL
 from edge.models import SIDE_MULTIPLE
 
 QAT_EPOCHS = 4
@@ -13,7 +14,7 @@ QAT_EPOCHS = 4
 
 @dataclass(frozen=True)
 class Recipe:
-    model: str = "hierattn_xs"
+    model: str = DEFAULT_MODEL
     # (side in pixels, epochs), one after the other: small images first cost a quarter and learn as much early on
     stages: tuple[tuple[int, int], ...] = ((64, 40), (128, 60))
     batch: int = 16  # images per step and process
