@@ -30,7 +30,7 @@ import numpy as np
 from edge.console import busy, entry, screen, track
 from edge.errors import GOOD
 from edge.files import write_json
-from edge.flags import DEFAULT_MODEL, add_data
+from edge.flags import DEFAULT_MODEL, add_data, at_least_one
 from edge.preprocess import to_input
 
 from ._flags import add_out
@@ -85,6 +85,7 @@ CASES: Mapping[str, tuple[str, dict[str, Reader]]] = {
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    at_least_one(images=args.images)
     from edge.checkpoint import load, shipped
     from edge.data.selection import judging_set
     from edge.runtimes.reference import Reference

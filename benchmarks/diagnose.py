@@ -24,7 +24,7 @@ import numpy as np
 
 from edge.console import entry, screen, third_party_noise_into, track
 from edge.data.selection import judging_set
-from edge.flags import add_data
+from edge.flags import add_data, at_least_one
 from edge.mistakes import diagnosis
 from edge.mistakes.diagnosis import FINE, Hypothesis
 from edge.mistakes.model import Model, open_models
@@ -65,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     add_data(p)
     p.add_argument("--images", type=int, default=60, help="photographs of unseen patients (default: %(default)s)")
     args = p.parse_args(argv)
+    at_least_one(images=args.images)
     build = open_build(args.build, checkpoint=None)
     photos = judging_set(build.checkpoint, args.data, limit=args.images)
     numbers = build.checkpoint.preprocess

@@ -27,10 +27,11 @@ from typing import Any
 
 import numpy as np
 
+from edge.checkpoint import check_side
 from edge.console import entry, third_party_noise_into, track
 from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json, write_text
-from edge.flags import add_rounds
+from edge.flags import add_rounds, at_least_one
 from edge.zoo.rounds import timed
 
 from ._flags import OUT, add_out
@@ -70,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    at_least_one(rounds=args.rounds, threads=args.threads)  # now, not after hours of training
+    check_side(args.side, where="--side")
     names = chosen(args.only)
     if not all(fold.isdecimal() for fold in args.fold.split(",")):
         raise InputError(f"--fold takes numbers of folds as in 0,1,2; got {args.fold!r}")
@@ -160,7 +163,7 @@ def costed(args: argparse.Namespace, names: Sequence[str], work: Path) -> dict[s
     from convert._audit import audit
     from convert._quantise import quantise
     from convert._tflite import float_model, lower
-    from edge.checkpoint import check_side, load
+    from edge.checkpoint import load
     from edge.models.cost import cost
 
     from ._peers import peer

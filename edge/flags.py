@@ -49,7 +49,6 @@ def add_images(p: argparse.ArgumentParser) -> None:
 
 
 def add_threads(p: argparse.ArgumentParser) -> None:
-    """Of files that run; the runtime itself refuses what is no number of threads."""
     p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
 
 

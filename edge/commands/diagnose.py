@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 
 from edge.console import busy, entry, screen, third_party_noise_into, track
-from edge.flags import DEFAULT_BUILD, add_threads
+from edge.flags import DEFAULT_BUILD, add_threads, at_least_one
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     from edge.mistakes.scene import photographed, remarks
     from edge.mistakes.words import RULE, as_json, sentences, table
 
+    at_least_one(threads=args.threads)
     if len(args.photo) != len(args.phone_output):
         raise InputError(
             f"{len(args.photo)} photographs and {len(args.phone_output)} answers; give --phone-output once for each "

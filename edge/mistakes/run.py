@@ -57,7 +57,7 @@ def cost_of(
     build: Build, *, data: Path | None, skip_unreadable: bool = False, limit: int | None = None, threads: int = 1
 ) -> Cost:
     """Run all mistakes on unseen photographs."""
-    at_least_one(images=limit)
+    at_least_one(images=limit, threads=threads)
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
     numbers = build.checkpoint.preprocess
     target = Target(numbers.side, numbers.mean, numbers.std)

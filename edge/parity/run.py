@@ -148,7 +148,7 @@ def observe_files(
     judged: bool = False,
 ) -> Seen:
     """Run every file of the folder. `modes` None: all of them to look, the phone's own where it is `judged`."""
-    at_least_one(images=limit)
+    at_least_one(images=limit, threads=threads)
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
     photos, images = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     log = build.log

@@ -54,7 +54,7 @@ def measure(
     corruptions: Sequence[str] | None = None, severities: Sequence[int] | None = None, skip_unreadable: bool = False,
     threads: int = 1, seed: int = 0,
 ) -> Robustness:  # fmt: skip
-    at_least_one(images=images)
+    at_least_one(images=images, threads=threads)
     if seed < 0:
         raise InputError(f"--seed is a whole number from 0, got {seed}")
     names = list(dict.fromkeys(corruptions or CORRUPTIONS))
