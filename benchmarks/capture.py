@@ -26,10 +26,12 @@ from typing import Any
 import numpy as np
 
 from edge.console import entry, screen
-from edge.errors import GOOD, InputError
+from edge.errors import GOOD
 from edge.files import write_json
+from edge.flags import add_rounds, at_least_one
 from edge.zoo.worker import peak_memory, pin
 
+from ._flags import add_out
 from ._side_by_side import summary, timed
 
 SIDE = 256
@@ -39,8 +41,8 @@ Task = Callable[[np.ndarray], np.ndarray]
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--rounds", type=int, default=30, help="runs of each way that count (default: %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="default: %(default)s")
+    add_rounds(p, "runs of each way")
+    add_out(p)
     return p
 
 
@@ -99,8 +101,7 @@ TASKS: dict[str, tuple[tuple[int, ...], str, dict[str, Task]]] = {
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    if args.rounds < 1:
-        raise InputError(f"--rounds is at least 1, got {args.rounds}")
+    at_least_one(rounds=args.rounds)
     import cv2
 
     cv2.setNumThreads(1)

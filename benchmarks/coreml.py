@@ -24,9 +24,11 @@ from typing import Any
 import numpy as np
 
 from edge.console import busy, entry, screen, third_party_noise_into
-from edge.errors import GOOD, InputError
+from edge.errors import GOOD
 from edge.files import scratch_in, write_json
+from edge.flags import add_rounds, at_least_one
 
+from ._flags import add_network, add_out
 from ._side_by_side import Way, summary, timed
 
 RECIPES = ("fp32", "fp16", "int8-weights")
@@ -34,18 +36,16 @@ RECIPES = ("fp32", "fp16", "int8-weights")
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="hierattn_xs", help="a shipped model, or any with random weights")
-    p.add_argument("--side", type=int, default=256, help="input side in pixels (default: %(default)s)")
-    p.add_argument("--rounds", type=int, default=30, help="images of each that count (default: %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="default: %(default)s")
+    add_network(p)
+    add_rounds(p, "images of each")
+    add_out(p)
     return p
 
 
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    if args.rounds < 1:
-        raise InputError(f"--rounds is at least 1, got {args.rounds}")
+    at_least_one(rounds=args.rounds)
     with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
         with busy("converting"):
             runs, machine = prepared(args.model, args.side, work)

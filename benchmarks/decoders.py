@@ -30,8 +30,10 @@ import numpy as np
 from edge.console import busy, entry, screen, track
 from edge.errors import GOOD
 from edge.files import write_json
+from edge.flags import DEFAULT_MODEL, add_data, at_least_one
 from edge.preprocess import to_input
 
+from ._flags import add_out
 from ._profiles import DISPLAY_P3, profile, to_srgb
 
 Reader = Callable[[bytes], np.ndarray]  # a file -> RGB uint8 (H, W, 3)
@@ -39,10 +41,10 @@ Reader = Callable[[bytes], np.ndarray]  # a file -> RGB uint8 (H, W, 3)
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="hierattn_xs", help="a shipped model (default: %(default)s)")
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
+    p.add_argument("--model", default=DEFAULT_MODEL, help="a shipped model (default: %(default)s)")
+    add_data(p)
     p.add_argument("--images", type=int, default=60, help="how many (default: %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="default: %(default)s")
+    add_out(p)
     return p
 
 
@@ -83,6 +85,7 @@ CASES: Mapping[str, tuple[str, dict[str, Reader]]] = {
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    at_least_one(images=args.images)
     from edge.checkpoint import load, shipped
     from edge.data.selection import judging_set
     from edge.runtimes.reference import Reference

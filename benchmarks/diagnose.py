@@ -24,6 +24,7 @@ import numpy as np
 
 from edge.console import entry, screen, third_party_noise_into, track
 from edge.data.selection import judging_set
+from edge.flags import add_data, at_least_one
 from edge.mistakes import diagnosis
 from edge.mistakes.diagnosis import FINE, Hypothesis
 from edge.mistakes.model import Model, open_models
@@ -61,9 +62,10 @@ def joined(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
 def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("build", type=Path, help="folder with the fp32 and int8 .tflite and manifest.json")
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
+    add_data(p)
     p.add_argument("--images", type=int, default=60, help="photographs of unseen patients (default: %(default)s)")
     args = p.parse_args(argv)
+    at_least_one(images=args.images)
     build = open_build(args.build, checkpoint=None)
     photos = judging_set(build.checkpoint, args.data, limit=args.images)
     numbers = build.checkpoint.preprocess

@@ -27,11 +27,14 @@ from typing import Any
 
 import numpy as np
 
+from edge.checkpoint import check_side
 from edge.console import entry, third_party_noise_into, track
 from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json, write_text
+from edge.flags import add_rounds, at_least_one
 from edge.zoo.rounds import timed
 
+from ._flags import OUT, add_out
 from ._out_of_fold import compared, sample, words
 from ._page import heading, line, machine
 
@@ -60,15 +63,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--fold", default="0", metavar="K,K", help="folds that stay unseen in turn (default: 0)")
     p.add_argument("--stages", default="64x16,96x5", help="SIDExEPOCHS of every training (default: %(default)s)")
     p.add_argument("--side", type=int, default=224, help="input side that is costed and timed (default: 224)")
-    p.add_argument("--rounds", type=int, default=30, help="inferences of each file that count (default: 30)")
+    add_rounds(p)
     p.add_argument("--threads", type=int, default=1, help="of training and of timing (default: 1)")
-    p.add_argument("--out", type=Path, default=Path("build/benchmarks/hifuse"), help="default: %(default)s")
+    add_out(p, OUT / "hifuse")
     return p
 
 
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    at_least_one(rounds=args.rounds, threads=args.threads)  # now, not after hours of training
+    check_side(args.side, where="--side")
     names = chosen(args.only)
     if not all(fold.isdecimal() for fold in args.fold.split(",")):
         raise InputError(f"--fold takes numbers of folds as in 0,1,2; got {args.fold!r}")
@@ -163,7 +168,7 @@ def costed(args: argparse.Namespace, names: Sequence[str], work: Path) -> dict[s
     from convert._audit import audit
     from convert._quantise import quantise
     from convert._tflite import float_model, lower
-    from edge.checkpoint import check_side, load
+    from edge.checkpoint import load
     from edge.models.cost import cost
 
     from ._peers import peer

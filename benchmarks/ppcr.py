@@ -27,10 +27,12 @@ from typing import Any
 import numpy as np
 
 from edge.console import entry, third_party_noise_into
-from edge.errors import GOOD, InputError
+from edge.errors import GOOD
 from edge.files import scratch_in, write_json, write_text
+from edge.flags import add_data, add_rounds, at_least_one
 from edge.zoo.rounds import WARM_UP, timed
 
+from ._flags import add_network, add_out
 from ._out_of_fold import compared, sample, words
 
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
@@ -39,26 +41,21 @@ TIMED = ("fp32", "int8-dynamic", "int8")
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="hierattn_xs", help="the plain model; the other is <model>_ppcr")
-    p.add_argument("--side", type=int, default=256, help="input side in pixels (default: 256)")
-    p.add_argument("--rounds", type=int, default=30, help="inferences of each file that count (default: 30)")
+    add_network(p, "the plain model; the other is <model>_ppcr")
+    add_rounds(p)
     p.add_argument(
         "--runs", type=Path, nargs=2, metavar=("PLAIN", "PPCR"), help="folders of two cross-validations (fold-0, …)"
     )
-    p.add_argument(
-        "--data", type=Path, help="photographs for SQNR and agreement (default: $DERMEDGE_PHOTOS, else synthetic)"
-    )
+    add_data(p, "for SQNR and agreement")
     p.add_argument("--images", type=int, default=64, help="how many of them at most (default: 64)")
-    p.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="default: build/benchmarks")
+    add_out(p)
     return p
 
 
 @entry
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    for flag, value in (("--rounds", args.rounds), ("--images", args.images)):
-        if value < 1:
-            raise InputError(f"{flag} is at least 1, got {value}")
+    at_least_one(rounds=args.rounds, images=args.images)
     if args.runs:
         report = compared(*args.runs)
         name, page = "ppcr_gain", gain_page(report)

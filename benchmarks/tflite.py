@@ -24,26 +24,26 @@ from pathlib import Path
 from edge.console import entry, third_party_noise_into, track
 from edge.errors import GOOD, InputError
 from edge.files import scratch_in, write_json, write_text
+from edge.flags import add_data, add_rounds, add_skip_unreadable, at_least_one
 from edge.zoo.rounds import cores, timed
+
+from ._flags import add_network, add_out
 
 LOG = "benchmark.log"
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="hierattn_xs", help="a shipped model, or any with random weights")
-    p.add_argument("--side", type=int, default=256, help="input side in pixels (default: 256)")
+    add_network(p)
     p.add_argument("--threads", metavar="N,N", help="numbers of threads (default: 1,2, or 1 on one core)")
-    p.add_argument("--rounds", type=int, default=30, help="inferences of each file that count (default: 30)")
+    add_rounds(p)
     p.add_argument(
         "--peers", action="store_true", help="also MobileNetV2, EfficientNet-B0 and MobileViT-S (slow to convert)"
     )
-    p.add_argument(
-        "--data", type=Path, help="photographs for SQNR and agreement (default: $DERMEDGE_PHOTOS, else synthetic)"
-    )
+    add_data(p, "for SQNR and agreement")
     p.add_argument("--images", type=int, default=64, help="how many of them at most (default: 64)")
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
-    p.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="default: build/benchmarks")
+    add_skip_unreadable(p)
+    add_out(p)
     return p
 
 
@@ -51,9 +51,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     counts = threads_of(args.threads)
-    for flag, value in (("--rounds", args.rounds), ("--images", args.images)):
-        if value < 1:
-            raise InputError(f"{flag} is at least 1, got {value}")
+    at_least_one(rounds=args.rounds, images=args.images)
     with scratch_in(args.out) as work, third_party_noise_into(args.out / LOG):
         report = measured(args, counts, work)
     from . import _page, _plot

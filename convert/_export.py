@@ -16,12 +16,12 @@ from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.files import remove, replace, scratch_in, sha256, size
+from edge.flags import DEFAULT_MODEL
 from edge.models import family_name
 from edge.runtimes import Found
 from edge.runtimes.reference import Reference
 
 from ._describe import audit_table, base_manifest, result_table, with_decision
-from ._flags import DEFAULT_MODEL
 from ._format import Format, Judged, Source
 from ._recipes import Recipe
 from ._self_test import add_expected, self_test_images, write_self_test

@@ -6,16 +6,15 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge.flags import add_checkpoint, add_data, add_skip_unreadable
 from edge.models import MODELS
 
 from ._recipes import Recipe
 
-DEFAULT_MODEL = "hierattn_xs"
-
 
 def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None:
     p.add_argument("--model", metavar="NAME", help=f"one of {', '.join(MODELS)} (default: the checkpoint's)")
-    p.add_argument("--checkpoint", type=Path, help="a .safetensors that training wrote (default: the one shipped)")
+    add_checkpoint(p)
     p.add_argument(
         "--untrained", type=int, nargs="?", const=0, metavar="SEED",
         help="random weights instead of a checkpoint, for size, speed and SQNR (default: 0); the answers mean nothing",
@@ -25,8 +24,8 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
         "--recipe", action="append", choices=list(recipes), metavar="RECIPE",
         help=f"one of {', '.join(recipes)}; repeatable (default: all)",
     )  # fmt: skip
-    p.add_argument("--data", type=Path, help="photographs to judge on (default: $DERMEDGE_PHOTOS, else synthetic)")
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
+    add_data(p, "to judge on")
+    add_skip_unreadable(p)
     p.add_argument(
         "--measure-again", action="store_true", help="do not use what an earlier measurement for 8 bits has left"
     )

@@ -16,16 +16,23 @@ class Cut:
     unseen: PhotoSet  # for later judgement only
 
 
+def check_split(*, folds: int, fold: int, held_back: float) -> None:
+    """InputError for numbers that cut no set, whatever is in it."""
+    if folds < 2:
+        raise InputError(f"--folds is at least 2, got {folds}")
+    if not 0 <= fold < folds:
+        raise InputError(f"--fold is 0 to {folds - 1}, got {fold}")
+    if not 0.02 <= held_back <= 0.5:
+        raise InputError(f"--held-back is a share between 0.02 and 0.5, got {held_back}")
+
+
 def cut_photos(photos: PhotoSet, *, folds: int, fold: int, held_back: float, seed: int) -> Cut:
     """Fold `fold` of `folds` stays unseen, a share `held_back` of the other patients is held back.
 
     Deterministic by seed. Raises InputError where a part would be empty or a class would have no
     photograph left to learn from.
     """
-    if not 0 <= fold < folds:
-        raise InputError(f"--fold is 0 to {folds - 1}, got {fold}")
-    if not 0.02 <= held_back <= 0.5:
-        raise InputError(f"--held-back is a share between 0.02 and 0.5, got {held_back}")
+    check_split(folds=folds, fold=fold, held_back=held_back)
     outer = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
     unseen, rest = cut(photos, outer == fold)
     inner = patient_folds(rest.targets, rest.patients, folds=round(1 / held_back), seed=seed + 1)

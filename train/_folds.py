@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.checkpoint import load
 from edge.console import screen
 from edge.data.readers import open_photos
 from edge.data.table import PhotoSet
@@ -19,7 +20,9 @@ from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json
 
 from ._baselines import baselines
+from ._cut import check_split
 from ._plots import confusion_plot
+from ._recipe import recipe_of
 from ._summary import summarise, summary_table
 
 OWN_FLAGS = {"fold", "jobs", "out", "resume", "force"}  # everything else is passed on to train.py
@@ -30,8 +33,10 @@ def cross_validate(args: argparse.Namespace) -> int:
     folder = args.out or Path("runs") / f"{args.model}-cv"
     if args.qat:
         raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
-    if args.folds < 2:
-        raise InputError(f"--folds is at least 2, got {args.folds}")
+    recipe_of(args)  # each fold would refuse the same flags, after the photographs were read
+    check_split(folds=args.folds, fold=0, held_back=args.held_back)
+    if args.init:
+        load(args.init)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
     photos = open_photos(args.data, skip_missing=args.skip_unreadable)

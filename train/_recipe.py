@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import dataclass
 
 from edge.errors import InputError
+from edge.flags import DEFAULT_MODEL
 from edge.models import SIDE_MULTIPLE
 
 QAT_EPOCHS = 4
+# What the numbers of a recipe may be; beyond, training breaks or means nothing.
+RANGES = {
+    "seed": (0, 2**32 - 1), "split_seed": (0, 2**32 - 1), "threads": (1, 1024), "workers": (0, 1024),
+    "learning_rate": (1e-7, 1.0), "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0),
+    "evenness": (0.0, 1.0), "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
+    "class_weight": (0.0, 100.0), "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recipe:
-    model: str = "hierattn_xs"
+    model: str = DEFAULT_MODEL
     # (side in pixels, epochs), one after the other: small images first cost a quarter and learn as much early on
     stages: tuple[tuple[int, int], ...] = ((64, 40), (128, 60))
     batch: int = 16  # images per step and process
@@ -86,3 +95,31 @@ def parse_stages(text: str) -> tuple[tuple[int, int], ...]:
                 f"--stages: a side is a multiple of {SIDE_MULTIPLE} up to 1024, epochs at least 1; got {text!r}"
             )
     return stages
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the flags of train.py ask for; InputError for what no training could take."""
+    if args.batch < 2:
+        raise InputError(f"--batch is at least 2 (batch norm needs company), got {args.batch}")
+    for flag, (low, high) in RANGES.items():
+        value = getattr(args, flag)
+        if value is not None and not low <= value <= high:
+            raise InputError(f"--{flag.replace('_', '-')} is between {low} and {high}, got {value}")
+    return Recipe(
+        model=args.model,
+        stages=parse_stages(args.stages),
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        weight_decay=args.weight_decay,
+        label_smoothing=args.label_smoothing,
+        balance=args.balance,
+        evenness=args.evenness,
+        mixup=args.mixup,
+        descriptors=args.descriptors,
+        guide=args.guide,
+        class_weight=args.class_weight,
+        variants=args.variants,
+        ema=args.ema,
+        augment=args.augment,
+        seed=args.seed,
+    )

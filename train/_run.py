@@ -25,12 +25,12 @@ from edge.preprocess import PREPROCESS_VERSION
 
 from ._augment import MARGIN
 from ._batches import Squares
-from ._cut import Cut, cut_photos, ids
+from ._cut import Cut, check_split, cut_photos, ids
 from ._loop import Interrupted, fit, predict
 from ._masks import mask_line, masks_of
 from ._plots import confusion_plot, curves_plot
 from ._qat import FineTuning, verdict
-from ._recipe import Recipe, parse_stages
+from ._recipe import Recipe, recipe_of
 from ._sets import open_sets
 from ._summary import summarise, summary_table
 from ._temperature import fit_temperature
@@ -38,12 +38,17 @@ from ._temperature import fit_temperature
 
 def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
     """Train; with `tuning`, a checkpoint further for its 8-bit file."""
+    # What needs no photograph is looked at before any is: a large set takes minutes to read.
     recipe = recipe_of(args)
+    check_split(folds=args.folds, fold=args.fold, held_back=args.held_back)
     learns_masks = gives_masks(recipe.model)
     if tuning:
         if learns_masks:
             raise InputError(f"--qat minds the class alone, and {recipe.model} gives a mask beside it")
         tuning.check(recipe)
+        start: Checkpoint | None = tuning.start
+    else:
+        start = load(args.init) if args.init else None
     folder = args.out or Path("runs") / f"{recipe.model}{'-qat' if tuning else ''}"
     prepare_folder(folder, resume=args.resume, force=args.force)
     if args.threads:
@@ -65,9 +70,6 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
         )
     if tuning:
         tuning.check_classes(sets[0].classes)
-        start: Checkpoint | None = tuning.start
-    else:
-        start = load(args.init) if args.init else None
     if start:
         refuse_seen(start, [part.unseen for part in cuts] + [cuts[0].held_back])
     if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
@@ -165,40 +167,6 @@ RUN_FILES = (
     "confusion.png",
     "unseen.csv",
 )
-# What the numbers of a recipe may be; beyond, training breaks or means nothing.
-RANGES = {
-    "seed": (0, 2**32 - 1), "split_seed": (0, 2**32 - 1), "threads": (1, 1024), "workers": (0, 1024),
-    "learning_rate": (1e-7, 1.0), "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0),
-    "evenness": (0.0, 1.0), "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
-    "class_weight": (0.0, 100.0), "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
-}  # fmt: skip
-
-
-def recipe_of(args: argparse.Namespace) -> Recipe:
-    if args.batch < 2:
-        raise InputError(f"--batch is at least 2 (batch norm needs company), got {args.batch}")
-    for flag, (low, high) in RANGES.items():
-        value = getattr(args, flag)
-        if value is not None and not low <= value <= high:
-            raise InputError(f"--{flag.replace('_', '-')} is between {low} and {high}, got {value}")
-    return Recipe(
-        model=args.model,
-        stages=parse_stages(args.stages),
-        batch=args.batch,
-        learning_rate=args.learning_rate,
-        weight_decay=args.weight_decay,
-        label_smoothing=args.label_smoothing,
-        balance=args.balance,
-        evenness=args.evenness,
-        mixup=args.mixup,
-        descriptors=args.descriptors,
-        guide=args.guide,
-        class_weight=args.class_weight,
-        variants=args.variants,
-        ema=args.ema,
-        augment=args.augment,
-        seed=args.seed,
-    )
 
 
 def remove_run(folder: Path) -> None:

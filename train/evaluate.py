@@ -18,16 +18,17 @@ if not __package__:  # started as a file from a clone: behave like `python -m tr
     __package__ = "train"
 
 from edge.console import entry, screen
+from edge.flags import DEFAULT_MODEL, add_checkpoint, add_data, add_skip_unreadable
 from edge.models import MODELS
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="hierattn_xs", metavar="NAME", help=f"a shipped one of {', '.join(MODELS)}")
-    p.add_argument("--checkpoint", type=Path, help="a .safetensors that training wrote (default: the one shipped)")
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else the synthetic sample)")
+    p.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help=f"a shipped one of {', '.join(MODELS)}")
+    add_checkpoint(p)
+    add_data(p)
     p.add_argument("--out", type=Path, help="folder for evaluation.json and the confusion matrices")
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
+    add_skip_unreadable(p)
     return p
 
 

@@ -20,6 +20,7 @@ if not __package__:  # started as a file from a clone: behave like `python -m tr
 
 from edge.console import entry, screen
 from edge.errors import InputError
+from edge.flags import add_skip_unreadable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,9 +31,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0, help="of the sample and of the folds (default: %(default)s)")
     p.add_argument("--folds", type=int, default=5)
     p.add_argument("--side", type=int, default=256, help="side of the cached squares in pixels (default: %(default)s)")
-    p.add_argument(
-        "--skip-unreadable", action="store_true", help="go on without photographs that are missing or broken"
-    )
+    add_skip_unreadable(p)
     return p
 
 

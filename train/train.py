@@ -21,6 +21,7 @@ if not __package__:  # started as a file from a clone: behave like `python -m tr
     __package__ = "train"
 
 from edge.console import entry
+from edge.flags import add_skip_unreadable
 from edge.models import MODELS
 
 from ._recipe import Recipe, for_qat
@@ -47,9 +48,7 @@ def parser(default: Recipe | None = None) -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder of the run (default: runs/<model>, with --qat runs/<model>-qat)")
     p.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
     p.add_argument("--force", action="store_true", help="replace a run that is there")
-    p.add_argument(
-        "--skip-unreadable", action="store_true", help="train without photographs that are missing or broken"
-    )
+    add_skip_unreadable(p)
     split = p.add_argument_group("split (always by patient)")
     split.add_argument("--folds", type=int, default=5)
     split.add_argument("--fold", type=int, default=0, help="the fold that stays unseen (default: 0)")

@@ -19,14 +19,16 @@ import argparse
 from pathlib import Path
 
 from edge.console import entry, screen
+from edge.flags import DEFAULT_MODEL, add_checkpoint, add_data, add_report_folder, add_skip_unreadable
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="hierattn_xs", help="shipped model to judge (default: %(default)s)")
-    p.add_argument("--checkpoint", type=Path, help="one's own checkpoint, .safetensors")
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
-    p.add_argument("--out", type=Path, help="folder for the page (default: build/<model>)")
+    p.add_argument("--model", default=DEFAULT_MODEL, help="shipped model to judge (default: %(default)s)")
+    add_checkpoint(p)
+    add_data(p)
+    add_skip_unreadable(p)
+    add_report_folder(p, default="build/<model>")
     p.add_argument("--measure", action="store_true", help="measure limits and threshold, and keep them")
     p.add_argument(
         "--coverage", type=float, help="with --measure: share of held-back photographs to answer (default: 0.9)"
@@ -38,7 +40,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--alarm-limit", type=float, default=0.05, help="good photographs that may be sent back (default: %(default)s)"
     )
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
     return p
 
 

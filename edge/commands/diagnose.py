@@ -21,12 +21,13 @@ import argparse
 from pathlib import Path
 
 from edge.console import busy, entry, screen, third_party_noise_into, track
+from edge.flags import DEFAULT_BUILD, add_threads, at_least_one
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
-        "--model", type=Path, default=Path("build/hierattn_xs"),
+        "--model", type=Path, default=DEFAULT_BUILD,
         help="folder with the files and manifest.json, or one .tflite in it (default: %(default)s)",
     )  # fmt: skip
     p.add_argument("--photo", type=Path, action="append", required=True, help="what the app was given; repeatable")
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         help="what the app answered: a JSON file, or the numbers; once for each photograph",
     )  # fmt: skip
     p.add_argument("--checkpoint", type=Path, help="where the model's mean and std stand (default: the shipped one)")
-    p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    add_threads(p)
     p.add_argument("--json", action="store_true", help="print JSON instead of sentences and a table")
     return p
 
@@ -54,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     from edge.mistakes.scene import photographed, remarks
     from edge.mistakes.words import RULE, as_json, sentences, table
 
+    at_least_one(threads=args.threads)
     if len(args.photo) != len(args.phone_output):
         raise InputError(
             f"{len(args.photo)} photographs and {len(args.phone_output)} answers; give --phone-output once for each "

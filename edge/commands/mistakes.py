@@ -14,23 +14,17 @@ Exit codes: 0 good, 2 bad input. Research and engineering use; not a medical dev
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from edge.console import entry, screen
+from edge.flags import add_build_and_photographs, add_images, add_report_folder, add_threads
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument(
-        "build", type=Path, nargs="?", default=Path("build/hierattn_xs"),
-        help="folder with the files and manifest.json (default: %(default)s)",
-    )  # fmt: skip
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
-    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
-    p.add_argument("--out", type=Path, help="folder for the page (default: the build folder)")
-    p.add_argument("--images", type=int, help="at most so many photographs (default: all unseen ones)")
-    p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    add_build_and_photographs(p)
+    add_report_folder(p)
+    add_images(p)
+    add_threads(p)
     p.add_argument(
         "--docs", action="store_true", help="for a document: the table as Markdown, mistakes.svg and mistakes.jpg"
     )

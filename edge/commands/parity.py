@@ -15,10 +15,10 @@ file with a binding gate has one.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.console import entry, screen
+from edge.flags import add_build_and_photographs, add_images, add_report_folder, add_threads
 
 if TYPE_CHECKING:
     from edge.parity.run import Build
@@ -26,20 +26,14 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument(
-        "build", type=Path, nargs="?", default=Path("build/hierattn_xs"),
-        help="folder with the files and manifest.json (default: %(default)s)",
-    )  # fmt: skip
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
-    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
-    p.add_argument("--out", type=Path, help="folder for the report (default: the build folder)")
-    p.add_argument("--images", type=int, help="at most so many photographs (default: all unseen ones)")
+    add_build_and_photographs(p)
+    add_report_folder(p)
+    add_images(p)
     p.add_argument(
         "--mode", action="append", choices=["xnnpack", "xnnpack-fp16", "reference"],
         help="how .tflite files run; repeatable (default: xnnpack, and xnnpack-fp16 for the fp16 file)",
     )  # fmt: skip
-    p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    add_threads(p)
     p.add_argument("--layers", action="store_true", help="find the first layer that leaves the torch model (4 images)")
     p.add_argument(
         "--file", action="append", metavar="NAME", help="with --layers: this file or recipe alone; repeatable"

@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from edge.console import entry, screen, third_party_noise_into
+from edge.flags import DEFAULT_MODEL
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
         "--with", dest="file", type=Path,
         help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
     )  # fmt: skip
-    p.add_argument("--model", default="hierattn_xs", help="shipped model to ask without --with (default: %(default)s)")
+    p.add_argument("--model", default=DEFAULT_MODEL, help="shipped model to ask without --with (default: %(default)s)")
     p.add_argument(
         "--mode", default="xnnpack", choices=["xnnpack", "xnnpack-fp16", "reference"], help="how a .tflite runs"
     )

@@ -13,9 +13,9 @@ No gate: exit code 0, or 2 for bad input.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from edge.console import entry, screen
+from edge.flags import add_build_and_photographs, add_report_folder, add_threads
 from edge.robustness.levels import LEVELS, SEVERITIES
 
 
@@ -25,14 +25,8 @@ def count(text: str) -> int | None:
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument(
-        "build", type=Path, nargs="?", default=Path("build/hierattn_xs"),
-        help="folder with the files and manifest.json (default: %(default)s)",
-    )  # fmt: skip
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
-    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
-    p.add_argument("--out", type=Path, help="folder for the report (default: the build folder)")
+    add_build_and_photographs(p)
+    add_report_folder(p)
     p.add_argument(
         "--images", type=count, default=128, help="at most so many photographs, or `all` (default: %(default)s)"
     )
@@ -48,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--severities", type=int, nargs="+", choices=SEVERITIES, default=list(SEVERITIES), help="default: 1 to 5"
     )
     p.add_argument("--seed", type=int, default=0, help="of what is left to chance (default: %(default)s)")
-    p.add_argument("--threads", type=int, default=1, help="CPU threads of each file (default: %(default)s)")
+    add_threads(p)
     return p
 
 

@@ -10,22 +10,16 @@ are this host's. `dermedge parity` judges; this only looks.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from edge.console import entry, screen
+from edge.flags import add_build_and_photographs, add_threads
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument(
-        "build", type=Path, nargs="?", default=Path("build/hierattn_xs"),
-        help="folder with the files and manifest.json (default: %(default)s)",
-    )  # fmt: skip
-    p.add_argument("--data", type=Path, help="photographs (default: $DERMEDGE_PHOTOS, else synthetic)")
-    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
-    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
+    add_build_and_photographs(p)
     p.add_argument("--images", type=int, default=16, help="how many photographs (default: %(default)s)")
-    p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    add_threads(p)
     return p
 
 

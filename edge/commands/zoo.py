@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge.console import entry, screen
 from edge.errors import GATE_FAILED, GOOD, InputError
+from edge.flags import add_data, add_rounds, at_least_one
 from edge.models import MODELS
 
 LIMIT = 6.0  # millions of parameters
@@ -33,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--large", action="store_true", help="also the models above the limit, in fp32 and fp16 only")
     p.add_argument("--side", type=int, default=224, help="input side of random weights in pixels (default: 224)")
-    p.add_argument("--data", type=Path, help="photographs to judge on (default: $DERMEDGE_PHOTOS, else synthetic)")
-    p.add_argument("--rounds", type=int, default=30, help="inferences of each file that count (default: %(default)s)")
+    add_data(p, "to judge on")
+    add_rounds(p)
     p.add_argument("--out", type=Path, default=Path("build/zoo"), help="default: %(default)s")
     p.add_argument("--docs", type=Path, help="folder that gets a copy of zoo.md and zoo.svg")
     return p
@@ -46,8 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
     given = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
-    if args.rounds < 1:
-        raise InputError(f"--rounds is at least 1, got {args.rounds}")
+    at_least_one(rounds=args.rounds)
     if args.limit <= 0:
         raise InputError(f"--limit is a number of millions of parameters above 0, got {args.limit}")
     from edge.zoo.run import run

@@ -15,6 +15,7 @@ from edge.data.selection import judging_set
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, write_json, write_text
+from edge.flags import at_least_one
 from edge.mistakes.model import Model, ask_all, open_models
 from edge.mistakes.scene import Target, photographed, right
 from edge.mistakes.table import TURN, Mistake, mistakes_for
@@ -56,8 +57,7 @@ def cost_of(
     build: Build, *, data: Path | None, skip_unreadable: bool = False, limit: int | None = None, threads: int = 1
 ) -> Cost:
     """Run all mistakes on unseen photographs."""
-    if limit is not None and limit < 1:
-        raise InputError(f"--images is at least 1, got {limit}")
+    at_least_one(images=limit, threads=threads)
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
     numbers = build.checkpoint.preprocess
     target = Target(numbers.side, numbers.mean, numbers.std)

@@ -38,7 +38,7 @@ MODELS = {
     "resformer": "resformer",
     "resformer_three_branch": "resformer",
     "resformer_parallel": "resformer",
-    "resformer_lite": "resformer",
+    "resformer_lite": "resformer_lite",
 }
 PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
 USUAL_SIDE = 224  # pixels

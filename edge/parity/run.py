@@ -19,6 +19,7 @@ from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
+from edge.flags import at_least_one
 from edge.parity.gates import FileParity, Verdict, judge
 from edge.parity.observations import Observations
 from edge.parity.observe import observations_of
@@ -147,8 +148,7 @@ def observe_files(
     judged: bool = False,
 ) -> Seen:
     """Run every file of the folder. `modes` None: all of them to look, the phone's own where it is `judged`."""
-    if limit is not None and limit < 1:
-        raise InputError(f"--images is at least 1, got {limit}")
+    at_least_one(images=limit, threads=threads)
     photos = judging_set(build.checkpoint, data, limit=limit, skip_missing=skip_unreadable)
     photos, images = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     log = build.log

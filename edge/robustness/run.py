@@ -17,6 +17,7 @@ from edge.data.selection import judging_set
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import write_json
+from edge.flags import at_least_one
 from edge.parity import one_page
 from edge.parity.layers.run import chosen
 from edge.parity.observations import UNKNOWN
@@ -53,8 +54,7 @@ def measure(
     corruptions: Sequence[str] | None = None, severities: Sequence[int] | None = None, skip_unreadable: bool = False,
     threads: int = 1, seed: int = 0,
 ) -> Robustness:  # fmt: skip
-    if images is not None and images < 1:
-        raise InputError(f"--images is at least 1, got {images}")
+    at_least_one(images=images, threads=threads)
     if seed < 0:
         raise InputError(f"--seed is a whole number from 0, got {seed}")
     names = list(dict.fromkeys(corruptions or CORRUPTIONS))

@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 
 from convert._graph import trace
 
+D = 8  # width of the tokens that passes are tried on
 TOLERANCE = 1e-9  # float64: the order of a few additions differs, nothing else
 
 
@@ -23,6 +24,16 @@ class Of(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(self, x)
+
+
+def norm(size: int = D, **options) -> nn.LayerNorm:
+    """A layer norm whose scale and shift, where it has any, matter."""
+    made = nn.LayerNorm(size, **options)
+    if made.elementwise_affine:
+        nn.init.normal_(made.weight)
+        if made.bias is not None:
+            nn.init.normal_(made.bias)
+    return made
 
 
 def settled(module: nn.Module) -> nn.Module:
@@ -42,6 +53,12 @@ def settled(module: nn.Module) -> nn.Module:
 def count(graph: fx.GraphModule, *words: str) -> int:
     """The calls whose target has one of the words in its name, counted in the printed graph."""
     return sum(any(word in str(node.target) for word in words) for node in graph.graph.nodes if node.op != "get_attr")
+
+
+def ranks(graph: fx.GraphModule) -> int:
+    """The highest rank of a value in the graph."""
+    values = [node.meta["val"] for node in graph.graph.nodes if node.op == "call_function"]
+    return max(value.ndim for value in values if isinstance(value, Tensor))
 
 
 def rewritten(rewrite, module: nn.Module, x: torch.Tensor, *, fires: int) -> fx.GraphModule:

@@ -9,61 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from convert import to_coreai
 from edge import artifact, checkpoint
 from edge.commands import parity, predict, simulate
-from edge.data.synthetic import write_sample
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
-from edge.models import create_model
-from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes.coreai import DIGEST, PROGRAM, CoreAI, missing
 from edge.runtimes.reference import Reference
+from tests.convert._random_weights import SIDE
 
-SIDE = 64  # pixels
 REASON = missing()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("coreai")
-
-
-@pytest.fixture(scope="module")
-def sample(home: Path) -> Path:
-    return write_sample(home / "sample", seed=5, patients=8)
-
-
-@pytest.fixture(scope="module")
-def weights(home: Path) -> Path:
-    """Random weights whose answers depend on the picture: batch norm has seen colours."""
-    torch.manual_seed(0)
-    net = create_model("hierattn_xs")
-    net.train()
-    with torch.no_grad():
-        for _ in range(20):
-            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
-    net.classifier.weight.data *= 8  # answers that are not all alike
-    held = checkpoint.Checkpoint(
-        model="hierattn_xs",
-        labels=PAD_UFES_20,
-        preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
-        state=net.state_dict(),
-        temperature=1.3,
-    )
-    checkpoint.save(held, home / "checkpoint")
-    return home / "checkpoint.safetensors"
-
-
-@pytest.fixture(scope="module")
-def build(home: Path, weights: Path, sample: Path) -> Path:
+def build(tmp_path_factory, given: list[str]) -> Path:
+    home = tmp_path_factory.mktemp("coreai")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DERMEDGE_PHOTOS", raising=False)
-        arguments = ["--checkpoint", str(weights), "--data", str(sample), "--out", str(home / "build")]
-        assert to_coreai.main(arguments) == 0
+        patch.setenv("DERMEDGE_CACHE", str(home / "cache"))
+        assert to_coreai.main([*given, "--out", str(home / "build")]) == 0
     return home / "build"
 
 
@@ -123,8 +88,8 @@ def test_the_self_test_holds_the_files_own_answers(build: Path) -> None:
     opened.close()
 
 
-def test_parity_simulate_and_predict_run_them(build: Path, weights: Path, sample: Path, tmp_path: Path, capsys) -> None:
-    arguments = [str(build), "--checkpoint", str(weights), "--data", str(sample), "--images", "3"]
+def test_parity_simulate_and_predict_run_them(build: Path, given: list[str], tmp_path: Path, capsys) -> None:
+    arguments = [str(build), *given, "--images", "3"]
     assert simulate.main(arguments) == 0
     assert parity.main([*arguments, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("core-ai") == 4

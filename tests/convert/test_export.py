@@ -1,85 +1,37 @@
-"""From a checkpoint to files: what is written, what is refused, and that a wrong file is caught."""
+"""From a checkpoint to files of every recipe: what is written, and what each file and the manifest say."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from convert import _tflite, _tflite_format, to_coreml, to_tflite
+from convert import _tflite, to_coreml, to_tflite
 from convert._audit import INT8
 from convert._layers import name_of, weighted
 from edge import artifact, checkpoint
-from edge.commands import parity, predict, simulate
-from edge.data.readers import open_photos
-from edge.data.synthetic import write_sample
-from edge.files import sha256
+from edge.commands import parity
 from edge.labels import PAD_UFES_20
-from edge.models import create_model
-from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 from edge.scheme import load as load_scheme
+from tests.convert._random_weights import SIDE
 
-SIDE = 64  # pixels; small, so that lowering is what takes the time
-ROOT = Path(__file__).parents[2]
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8", "int8-io")
+COREML_RECIPES = ("fp32", "fp16", "int8-weights", "int8", "palette8", "palette6", "palette4")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("export")
-
-
-@pytest.fixture(scope="module")
-def sample(home: Path) -> Path:
-    return write_sample(home / "sample", seed=5, patients=8)
-
-
-@pytest.fixture(scope="module")
-def weights(home: Path) -> Path:
-    """Random weights whose answers depend on the picture: batch norm has seen colours."""
-    torch.manual_seed(0)
-    net = create_model("hierattn_xs")
-    net.train()
-    with torch.no_grad():
-        for _ in range(20):
-            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
-    net.classifier.weight.data *= 8  # answers that are not all alike
-    held = checkpoint.Checkpoint(
-        model="hierattn_xs",
-        labels=PAD_UFES_20,
-        preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
-        state=net.state_dict(),
-        temperature=1.3,
-    )
-    checkpoint.save(held, home / "checkpoint")
-    return home / "checkpoint.safetensors"
-
-
-@pytest.fixture(scope="module")
-def build(home: Path, weights: Path, sample: Path, module_cache: None) -> Path:
+def build(tmp_path_factory, given: list[str]) -> Path:
     """All six TFLite files, converted once by the command."""
-    folder = home / "build"
-    code = to_tflite.main(["--checkpoint", str(weights), "--data", str(sample), "--out", str(folder)])
-    assert code == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def module_cache(home: Path):
+    home = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DERMEDGE_CACHE", str(home / "cache"))
-        patch.delenv("DERMEDGE_PHOTOS", raising=False)
-        yield
+        assert to_tflite.main([*given, "--out", str(home / "build")]) == 0
+    return home / "build"
 
 
 def test_every_recipe_is_written_and_described(build: Path) -> None:
@@ -143,31 +95,8 @@ def test_self_test_can_be_repeated_by_an_app(build: Path) -> None:
         np.testing.assert_allclose(entry["expected"]["hierattn_xs-fp32.tflite"], entry["reference"], atol=2e-6)
 
 
-def test_existing_output_is_not_overwritten(build: Path, weights: Path, sample: Path, capsys) -> None:
-    before = artifact.read(build)
-    code = to_tflite.main(
-        ["--checkpoint", str(weights), "--data", str(sample), "--out", str(build), "--recipe", "fp32"]
-    )
-    assert code == 2
-    assert "--force" in capsys.readouterr().err
-    assert artifact.read(build) == before
-
-
-def test_parity_writes_its_three_pages(
-    build: Path, weights: Path, sample: Path, tmp_path: Path, module_cache: None
-) -> None:
-    arguments = [
-        str(build),
-        "--checkpoint",
-        str(weights),
-        "--data",
-        str(sample),
-        "--images",
-        "12",
-        "--out",
-        str(tmp_path),
-    ]
-    assert parity.main(arguments) == 0
+def test_parity_writes_its_three_pages(build: Path, given: list[str], tmp_path: Path) -> None:
+    assert parity.main([str(build), *given, "--images", "12", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "parity.json").read_text())
     assert report["data"]["synthetic"] is True
     assert {(f["recipe"], f["runtime"]) for f in report["files"]} >= {("fp16", "xnnpack"), ("fp16", "xnnpack-fp16")}
@@ -175,197 +104,8 @@ def test_parity_writes_its_three_pages(
     assert (tmp_path / "parity.xml").read_text().startswith("<?xml")
 
 
-def test_parity_fails_on_a_wrong_file(
-    home: Path, build: Path, weights: Path, sample: Path, tmp_path: Path, module_cache: None
-) -> None:
-    """The same network with red and blue swapped in the first layer passes as a file and must fail as an answer."""
-    right = checkpoint.load(weights)
-    state = dict(right.state)
-    state["stem.0.weight"] = state["stem.0.weight"].flip(1)
-    content = _tflite.float_model(replace(right, state=state)).content
-    manifest = artifact.read(build)
-    entry = next(e for e in manifest["files"] if e["recipe"] == "fp32")
-    target = tmp_path / entry["file"]
-    target.write_bytes(content)
-    entry = {**entry, "sha256": artifact.sha256(target), "bytes": target.stat().st_size}
-    artifact.write(tmp_path, {**manifest, "files": [entry]})
-    arguments = [str(tmp_path), "--checkpoint", str(weights), "--data", str(sample), "--images", "12"]
-    assert parity.main(arguments) == 1
-    assert "<failure" in (tmp_path / "parity.xml").read_text()
-
-
-def test_a_file_that_fails_its_gate_is_not_kept(
-    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
-) -> None:
-    """Conversion that loses something (here: the temperature) exits 1 and leaves no file of that recipe."""
-    good = (build / "hierattn_xs-fp32.tflite").read_bytes()
-    held = checkpoint.load(weights)
-    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: _tflite.Lowered(good, {}, "by hand"))
-    checkpoint.save(replace(held, temperature=2.0), tmp_path / "other")
-    arguments = ["--checkpoint", str(tmp_path / "other.safetensors"), "--data", str(sample), "--recipe", "fp32"]
-    assert to_tflite.main([*arguments, "--out", str(tmp_path / "out")]) == 1
-    assert "rejected" in capsys.readouterr().out
-    assert not (tmp_path / "out" / "hierattn_xs-fp32.tflite").exists()
-    assert artifact.read(tmp_path / "out")["files"] == []
-
-
-@pytest.mark.slow
-def test_an_operation_without_an_operator_goes_through_litert_torch(weights: Path, tmp_path: Path, monkeypatch) -> None:
-    from convert._emit._lower import TABLE
-    from convert._graph import aten
-
-    monkeypatch.delitem(TABLE, aten.gelu.default)
-    lowered = _tflite.float_model(checkpoint.load(weights))
-    assert "litert-torch" in lowered.by and "aten.gelu" in lowered.by
-    (tmp_path / "x.tflite").write_bytes(lowered.content)
-    images = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
-    runtime = LiteRT(tmp_path / "x.tflite")
-    np.testing.assert_allclose(runtime.run(images), Reference(checkpoint.load(weights)).run(images), atol=2e-6)
-    runtime.close()
-
-
-@torch.library.custom_op("dermedge_tests::twice", mutates_args=())
-def twice(x: torch.Tensor) -> torch.Tensor:
-    return 2 * x
-
-
-@twice.register_fake
-def _(x: torch.Tensor) -> torch.Tensor:
-    return torch.empty_like(x)
-
-
-@pytest.mark.parametrize(
-    ("operation", "words"),
-    [
-        pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=pytest.mark.slow),
-        pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero", marks=pytest.mark.slow),
-        pytest.param(lambda x: x.sort(-1).values, "LiteRT cannot open", marks=pytest.mark.slow),
-        (lambda x: x + 1 if x.sum() > 0 else x, "data-dependent"),
-    ],
-    ids=[
-        "a custom operation",
-        "a shape that depends on data",
-        "one that litert-torch alone takes",
-        "a branch that depends on data",
-    ],
-)
-def test_an_operation_that_nobody_can_express_ends_in_words(
-    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, operation, words: str
-) -> None:
-    class Changed(torch.nn.Module):
-        def __init__(self, inner: torch.nn.Module) -> None:
-            super().__init__()
-            self.inner = inner
-
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            return torch.softmax(operation(self.inner(image)), -1)
-
-    right = _tflite.deployed
-    monkeypatch.setattr(_tflite, "deployed", lambda held, layout: Changed(right(held, layout=layout)).eval())
-    out = tmp_path / "out"
-    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--recipe", "fp32", "--out", str(out)]
-    assert to_tflite.main(arguments) == 2
-    said = capsys.readouterr().err
-    assert "the conversion of hierattn_xs broke" in said and "Nothing was written" in said
-    assert words in " ".join(said.split())
-    assert {path.name for path in out.iterdir()} <= {"convert.log"}
-
-
-def test_a_warning_binds_with_strict_alone(
-    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
-) -> None:
-    good = (build / "hierattn_xs-fp32.tflite").read_bytes()
-    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: _tflite.Lowered(good, {}, "by hand"))
-    audit = _tflite_format.audit
-    monkeypatch.setattr(_tflite_format, "audit", lambda path: audit(path) | {"warnings": ["gpu-rank: ABS has rank 7"]})
-    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--recipe", "fp32", "--out"]
-    assert to_tflite.main([*arguments, str(tmp_path / "lenient")]) == 0
-    assert "gpu-rank: ABS has rank 7" in capsys.readouterr().out
-    assert artifact.read(tmp_path / "lenient")["files"][0]["audit"]["warnings"] == ["gpu-rank: ABS has rank 7"]
-    assert to_tflite.main([*arguments, str(tmp_path / "strict"), "--strict"]) == 1
-    assert "rejected" in capsys.readouterr().out
-    assert not (tmp_path / "strict" / "hierattn_xs-fp32.tflite").exists()
-
-
-def test_what_fails_takes_the_file_it_should_have_replaced_along(
-    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None, build: Path
-) -> None:
-    """With --force: an app that picks up every .tflite of the folder must not ship the old one."""
-    good = (build / "hierattn_xs-fp32.tflite").read_bytes()
-    monkeypatch.setattr(_tflite_format, "float_model", lambda checkpoint: _tflite.Lowered(good, {}, "by hand"))
-    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--recipe", "fp32", "--out", str(tmp_path)]
-    assert to_tflite.main(arguments) == 0 and (tmp_path / "hierattn_xs-fp32.tflite").exists()
-    audit = _tflite_format.audit
-    monkeypatch.setattr(_tflite_format, "audit", lambda path: audit(path) | {"warnings": ["gpu-rank: ABS has rank 7"]})
-    assert to_tflite.main([*arguments, "--force", "--strict"]) == 1
-    assert not (tmp_path / "hierattn_xs-fp32.tflite").exists() and not artifact.read(tmp_path)["files"]
-
-
-def test_weights_that_are_no_numbers_are_named_before_anything_is_measured(
-    weights: Path, sample: Path, tmp_path: Path, capsys, module_cache: None
-) -> None:
-    held = checkpoint.load(weights)
-    state = dict(held.state)
-    state["classifier.bias"] = state["classifier.bias"] * float("nan")
-    checkpoint.save(replace(held, state=state), tmp_path / "broken")
-    out = tmp_path / "out"
-    arguments = ["--checkpoint", str(tmp_path / "broken.safetensors"), "--data", str(sample), "--out", str(out)]
-    assert to_tflite.main([*arguments, "--recipe", "int8-weights"]) == 2
-    said = capsys.readouterr().err
-    assert "broken.safetensors" in said and "NaN" in said
-    assert {path.name for path in out.iterdir()} <= {"convert.log"}
-
-
-@pytest.mark.slow
-def test_terminated_it_leaves_nothing_unfinished(weights: Path, sample: Path, tmp_path: Path) -> None:
-    """What a CI job's time limit sends."""
-    out = tmp_path / "out"
-    command = [
-        sys.executable,
-        str(ROOT / "convert" / "to_tflite.py"),
-        "--checkpoint",
-        str(weights),
-        "--data",
-        str(sample),
-    ]
-    with subprocess.Popen(
-        [*command, "--out", str(out)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as job:
-        deadline = time.monotonic() + 60
-        while not list(out.glob(".unfinished*")) and job.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert list(out.glob(".unfinished*"))
-        job.terminate()
-        _, said = job.communicate(timeout=60)
-    assert job.returncode == 143 and "terminated" in said and "Traceback" not in said
-    assert not list(out.glob(".unfinished*"))
-
-
-def test_a_broken_converter_leaves_nothing(
-    weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys, module_cache: None
-) -> None:
-    def explode(checkpoint):
-        raise RuntimeError("unsupported op aten.made_up")
-
-    monkeypatch.setattr(_tflite_format, "float_model", explode)
-    arguments = [
-        "--checkpoint",
-        str(weights),
-        "--data",
-        str(sample),
-        "--recipe",
-        "fp32",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    assert to_tflite.main(arguments) == 2
-    message = capsys.readouterr().err
-    assert "aten.made_up" in message and "convert.log" in message
-    assert not [p for p in (tmp_path / "out").iterdir() if p.name != "convert.log"]
-
-
 def test_what_was_measured_is_kept_and_gives_the_same_files(
-    build: Path, weights: Path, sample: Path, tmp_path: Path, capsys, module_cache: None
+    build: Path, weights: Path, tmp_path: Path, capsys, no_photographs: None
 ) -> None:
     """What a clone without photographs does: convert with the rounding and the scheme that travel with the weights."""
     stems = [weights.with_suffix(kind) for kind in (".safetensors", ".json")]
@@ -438,71 +178,12 @@ def test_the_scheme_lies_beside_the_file_and_names_modules(build: Path, weights:
     assert {layer.kind for layer in scheme.layers} >= {"static", "dynamic"}
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "missing"])
-def test_a_damaged_file_is_named(build: Path, tmp_path: Path, damage: str, capsys) -> None:
-    path = tmp_path / "model.tflite"
-    content = (build / "hierattn_xs-fp32.tflite").read_bytes()
-    if damage != "missing":
-        path.write_bytes({"truncated": content[: len(content) // 3], "text": b"hello world", "empty": b""}[damage])
-    photo = next(iter(open_photos(build.parent / "sample").photos)).path
-    assert predict.main([str(photo), "--with", str(path)]) == 2
-    assert "model.tflite" in capsys.readouterr().err
-
-
-def test_a_changed_file_is_noticed(build: Path, weights: Path, sample: Path, tmp_path: Path, capsys) -> None:
-    for part in build.iterdir():
-        if part.is_file():
-            (tmp_path / part.name).write_bytes(part.read_bytes())
-    with (tmp_path / "hierattn_xs-int8.tflite").open("ab") as file:
-        file.write(b"x")
-    assert simulate.main([str(tmp_path), "--checkpoint", str(weights), "--data", str(sample)]) == 2
-    assert "hierattn_xs-int8.tflite" in capsys.readouterr().err
-
-
-def test_predict_gives_the_same_answer_by_file_and_by_checkpoint(
-    build: Path, weights: Path, sample: Path, capsys
-) -> None:
-    photo = str(open_photos(sample).photos[0].path)
-    answers = []
-    for file in (weights, build / "hierattn_xs-fp32.tflite"):
-        assert predict.main([photo, "--with", str(file), "--json"]) == 0
-        answers.append(json.loads(capsys.readouterr().out)[0]["probabilities"])
-    assert answers[0].keys() == answers[1].keys()
-    assert max(abs(answers[0][code] - answers[1][code]) for code in answers[0]) < 2e-6
-
-
-def test_predict_refuses_a_file_that_is_not_the_one_described(
-    build: Path, sample: Path, tmp_path: Path, capsys
-) -> None:
-    photo, name = str(open_photos(sample).photos[0].path), "hierattn_xs-fp32.tflite"
-    shutil.copytree(build, tmp_path / "build")
-    content = bytearray((build / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (tmp_path / "build" / name).write_bytes(content)
-    assert predict.main([photo, "--with", str(tmp_path / "build" / name)]) == 2
-    assert "is not the file that the manifest describes" in capsys.readouterr().err
-    shutil.copy(build / name, tmp_path / name)
-    assert predict.main([photo, "--with", str(tmp_path / name)]) == 2
-    assert "leave the two together" in capsys.readouterr().err
-
-
-def test_predict_gives_no_answer_that_is_not_finite(weights: Path, sample: Path, monkeypatch, capsys) -> None:
-    photo = str(open_photos(sample).photos[0].path)
-    monkeypatch.setattr(Reference, "run", lambda self, images: np.full((len(images), 6), np.nan))
-    for more in ([], ["--json"]):
-        assert predict.main([photo, "--with", str(weights), *more]) == 2
-        seen = capsys.readouterr()
-        assert "no finite answer" in seen.err and "NaN" not in seen.out
-
-
-COREML_RECIPES = ("fp32", "fp16", "int8-weights", "int8", "palette8", "palette6", "palette4")
-
-
 @pytest.fixture(scope="module")
-def packages(build: Path, weights: Path, sample: Path, module_cache: None) -> Path:
+def packages(build: Path, given: list[str]) -> Path:
     """The Core ML packages beside the TFLite files, converted once by the command."""
-    arguments = ["--checkpoint", str(weights), "--data", str(sample), "--out", str(build)]
-    assert to_coreml.main(arguments) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMEDGE_CACHE", str(build.parent / "cache"))
+        assert to_coreml.main([*given, "--out", str(build)]) == 0
     return build
 
 
@@ -542,37 +223,3 @@ def test_core_ml_packages_are_run_and_judged(packages: Path, weights: Path) -> N
     np.testing.assert_allclose(found, expected, atol=2e-6)
     half = CoreML(packages / "hierattn_xs-fp16.mlpackage").run(images)
     assert 1e-6 < np.abs(half - expected).max() < 0.02  # it computes in fp16
-
-
-def test_files_for_core_ai_are_left_out_where_it_is_not_installed(
-    build: Path, weights: Path, sample: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
-    """One line says which files and what to install; the others are judged as ever."""
-    folder, name = tmp_path / "build", "hierattn_xs-fp32.aimodel"
-    shutil.copytree(build, folder)
-    (folder / name).mkdir()
-    (folder / name / "main.mlirb").write_bytes(b"anything")
-    manifest = artifact.read(folder)
-    kept = [entry for entry in manifest["files"] if entry["file"] == "hierattn_xs-fp32.tflite"]
-    other = {"file": name, "format": "aimodel", "sha256": sha256(folder / name), "bytes": 8}
-    artifact.write(folder, {**manifest, "files": [{**kept[0], **other}, *kept]})
-    monkeypatch.setitem(sys.modules, "coreai", None)  # importing it fails
-    monkeypatch.setitem(sys.modules, "coreai.authoring", None)
-    arguments = [str(folder), "--checkpoint", str(weights), "--data", str(sample), "--images", "2"]
-    for command in (simulate, parity):
-        assert command.main(arguments) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert [line for line in lines if "left out" in line or ".aimodel" in line] == [
-            f"left out {name}: running .aimodel files needs Core AI: pip install -e '.[coreai]' in dermedge's folder"
-        ]
-        assert any("hierattn_xs-fp32.tflite" in line for line in lines)
-
-
-def test_unknown_model_lists_the_known(capsys) -> None:
-    assert to_tflite.main(["--model", "resnet_9000"]) == 2
-    assert "hierattn_xs" in capsys.readouterr().err
-
-
-def test_a_model_that_is_not_shipped_says_so(capsys) -> None:
-    assert to_tflite.main(["--model", "hierattn_m"]) == 2
-    assert "train" in capsys.readouterr().err

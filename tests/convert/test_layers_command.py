@@ -7,56 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from convert import _tflite, to_tflite
+from convert import _tflite
 from convert._layers import weighted
-from edge import artifact, checkpoint
+from edge import artifact
 from edge.commands import parity, predict
-from edge.data.synthetic import write_sample
-from edge.labels import PAD_UFES_20
-from edge.models import create_model
 from edge.parity.layers.run import Layers
-from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes import coreai
 
-SIDE = 64  # pixels
 NAME = "hierattn_xs-fp32.tflite"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
-    """A checkpoint with random weights, drawn photographs, and the fp32 file."""
-    home = tmp_path_factory.mktemp("layers")
-    torch.manual_seed(0)
-    net = create_model("hierattn_xs")
-    net.train()
-    with torch.no_grad():
-        for _ in range(10):
-            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
-    held = checkpoint.Checkpoint(
-        model="hierattn_xs", labels=PAD_UFES_20, preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
-        state=net.state_dict(), temperature=1.3,
-    )  # fmt: skip
-    checkpoint.save(held, home / "checkpoint")
-    write_sample(home / "sample", seed=5, patients=8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DERMEDGE_CACHE", str(home / "cache"))
-        patch.delenv("DERMEDGE_PHOTOS", raising=False)
-        assert to_tflite.main([*given(home), "--recipe", "fp32", "--out", str(home / "build")]) == 0
-    return home
+def run(given: list[str], build: Path, out: Path, *more: str) -> int:
+    return parity.main([str(build), *given, "--layers", "--images", "2", "--out", str(out), *more])
 
 
-def given(home: Path) -> list[str]:
-    return ["--checkpoint", str(home / "checkpoint.safetensors"), "--data", str(home / "sample")]
-
-
-def run(home: Path, build: Path, out: Path, *more: str) -> int:
-    return parity.main([str(build), *given(home), "--layers", "--images", "2", "--out", str(out), *more])
-
-
-def test_an_intact_file_passes(home: Path, tmp_path: Path, capsys) -> None:
-    assert run(home, home / "build", tmp_path) == 0
+def test_an_intact_file_passes(fp32_build: Path, given: list[str], tmp_path: Path, capsys) -> None:
+    assert run(given, fp32_build, tmp_path) == 0
     assert "no operation loses more than its precision explains" in " ".join(capsys.readouterr().out.split())
     report = json.loads((tmp_path / "layers.json").read_text())
     (file,) = report["files"]
@@ -67,17 +34,17 @@ def test_an_intact_file_passes(home: Path, tmp_path: Path, capsys) -> None:
     assert "<svg" in html and "SQNR, dB" in html and "<b>synthetic</b>" in html
 
 
-def test_a_broken_layer_is_named_and_fails(home: Path, tmp_path: Path, capsys) -> None:
-    model = _tflite.unpack((home / "build" / NAME).read_bytes())
+def test_a_broken_layer_is_named_and_fails(fp32_build: Path, given: list[str], tmp_path: Path, capsys) -> None:
+    model = _tflite.unpack((fp32_build / NAME).read_bytes())
     layer = weighted(model)[16]
     buffer = model.buffers[model.subgraphs[0].tensors[layer.weight].buffer]
     buffer.data = np.frombuffer(bytes(buffer.data), np.float32)[::-1].copy().view(np.uint8)
     (tmp_path / NAME).write_bytes(_tflite.pack(model))
-    manifest = artifact.read(home / "build")
+    manifest = artifact.read(fp32_build)
     (entry,) = manifest["files"]
     entry |= {"sha256": artifact.sha256(tmp_path / NAME), "bytes": (tmp_path / NAME).stat().st_size}
     artifact.write(tmp_path, {**manifest, "self_test": [], "files": [entry]})
-    assert run(home, tmp_path, tmp_path) == 1
+    assert run(given, tmp_path, tmp_path) == 1
     said = " ".join(capsys.readouterr().out.split())
     (file,) = json.loads((tmp_path / "layers.json").read_text())["files"]
     first = file["rows"][file["first"]]
@@ -102,43 +69,47 @@ def test_only_binding_gates_fail() -> None:
         (["--images", "0"], "at least 1"),
     ],
 )
-def test_what_is_refused(home: Path, tmp_path: Path, capsys, more: list[str], words: str) -> None:
-    assert run(home, home / "build", tmp_path, *more) == 2
+def test_what_is_refused(
+    fp32_build: Path, given: list[str], tmp_path: Path, capsys, more: list[str], words: str
+) -> None:
+    assert run(given, fp32_build, tmp_path, *more) == 2
     assert words in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.glob("layers.*"))
 
 
-def test_one_file_without_layers_is_refused(home: Path, capsys) -> None:
-    assert parity.main([str(home / "build"), *given(home), "--file", "fp32"]) == 2
+def test_one_file_without_layers_is_refused(fp32_build: Path, given: list[str], capsys) -> None:
+    assert parity.main([str(fp32_build), *given, "--file", "fp32"]) == 2
     assert "--file goes with --layers" in capsys.readouterr().err
 
 
 def test_a_core_ai_file_is_left_out_in_words_where_core_ai_is_missing(
-    home: Path, tmp_path: Path, monkeypatch, capsys
+    fp32_build: Path, given: list[str], tmp_path: Path, monkeypatch, capsys
 ) -> None:
     """The other files of the folder are looked into all the same."""
-    manifest = artifact.read(home / "build")
+    manifest = artifact.read(fp32_build)
     other = manifest["files"][0] | {"format": "aimodel"}
     monkeypatch.setattr(coreai, "missing", lambda: "running .aimodel files needs Core AI: '.[coreai]'")
     monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other, *manifest["files"]]})
-    assert run(home, home / "build", tmp_path) == 0
+    assert run(given, fp32_build, tmp_path) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "not looked into: running .aimodel files needs Core AI: '.[coreai]'" in said
     assert "no operation loses more than its precision explains" in said
     monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other]})
     (tmp_path / "report.html").write_text("the page before")
-    assert run(home, home / "build", tmp_path) == 2  # nothing was looked into
+    assert run(given, fp32_build, tmp_path) == 2  # nothing was looked into
     assert (tmp_path / "report.html").read_text() == "the page before"
 
 
 @pytest.mark.parametrize("more", [[], ["--layers"]])
-def test_a_build_of_another_preprocessing_is_refused(home: Path, tmp_path: Path, monkeypatch, capsys, more) -> None:
+def test_a_build_of_another_preprocessing_is_refused(
+    fp32_build: Path, given: list[str], sample: Path, monkeypatch, capsys, more
+) -> None:
     """Its files were judged on other pictures than those that would be made now."""
-    manifest = artifact.read(home / "build")
+    manifest = artifact.read(fp32_build)
     other = manifest | {"preprocess": manifest["preprocess"] | {"version": "opencv-area-1"}}
     monkeypatch.setattr(artifact, "read", lambda folder: other)
-    assert parity.main([str(home / "build"), *given(home), *more]) == 2
+    assert parity.main([str(fp32_build), *given, *more]) == 2
     assert "preprocessing 'opencv-area-1'" in capsys.readouterr().err
-    photo = str(next((home / "sample").rglob("*.jpg")))
-    assert predict.main([photo, "--with", str(home / "build" / NAME)]) == 2
+    photo = str(next(sample.rglob("*.jpg")))
+    assert predict.main([photo, "--with", str(fp32_build / NAME)]) == 2
     assert "preprocessing 'opencv-area-1'" in capsys.readouterr().err

@@ -6,35 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from convert import to_tflite
-from edge import checkpoint
 from edge.commands import robustness
-from edge.data.synthetic import write_sample
-from edge.labels import PAD_UFES_20
-from edge.models import create_model
-from edge.preprocess import PREPROCESS_VERSION
-
-SIDE = 64  # pixels
 
 
 @pytest.mark.slow
-def test_a_converted_model_on_bad_photographs(tmp_path: Path, monkeypatch, capsys) -> None:
-    torch.manual_seed(0)
-    net = create_model("hierattn_xs")
-    net.train()
-    with torch.no_grad():
-        for _ in range(10):
-            net(torch.rand(8, 3, SIDE, SIDE) * torch.rand(8, 3, 1, 1))
-    held = checkpoint.Checkpoint(
-        model="hierattn_xs", labels=PAD_UFES_20, preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE),
-        state=net.state_dict(), temperature=1.3,
-    )  # fmt: skip
-    checkpoint.save(held, tmp_path / "checkpoint")
-    write_sample(tmp_path / "sample", seed=5, patients=8)
-    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
-    given = ["--checkpoint", str(tmp_path / "checkpoint.safetensors"), "--data", str(tmp_path / "sample")]
+def test_a_converted_model_on_bad_photographs(given: list[str], tmp_path: Path) -> None:
     build = tmp_path / "build"
     assert to_tflite.main([*given, "--recipe", "fp32", "--recipe", "fp16", "--out", str(build)]) == 0
     flags = ["--images", "3", "--severities", "2", "5", "--file", "fp16"]

@@ -20,7 +20,7 @@ from convert._tflite import float_model, unpack
 from edge import artifact
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.labels import PAD_UFES_20
-from edge.models import create_model, resformer
+from edge.models import create_model, resformer_lite
 from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes import Found
 from edge.runtimes.coreml.classifier import CoreML
@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Saving value type of int64:UserWarning"),
 ]
 SIDE = 64
-TINY = resformer.LiteConfig(channels=(8, 8, 16, 16, 24), blocks=(1, 1, 1, 1, 1), attention=(1, 1), features=32)
+TINY = resformer_lite.Config(channels=(8, 8, 16, 16, 24), blocks=(1, 1, 1, 1, 1), attention=(1, 1), features=32)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def checkpoint():
     """resformer_lite made narrow, with answers that depend on the picture."""
     torch.manual_seed(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(resformer.VARIANTS, "resformer_lite", TINY)
+        patch.setitem(resformer_lite.VARIANTS, "resformer_lite", TINY)
         net = create_model("resformer_lite", 6)
         torch.nn.init.normal_(net.mask.weight, std=1.0)  # masks that are sure of something
         for module in net.modules():

@@ -10,7 +10,7 @@ import pytest
 
 from edge import checkpoint
 from edge.errors import InputError
-from train import _folds, _run, card, cross_validate, evaluate, prepare
+from train import _folds, _run, card, cross_validate, evaluate, prepare, train
 
 FLAGS = ["--stages", "32x1", "--batch", "4", "--folds", "3", "--held-back", "0.25", "--precision", "32-true"]
 
@@ -41,6 +41,22 @@ def test_every_photograph_is_judged_once_by_a_model_that_never_saw_it(validated,
     for name in ("forest on 16x16 RGB", "forest on file size and geometry"):
         assert 0 <= found["baselines"][name]["balanced_accuracy"]["value"] <= 1
     assert found["baselines"]["forest on 16x16 RGB"]["balanced_accuracy"]["value"] > 0.9  # colour tells these apart
+
+
+@pytest.mark.parametrize("command", [train.main, cross_validate.main], ids=["train", "cross-validate"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--stages", "nonsense"], ["--stages", "33x1"], ["--batch", "1"], ["--ema", "2"], ["--threads", "0"],
+        ["--workers", "-1"], ["--folds", "1"], ["--held-back", "0.9"], ["--init", "no.safetensors"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_slip_in_the_flags_is_named_before_photographs_are_looked_for(command, wrong, tmp_path, capsys):
+    """Reading a large set takes minutes; here there is none, and that is not what is complained of."""
+    assert command(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run"), *wrong]) == 2
+    said = capsys.readouterr().err
+    assert (wrong[0] in said or wrong[1] in said) and "nowhere" not in said
 
 
 @pytest.mark.slow
@@ -92,7 +108,6 @@ def test_evaluate_leaves_seen_patients_out(validated, folder_of_photographs, tmp
 
 @pytest.mark.slow
 def test_weights_that_saw_a_patient_cannot_be_started_from(validated, folder_of_photographs, tmp_path, capsys):
-    from train import train
 
     weights = validated / "fold-0" / "checkpoint.safetensors"
     arguments = ["--data", str(folder_of_photographs), "--out", str(tmp_path / "run"), *FLAGS, "--init", str(weights)]
@@ -108,6 +123,12 @@ def test_prepare_says_what_is_there(folder_of_photographs, capsys):
     shown = capsys.readouterr().out
     assert "24 photographs, 12 patients" in shown
     assert "ben" in shown and "mal" in shown
+
+
+@pytest.mark.parametrize("side", ["0", "5000"])
+def test_prepare_refuses_a_side_that_no_model_has(folder_of_photographs, side, capsys):
+    assert prepare.main(["--data", str(folder_of_photographs), "--side", side]) == 2
+    assert "side of a square is 1 to" in capsys.readouterr().err
 
 
 def test_prepare_wants_one_of_two_flags(capsys):

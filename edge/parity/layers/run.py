@@ -13,6 +13,7 @@ from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError
 from edge.files import write_json
+from edge.flags import at_least_one
 from edge.models.deployed import deployed
 from edge.parity import one_page
 from edge.parity.report import NOTICE, plain
@@ -51,8 +52,7 @@ def look_into(
     files: Sequence[str] | None = None, strict: bool = False,
 ) -> Layers:  # fmt: skip
     """Run the files (all, or those named) on a few unseen photographs and compare every layer."""
-    if images is not None and images < 1:
-        raise InputError(f"--images is at least 1, got {images}")
+    at_least_one(images=images)
     entries = chosen(build, files)
     photos = judging_set(build.checkpoint, data, limit=images or IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)

@@ -9,12 +9,6 @@ from torch import nn
 from convert._passes import undilate
 from tests.convert._rewriting import Of, count, rewritten
 
-
-@pytest.fixture
-def x() -> torch.Tensor:
-    return torch.randn(2, 4, 9, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-
-
 DEPTHWISE = {
     "one side": {"dilation": (1, 3), "padding": (1, 3)},
     "both": {"dilation": 2, "padding": 2},

@@ -1,0 +1,115 @@
+"""Converted files in the commands: wrong, damaged and foreign ones are told apart from good ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert import _tflite
+from edge import artifact, checkpoint
+from edge.commands import parity, predict, simulate
+from edge.data.readers import open_photos
+from edge.files import sha256
+from edge.runtimes.reference import Reference
+
+
+def test_parity_fails_on_a_wrong_file(fp32_build: Path, weights: Path, given: list[str], tmp_path: Path) -> None:
+    """The same network with red and blue swapped in the first layer passes as a file and must fail as an answer."""
+    right = checkpoint.load(weights)
+    state = dict(right.state)
+    state["stem.0.weight"] = state["stem.0.weight"].flip(1)
+    content = _tflite.float_model(replace(right, state=state)).content
+    manifest = artifact.read(fp32_build)
+    (entry,) = manifest["files"]
+    target = tmp_path / entry["file"]
+    target.write_bytes(content)
+    entry = {**entry, "sha256": artifact.sha256(target), "bytes": target.stat().st_size}
+    artifact.write(tmp_path, {**manifest, "files": [entry]})
+    assert parity.main([str(tmp_path), *given, "--images", "12"]) == 1
+    assert "<failure" in (tmp_path / "parity.xml").read_text()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "missing"])
+def test_a_damaged_file_is_named(fp32_build: Path, sample: Path, tmp_path: Path, damage: str, capsys) -> None:
+    path = tmp_path / "model.tflite"
+    content = (fp32_build / "hierattn_xs-fp32.tflite").read_bytes()
+    if damage != "missing":
+        path.write_bytes({"truncated": content[: len(content) // 3], "text": b"hello world", "empty": b""}[damage])
+    photo = next(iter(open_photos(sample).photos)).path
+    assert predict.main([str(photo), "--with", str(path)]) == 2
+    assert "model.tflite" in capsys.readouterr().err
+
+
+def test_a_changed_file_is_noticed(fp32_build: Path, given: list[str], tmp_path: Path, capsys) -> None:
+    for part in fp32_build.iterdir():
+        if part.is_file():
+            (tmp_path / part.name).write_bytes(part.read_bytes())
+    with (tmp_path / "hierattn_xs-fp32.tflite").open("ab") as file:
+        file.write(b"x")
+    assert simulate.main([str(tmp_path), *given]) == 2
+    assert "hierattn_xs-fp32.tflite" in capsys.readouterr().err
+
+
+def test_predict_gives_the_same_answer_by_file_and_by_checkpoint(
+    fp32_build: Path, weights: Path, sample: Path, capsys
+) -> None:
+    photo = str(open_photos(sample).photos[0].path)
+    answers = []
+    for file in (weights, fp32_build / "hierattn_xs-fp32.tflite"):
+        assert predict.main([photo, "--with", str(file), "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out)[0]["probabilities"])
+    assert answers[0].keys() == answers[1].keys()
+    assert max(abs(answers[0][code] - answers[1][code]) for code in answers[0]) < 2e-6
+
+
+def test_predict_refuses_a_file_that_is_not_the_one_described(
+    fp32_build: Path, sample: Path, tmp_path: Path, capsys
+) -> None:
+    photo, name = str(open_photos(sample).photos[0].path), "hierattn_xs-fp32.tflite"
+    shutil.copytree(fp32_build, tmp_path / "build")
+    content = bytearray((fp32_build / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "build" / name).write_bytes(content)
+    assert predict.main([photo, "--with", str(tmp_path / "build" / name)]) == 2
+    assert "is not the file that the manifest describes" in capsys.readouterr().err
+    shutil.copy(fp32_build / name, tmp_path / name)
+    assert predict.main([photo, "--with", str(tmp_path / name)]) == 2
+    assert "leave the two together" in capsys.readouterr().err
+
+
+def test_predict_gives_no_answer_that_is_not_finite(weights: Path, sample: Path, monkeypatch, capsys) -> None:
+    photo = str(open_photos(sample).photos[0].path)
+    monkeypatch.setattr(Reference, "run", lambda self, images: np.full((len(images), 6), np.nan))
+    for more in ([], ["--json"]):
+        assert predict.main([photo, "--with", str(weights), *more]) == 2
+        seen = capsys.readouterr()
+        assert "no finite answer" in seen.err and "NaN" not in seen.out
+
+
+def test_files_for_core_ai_are_left_out_where_it_is_not_installed(
+    fp32_build: Path, given: list[str], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """One line says which files and what to install; the others are judged as ever."""
+    folder, name = tmp_path / "build", "hierattn_xs-fp32.aimodel"
+    shutil.copytree(fp32_build, folder)
+    (folder / name).mkdir()
+    (folder / name / "main.mlirb").write_bytes(b"anything")
+    manifest = artifact.read(folder)
+    (kept,) = manifest["files"]
+    other = {"file": name, "format": "aimodel", "sha256": sha256(folder / name), "bytes": 8}
+    artifact.write(folder, {**manifest, "files": [{**kept, **other}, kept]})
+    monkeypatch.setitem(sys.modules, "coreai", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "coreai.authoring", None)
+    for command in (simulate, parity):
+        assert command.main([str(folder), *given, "--images", "2"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line for line in lines if "left out" in line or ".aimodel" in line] == [
+            f"left out {name}: running .aimodel files needs Core AI: pip install -e '.[coreai]' in dermedge's folder"
+        ]
+        assert any("hierattn_xs-fp32.tflite" in line for line in lines)
