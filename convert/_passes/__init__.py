@@ -23,6 +23,7 @@ from ._split_after import split_after
 from ._split_before import split_before
 from ._strided_slices import strided_slices
 from ._sum_factors import sum_factors
+from ._transposed_convolutions import transposed_convolutions
 from ._transposed_products import transposed_products
 from ._undilate import undilate
 from ._zero_mean_streams import zero_mean_streams
@@ -36,9 +37,11 @@ NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate)
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
-# know it. Layer norms give up their scale before scales are folded, shifts pass scales while these are there, products
-# take keys as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
+# know it; a transposed convolution may become a pixel shuffle before that. Layer norms give up their scale before
+# scales are folded, shifts pass scales while these are there, products take keys as they are before pieces of a split
+# are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
+    transposed_convolutions,
     spell_out,
     pool_borders,
     split_before,

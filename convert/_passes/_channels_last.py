@@ -28,7 +28,19 @@ from torch import Tensor, fx
 
 from .. import _mobile_ops
 from .._axes import MOVES, order_of
-from .._graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get, stands_for
+from .._graph import (
+    TRANSPOSED,
+    add_constant,
+    arguments,
+    aten,
+    call,
+    constant,
+    copy_graph,
+    filled,
+    finish,
+    get,
+    stands_for,
+)  # fmt: skip
 from ._pool_borders import max_pool_of, pair
 
 ELEMENTWISE = {
@@ -126,6 +138,8 @@ class Twins:
         target, args = node.target, arguments(node)
         if target is aten.conv2d.default:
             return self.convolution(*args)
+        if target is aten.conv_transpose2d.input and filled(node, *TRANSPOSED)[6:] == (1, [1, 1]):
+            return self.transposed_convolution(node)
         if target in WINDOWS and plain_window(node):
             return self.window(node)
         if target is operator.getitem and args[0] in self.known:
@@ -174,6 +188,15 @@ class Twins:
         return self.emit(
             _mobile_ops.conv2d, self.of(x), kernel, bias, list(stride), list(padding), list(dilation), groups
         )  # fmt: skip
+
+    def transposed_convolution(self, node: fx.Node) -> fx.Node | None:
+        x, weight, bias, stride, padding, extra, _, _ = filled(node, *TRANSPOSED)
+        kernel = constant(self.graph, weight)  # (inputs, outputs, rows, columns)
+        if kernel is None:
+            return None
+        name = add_constant(self.graph, f"{weight.name}_last", kernel.permute(1, 2, 3, 0).contiguous())
+        operands = [self.of(x), get(self.graph, name), bias]
+        return self.emit(_mobile_ops.conv_transpose2d, *operands, list(stride), list(padding), list(extra))
 
     def window(self, node: fx.Node) -> fx.Node:
         if node.target is aten.max_pool2d.default:
