@@ -13,6 +13,7 @@ from ._fold_constants import fold_constants
 from ._fold_scales import fold_scales
 from ._fold_shifts import fold_shifts
 from ._linear_as_convolution import linear_as_convolution
+from ._one_row import one_row
 from ._plain_layer_norm import plain_layer_norm
 from ._pool_borders import pool_borders
 from ._pooling_matrices import pooling_matrices
@@ -41,6 +42,7 @@ HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # scales are folded, shifts pass scales while these are there, products take keys as they are before pieces of a split
 # are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
+    one_row,
     transposed_convolutions,
     spell_out,
     pool_borders,
