@@ -54,8 +54,11 @@ def transposed_scheme(
     return max(schemes, default=None)
 
 
-def avg_pool2d(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
-    return last(F.avg_pool2d(first(x), list(kernel), list(stride)))
+def avg_pool2d(
+    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int] = (0, 0), ceiling: bool = False
+) -> Tensor:
+    """Each window's mean over what it sees of the map."""
+    return last(F.avg_pool2d(first(x), list(kernel), list(stride), list(padding), ceiling, count_include_pad=False))
 
 
 def max_pool2d(
@@ -67,7 +70,7 @@ def max_pool2d(
 def pooling_scheme(
     old: Sequence[int], new: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> str | None:
-    """SAME or VALID where its windows over sides `old` -> `new` are those of a maximum pool padded by `padding`.
+    """SAME or VALID where its windows over sides `old` -> `new` are those of a pool padded by `padding`.
 
     SAME has ceil(L / s) windows and pads max((ceil(L / s) - 1) s + k - L, 0) in all, the smaller half in front.
     """

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from torch import fx
 
+from ._average_borders import average_borders
 from ._channels_last import channels_last
+from ._dilated_pools import dilated_pools
 from ._drop_identities import drop_identities
 from ._fold_batchnorm import fold_batchnorm
 from ._fold_constants import fold_constants
@@ -45,6 +47,8 @@ MOBILE_PASSES: tuple[Pass, ...] = (
     one_row,
     transposed_convolutions,
     spell_out,
+    average_borders,
+    dilated_pools,
     pool_borders,
     split_before,
     zero_mean_streams,

@@ -41,7 +41,8 @@ from .._graph import (
     get,
     stands_for,
 )  # fmt: skip
-from ._pool_borders import max_pool_of, pair
+from ._average_borders import average_of, divides_by_what_it_sees
+from ._pool_borders import max_pool_of
 
 ELEMENTWISE = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
@@ -202,8 +203,9 @@ class Twins:
         if node.target is aten.max_pool2d.default:
             x, kernel, stride, padding, _, ceiling = max_pool_of(node)
             return self.emit(_mobile_ops.max_pool2d, self.of(x), kernel, stride, padding, ceiling)
-        x, kernel, stride = filled(node, None, None, [])[:3]
-        return self.emit(_mobile_ops.avg_pool2d, self.of(x), pair(kernel), pair(stride or kernel))
+        one = average_of(node)
+        border = [one.padding, one.ceiling] if any(one.padding) or one.ceiling else []
+        return self.emit(_mobile_ops.avg_pool2d, self.of(one.x), one.kernel, one.stride, *border)
 
     def reduced(self, node: fx.Node, axes: list[int] | int, option: object) -> fx.Node | None:
         """An operation that may take axes away; what is left is a map, or else the old result itself."""
@@ -261,9 +263,9 @@ def mode_of(node: fx.Node) -> tuple[Any, Any]:
 
 
 def plain_window(node: fx.Node) -> bool:
-    """No dilation; of an average no ceiling, no divisor of its own, and no padding, which it would count."""
+    """No dilation; of an average no divisor but what a window sees of the map."""
     if node.meta["val"].ndim != 4:
         return False
     if node.target is aten.max_pool2d.default:
         return max_pool_of(node)[4] == [1, 1]
-    return len(arguments(node)) <= 4 and pair(filled(node, None, None, [], 0)[3]) == [0, 0]
+    return divides_by_what_it_sees(node)
