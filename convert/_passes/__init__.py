@@ -36,7 +36,7 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
 # For Core ML.
-NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate)
+NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate, dilated_pools)
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others

@@ -1,4 +1,4 @@
-"""A maximum pool with gaps as a maximum of slices: files have none with gaps.
+"""A maximum pool with gaps as a maximum of slices: neither TFLite nor Core ML has one with gaps.
 
 Rows and columns go one after the other. With stride s, dilation d and k places along an axis,
 
