@@ -31,6 +31,7 @@ AVERAGES = {
     "a divisor and zeros": ((3, 1, 1), {"divisor_override": 5}, 1, 1),
     "one axis": (((1, 3), (1, 2), (0, 1)), {"count_include_pad": False}, 1, 1),
     "zeros counted": ((3, 2, 1), {}, 1, 0),
+    "zeros counted, same": ((3, 1, 1), {}, 1, 0),
 }
 
 

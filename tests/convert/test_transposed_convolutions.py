@@ -48,6 +48,10 @@ CUT = {
     "3 by 3, padded, one more behind": ({"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}, 2),
     "5 by 3": ({"kernel_size": (5, 4), "stride": 2, "padding": (2, 0), "bias": False}, 1),
     "more behind than cut off": ({"kernel_size": 5, "stride": 3, "padding": 1, "output_padding": 2}, 2),
+    "a step of one, more behind": (
+        {"kernel_size": 3, "padding": 1, "output_padding": 1, "dilation": 2},
+        2,
+    ),
 }
 
 
@@ -93,8 +97,14 @@ def test_groups_are_a_convolution_and_a_shuffle(x, options, bias):
         Of(lambda m, x: nn.functional.conv_transpose2d(x, m.c.weight * x.mean()), c=nn.ConvTranspose2d(4, 6, 3)),
         nn.ConvTranspose2d(4, 6, 3, (2, 3), groups=2),
         nn.ConvTranspose2d(4, 6, 2, 2, 2),
+        nn.ConvTranspose2d(4, 6, 3, 1, 0, 1, dilation=2),
     ],
-    ids=["computed kernel", "groups with two strides", "more cut off than the kernel reaches"],
+    ids=[
+        "computed kernel",
+        "groups with two strides",
+        "more cut off than the kernel reaches",
+        "more behind than a step",
+    ],
 )
 def test_what_has_no_such_form_is_left_alone(x, net):
     rewritten(transposed_convolutions, net, x, fires=0)
