@@ -21,7 +21,7 @@ from ._pool_borders import pool_borders
 from ._pooling_matrices import pooling_matrices
 from ._rearrange import rearrange
 from ._share_results import share_results
-from ._spell_out import spell_out
+from ._spell_out import plain_rolls, spell_out
 from ._split_after import split_after
 from ._split_before import split_before
 from ._strided_slices import strided_slices
@@ -36,7 +36,7 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
 # For Core ML.
-NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate, dilated_pools)
+NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate, dilated_pools, plain_rolls)
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
