@@ -41,8 +41,9 @@ def audit(path: Path) -> dict:
         work = macs_of(name, [shapes[i] for i in o.inputs if i >= 0], shapes[o.outputs[0]])
         macs += work
         macs_weights += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
+        given = graph.tensors[o.inputs[operand_of(name)]].type
         weight = graph.tensors[o.inputs[1]].type if work else None
-        if INT8 in (graph.tensors[o.inputs[0]].type, weight) or graph.tensors[o.inputs[0]].type == UINT8:
+        if INT8 in (given, weight) or given == UINT8:
             macs_8bit += work
         if name in LAYOUT:
             layout_bytes += sizes[o.outputs[0]]
@@ -85,7 +86,14 @@ def macs_of(name: str, inputs: list[list[int]], output: list[int]) -> int:
         return prod(output) * prod(inputs[1][1:3])
     if name in {"FULLY_CONNECTED", "BATCH_MATMUL"}:
         return prod(output) * inputs[0][-1]
+    if name == "TRANSPOSE_CONV":
+        return prod(inputs[2]) * prod(inputs[1][:3])
     return 0
+
+
+def operand_of(name: str) -> int:
+    """Which of an operator's inputs is the first that is computed: a transposed convolution begins with its shape."""
+    return 2 if name == "TRANSPOSE_CONV" else 0
 
 
 def peak(graph, sizes: list[int], held: list) -> int:

@@ -12,12 +12,15 @@ from torch import Tensor, fx, nn
 aten = torch.ops.aten
 # input, weight, bias, stride, padding, dilation, groups of aten.conv2d, where they are left out
 CONVOLUTION = (None, None, None, [1, 1], [0, 0], [1, 1], 1)
+# input, weight, bias, stride, padding, output padding, groups, dilation of aten.conv_transpose2d
+TRANSPOSED = (None, None, None, [1, 1], [0, 0], [0, 0], 1, [1, 1])
 
 # composite operations that never give a view of an operand
 FRESH = {
     aten.conv2d.default, aten.conv2d.padding, aten.linear.default, aten.batch_norm.default, aten.layer_norm.default,
     aten.matmul.default, aten.softmax.int, aten.conv_transpose2d.input, aten.silu.default, aten.relu6.default,
     aten.adaptive_avg_pool2d.default, aten.max_pool2d.default, aten.upsample_bilinear2d.vec,
+    aten.conv1d.default, aten.conv1d.padding,
 }  # fmt: skip
 
 

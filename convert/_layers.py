@@ -14,10 +14,11 @@ import numpy as np
 from edge.console import track
 from edge.scheme import Layer
 
-from ._audit import has_data, macs_of, operator_names
+from ._audit import has_data, macs_of, operand_of, operator_names
 from ._tflite import unpack
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+CONVOLUTIONS = {"CONV_2D", "TRANSPOSE_CONV"}  # that may compute in 8 bits
 # A convolution that multiplies each input value less often than this is faster in float: quantising a large map takes
 # longer than 8-bit products win. hierattn_xs at 256 pixels on AVX-512 VNNI, int8-dynamic against float: 0.90 with every
 # convolution in 8 bits, 0.75 so; a limit of 20, 33, 49 or 65 gave 0.87, 0.80, 0.73, 0.75, the last two with less than
@@ -36,7 +37,9 @@ class Weighted:
     input: int  # tensor
     output: int
     weight: int
-    shape: tuple[int, ...]  # of the weight: (O, kh, kw, I), depthwise (1, kh, kw, C), fully connected (O, I)
+    shape: tuple[
+        int, ...
+    ]  # of the weight: (O, kh, kw, I), transposed too, depthwise (1, kh, kw, C), fully connected (O, I)
     macs: int
     per_value: float  # multiply-accumulates for each value of the input
 
@@ -54,17 +57,18 @@ def weighted(model) -> list[Weighted]:
         name = names[model.operatorCodes[o.opcodeIndex].builtinCode]
         if name not in WEIGHTED or not has_data(model.buffers[graph.tensors[o.inputs[1]].buffer]):
             continue
-        shapes = [[int(n) for n in graph.tensors[i].shape] for i in (*o.inputs[:2], o.outputs[0])]
+        shapes = [[int(n) for n in graph.tensors[i].shape] for i in (*o.inputs[:3], o.outputs[0])]
+        given = operand_of(name)
         found.append(
             Weighted(
                 name,
                 o.builtinOptions,
-                input=int(o.inputs[0]),
+                input=int(o.inputs[given]),
                 output=int(o.outputs[0]),
                 weight=int(o.inputs[1]),
                 shape=tuple(shapes[1]),
-                macs=(macs := macs_of(name, shapes[:2], shapes[2])),
-                per_value=macs / prod(shapes[0]),
+                macs=(macs := macs_of(name, shapes[:-1], shapes[-1])),
+                per_value=macs / prod(shapes[given]),
             )
         )
     return found
@@ -85,7 +89,7 @@ def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
     for number in order:
         layer = layers[number]
         worth = layer.per_value >= PAYS or done < WANTED_SHARE * total
-        if layer.operator == "FULLY_CONNECTED" or (layer.operator == "CONV_2D" and worth):
+        if layer.operator == "FULLY_CONNECTED" or (layer.operator in CONVOLUTIONS and worth):
             taken.add(number)
             done += layer.macs
     found = []

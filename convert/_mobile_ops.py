@@ -1,7 +1,7 @@
 """Operations as mobile runtimes have them, on channels-last maps; plain functions, so that a graph with them runs.
 
 They are what `channels_last` puts in place of ATen's channels-first ones. Maps are (N, H, W, C); a convolution's weight
-is (outputs, kernel rows, kernel columns, inputs / groups).
+is (outputs, kernel rows, kernel columns, inputs / groups), of a transposed one too, whose groups are 1.
 """
 
 from __future__ import annotations
@@ -26,8 +26,39 @@ def conv2d(
     return last(y)
 
 
-def avg_pool2d(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
-    return last(F.avg_pool2d(first(x), list(kernel), list(stride)))
+def conv_transpose2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int], extra: Sequence[int]
+) -> Tensor:
+    """`extra` rows and columns behind, as ATen's `output_padding`."""
+    return last(
+        F.conv_transpose2d(first(x), weight.permute(3, 0, 1, 2), bias, list(stride), list(padding), list(extra))
+    )
+
+
+def transposed_scheme(
+    old: Sequence[int], new: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> str | None:
+    """SAME or VALID where a transposed convolution with it, sides `old` -> `new`, cuts `padding` off in front.
+
+    The scheme is that of the convolution the other way, new -> old. VALID cuts nothing off, and what lies behind all
+    products holds the bias alone. SAME cuts max((L - 1) s + k - L', 0) off in all, the smaller half in front, and asks
+    for L = ceil(L' / s).
+    """
+    schemes = {"VALID", "SAME"}
+    for length, count, k, s, p in zip(old, new, kernel, stride, padding, strict=True):
+        whole = (length - 1) * s + k
+        if p or count < whole:
+            schemes -= {"VALID"}
+        if length != math.ceil(count / s) or max(whole - count, 0) // 2 != p:
+            schemes -= {"SAME"}
+    return max(schemes, default=None)
+
+
+def avg_pool2d(
+    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int] = (0, 0), ceiling: bool = False
+) -> Tensor:
+    """Each window's mean over what it sees of the map."""
+    return last(F.avg_pool2d(first(x), list(kernel), list(stride), list(padding), ceiling, count_include_pad=False))
 
 
 def max_pool2d(
@@ -39,7 +70,7 @@ def max_pool2d(
 def pooling_scheme(
     old: Sequence[int], new: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> str | None:
-    """SAME or VALID where its windows over sides `old` -> `new` are those of a maximum pool padded by `padding`.
+    """SAME or VALID where its windows over sides `old` -> `new` are those of a pool padded by `padding`.
 
     SAME has ceil(L / s) windows and pads max((ceil(L / s) - 1) s + k - L, 0) in all, the smaller half in front.
     """

@@ -15,6 +15,7 @@ from ._tflite import pack, unpack
 
 ROUNDED = {"int8-weights", "int8-dynamic", "int8", "int8-io"}  # made of the file with its weights on the 8-bit grid
 CHOSEN = {"int8", "int8-io"}  # made by a scheme
+OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
 
 
 def made(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
@@ -63,7 +64,11 @@ def rule_for(layer: Layer) -> dict:
     from ai_edge_quantizer import recipe as known
 
     (rule,) = known.static_wi8_ai8() if layer.kind == "static" else known.dynamic_wi8_afp32()
-    return {**rule, "operation": layer.operator, "regex": f"^{re.escape(layer.tensor)};?$"}
+    return {
+        **rule,
+        "operation": OPERATIONS.get(layer.operator, layer.operator),
+        "regex": f"^{re.escape(layer.tensor)};?$",
+    }
 
 
 def quantised(content: bytes, rules: list[dict], statistics: dict | None) -> bytes:

@@ -52,6 +52,8 @@ def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
         return x.reshape(1, -1, layer.shape[1])
     height, width = layer.shape[1:3]
     options = layer.options
+    if layer.operator == "TRANSPOSE_CONV":
+        return inputs_of_transposed(layer, x)
     steps, spread = (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
     if options.padding == SAME:
         x = np.pad(
@@ -66,6 +68,17 @@ def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
     groups, own = x.shape[3] // layer.shape[3], layer.shape[3]
     split = windows.reshape(*windows.shape[:2], groups, own, *windows.shape[3:])
     return split.transpose(2, 0, 1, 4, 5, 3).reshape(groups, -1, height * width * own)
+
+
+def inputs_of_transposed(layer: Weighted, x: np.ndarray) -> np.ndarray:
+    """The same of a transposed convolution, whose results that it cuts off at the border are taken along."""
+    height, width, own = layer.shape[1:]
+    down, right = layer.options.strideH, layer.options.strideW
+    rows, columns = ((n - 1) * step + 1 for n, step in zip(x.shape[1:3], (down, right), strict=True))
+    wide = np.zeros((rows + 2 * (height - 1), columns + 2 * (width - 1), own), np.float32)
+    wide[height - 1 :, width - 1 :][:rows:down, :columns:right] = x[0]
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (height, width), axis=(0, 1))[..., ::-1, ::-1]
+    return windows.transpose(0, 1, 3, 4, 2).reshape(1, -1, height * width * own)
 
 
 def around(length: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

@@ -11,7 +11,9 @@ Code = schema.BuiltinOperator
 SIGNATURE = "serving_default"
 SCHEMA_VERSION = 3
 # Of the kernel that an operator needs; 1 where neither this nor the operator says more.
-VERSIONS = {Code.FULLY_CONNECTED: 5, Code.BROADCAST_TO: 2}  # 5 keeps the operand's axes
+VERSIONS = {  # 5 keeps the operand's axes, 3 of a transposed convolution has a bias
+    Code.FULLY_CONNECTED: 5, Code.BROADCAST_TO: 2, Code.TRANSPOSE_CONV: 3,
+}  # fmt: skip
 TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}
 
 

@@ -6,23 +6,27 @@ from collections.abc import Callable, Sequence
 
 from torch import fx
 
+from ._average_borders import average_borders
 from ._channels_last import channels_last
+from ._dilated_pools import dilated_pools
 from ._drop_identities import drop_identities
 from ._fold_batchnorm import fold_batchnorm
 from ._fold_constants import fold_constants
 from ._fold_scales import fold_scales
 from ._fold_shifts import fold_shifts
 from ._linear_as_convolution import linear_as_convolution
+from ._one_row import one_row
 from ._plain_layer_norm import plain_layer_norm
 from ._pool_borders import pool_borders
 from ._pooling_matrices import pooling_matrices
 from ._rearrange import rearrange
 from ._share_results import share_results
-from ._spell_out import spell_out
+from ._spell_out import plain_rolls, spell_out
 from ._split_after import split_after
 from ._split_before import split_before
 from ._strided_slices import strided_slices
 from ._sum_factors import sum_factors
+from ._transposed_convolutions import transposed_convolutions
 from ._transposed_products import transposed_products
 from ._undilate import undilate
 from ._zero_mean_streams import zero_mean_streams
@@ -32,14 +36,19 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
 # For Core ML.
-NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate)
+NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate, dilated_pools, plain_rolls)
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
-# know it. Layer norms give up their scale before scales are folded, shifts pass scales while these are there, products
-# take keys as they are before pieces of a split are compared, and what chains of transposes remain is known at the end.
+# know it; a transposed convolution may become a pixel shuffle before that. Layer norms give up their scale before
+# scales are folded, shifts pass scales while these are there, products take keys as they are before pieces of a split
+# are compared, and what chains of transposes remain is known at the end.
 MOBILE_PASSES: tuple[Pass, ...] = (
+    one_row,
+    transposed_convolutions,
     spell_out,
+    average_borders,
+    dilated_pools,
     pool_borders,
     split_before,
     zero_mean_streams,

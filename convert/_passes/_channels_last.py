@@ -28,8 +28,21 @@ from torch import Tensor, fx
 
 from .. import _mobile_ops
 from .._axes import MOVES, order_of
-from .._graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get, stands_for
-from ._pool_borders import max_pool_of, pair
+from .._graph import (
+    TRANSPOSED,
+    add_constant,
+    arguments,
+    aten,
+    call,
+    constant,
+    copy_graph,
+    filled,
+    finish,
+    get,
+    stands_for,
+)  # fmt: skip
+from ._average_borders import average_of, divides_by_what_it_sees
+from ._pool_borders import max_pool_of
 
 ELEMENTWISE = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
@@ -126,6 +139,8 @@ class Twins:
         target, args = node.target, arguments(node)
         if target is aten.conv2d.default:
             return self.convolution(*args)
+        if target is aten.conv_transpose2d.input and filled(node, *TRANSPOSED)[6:] == (1, [1, 1]):
+            return self.transposed_convolution(node)
         if target in WINDOWS and plain_window(node):
             return self.window(node)
         if target is operator.getitem and args[0] in self.known:
@@ -175,12 +190,22 @@ class Twins:
             _mobile_ops.conv2d, self.of(x), kernel, bias, list(stride), list(padding), list(dilation), groups
         )  # fmt: skip
 
+    def transposed_convolution(self, node: fx.Node) -> fx.Node | None:
+        x, weight, bias, stride, padding, extra, _, _ = filled(node, *TRANSPOSED)
+        kernel = constant(self.graph, weight)  # (inputs, outputs, rows, columns)
+        if kernel is None:
+            return None
+        name = add_constant(self.graph, f"{weight.name}_last", kernel.permute(1, 2, 3, 0).contiguous())
+        operands = [self.of(x), get(self.graph, name), bias]
+        return self.emit(_mobile_ops.conv_transpose2d, *operands, list(stride), list(padding), list(extra))
+
     def window(self, node: fx.Node) -> fx.Node:
         if node.target is aten.max_pool2d.default:
             x, kernel, stride, padding, _, ceiling = max_pool_of(node)
             return self.emit(_mobile_ops.max_pool2d, self.of(x), kernel, stride, padding, ceiling)
-        x, kernel, stride = filled(node, None, None, [])[:3]
-        return self.emit(_mobile_ops.avg_pool2d, self.of(x), pair(kernel), pair(stride or kernel))
+        one = average_of(node)
+        border = [one.padding, one.ceiling] if any(one.padding) or one.ceiling else []
+        return self.emit(_mobile_ops.avg_pool2d, self.of(one.x), one.kernel, one.stride, *border)
 
     def reduced(self, node: fx.Node, axes: list[int] | int, option: object) -> fx.Node | None:
         """An operation that may take axes away; what is left is a map, or else the old result itself."""
@@ -238,9 +263,9 @@ def mode_of(node: fx.Node) -> tuple[Any, Any]:
 
 
 def plain_window(node: fx.Node) -> bool:
-    """No dilation; of an average no ceiling, no divisor of its own, and no padding, which it would count."""
+    """No dilation; of an average no divisor but what a window sees of the map."""
     if node.meta["val"].ndim != 4:
         return False
     if node.target is aten.max_pool2d.default:
         return max_pool_of(node)[4] == [1, 1]
-    return len(arguments(node)) <= 4 and pair(filled(node, None, None, [], 0)[3]) == [0, 0]
+    return divides_by_what_it_sees(node)

@@ -8,6 +8,8 @@ the bins into hundreds of slices and additions.
 * output 1x1: the mean over the map
 * L divisible by n: an ordinary average pool
 * otherwise: x as (N, C, H W) times M^T (H W, h w)
+
+Of one dimension: the mean, or x (N, C, L) times A^T.
 """
 
 from __future__ import annotations
@@ -22,6 +24,18 @@ def pooling_matrices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many adaptive pools were replaced."""
     graph = copy_graph(graph)
     replaced = 0
+    for pool in list(graph.graph.find_nodes(op="call_function", target=aten.adaptive_avg_pool1d.default)):
+        x, (count,) = pool.args
+        value = x.meta["val"]
+        with graph.graph.inserting_before(pool):
+            if count == 1:
+                y = call(graph, aten.mean.dim, x, [-1], True)
+            else:
+                name = add_constant(graph, "pooling", bins(value.shape[-1], count).T.contiguous().to(value.dtype))
+                y = call(graph, aten.matmul.default, x, get(graph, name))
+        pool.replace_all_uses_with(y)
+        graph.graph.erase_node(pool)
+        replaced += 1
     for pool in list(graph.graph.find_nodes(op="call_function", target=aten.adaptive_avg_pool2d.default)):
         x, (h, w) = pool.args
         value = x.meta["val"]

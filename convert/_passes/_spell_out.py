@@ -22,7 +22,7 @@ Fires once per operation spelled out.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -44,10 +44,19 @@ Speller = Callable[[fx.GraphModule, fx.Node], fx.Node | None]
 
 def spell_out(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many operations were spelled out."""
+    return spelled_by(graph, SPELLERS)
+
+
+def plain_rolls(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """Rolls alone: Core ML's converter makes a gather of each, which the Neural Engine is said to leave to the CPU."""
+    return spelled_by(graph, {aten.roll.default: roll})
+
+
+def spelled_by(graph: fx.GraphModule, spellers: Mapping[object, Speller]) -> tuple[fx.GraphModule, int]:
     graph = copy_graph(graph)
     spelled = 0
     for node in list(graph.graph.nodes):
-        spell = SPELLERS.get(node.target) if node.op == "call_function" else None
+        spell = spellers.get(node.target) if node.op == "call_function" else None
         if spell is None:
             continue
         with graph.graph.inserting_before(node):

@@ -211,9 +211,8 @@ def test_equal_constants_are_stored_once():
         (lambda m, x: F.pad(x, (1, -1)), {}, "negative"),
         (lambda m, x: F.pad(x, (1, 1, 1, 1), mode="circular"), {}, "'circular'"),
         (lambda m, x: torch.rsub(x, 1.0, alpha=2), {}, "alpha"),
-        (lambda m, x: F.max_pool2d(x, 2, dilation=2), {}, "max_pool2d"),
     ],
-    ids=["unknown", "softmax in another type", "kernel", "negative padding", "padding", "alpha", "dilated pool"],
+    ids=["unknown", "softmax in another type", "kernel", "negative padding", "padding", "alpha"],
 )
 def test_what_it_cannot_do_is_named(function, layers, words):
     graph, _ = rewrite(trace(Picture(function, **layers), torch.zeros(1, 8, 6, 4)), PASSES + MOBILE_PASSES)

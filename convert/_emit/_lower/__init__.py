@@ -18,6 +18,7 @@ __all__ = ["TABLE", "Scope"]
 
 TABLE: dict[object, Lowering] = {
     mobile.conv2d: layers.conv2d,
+    mobile.conv_transpose2d: layers.conv_transpose2d,
     mobile.avg_pool2d: layers.average_pool,
     mobile.max_pool2d: layers.max_pool,
     mobile.resize_bilinear: layers.resize,

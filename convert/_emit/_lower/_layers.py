@@ -114,17 +114,39 @@ def conv2d(s: Scope, node: fx.Node) -> int:
     return s.one(code, operands, shape_of(node), node.name, options, kind, version)
 
 
+def conv_transpose2d(s: Scope, node: fx.Node) -> int:
+    x, weight, bias, stride, padding, _ = arguments(node)
+    kernel = s.held(weight, "a kernel")  # (outputs, rows, columns, inputs)
+    scheme = mobile.transposed_scheme(shape_of(x)[1:3], shape_of(node)[1:3], kernel.shape[1:3], stride, padding)
+    if scheme is None:
+        raise NotImplementedError("a transposed convolution with a border of its own")
+    options = schema.TransposeConvOptionsT()
+    options.padding = getattr(schema.Padding, scheme)
+    options.strideH, options.strideW = stride
+    operands = [
+        s.integers(shape_of(node), "shape"),
+        s.writer.constant(kernel, weight.name),
+        s[x],
+        s[bias] if bias is not None else zeros(s, shape_of(node)[-1]),
+    ]
+    return s.one(Code.TRANSPOSE_CONV, operands, shape_of(node), node.name, options, Options.TransposeConvOptions)
+
+
 def average_pool(s: Scope, node: fx.Node) -> int:
-    x, kernel, stride = arguments(node)
-    return pool(s, node, Code.AVERAGE_POOL_2D, s[x], kernel, stride, schema.Padding.VALID)
+    x, kernel, stride, padding, _ = filled(node, None, None, None, (0, 0), False)
+    return pool(s, node, Code.AVERAGE_POOL_2D, s[x], kernel, stride, scheme_of(node, x, kernel, stride, padding))
 
 
 def max_pool(s: Scope, node: fx.Node) -> int:
     x, kernel, stride, padding, _ = arguments(node)
+    return pool(s, node, Code.MAX_POOL_2D, s[x], kernel, stride, scheme_of(node, x, kernel, stride, padding))
+
+
+def scheme_of(node: fx.Node, x: fx.Node, kernel, stride, padding) -> int:
     scheme = mobile.pooling_scheme(shape_of(x)[1:3], shape_of(node)[1:3], kernel, stride, padding)
     if scheme is None:
-        raise NotImplementedError("a maximum pool with a border of its own")
-    return pool(s, node, Code.MAX_POOL_2D, s[x], kernel, stride, getattr(schema.Padding, scheme))
+        raise NotImplementedError("a pool with a border of its own")
+    return getattr(schema.Padding, scheme)
 
 
 def pool(s: Scope, node: fx.Node, code: int, x: int, kernel, stride, scheme: int) -> int:

@@ -15,8 +15,10 @@ ANCHORS = {
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
     "FULLY_CONNECTED",
+    "TRANSPOSE_CONV",
     "BATCH_MATMUL",
     "conv",
+    "conv_transpose",
     "linear",
     "matmul",
     "conv2d",
@@ -24,10 +26,11 @@ ANCHORS = {
 }
 NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "getitem"}
 ACTIVATIONS = {"relu", "relu6", "hardtanh", "clamp", "silu", "hardswish", "hardsigmoid", "gelu"}
-CONVOLUTION = {"conv2d", "convolution"} | NORMS | ACTIVATIONS
+CONVOLUTION = {"conv1d", "conv2d", "conv_transpose2d", "convolution"} | NORMS | ACTIVATIONS
 PRODUCT = {"linear", "addmm", "matmul", "bmm", "mm"} | ACTIVATIONS
 KINDS = {
     "conv_2d": CONVOLUTION, "depthwise_conv_2d": CONVOLUTION, "conv": CONVOLUTION,
+    "transpose_conv": CONVOLUTION, "conv_transpose": CONVOLUTION,
     "conv2d": CONVOLUTION | PRODUCT, "divide": {"div"},
     "fully_connected": PRODUCT | {"adaptive_avg_pool2d"}, "linear": PRODUCT,
     "batch_matmul": PRODUCT, "matmul": PRODUCT,

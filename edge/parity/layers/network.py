@@ -18,7 +18,8 @@ from torch import Tensor, fx, nn
 Values = list[Tensor]  # one for each image
 
 
-LAYERS = {"conv2d", "convolution", "linear", "matmul", "addmm", "mm", "bmm"}
+CONVOLUTIONS = {"conv1d", "conv2d", "conv_transpose2d", "convolution"}
+LAYERS = CONVOLUTIONS | {"linear", "matmul", "addmm", "mm", "bmm"}
 
 
 class Rounding(Protocol):
@@ -110,7 +111,9 @@ class Network:
         shapes = [tuple(one.meta["val"].shape) for one in node.all_input_nodes if hasattr(one.meta.get("val"), "shape")]
         if not shapes or node.op != "call_function":
             return 1
-        if kind in {"conv2d", "convolution"}:
+        if kind == "conv_transpose2d":
+            return shapes[1][0] * prod(shapes[1][2:])
+        if kind in CONVOLUTIONS:
             return prod(shapes[1][1:])
         if kind in {"linear", "matmul", "bmm", "mm", "addmm"}:
             return shapes[0][-1]
@@ -190,7 +193,7 @@ def is_float(value: Any) -> bool:
 
 def channels_of(layer: fx.Node) -> int:
     shape = layer.meta["val"].shape
-    return max(1, int(shape[1] if kind_of(layer) in {"conv2d", "convolution"} else shape[-1]))
+    return max(1, int(shape[1] if kind_of(layer) in CONVOLUTIONS else shape[-1]))
 
 
 def factors(nodes: list[fx.Node]) -> list[float]:

@@ -117,7 +117,9 @@ def test_axes_go_where_they_are(picture, forward, permutes):
     assert count(graph, "permute") == permutes
 
 
-@pytest.mark.parametrize("options", [{"ceil_mode": True}, {"padding": 1}, {"divisor_override": 3}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"ceil_mode": True, "padding": 1}, {"padding": 1}, {"divisor_override": 3}], ids=str
+)
 def test_odd_windows_are_left(picture, options):
     rewritten(channels_last, Of(lambda m, x: F.avg_pool2d(x, 3, 2, **options)), picture, fires=0)
 

@@ -117,11 +117,6 @@ class AfterActivation(nn.Sequential):
         super().__init__(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.BatchNorm2d(4))
 
 
-class AfterTransposed(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.ConvTranspose2d(4, 4, 2), nn.BatchNorm2d(4))
-
-
 class ConvIsAnOutputToo(TwoReaders):
     def forward(self, x):
         y = self.conv(x)
@@ -138,7 +133,6 @@ class ConvIsAnOutputToo(TwoReaders):
         ComputedKernel,
         NormFirst,
         AfterActivation,
-        AfterTransposed,
     ],
     ids=lambda net: net.__name__,
 )
