@@ -3,9 +3,9 @@
 `input`: the layer's input is rounded to 8 bits, which with its 8-bit weights makes the product an 8-bit one; `static`:
 its output, too, which spares the Neural Engine memory traffic; `float`: fp16 as it was. Each is tried alone against
 the fp16 program on photographs of training patients that gave no ranges; inputs are then taken in the order of noise
-per multiply-accumulate as far as the budget holds, then outputs. Where the 8-bit weights alone leave less than the
-budget, no choice of activations could keep it: they may then add as much noise again as the weights did (random weights
-are such a case). Ranges come from the runtime in edge.runtimes.coreml;
+per multiply-accumulate as far as the budget holds, then outputs. Where the 8-bit weights alone use up the budget or
+nearly, hardly a choice of activations could keep it: they may then add as much noise again as the weights did (random
+weights are such a case). Ranges come from the runtime in edge.runtimes.coreml;
 Apple's own calibration, which needs a Mac, takes the widest value seen, here a narrower range is tried beside it.
 Products of two activations, softmax, norms, residual adds and activation functions stay fp16.
 """

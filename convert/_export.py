@@ -24,7 +24,7 @@ from edge.runtimes.reference import Reference
 from ._describe import audit_table, base_manifest, result_table, with_decision
 from ._format import Format, Judged, Source
 from ._recipes import Recipe
-from ._self_test import add_expected, self_test_images, write_self_test
+from ._self_test import add_expected, mean_of, self_test_images, write_self_test
 from ._untrained import SIDE, untrained
 
 JUDGED_IMAGES = 64
@@ -100,7 +100,10 @@ def checkpoint_of(args: argparse.Namespace) -> tuple[Path, Checkpoint]:
             made.is_file() and artifact.read(folder)["model"] == model
         ):  # before weights are drawn into it
             raise InputError(f"{folder} holds files of another checkpoint; give another --out, or remove it")
-        path = untrained(model, seed=args.untrained, side=SIDE if args.side is None else args.side, folder=folder)
+        side = SIDE if args.side is None else args.side
+        if made.is_file() and (folder / artifact.MANIFEST).is_file() and load(made).preprocess.side != side:
+            raise InputError(f"{folder} holds files of another --side than {side}; give another --out, or remove it")
+        path = untrained(model, seed=args.untrained, side=side, folder=folder)
         return path, load(path)
     if args.side is not None:
         raise InputError("--side goes with --untrained; a checkpoint has the side that it was trained for")
@@ -155,6 +158,9 @@ def refuse_another_network(folder: Path, manifest: dict, answers: Found, names: 
     if not stay or earlier.shape != answers.probabilities.shape:
         return
     apart = float(np.abs(earlier - answers.probabilities).max())
+    if answers.masks is not None:
+        before = [entry.get("reference_mask", np.nan) for entry in manifest["self_test"]]
+        apart = max(apart, *(abs(mean - mean_of(mask)) for mean, mask in zip(before, answers.masks, strict=True)))
     if not apart <= SAME_ANSWER:
         raise InputError(
             f"{folder} holds {stay[0]}, made of these weights when the network's code was another: its answers to the "

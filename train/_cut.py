@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from edge.data.identity import patient_key
 from edge.data.splits import check_disjoint, cut, patient_folds
 from edge.data.table import UNKNOWN, PhotoSet
 from edge.errors import InputError
+
+ROLES = ("train", "held_back", "unseen")
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,40 @@ def cut_photos(photos: PhotoSet, *, folds: int, fold: int, held_back: float, see
     return Cut(train, aside, unseen)
 
 
-def ids(photos: PhotoSet) -> dict[str, list[str]]:
-    """What a checkpoint says of a part: patients and images, sorted."""
+def cut_sets(sets: Sequence[PhotoSet], *, folds: int, fold: int, held_back: float, seed: int) -> list[Cut]:
+    """`cut_photos` of each set, no patient in two parts of any.
+
+    Who is in two sets stays in the part of the earlier one; what a later set has of them in another part is left out.
+    Raises InputError where nothing would be left to learn from.
+    """
+    cuts: list[Cut] = []
+    earlier = {role: set[str]() for role in ROLES}
+    for photos in sets:
+        one = cut_photos(photos, folds=folds, fold=fold, held_back=held_back, seed=seed)
+        parts = {}
+        for role in ROLES:
+            others = set[str]().union(*(keys for other, keys in earlier.items() if other != role))
+            parts[role] = getattr(one, role).where(lambda photo, others=others: patient_key(photo) not in others)
+        if not parts["train"].photos:
+            raise InputError(f"every patient of {photos.name} is kept apart in another set; leave it out of --also")
+        for role, part in parts.items():
+            earlier[role] |= {patient_key(photo) for photo in part.photos}
+        cuts.append(Cut(**parts))
+    return cuts
+
+
+def by_domain(parts: Iterable[PhotoSet]) -> dict[str, dict[str, list[str]]]:
+    """What a checkpoint says of the same part of several sets: data set -> patients and images, sorted."""
+    found: dict[str, list[PhotoSet]] = {}
+    for part in parts:
+        if part.photos:
+            found.setdefault(part.photos[0].domain, []).append(part)
+    return {domain: ids(*some) for domain, some in found.items()}
+
+
+def ids(*parts: PhotoSet) -> dict[str, list[str]]:
+    """Patients and images, sorted."""
     return {
-        "patients": sorted(set(photos.patients)),
-        "images": sorted(photo.image_id for photo in photos.photos),
+        "patients": sorted({patient for part in parts for patient in part.patients}),
+        "images": sorted(photo.image_id for part in parts for photo in part.photos),
     }

@@ -14,15 +14,16 @@ import numpy as np
 
 from edge.checkpoint import load
 from edge.console import screen
-from edge.data.readers import open_photos
 from edge.data.table import PhotoSet
 from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json
+from edge.models import gives_masks
 
 from ._baselines import baselines
 from ._cut import check_split
 from ._plots import confusion_plot
 from ._recipe import recipe_of
+from ._sets import check_masks, open_sets
 from ._summary import summarise, summary_table
 
 OWN_FLAGS = {"fold", "jobs", "out", "resume", "force"}  # everything else is passed on to train.py
@@ -39,7 +40,9 @@ def cross_validate(args: argparse.Namespace) -> int:
         load(args.init)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
-    photos = open_photos(args.data, skip_missing=args.skip_unreadable)
+    sets = open_sets(args.data, args.also, masks=gives_masks(args.model), skip_missing=args.skip_unreadable)
+    check_masks(sets, args.model)
+    photos = sets[0]
     with ThreadPoolExecutor(max_workers=max(1, args.jobs)) as pool:
         codes = list(pool.map(lambda fold: train_fold(args, folder, fold), range(args.folds)))
     failed = [fold for fold, code in enumerate(codes) if code]

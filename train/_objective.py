@@ -84,11 +84,13 @@ class Classify:
     def value(self, model: nn.Module, batch: Batch) -> Tensor:
         logits, read, mask = model(batch.images)
         value = loss(logits, batch.wanted, batch.adjustment, smoothing=self.recipe.label_smoothing)
+        known = batch.wanted.sum(dim=1) > 0.5  # a photograph without a class teaches the mask alone
         if self.recipe.descriptors:
-            value = value + self.recipe.descriptors * nn.functional.mse_loss(read.float(), batch.descriptors)
-        if batch.guide:
+            apart = (read.float() - batch.descriptors)[known].square()
+            value = value + self.recipe.descriptors * (apart.mean() if known.any() else 0 * read.sum())
+        if batch.guide and known.any():
             weight, bias = batch.guide
-            value = value + self.recipe.guide * distance(logits, batch.descriptors @ weight + bias)
+            value = value + self.recipe.guide * distance(logits[known], batch.descriptors[known] @ weight + bias)
         if mask.ndim == 4:
             outline = mask_loss(mask, batch.masks) if batch.masks is not None and batch.masks.ndim == 3 else None
             # a term of zero keeps every weight in the graph, which several processes want

@@ -15,7 +15,7 @@ import torch
 from edge.checkpoint import Checkpoint, Preprocess, load, save, versions_here
 from edge.console import screen
 from edge.data.masks import load_masks
-from edge.data.selection import listed_for
+from edge.data.selection import seen_in
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
@@ -25,13 +25,13 @@ from edge.preprocess import PREPROCESS_VERSION
 
 from ._augment import MARGIN
 from ._batches import Squares
-from ._cut import Cut, check_split, cut_photos, ids
+from ._cut import Cut, by_domain, check_split, cut_sets
 from ._loop import Interrupted, fit, predict
 from ._masks import mask_line, masks_of
 from ._plots import confusion_plot, curves_plot
 from ._qat import FineTuning, verdict
 from ._recipe import Recipe, recipe_of
-from ._sets import open_sets
+from ._sets import check_masks, open_sets
 from ._summary import summarise, summary_table
 from ._temperature import fit_temperature
 
@@ -59,10 +59,7 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
     for photos in sets:
         for note in photos.notes:
             screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
-    cuts = [
-        cut_photos(photos, folds=args.folds, fold=args.fold, held_back=args.held_back, seed=args.split_seed)
-        for photos in sets
-    ]
+    cuts = cut_sets(sets, folds=args.folds, fold=args.fold, held_back=args.held_back, seed=args.split_seed)
     for part in cuts:
         screen().print(
             f"{part.train.name}: {len(part.train)} photographs to learn from, {len(part.held_back)} held back, "
@@ -72,14 +69,13 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
         tuning.check_classes(sets[0].classes)
     if start:
         refuse_seen(start, [part.unseen for part in cuts] + [cuts[0].held_back])
+    check_masks([part.train for part in cuts], recipe.model)
+    if learns_masks:  # one that cannot be read must not end a finished run
+        for kept_apart in (cuts[0].held_back, cuts[0].unseen):
+            load_masks(kept_apart, recipe.side)
     if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
         remove_run(folder)
     preprocess = tuning.start.preprocess if tuning else preprocess_for(recipe, start)
-    if learns_masks and not any(photo.mask for part in cuts for photo in part.train.photos):
-        raise InputError(
-            f"{recipe.model} learns masks, and none of the photographs has one; put <image>_segmentation.png below "
-            "--data or --also (docs/multi_task.md), or choose another --model"
-        )
     held_back_targets = np.array(cuts[0].held_back.targets)
     held_back_at = cache(lambda side: (load_squares(cuts[0].held_back, side)[1], held_back_targets))
     try:
@@ -119,9 +115,9 @@ def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
         state=state,
         temperature=temperature,
         data=[summary(part) for part in cuts] + (start.data if start else []),
-        trained=merged("trained", {domain(part.train): ids(part.train) for part in cuts}, start),
-        held_back=merged("held_back", {domain(part.held_back): ids(part.held_back) for part in cuts}, start),
-        unseen=merged("unseen", {domain(part.unseen): ids(part.unseen) for part in cuts}, start),
+        trained=merged("trained", by_domain(part.train for part in cuts), start),
+        held_back=merged("held_back", by_domain(part.held_back for part in cuts), start),
+        unseen=merged("unseen", by_domain(part.unseen for part in cuts), start),
         metrics={"unseen": metrics},
         recipe={
             **asdict(recipe),
@@ -204,11 +200,12 @@ def training_squares(parts: list[PhotoSet], side: int, *, masks: bool = False) -
 def refuse_seen(start: Checkpoint, parts: list[PhotoSet]) -> None:
     """InputError if the checkpoint to start from learned from patients that this run keeps apart."""
     for part in parts:
-        seen = set(listed_for(start.trained, domain(part))["patients"]) & set(part.patients)
+        was_seen = seen_in([start.trained], part.photos[0].domain) if part.photos else None
+        seen = sorted({photo.patient for photo in part.photos if was_seen and was_seen(photo)})
         if seen:
             raise InputError(
                 f"--init learned from {len(seen)} patients of {part.name} that this run keeps apart, first "
-                f"{min(seen)}; repeat its --folds, --fold and --split-seed, or start without --init"
+                f"{seen[0]}; repeat its --folds, --fold and --split-seed, or start without --init"
             )
 
 
@@ -223,10 +220,6 @@ def merged(role: str, own: dict[str, dict[str, list[str]]], start: Checkpoint | 
 
 def summary(part: Cut) -> dict:
     return {**part.train.summary(), "sha256": part.train.sha256()}
-
-
-def domain(photos: PhotoSet) -> str:
-    return photos.photos[0].domain
 
 
 def write_answers(path: Path, photos: PhotoSet, logits: np.ndarray) -> None:

@@ -68,13 +68,25 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def as_float32(state: dict, path: Path) -> dict:
-    """Weights in the precision that networks are run in; InputError where they are NaN or infinite, or become so."""
+    """Weights in the precision that networks are run in, whole numbers as they are.
+
+    InputError where weights are NaN, infinite or become so, are complex, and where a variance is negative.
+    """
     import torch
 
+    odd = [name for name, value in state.items() if value.is_complex()]
+    if odd:
+        raise InputError(f"{path}: {odd[0]} is {state[odd[0]].dtype}; expected float32, or what becomes it")
     found = {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in state.items()}
-    broken = [name for name, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
+    broken = [
+        name for name, value in found.items()
+        if not value.isfinite().all() or (name.endswith("running_var") and bool((value < 0).any()))
+    ]  # fmt: skip
     if broken:
-        raise InputError(f"{path} has NaN or infinite weights in {len(broken)} tensors, first {broken[0]}")
+        raise InputError(
+            f"{path} has weights in {len(broken)} tensors that are NaN, beyond float32 or a negative variance, first "
+            f"{broken[0]}; its training diverged or the file is damaged, take another"
+        )
     return found
 
 

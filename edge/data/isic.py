@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,6 @@ from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
 
 DOMAINS = ("isic", "isic_2017", "isic_2018", "isic_2019", "isic_masks")  # an id means the same photograph in all
-ID = re.compile(r"ISIC_\d{7}")
 CHALLENGE_FOLDER = re.compile(r"ISIC[-_]?20\d\d")  # such a folder is none of a class
 
 # ISIC diagnoses that have a counterpart among the six classes of PAD-UFES-20.
@@ -79,16 +79,20 @@ def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | No
     def with_columns(columns: tuple[str, ...]) -> list[Path]:
         return [path for path, found in tables if set(columns) <= set(found)]
 
-    if truth := with_columns(COLUMNS_2017):
-        return read_2017(folder, truth, skip_missing=skip_missing)
-    if truth := with_columns(COLUMNS_ONE_HOT):
+    early = with_columns(COLUMNS_2017)
+    truth = with_columns(COLUMNS_ONE_HOT)
+    if early and truth:
+        raise InputError(f"{early[0]} and {truth[0]} are of two challenges; give each a folder of its own")
+    if early:
+        return read_2017(folder, early, skip_missing=skip_missing)
+    if truth:
         return read_one_hot(folder, truth, with_columns(COLUMNS_GROUPS), skip_missing=skip_missing)
     return None
 
 
 def header(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.readline(1000).strip().split(",")
+        return next(csv.reader([file.readline(1000)]), [])
 
 
 def read_2017(folder: Path, tables: list[Path], *, skip_missing: bool = False) -> PhotoSet:

@@ -67,6 +67,8 @@ def read_mask(path: Path, photo: Path) -> np.ndarray:
             f"{path} is {grey.shape[1]}x{grey.shape[0]} pixels, its photograph upright {size[0]}x{size[1]}; "
             "a mask lies over the photograph pixel by pixel"
         )
+    if 0 < grey.max() < HALF:
+        raise InputError(f"{path} has values up to {grey.max()}; expected 255 where there is lesion, 0 elsewhere")
     return np.where(grey >= HALF, LESION, 0).astype(np.uint8)
 
 

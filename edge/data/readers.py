@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from edge.data.isic import CHALLENGE_FOLDER, ID, read_archive, read_challenge
+from edge.data.identity import archive_id
+from edge.data.isic import CHALLENGE_FOLDER, read_archive, read_challenge
 from edge.data.listing import (
     find_photo,
     holds_photos,
@@ -87,18 +88,42 @@ def read_set(folder: Path, *, skip_missing: bool) -> PhotoSet:
 
 
 def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
-    """The set with the masks that lie anywhere below its folder; InputError if two are of one image."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob(f"*{MASK_ENDING}")):
-        stem = path.name.removesuffix(MASK_ENDING)
-        if stem in found:
-            raise InputError(f"two masks are of {stem}: {found[stem]} and {path}; remove one")
-        found[stem] = path
+    """The set with the masks that lie anywhere below its folder.
+
+    A mask is of the photograph of its name beside it, else of the only one of that name. Raises InputError where two
+    masks are of one photograph, or where it is open which photograph a mask is of.
+    """
+    found = masks_below(folder)
     if not found:
         return photos
-    masked = tuple(replace(photo, mask=found.get(photo.path.stem)) for photo in photos.photos)
+    folders: dict[str, set[Path]] = {}  # of the photographs of a name
+    for photo in photos.photos:
+        folders.setdefault(photo.path.stem, set()).add(photo.path.parent)
+    masked = []
+    for photo in photos.photos:
+        name, masks = photo.path.stem, found.get(photo.path.stem, [])
+        own = [path for path in masks if path.parent == photo.path.parent]
+        loose = [path for path in masks if path.parent not in folders[name]]
+        if loose and not own and len(folders[name]) > 1:
+            raise InputError(
+                f"{loose[0]} may be of any of {len(folders[name])} photographs called {name}; "
+                "put each mask beside its photograph"
+            )
+        if len([*own, *loose]) > 1:
+            raise InputError(f"two masks are of {name}: {[*own, *loose][0]} and {[*own, *loose][1]}; remove one")
+        masked.append(replace(photo, mask=next(iter([*own, *loose]), None)))
     count = sum(photo.mask is not None for photo in masked)
-    return replace(photos, photos=masked, notes=(*photos.notes, f"{count} of {len(masked)} photographs have a mask"))
+    note = f"{count} of {len(masked)} photographs have a mask"
+    return replace(photos, photos=tuple(masked), notes=(*photos.notes, note))
+
+
+def masks_below(folder: Path) -> dict[str, list[Path]]:
+    """Photograph's name without its suffix -> the masks of that name, also where their suffix is in capitals."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name.lower().endswith(MASK_ENDING):
+            found.setdefault(path.name[: -len(MASK_ENDING)], []).append(path)
+    return found
 
 
 def read_pad_ufes(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
@@ -143,12 +168,12 @@ def class_folders(folder: Path) -> list[str]:
 
 def read_unlabelled(folder: Path) -> PhotoSet | None:
     """Photographs of which nothing is known but a mask, as of ISIC 2018, task 1; None where there are no masks."""
-    masked = {path.name.removesuffix(MASK_ENDING) for path in folder.rglob(f"*{MASK_ENDING}")}
+    masked = masks_below(folder)
     index = index_photos(folder)
     known = [path for path in index.values() if path.stem in masked]
     if not known:
         return None
-    archive = all(ID.fullmatch(path.stem) for path in known)
+    archive = all(archive_id(path.name) for path in known)
     domain = "isic_masks" if archive else slug(folder.resolve().name)
     photos = (Photo(path, path.stem, UNKNOWN, f"isic:{path.stem}" if archive else path.stem, domain) for path in known)
     notes = ["no classes: these photographs teach masks alone, and each counts as a patient of its own"]

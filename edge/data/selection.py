@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from edge.capture import SUFFIXES
 from edge.checkpoint import Checkpoint
 from edge.console import counting, screen
 from edge.data import isic
+from edge.data.identity import archive_id, stem
 from edge.data.readers import open_photos
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
@@ -18,6 +19,7 @@ from edge.errors import InputError
 
 ENVIRONMENT = "DERMEDGE_PHOTOS"
 FOLDERS = ("pad_ufes_20", "isic")  # what a folder of data sets may hold
+Listing = Mapping[str, Mapping[str, list[str]]]  # data set -> patients and images, as a checkpoint has them
 NAMED = {*FOLDERS, *isic.DOMAINS, "synthetic"}  # data sets whose name does not depend on where they lie
 SYNTHETIC_SEED = 20_261_121
 SYNTHETIC_PATIENTS = 24
@@ -53,14 +55,8 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     A patient or an image that the checkpoint lists counts as seen; everything else does not. Raises
     InputError if nothing is left.
     """
-    domain = photos.photos[0].domain
-    seen_patients: set[str] = set()
-    seen_images: set[str] = set()
-    for part in (checkpoint.trained, checkpoint.held_back):
-        listed = listed_for(part, domain)
-        seen_patients.update(listed["patients"])
-        seen_images.update(stem(name) for name in listed["images"])
-    left = photos.where(lambda p: p.patient not in seen_patients and stem(p.image_id) not in seen_images)
+    seen = seen_in((checkpoint.trained, checkpoint.held_back), photos.photos[0].domain)
+    left = photos.where(lambda photo: not seen(photo))
     if not left.photos:
         raise InputError(
             f"all {len(photos)} photographs of {photos.name} are of patients that this checkpoint was trained on; "
@@ -69,7 +65,21 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     return left
 
 
-def listed_for(part: dict[str, dict[str, list[str]]], domain: str) -> dict[str, list[str]]:
+def seen_in(parts: Iterable[Listing], domain: str) -> Callable[[Photo], bool]:
+    """Whether a photograph of the data set `domain`, or its patient, is in one of the parts that a checkpoint lists."""
+    patients: set[str] = set()
+    images: set[str] = set()
+    archive: set[str | None] = set()  # an ISIC id counts in whatever set it was listed
+    for part in parts:
+        listed = listed_for(part, domain)
+        patients.update(listed["patients"])
+        images.update(stem(name) for name in listed["images"])
+        archive.update(archive_id(name) for every in part.values() for name in every.get("images", []))
+    archive.discard(None)
+    return lambda p: p.patient in patients or stem(p.image_id) in images or archive_id(p.image_id) in archive
+
+
+def listed_for(part: Listing, domain: str) -> dict[str, list[str]]:
     """The ids that a checkpoint lists for a data set.
 
     Class folders are called by their folder, which may have been renamed since: they count as any that is listed. The
@@ -110,12 +120,6 @@ def role_sets(checkpoint: Checkpoint, role: str, data: Path | None, *, skip_miss
         if chosen:
             found.append(replace(photos, photos=chosen))
     return found
-
-
-def stem(image_id: str) -> str:
-    """An image id without its file suffix: re-encoded copies keep the stem."""
-    path = Path(image_id)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else image_id
 
 
 def judging_set(

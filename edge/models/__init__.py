@@ -130,6 +130,11 @@ def check_state(name: str, expected: dict[str, Tensor], found: dict[str, Tensor]
     missing = sorted(expected.keys() - found.keys())
     left_over = sorted(found.keys() - expected.keys())
     misshapen = [
+        f"{key} is {found[key].dtype}, expected numbers with a point"
+        for key in expected
+        if key in found and expected[key].is_floating_point() and not found[key].dtype.is_floating_point
+    ]
+    misshapen += [
         f"{key} is {tuple(found[key].shape)}, expected {tuple(expected[key].shape)}"
         for key in expected
         if key in found and found[key].shape != expected[key].shape

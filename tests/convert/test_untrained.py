@@ -138,3 +138,25 @@ def test_no_weight_is_left_at_zero_everywhere(home):
     tables = [value for name, value in state.items() if name.endswith("gate.weight")]
     assert len(tables) == 16 and all(0.2 < table.std() < 0.5 for table in tables)
     assert all(value.any() for name, value in state.items() if name.endswith("weight"))
+
+
+def test_a_mask_that_another_forward_pass_gives_is_noticed(tmp_path):
+    probabilities, masks = np.array([[0.2, 0.8]]), np.full((1, 4, 4), 0.5, np.float32)
+    manifest = {
+        "files": [{"file": "m-fp32.tflite"}],
+        "self_test": [{"reference": [0.2, 0.8], "reference_mask": 0.5}],
+    }
+    _export.refuse_another_network(tmp_path, manifest, Found(probabilities, masks), [])
+    with pytest.raises(InputError, match="code was another"):
+        _export.refuse_another_network(tmp_path, manifest, Found(probabilities, masks + 0.1), [])
+
+
+def test_another_side_does_not_draw_over_the_weights_of_files_that_stay(home, tmp_path, monkeypatch):
+    path = untrained("shufflenetv2", seed=0, side=32, folder=tmp_path)
+    before = path.read_bytes()
+    (tmp_path / artifact.MANIFEST).touch()
+    monkeypatch.setattr(artifact, "read", lambda folder: {"model": "shufflenetv2"})
+    flags = argparse.Namespace(untrained=0, checkpoint=None, model="shufflenetv2", out=tmp_path, side=64)
+    with pytest.raises(InputError, match="another --side than 64"):
+        _export.checkpoint_of(flags)
+    assert path.read_bytes() == before

@@ -427,7 +427,22 @@ def test_upstream_weights_that_are_no_float32_numbers(theirs, tmp_path, capsys, 
     """A diverged training, or float64 that float32 cannot hold: every answer would be NaN."""
     name = next(name for name, tensor in theirs.items() if tensor.is_floating_point())
     torch.save(theirs | {name: theirs[name].double().clone().fill_(value)}, tmp_path / "theirs.pth")
-    fails(["--model", "hierattn_xs", tmp_path / "theirs.pth"], tmp_path, capsys, "NaN or infinite weights in 1 tensors")
+    fails(["--model", "hierattn_xs", tmp_path / "theirs.pth"], tmp_path, capsys, "weights in 1 tensors that are NaN")
+
+
+@pytest.mark.parametrize(
+    ("ending", "change", "words"),
+    [
+        ("weight", lambda value: value.to(torch.int64), "int64, expected numbers with a point"),
+        ("weight", lambda value: value.to(torch.complex64), "complex64"),
+        ("running_var", lambda value: -value.abs() - 1, "negative variance"),
+    ],
+    ids=["whole numbers", "complex", "variance"],
+)
+def test_upstream_weights_that_no_network_has(theirs, tmp_path, capsys, ending, change, words):
+    name = next(name for name in theirs if name.endswith(ending))
+    torch.save(theirs | {name: change(theirs[name])}, tmp_path / "theirs.pth")
+    fails(["--model", "hierattn_xs", tmp_path / "theirs.pth"], tmp_path, capsys, words)
 
 
 @pytest.mark.parametrize("precision", [torch.float64, torch.float16, torch.bfloat16], ids=str)

@@ -130,7 +130,22 @@ def test_what_one_challenge_trained_another_does_not_show_as_unseen(tmp_path: Pa
     """HAM10000 is contained in ISIC 2019; the archive has them all."""
     write_2018(tmp_path)
     photos = open_photos(tmp_path)
-    listed = {"isic_2019": {"patients": [], "images": NAMES[:5]}, "pad_ufes_20": {"patients": [], "images": NAMES}}
+    listed = {"isic_2019": {"patients": [], "images": NAMES[:5]}, "pad_ufes_20": {"patients": [], "images": ["a"]}}
     assert listed_for(listed, "isic_2018")["images"] == NAMES[:5]
     checkpoint = Checkpoint("m", photos.classes, None, {}, trained=listed)  # type: ignore[arg-type]
     assert [photo.image_id for photo in unseen(photos, checkpoint).photos] == NAMES[5:]
+
+
+def test_tables_of_two_challenges_are_not_mixed(tmp_path: Path) -> None:
+    write_2018(tmp_path)
+    write_table(tmp_path / "2017.csv", [("image_id", "melanoma", "seborrheic_keratosis"), ("ISIC_0024306", "0", "1")])
+    with pytest.raises(InputError, match="two challenges"):
+        open_photos(tmp_path)
+
+
+def test_a_header_in_quotes_is_read(tmp_path: Path) -> None:
+    write_2018(tmp_path)
+    (table,) = tmp_path.rglob("*GroundTruth.csv")
+    first, *rest = table.read_text().splitlines()
+    table.write_text("\n".join([",".join(f'"{name}"' for name in first.split(",")), *rest]))
+    assert open_photos(tmp_path).codes == CODES_2018

@@ -105,3 +105,25 @@ def test_masks_are_cached_and_a_new_one_is_seen(tmp_path: Path) -> None:
     Image.new("L", (40, 30), 255).save(photos.photos[0].mask, compress_level=0)
     after, _ = load_masks(photos, 8)
     assert after[0].all() and not before[0].all()
+
+
+def test_a_mask_is_of_the_photograph_beside_it(tmp_path: Path) -> None:
+    """One name in two class folders: the wrong lesion's outline would be learned."""
+    for code in ("A", "B"):
+        (tmp_path / code).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / code / "1.png")
+    Image.new("L", (8, 8), 255).save(tmp_path / "A" / "1_segmentation.PNG")  # capitals, as cameras and Windows write
+    first, second = open_photos(tmp_path).photos
+    assert first.mask == tmp_path / "A" / "1_segmentation.PNG" and second.mask is None
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "A" / "1_segmentation.PNG").rename(tmp_path / "masks" / "1_segmentation.png")
+    with pytest.raises(InputError, match="may be of any of 2 photographs called 1"):
+        open_photos(tmp_path)
+
+
+def test_a_mask_of_zeros_and_ones_is_refused(tmp_path: Path) -> None:
+    """It would count as a picture without a lesion."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "a_segmentation.png")
+    with pytest.raises(InputError, match="values up to 1; expected 255"):
+        read_mask(tmp_path / "a_segmentation.png", tmp_path / "a.png")

@@ -8,16 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from edge.checkpoint import Checkpoint
+from edge.data.identity import archive_id
 from edge.data.synthetic import write_sample
+from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
+from edge.labels import PAD_UFES_20
 from edge.models import create_model
 from tests._isic import ROWS_2017, write_2017, write_masks, write_pictures, write_task_1
+from train import _cut
 from train._batches import Squares, Views
+from train._cut import Cut, by_domain, cut_sets
 from train._loss import chances, log_priors, loss
 from train._objective import Batch, Classify
 from train._recipe import Recipe
+from train._run import refuse_seen
 from train._sets import open_sets
 from train.train import main
 
@@ -111,3 +119,109 @@ def test_training_with_masks_that_have_no_class(tmp_path: Path) -> None:
     found = json.loads((run / "checkpoint.json").read_text())
     assert set(found["trained"]) == {"synthetic", "isic_masks"}
     assert len(found["trained"]["isic_masks"]["images"]) >= 12
+
+
+def photo(name: str, patient: str, domain: str = "isic") -> Photo:
+    return Photo(Path(f"{name}.png"), name, "MEL", patient, domain)
+
+
+def set_of(*photos: Photo) -> PhotoSet:
+    return PhotoSet("set", PAD_UFES_20, photos)
+
+
+def test_a_checkpoint_lists_every_set_of_a_data_set() -> None:
+    """Two folders of masks are one data set there; photographs that the list lacks would count as unseen later."""
+    found = by_domain([set_of(photo("b", "2")), set_of(photo("a", "1"), photo("c", "2")), set_of()])
+    assert found == {"isic": {"patients": ["1", "2"], "images": ["a", "b", "c"]}}
+
+
+def test_a_patient_of_two_sets_is_in_one_part(monkeypatch) -> None:
+    """Other photographs of a lesion that is kept apart must not be learned from, nor the other way round."""
+    first = Cut(set_of(photo("a", "1")), set_of(photo("b", "2")), set_of(photo("c", "3")))
+    both = [photo(f"x{n}", str(n), "isic_2018") for n in (1, 2, 3, 4)]
+    second = Cut(set_of(*both), set_of(*both), set_of(*both))
+    cuts = iter([first, second])
+    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
+    one, two = cut_sets([set_of(), set_of()], folds=5, fold=0, held_back=0.1, seed=0)
+    assert one == first
+    assert [two.train.patients, two.held_back.patients, two.unseen.patients] == [["1", "4"], ["2", "4"], ["3", "4"]]
+
+
+def test_patients_of_two_data_sets_of_ones_own_are_others(monkeypatch) -> None:
+    cuts = iter([
+        Cut(set_of(photo("a", "1", "mine")), set_of(photo("b", "2", "mine")), set_of(photo("c", "3", "mine"))),
+        Cut(set_of(photo("d", "3", "yours")), set_of(), set_of()),
+    ])  # fmt: skip
+    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
+    _, second = cut_sets([set_of(), set_of()], folds=5, fold=0, held_back=0.1, seed=0)
+    assert second.train.patients == ["3"]
+
+
+def test_a_set_of_which_everyone_is_kept_apart_is_refused(monkeypatch) -> None:
+    cuts = iter([
+        Cut(set_of(photo("a", "1")), set_of(photo("b", "2")), set_of(photo("c", "3"))),
+        Cut(set_of(photo("d", "3")), set_of(), set_of()),
+    ])  # fmt: skip
+    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
+    with pytest.raises(InputError, match="leave it out"):
+        cut_sets([set_of(), set_of()], folds=5, fold=0, held_back=0.1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        ("ISIC_0000017", "ISIC_0000017"), ("ISIC_0000017_downsampled", "ISIC_0000017"),
+        ("BCC/ISIC_0000017.jpg", "ISIC_0000017"), ("PAT_1_2_3.png", None), ("ISIC_00000171", None),
+    ],
+)  # fmt: skip
+def test_an_isic_id_is_known_in_every_guise(image: str, found: str | None) -> None:
+    assert archive_id(image) == found
+
+
+def test_a_start_that_saw_the_photographs_under_another_patient_is_refused() -> None:
+    """Without its table of lesions every photograph was a patient of its own; with it they have others' names."""
+    start = Checkpoint(
+        "m", PAD_UFES_20, None, {},  # type: ignore[arg-type]
+        trained={"isic_2018": {"patients": ["isic:ISIC_0000001"], "images": ["ISIC_0000001"]}},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="learned from 1 patients"):
+        refuse_seen(start, [set_of(photo("ISIC_0000001", "isic:HAM_1", "isic_2018"))])
+    refuse_seen(start, [set_of(photo("ISIC_0000002", "isic:HAM_1", "isic_2018")), set_of()])
+
+
+def test_without_a_class_neither_descriptors_nor_guide_teach() -> None:
+    torch.manual_seed(0)
+    objective = Classify(Recipe(model="resformer_lite", descriptors=3.0, guide=6.0))
+    learner = objective.learner(create_model("resformer_lite", 2)).eval()
+    outputs = learner.read.out_features
+    guide = (torch.randn(outputs, 2), torch.randn(2))
+    images, masks = torch.rand(2, 3, 32, 32), torch.rand(2, 32, 32).round()
+
+    def gradient(wanted: torch.Tensor) -> torch.Tensor:
+        learner.zero_grad()
+        batch = Batch(images, wanted, torch.zeros(2, 2), torch.ones(2, outputs), guide, masks)
+        objective.value(learner, batch).backward()
+        return torch.cat(
+            [learner.read.weight.grad.ravel(), learner.net.get_submodule("classifier").weight.grad.ravel()]
+        )
+
+    assert not gradient(torch.zeros(2, 2)).any()
+    assert gradient(torch.eye(2)).any()
+
+
+def test_a_mask_that_fits_no_photograph_is_found_before_training(tmp_path: Path, capsys) -> None:
+    """In the unseen part it would be met after the last epoch. The run of before stays, with --force too."""
+    write_sample(tmp_path / "data", seed=3, patients=24)
+    flags = ["--model", "resformer_lite", "--data", str(tmp_path / "data"), "--stages", "32x1", "--threads", "1"]
+    flags += ["--out", str(tmp_path / "run"), "--force"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.json").write_text("{}")
+    for path in (tmp_path / "data").rglob("*_segmentation.png"):
+        Image.new("L", (9, 9), 255).save(path)
+    assert main(flags) == 2
+    assert "9x9 pixels" in capsys.readouterr().err and (tmp_path / "run" / "checkpoint.json").exists()
+    for path in (tmp_path / "data").rglob("*_segmentation.png"):
+        path.unlink()
+    assert main(flags) == 2
+    assert "none of the photographs has one" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "run" / "checkpoint.json").exists()

@@ -1,0 +1,38 @@
+"""When photographs of two sets are the same, and when their patients are.
+
+An ISIC id means one photograph wherever it lies, also with the ending that the challenge of 2019 gave to reduced ones.
+Other ids, and those of patients, mean something within their data set.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edge.capture import SUFFIXES
+from edge.data.isic import DOMAINS
+from edge.data.table import Photo
+
+ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?")
+
+
+def stem(image_id: str) -> str:
+    """An image id without its file suffix: re-encoded copies keep the stem."""
+    path = Path(image_id)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else image_id
+
+
+def archive_id(image_id: str) -> str | None:
+    """The ISIC id in an image id, which may be a path; None where there is none."""
+    found = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
+    return found[1] if found else None
+
+
+def photo_key(photo: Photo) -> str:
+    """Equal for the same photograph in two sets."""
+    return archive_id(photo.image_id) or f"{photo.domain}/{stem(photo.image_id)}"
+
+
+def patient_key(photo: Photo) -> str:
+    """Equal for the same patient, or lesion, in two sets."""
+    return f"{'isic' if photo.domain in DOMAINS else photo.domain}/{photo.patient}"
