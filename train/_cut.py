@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.data.identity import patient_key
 from edge.data.splits import check_disjoint, cut, patient_folds
@@ -37,9 +37,16 @@ def cut_photos(photos: PhotoSet, *, folds: int, fold: int, held_back: float, see
     photograph left to learn from.
     """
     check_split(folds=folds, fold=fold, held_back=held_back)
-    outer = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
+    try:
+        outer = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
+    except InputError as error:
+        raise InputError(f"{photos.name}, --folds {folds}: {error}") from error
     unseen, rest = cut(photos, outer == fold)
-    inner = patient_folds(rest.targets, rest.patients, folds=round(1 / held_back), seed=seed + 1)
+    inner_folds = round(1 / held_back)
+    try:
+        inner = patient_folds(rest.targets, rest.patients, folds=inner_folds, seed=seed + 1)
+    except InputError as error:
+        raise InputError(f"{photos.name}, --held-back {held_back:g} is one part of {inner_folds}: {error}") from error
     aside, train = cut(rest, inner == 0)
     check_disjoint(train, aside, unseen)
     present = {photo.label for photo in photos.photos} - {UNKNOWN}
@@ -50,7 +57,7 @@ def cut_photos(photos: PhotoSet, *, folds: int, fold: int, held_back: float, see
 
 
 def cut_sets(sets: Sequence[PhotoSet], *, folds: int, fold: int, held_back: float, seed: int) -> list[Cut]:
-    """`cut_photos` of each set, no patient in two parts of any.
+    """`cut_photos` of each set, no patient in two parts of any. A set without a class is learned from as a whole.
 
     Who is in two sets stays in the part of the earlier one; what a later set has of them in another part is left out.
     Raises InputError where nothing would be left to learn from.
@@ -58,7 +65,11 @@ def cut_sets(sets: Sequence[PhotoSet], *, folds: int, fold: int, held_back: floa
     cuts: list[Cut] = []
     earlier = {role: set[str]() for role in ROLES}
     for photos in sets:
-        one = cut_photos(photos, folds=folds, fold=fold, held_back=held_back, seed=seed)
+        if any(photo.label != UNKNOWN for photo in photos.photos):
+            one = cut_photos(photos, folds=folds, fold=fold, held_back=held_back, seed=seed)
+        else:  # nothing is judged on it
+            nobody = replace(photos, photos=())
+            one = Cut(photos, nobody, nobody)
         parts = {}
         for role in ROLES:
             others = set[str]().union(*(keys for other, keys in earlier.items() if other != role))
