@@ -73,8 +73,9 @@ def read_archive(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
 
 
 def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | None:
-    """Tables of an ISIC challenge in `folder` or one level below, images anywhere below; None without tables."""
-    tables = [(path, header(path)) for path in sorted([*folder.glob("*.csv"), *folder.glob("*/*.csv")])]
+    """Tables of an ISIC challenge in `folder` or its own folders one below, images anywhere; None without tables."""
+    below = (path for path in folder.glob("*/*.csv") if CHALLENGE_FOLDER.match(path.parent.name))
+    tables = [(path, header(path)) for path in sorted([*folder.glob("*.csv"), *below])]
 
     def with_columns(columns: tuple[str, ...]) -> list[Path]:
         return [path for path, found in tables if set(columns) <= set(found)]

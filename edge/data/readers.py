@@ -36,7 +36,7 @@ def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = 
 
     * `metadata.csv` with `img_id` and `diagnostic`: PAD-UFES-20, the official layout or any nesting of it
     * `metadata.csv` with `isic_id` and `diagnosis`: an ISIC Archive download
-    * the tables of the ISIC challenges of 2017, 2018 (task 3) or 2019, at the top or one level below
+    * the tables of the ISIC challenges of 2017, 2018 (task 3) or 2019, at the top or in the folder they unpack to
     * sub-folders that hold photographs: one class each
     * a folder that holds `pad_ufes_20/`: that one
     * photographs with masks and no class at all, as of ISIC 2018, task 1: only with `unlabelled`; `classes` is empty
@@ -71,11 +71,11 @@ def read_set(folder: Path, *, skip_missing: bool) -> PhotoSet:
             f"{table} has the columns {', '.join(list(columns)[:8])}…; expected PAD-UFES-20's (img_id, diagnostic, "
             "patient_id, lesion_id) or the ISIC Archive's (isic_id, diagnosis)"
         )
+    if (folder / "pad_ufes_20" / "metadata.csv").is_file():
+        return read_pad_ufes(folder / "pad_ufes_20", skip_missing=skip_missing)
     challenge = read_challenge(folder, skip_missing=skip_missing)
     if challenge is not None:
         return challenge
-    if (folder / "pad_ufes_20" / "metadata.csv").is_file():
-        return read_pad_ufes(folder / "pad_ufes_20", skip_missing=skip_missing)
     classes = class_folders(folder)
     if len(classes) < 2 and (unlabelled := read_unlabelled(folder)):
         return unlabelled

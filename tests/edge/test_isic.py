@@ -149,3 +149,14 @@ def test_a_header_in_quotes_is_read(tmp_path: Path) -> None:
     first, *rest = table.read_text().splitlines()
     table.write_text("\n".join([",".join(f'"{name}"' for name in first.split(",")), *rest]))
     assert open_photos(tmp_path).codes == CODES_2018
+
+
+def test_a_table_in_a_folder_of_another_kind_does_not_make_a_challenge(tmp_path: Path) -> None:
+    """A collection of several sets' tables may lie beside class folders."""
+    write_2018(tmp_path / "other")
+    (table,) = (tmp_path / "other").rglob("*GroundTruth.csv")
+    (tmp_path / "set" / "metadata").mkdir(parents=True)
+    table.rename(tmp_path / "set" / "metadata" / table.name)
+    for code in ("MEL", "NEV"):
+        write_pictures(tmp_path / "set" / code, [code])
+    assert open_photos(tmp_path / "set").codes == ("MEL", "NEV")
