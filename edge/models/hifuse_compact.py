@@ -137,7 +137,7 @@ class WindowAttention(nn.Module):
         shifts = (shift_of(height, tall), shift_of(breadth, broad)) if self.shifted else (0, 0)
         x = rolled(x, (2, 3), (-shifts[0], -shifts[1]))
         tokens = self.qkv(self.normed(x)).permute(0, 2, 3, 1)  # (N, H, W, 3 C)
-        tokens = tokens.reshape(batch * down, tall, across, broad, 3 * width).transpose(1, 2)
+        tokens = tokens.reshape(batch * down, tall, across, broad * 3 * width).transpose(1, 2)
         q, k, v = (
             part.reshape(-1, tall * broad, self.heads, self.head).transpose(1, 2)
             for part in tokens.reshape(-1, tall * broad, 3 * width).chunk(3, dim=-1)

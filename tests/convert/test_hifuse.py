@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from convert._audit import audit
+from convert._graph import trace
 from convert._quantise import quantise
 from convert._tflite import lower
 from edge.models import create_model
@@ -76,3 +77,11 @@ def test_masks_are_as_small_as_their_axes(float32):
     places = [t for t in model.subgraphs[0].tensors if len(t.shape) == 4 and tuple(t.shape[2:]) == (64, 64)]
     constants = {tuple(t.shape) for t in places if model.buffers[t.buffer].data is not None}
     assert constants == {(2, 1, 64, 64), (1, 2, 64, 64)}
+
+
+@pytest.mark.parametrize("side", [64, 96])
+def test_no_tensor_has_more_than_four_axes(side):
+    """Before any rewrite, so in Core ML too, whose Neural Engine likes no more."""
+    graph = trace(create_model("hifuse_tiny_compact").eval(), torch.zeros(1, 3, side, side))
+    ranks = {node.meta["val"].ndim for node in graph.graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)}
+    assert max(ranks) == 4
