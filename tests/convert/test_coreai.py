@@ -148,13 +148,13 @@ def test_files_of_other_classes_are_refused(build: Path, tmp_path: Path, capsys)
     assert "its manifest the classes" in capsys.readouterr().err
 
 
-def test_a_mask_is_the_second_output(home: Path, sample: Path, images: np.ndarray) -> None:
+def test_a_mask_is_the_second_output(sample: Path, images: np.ndarray, tmp_path: Path) -> None:
     flags = ["--model", "resformer_lite", "--untrained", "--side", str(SIDE), "--data", str(sample)]
-    assert to_coreai.main([*flags, "--recipe", "fp16", "--out", str(home / "mask")]) == 0
-    (entry,) = artifact.read(home / "mask")["files"]
+    assert to_coreai.main([*flags, "--recipe", "fp16", "--out", str(tmp_path)]) == 0
+    (entry,) = artifact.read(tmp_path)["files"]
     assert entry["parity"]["verdict"] == "pass" and entry["parity"]["masks"]["dice_median"] > 0.99
-    wanted = Reference(checkpoint.load(home / "mask" / "untrained-0.safetensors")).run_all(images)
-    opened = CoreAI(home / "mask" / entry["file"])
+    wanted = Reference(checkpoint.load(tmp_path / "untrained-0.safetensors")).run_all(images)
+    opened = CoreAI(tmp_path / entry["file"])
     found = opened.run_all(images)
     opened.close()
     assert found.masks is not None and found.masks.shape == (2, SIDE, SIDE) and found.masks.dtype == np.float32
