@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,16 @@ def test_another_side_does_not_draw_over_the_weights_of_files_that_stay(home, tm
     with pytest.raises(InputError, match="another --side than 64"):
         _export.checkpoint_of(flags)
     assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_command_refuses_a_folder_of_another_forward_pass(build, tmp_path, capsys):
+    shutil.copytree(build, tmp_path / "build")
+    manifest = artifact.read(tmp_path / "build")
+    for entry in manifest["self_test"]:
+        entry["reference"] = entry["reference"][::-1]  # as if the network had answered so then
+    artifact.write(tmp_path / "build", manifest)
+    arguments = ["--model", "shufflenetv2", "--untrained", "--side", str(SIDE), "--out", str(tmp_path / "build")]
+    assert to_tflite.main([*arguments, "--recipe", "int8"]) == 2
+    assert "code was another" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "build" / "shufflenetv2-int8.tflite").exists()

@@ -160,3 +160,13 @@ def test_a_table_in_a_folder_of_another_kind_does_not_make_a_challenge(tmp_path:
     for code in ("MEL", "NEV"):
         write_pictures(tmp_path / "set" / code, [code])
     assert open_photos(tmp_path / "set").codes == ("MEL", "NEV")
+
+
+def test_what_a_challenge_trained_class_folders_do_not_show_as_unseen(tmp_path: Path) -> None:
+    """The same photographs, sorted into folders and under the archive's plain names."""
+    for code, own in (("MEL", NAMES[:2]), ("NEV", NAMES[2:4])):
+        write_pictures(tmp_path / code, own)
+    photos = open_photos(tmp_path)
+    listed = {"isic_2019": {"patients": [], "images": [f"{NAMES[0]}_downsampled", NAMES[2]]}}
+    checkpoint = Checkpoint("m", photos.classes, None, {}, trained=listed)  # type: ignore[arg-type]
+    assert [photo.path.stem for photo in unseen(photos, checkpoint).photos] == [NAMES[1], NAMES[3]]
