@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from edge.checkpoint import Checkpoint
-from edge.console import track
 from edge.data.table import PhotoSet
-from edge.parity.measure import measure
-from edge.parity.observations import Observations, problem
-from edge.parity.observe import observations_of
+from edge.metrics.measure import measure
+from edge.metrics.observations import Observations, problem
+from edge.progress import track
+from edge.questions.observe import observations_of
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 

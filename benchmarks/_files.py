@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from convert._recipes import TFLITE
 from convert._untrained import settled
 from edge.checkpoint import Checkpoint, Preprocess, check_side, load, shipped
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.models import create_model, family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
+from edge.recipes import TFLITE
 
 from ._peers import PEERS, peer
 
@@ -69,8 +69,8 @@ def candidates(checkpoint: Checkpoint, images: np.ndarray, *, peers: bool, data:
     import litert_torch
     import torch
 
-    from convert._quantise import quantise
-    from convert._tflite import lower
+    from convert._tflite.file import lower
+    from convert._tflite.quantise import quantise
     from edge.models.deployed import deployed
 
     side = checkpoint.preprocess.side
@@ -92,9 +92,9 @@ def candidates(checkpoint: Checkpoint, images: np.ndarray, *, peers: bool, data:
 
 def ours(checkpoint: Checkpoint, data: Path | None) -> tuple[str, Iterator[tuple[str, bytes]]]:
     """Who wrote the float file, and (recipe, bytes) of each recipe; what 8 bits need is measured for this side."""
-    from convert._measured import measured
-    from convert._quantise import made
-    from convert._tflite import float_model
+    from convert._tflite.file import float_model
+    from convert._tflite.measured import measured
+    from convert._tflite.quantise import made
 
     lowered = float_model(checkpoint)
     found = measured(checkpoint, lowered, data=data)

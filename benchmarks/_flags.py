@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge.flags import DEFAULT_MODEL
+from edge.models import DEFAULT_MODEL
 
 OUT = Path("build/benchmarks")
 

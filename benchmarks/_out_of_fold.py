@@ -11,15 +11,8 @@ from typing import Any
 import numpy as np
 
 from edge.errors import InputError
-from edge.parity.bootstrap import (
-    DRAWS,
-    balanced_accuracy_interval,
-    class_counts,
-    mean_recall,
-    multiplicities,
-    totals,
-)
-from edge.parity.statistics import Estimate, balanced_accuracy, mcnemar
+from edge.metrics.bootstrap import DRAWS, balanced_accuracy_interval, class_counts, mean_recall, multiplicities, totals
+from edge.metrics.statistics import Estimate, balanced_accuracy, mcnemar
 
 
 def compared(first: Path, second: Path) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from edge.artifact import share_8bit
-from edge.parity.report import plain as strict
-from edge.parity.words import number
-from edge.zoo.rounds import WARM_UP, Measured
+from edge.questions.parity.report import plain as strict
+from edge.questions.zoo.rounds import WARM_UP, Measured
+from edge.report.words import number
 
 from ._files import Candidate
 
@@ -32,7 +32,7 @@ def row(
     compared: Mapping[str, Any],
 ) -> dict:
     """Everything that is known of one file, as strict JSON. `measured` and `plain`: by number of threads."""
-    from convert._audit import audit
+    from convert._tflite.audit import audit
 
     made_of = audit(path)
     size = len(candidate.content)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.files import moved_into_place
-from edge.parity.plots import BLUE, GREEN, GREY, INK, ORANGE, STYLE, VERMILLION, name_rows
+from edge.report.plots import BLUE, GREEN, GREY, INK, ORANGE, STYLE, VERMILLION, name_rows
 
 from ._page import threads_in_words
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from edge.console import track
+from edge.progress import track
 
 WARM_UP = 3  # rounds that do not count
 Way = Callable[[np.ndarray], object]

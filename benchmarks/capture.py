@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from edge.console import entry, screen
-from edge.errors import GOOD
+from dermedge.console import entry, screen
+from dermedge.flags import add_rounds
+from edge.errors import GOOD, at_least_one
 from edge.files import write_json
-from edge.flags import add_rounds, at_least_one
-from edge.zoo.worker import peak_memory, pin
+from edge.questions.zoo.worker import peak_memory, pin
 
 from ._flags import add_out
 from ._side_by_side import summary, timed
@@ -98,7 +98,7 @@ TASKS: dict[str, tuple[tuple[int, ...], str, dict[str, Task]]] = {
 }
 
 
-@entry
+@entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds)

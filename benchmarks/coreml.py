@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from edge.console import busy, entry, screen, third_party_noise_into
-from edge.errors import GOOD
+from dermedge.console import entry, screen, third_party_noise_into
+from dermedge.flags import add_rounds
+from edge.errors import GOOD, at_least_one
 from edge.files import scratch_in, write_json
-from edge.flags import add_rounds, at_least_one
+from edge.progress import busy
 
 from ._flags import add_network, add_out
 from ._side_by_side import Way, summary, timed
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-@entry
+@entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds)
@@ -68,7 +69,7 @@ def prepared(model: str, side: int, work: Path) -> tuple[dict[str, Way], str]:
     """What takes a uint8 image (S, S, 3): the network in torch, and the interpreter with each package."""
     import torch
 
-    from convert._coreml import exported, float_program, rewritten, with_int8_weights
+    from convert._coreml.program import exported, float_program, rewritten, with_int8_weights
     from edge.runtimes.coreml.classifier import CoreML
     from edge.runtimes.reference import Reference
 

@@ -27,11 +27,13 @@ from typing import Any
 
 import numpy as np
 
-from edge.console import busy, entry, screen, track
-from edge.errors import GOOD
+from dermedge.console import entry, screen
+from dermedge.flags import add_data
+from edge.errors import GOOD, at_least_one
 from edge.files import write_json
-from edge.flags import DEFAULT_MODEL, add_data, at_least_one
+from edge.models import DEFAULT_MODEL
 from edge.preprocess import to_input
+from edge.progress import busy, track
 
 from ._flags import add_out
 from ._profiles import DISPLAY_P3, profile, to_srgb
@@ -82,7 +84,7 @@ CASES: Mapping[str, tuple[str, dict[str, Reader]]] = {
 }
 
 
-@entry
+@entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(images=args.images)

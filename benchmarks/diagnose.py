@@ -22,16 +22,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.console import entry, screen, third_party_noise_into, track
+from dermedge.console import entry, screen, third_party_noise_into
+from dermedge.flags import add_data
 from edge.data.selection import judging_set
-from edge.flags import add_data, at_least_one
-from edge.mistakes import diagnosis
-from edge.mistakes.diagnosis import FINE, Hypothesis
-from edge.mistakes.model import Model, open_models
-from edge.mistakes.phone_output import PhoneOutput
-from edge.mistakes.scene import Scene, Target, photographed
-from edge.mistakes.table import mistakes_for
-from edge.parity.run import LOG, open_build
+from edge.errors import at_least_one
+from edge.progress import track
+from edge.questions.mistakes import diagnosis
+from edge.questions.mistakes.diagnosis import FINE, Hypothesis
+from edge.questions.mistakes.model import Model, open_models
+from edge.questions.mistakes.phone_output import PhoneOutput
+from edge.questions.mistakes.scene import Scene, Target, photographed
+from edge.questions.mistakes.table import mistakes_for
+from edge.questions.parity.run import LOG, open_build
 from edge.runtimes.litert import LiteRT
 
 TOGETHER = 3  # photographs
@@ -58,13 +60,17 @@ def joined(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
     ]  # fmt: skip
 
 
-@entry
-def main(argv: list[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("build", type=Path, help="folder with the fp32 and int8 .tflite and manifest.json")
     add_data(p)
     p.add_argument("--images", type=int, default=60, help="photographs of unseen patients (default: %(default)s)")
-    args = p.parse_args(argv)
+    return p
+
+
+@entry(parser)
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     at_least_one(images=args.images)
     build = open_build(args.build, checkpoint=None)
     photos = judging_set(build.checkpoint, args.data, limit=args.images)

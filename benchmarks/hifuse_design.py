@@ -27,12 +27,13 @@ from typing import Any
 
 import numpy as np
 
+from dermedge.console import entry, third_party_noise_into
+from dermedge.flags import add_rounds
 from edge.checkpoint import check_side
-from edge.console import entry, third_party_noise_into, track
-from edge.errors import GOOD, InputError
+from edge.errors import GOOD, InputError, at_least_one
 from edge.files import read_json, scratch_in, write_json, write_text
-from edge.flags import add_rounds, at_least_one
-from edge.zoo.rounds import timed
+from edge.progress import track
+from edge.questions.zoo.rounds import timed
 
 from ._flags import OUT, add_out
 from ._out_of_fold import compared, sample, words
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-@entry
+@entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds, threads=args.threads)  # now, not after hours of training
@@ -165,9 +166,9 @@ def costed(args: argparse.Namespace, names: Sequence[str], work: Path) -> dict[s
     """What each candidate costs at --side: parameters, products, bytes, and milliseconds in the rounds of all."""
     import torch
 
-    from convert._audit import audit
-    from convert._quantise import quantise
-    from convert._tflite import float_model, lower
+    from convert._tflite.audit import audit
+    from convert._tflite.file import float_model, lower
+    from convert._tflite.quantise import quantise
     from edge.checkpoint import load
     from edge.models.cost import cost
 

@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 
-from edge.console import entry, third_party_noise_into
-from edge.errors import GOOD
+from dermedge.console import entry, third_party_noise_into
+from dermedge.flags import add_data, add_rounds
+from edge.errors import GOOD, at_least_one
 from edge.files import scratch_in, write_json, write_text
-from edge.flags import add_data, add_rounds, at_least_one
-from edge.zoo.rounds import WARM_UP, timed
+from edge.questions.zoo.rounds import WARM_UP, timed
 
 from ._flags import add_network, add_out
 from ._out_of_fold import compared, sample, words
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-@entry
+@entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds, images=args.images)

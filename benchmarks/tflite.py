@@ -21,11 +21,12 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
 
 from pathlib import Path
 
-from edge.console import entry, third_party_noise_into, track
-from edge.errors import GOOD, InputError
+from dermedge.console import entry, third_party_noise_into
+from dermedge.flags import add_data, add_rounds, add_skip_unreadable
+from edge.errors import GOOD, InputError, at_least_one
 from edge.files import scratch_in, write_json, write_text
-from edge.flags import add_data, add_rounds, add_skip_unreadable, at_least_one
-from edge.zoo.rounds import cores, timed
+from edge.progress import track
+from edge.questions.zoo.rounds import cores, timed
 
 from ._flags import add_network, add_out
 
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-@entry
+@entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     counts = threads_of(args.threads)

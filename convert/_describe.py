@@ -11,9 +11,9 @@ from edge.artifact import INTENDED_USE, SCHEMA, share_8bit
 from edge.checkpoint import Checkpoint, versions_here
 from edge.files import size
 from edge.labels import to_json
+from edge.metrics.masks import THRESHOLD
 from edge.models.cost import cost
 from edge.models.deployed import OUTPUTS
-from edge.parity.masks import THRESHOLD
 
 from ._format import Judged, Source
 

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
+from dermedge.console import screen, third_party_noise_into
 from edge import artifact
 from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
-from edge.console import busy, screen, third_party_noise_into
 from edge.data.selection import judging_set
 from edge.data.squares import load_squares
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.files import remove, replace, scratch_in, sha256, size
-from edge.flags import DEFAULT_MODEL
-from edge.models import family_name
+from edge.models import DEFAULT_MODEL, family_name
+from edge.progress import busy
+from edge.recipes import Recipe
 from edge.runtimes import Found
 from edge.runtimes.reference import Reference
 
 from ._describe import audit_table, base_manifest, result_table, with_decision
 from ._format import Format, Judged, Source
-from ._recipes import Recipe
 from ._self_test import add_expected, mean_of, self_test_images, write_self_test
 from ._untrained import SIDE, untrained
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.parity import statistics as st
+from edge.metrics import statistics as st
 from edge.runtimes import Found
 
 FLOOR = 1e-4  # of a pixel's probability, as of a class's

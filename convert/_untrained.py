@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.checkpoint import UNTRAINED, Checkpoint, Preprocess, check_side, load, save
-from edge.console import busy
 from edge.data.readers import open_photos
 from edge.data.selection import order, synthetic_sample
 from edge.data.squares import load_squares
 from edge.labels import PAD_UFES_20
 from edge.models import create_model, family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
+from edge.progress import busy
 
 if TYPE_CHECKING:
     from torch import nn

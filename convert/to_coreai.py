@@ -1,47 +1,14 @@
-"""Write a model as Core AI files (.aimodel, iOS 27), each checked against the model it came from.
-
-    python convert/to_coreai.py --model hierattn_xs
-
-Writes build/<model>/<model>-<recipe>.aimodel and manifest.json. Takes the bytes of an RGB image, uint8 (1, S, S, 3),
-and returns calibrated `probabilities`: normalisation, temperature and softmax are inside. Every file is run by Core
-AI's own runtime, on Linux too, and compared with the model. Beta, and an extra: pip install -e '.[coreai]'.
-Exit code 1 if a file fails its check; that file is then not left behind.
-"""
+"""`python convert/to_coreai.py` from a clone: the command `dermedge to-coreai` of `dermedge/commands/`."""
 
 from __future__ import annotations
 
-import argparse
-
-if not __package__:  # started as a file from a clone: behave like `python -m convert.to_coreai`
+if not __package__:  # started as a file: find the clone that it lies in
     import sys
     from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "convert"
 
-from edge.console import entry
-
-from ._flags import add_flags
-from ._recipes import COREAI
-
-
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_flags(p, COREAI)
-    return p
-
-
-@entry
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    from edge.runtimes.coreai import check_installed
-
-    check_installed(converting=True)
-    from ._coreai_format import CoreAIFormat
-    from ._export import export
-
-    return export(args, CoreAIFormat(), COREAI)
-
+from dermedge.commands.to_coreai import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -11,8 +11,18 @@ def install(extra: str) -> str:
 
 
 class InputError(ValueError):
-    """What came is not what was expected. The message says what, where and what to do; exit code 2."""
+    """What came is not what was expected. The message says what, where and what to do; exit code 2.
+
+    A parameter of a public function stands in backticks, `like_this`: commands show the flag that sets it instead.
+    """
 
 
 class GateError(RuntimeError):
     """The work was done and did not pass its gate; exit code 1."""
+
+
+def at_least_one(**numbers: int | None) -> None:
+    """InputError for a parameter with a number below 1, as in `at_least_one(rounds=rounds)`; None passes."""
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise InputError(f"`{name}` is at least 1, got {value}")

@@ -6,12 +6,15 @@ gives the same manifest.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge.errors import InputError
 from edge.files import read_json, write_json
+
+log = logging.getLogger("dermedge")
 
 SCHEMA = "dermedge/decision/1"
 SUFFIX = ".decision.json"
@@ -29,12 +32,9 @@ def find(checkpoint: Path, *, checkpoint_sha256: str, side: int) -> dict[str, An
     if not path.is_file():
         return None
     if read_json(path, what=WHAT).get("checkpoint_sha256") != checkpoint_sha256:
-        from edge.console import screen
-
-        screen().print(
-            f"note: {path} was measured with other weights and is not used; `dermedge decide --measure` measures again",
-            soft_wrap=True, markup=False,
-        )  # fmt: skip
+        log.warning(
+            "%s was measured with other weights and is not used; `dermedge decide --measure` measures again", path
+        )
         return None
     return load(path, checkpoint_sha256=checkpoint_sha256, side=side)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import cli
-from edge.cli import COMMANDS
+from dermedge import cli
+from dermedge.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {"edge": {"edge"}, "train": {"edge"}, "convert": {"edge"}}
@@ -27,9 +27,9 @@ ENTRY_POINTS = [p for p in SOURCES if p.parent.name in {"train", "convert"} and 
 # Only these may be loaded to answer `--help` (0.5 s is the limit; numpy alone takes a fifth of it, torch two seconds).
 OWN = {"edge", "train", "convert"}
 WITHOUT_TORCH = (
-    "edge.labels", "edge.files", "edge.console", "edge.errors", "edge.artifact", "edge.preprocess", "edge.capture",
-    "edge.runtimes.litert", "edge.runtimes.coreai", "edge.parity.statistics", "edge.data.readers", "edge.data.table",
-    "edge.mistakes.diagnosis", "edge.mistakes.words",
+    "edge.labels", "edge.files", "dermedge.console", "edge.errors", "edge.artifact", "edge.preprocess", "edge.capture",
+    "edge.runtimes.litert", "edge.runtimes.coreai", "edge.metrics.statistics", "edge.data.readers", "edge.data.table",
+    "edge.questions.mistakes.diagnosis", "edge.questions.mistakes.words",
     "edge.decision", "edge.thresholds",
 )  # fmt: skip
 
@@ -72,11 +72,11 @@ def test_siblings_by_relative_import(path):
 @pytest.mark.parametrize(
     ("package", "source"),
     [
-        ("edge", "def f():\n    import convert._tflite"),
+        ("edge", "def f():\n    import convert._tflite.file"),
         ("edge", "if True:\n    from train import _loop"),
         ("edge", "from edge.train._loop import fit"),
         ("edge", "from edge import convert"),
-        ("train", "from convert._graph import trace"),
+        ("train", "from convert._graph.graph import trace"),
         ("convert", "import importlib\nimportlib.import_module('train._loop')"),
     ],
 )
@@ -127,7 +127,7 @@ def test_help_is_light(command, tmp_path):
     """Started as the console script starts it, in a process of its own that then lists what it loaded."""
     program = (
         "import sys, json; before = set(sys.modules)\n"
-        "from edge.cli import main\n"
+        "from dermedge.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as stop: assert not stop.code, stop.code\n"
         "print('LOADED', json.dumps(sorted({m.split('.')[0] for m in set(sys.modules) - before})))"
@@ -219,7 +219,7 @@ def test_installed_modules_are_found(monkeypatch):
     assert cli.locate("train.train") == "train.train"
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: object())
     assert cli.locate("train.train") == "edge.train.train"
-    assert cli.locate("edge.commands.demo") == "edge.commands.demo"
+    assert cli.locate("dermedge.commands.demo") == "dermedge.commands.demo"
 
 
 def called(node: ast.Call) -> str:
@@ -308,14 +308,14 @@ def test_the_wheel_owns_one_name_and_brings_what_it_needs(tmp_path):
     assert {name for name in top if not name.endswith(".dist-info")} == {"edge"}
     for needed in (
         "edge/manifest.schema.json",
-        "edge/mistakes/mistakes.html.j2",
-        "edge/parity/parity.html.j2",
-        "edge/parity/report.html.j2",
+        "edge/questions/mistakes/mistakes.html.j2",
+        "edge/questions/parity/parity.html.j2",
+        "edge/report/report.html.j2",
         "edge/train/train.py",
         "edge/convert/to_tflite.py",
         "edge/weights/hierattn_xs.safetensors",
         "edge/weights/hierattn_xs.json",
         "edge/weights/hierattn_xs.decision.json",
-        "edge/parity/decision/decision.html.j2",
+        "edge/questions/decision/decision.html.j2",
     ):
         assert needed in names

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dermedge.console import screen
 from edge.checkpoint import load
-from edge.console import screen
 from edge.data.table import PhotoSet
 from edge.errors import GOOD, InputError
 from edge.files import read_json, scratch_in, write_json

@@ -20,12 +20,13 @@ from sklearn.metrics import recall_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from dermedge.console import screen
 from edge.checkpoint import Preprocess
-from edge.console import progress, screen, track
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.models import create_model
 from edge.models.deployed import class_and_mask
+from edge.progress import report, track
 
 from ._augment import augment
 from ._batches import Order, Squares, Views, loader, steps_per_epoch
@@ -217,12 +218,12 @@ def fit(
 
     views_at = cache(lambda side: make_views(recipe, squares_at(side), side, classes))
     every = max(1, recipe.epochs // CURVE_POINTS)
-    with StopRequest() as stop, progress("loss", "metric", "speed") as bar:
-        task = bar.add_task(
-            "training", total=total_steps(recipe, squares_at, fabric.world_size),
-            completed=steps_before(recipe, squares_at, at, fabric.world_size),
-            loss="", metric="", speed="",
-        )  # fmt: skip
+    total, metric = total_steps(recipe, squares_at, fabric.world_size), ""
+
+    def show(figures: str) -> None:
+        report("training", steps_before(recipe, squares_at, at, fabric.world_size), total, f"{figures} {metric}")
+
+    with StopRequest() as stop:
         try:
             while at.epoch < recipe.epochs:
                 run_epoch(
@@ -239,7 +240,7 @@ def fit(
                     stop=stop,
                     done=steps_before(recipe, squares_at, Progress(epoch=at.epoch), fabric.world_size),
                     workers=workers,
-                    on_step=lambda **shown: bar.update(task, advance=1, **shown),
+                    on_step=show,
                 )
                 if (at.epoch + 1) % every == 0 or at.epoch + 1 == recipe.epochs:
                     held_back = held_back_at(recipe.side_at(at.epoch))
@@ -248,7 +249,7 @@ def fit(
                     if held_back_masks_at:
                         masks = held_back_masks_at(recipe.side_at(at.epoch))
                         row |= look_at_masks(averaged.module, preprocess, held_back[0], *masks)
-                    bar.update(task, metric=f"bal. acc. {row['held_back_balanced_accuracy']:.2f}")
+                    metric = f"bal. acc. {row['held_back_balanced_accuracy']:.2f}"
                 at.epoch, at.step, at.loss_sum, at.seconds = at.epoch + 1, 0, 0.0, 0.0
                 row = at.history[-1]
                 fabric.log_dict({k: v for k, v in row.items() if k != "epoch"}, step=at.epoch)
@@ -258,6 +259,7 @@ def fit(
         except KeyboardInterrupt:
             keep()
             raise Interrupted(f"stopped in epoch {at.epoch + 1} of {recipe.epochs}") from None
+    report("training", total, total, ended=True)
     with suppress(Exception):  # a logger that cannot flush must not cost a finished training
         fabric.logger.finalize("success")
     write_history(folder / "history.csv", at.history)
@@ -279,7 +281,7 @@ def run_epoch(
     stop: StopRequest,
     done: int,
     workers: int,
-    on_step: Callable[..., None],
+    on_step: Callable[[str], None],
 ) -> None:
     """The steps of one epoch that are left, and its row in the history."""
     side = recipe.side_at(at.epoch)
@@ -321,7 +323,7 @@ def run_epoch(
         speed = at.step * recipe.batch * fabric.world_size / at.seconds
         if stop.asked:
             raise KeyboardInterrupt
-        on_step(loss=f"loss {at.loss_sum / at.step:.3f}", speed=f"{speed:.0f} images/s")
+        on_step(f"loss {at.loss_sum / at.step:.3f} {speed:.0f} images/s")
     at.history.append(
         {
             "epoch": at.epoch + 1,

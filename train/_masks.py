@@ -11,8 +11,8 @@ from edge.checkpoint import Preprocess
 from edge.data.masks import load_masks
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
+from edge.metrics.masks import THRESHOLD, boundary_distance, dice, iou
 from edge.models.deployed import class_and_mask
-from edge.parity.masks import THRESHOLD, boundary_distance, dice, iou
 
 UNKNOWN = -1.0  # every pixel of the mask of a photograph that has none
 SMOOTH = 1e-5

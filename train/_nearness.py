@@ -9,7 +9,7 @@ from scipy.special import softmax
 from torch import nn
 
 from edge.checkpoint import Preprocess
-from edge.parity.statistics import balanced_accuracy, read_back_logits, sqnr_db
+from edge.metrics.statistics import balanced_accuracy, read_back_logits, sqnr_db
 from edge.scheme import Layer
 
 from ._fake_quant import FakeQuantised

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.console import screen
+from dermedge.console import screen
 from edge.data.readers import open_photos
 from edge.data.splits import patient_folds
 from edge.data.squares import load_squares

@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 
 from edge.errors import InputError
-from edge.flags import DEFAULT_MODEL
-from edge.models import SIDE_MULTIPLE
+from edge.models import DEFAULT_MODEL, SIDE_MULTIPLE
 
 QAT_EPOCHS = 4
 # What the numbers of a recipe may be; beyond, training breaks or means nothing.

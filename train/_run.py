@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dermedge.console import screen
 from edge.checkpoint import Checkpoint, Preprocess, load, save, versions_here
-from edge.console import screen
 from edge.data.masks import load_masks
 from edge.data.selection import seen_in
 from edge.data.squares import load_squares

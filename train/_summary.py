@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.labels import Label
-from edge.parity.bootstrap import balanced_accuracy_interval
-from edge.parity.statistics import Estimate, malignant_or_benign, reliability, sensitivities
+from edge.metrics.bootstrap import balanced_accuracy_interval
+from edge.metrics.statistics import Estimate, malignant_or_benign, reliability, sensitivities
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,45 +1,14 @@
-"""Train on every fold in turn and pool the answers on the patients that each run never saw.
-
-    python train/cross_validate.py --data photographs/ --out runs/cv
-
-Takes the flags of train/train.py; fold k goes to <out>/fold-k. Folds that are finished are not trained again, and
-interrupted ones are resumed, so the same command goes on where it was stopped. Writes cross_validation.json and
-confusion.png: pooled balanced accuracy with its interval, and trivial classifiers as baselines on the same folds.
-"""
+"""`python train/cross_validate.py` from a clone: the command `dermedge cross-validate` of `dermedge/commands/`."""
 
 from __future__ import annotations
 
-import argparse
-
-if not __package__:  # started as a file from a clone: behave like `python -m train.cross_validate`
+if not __package__:  # started as a file: find the clone that it lies in
     import sys
     from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "train"
 
-from edge.console import entry
-
-from .train import parser as train_parser
-
-
-def parser() -> argparse.ArgumentParser:
-    p = train_parser()
-    p.description = __doc__
-    p.add_argument("--jobs", type=int, default=1, help="folds trained at a time (give each its --threads; default: 1)")
-    return p
-
-
-@entry
-def main(argv: list[str] | None = None) -> int:
-    import sys
-
-    given = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(given)
-    from ._folds import cross_validate
-
-    return cross_validate(args)
-
+from dermedge.commands.cross_validate import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

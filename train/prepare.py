@@ -1,59 +1,14 @@
-"""Look a data set over before training, or draw the synthetic sample.
-
-    python train/prepare.py --data photographs/
-    python train/prepare.py --sample sample/
-
-Says what layout it has, what is missing or broken, how many photographs, patients and classes there are, and
-how the patient-level folds come out. Decoded squares are cached, so that training starts at once.
-"""
+"""`python train/prepare.py` from a clone: the command `dermedge prepare` of `dermedge/commands/`."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-if not __package__:  # started as a file from a clone: behave like `python -m train.prepare`
+if not __package__:  # started as a file: find the clone that it lies in
     import sys
+    from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "train"
 
-from edge.console import entry, screen
-from edge.errors import InputError
-from edge.flags import add_skip_unreadable
-
-
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=Path, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
-    p.add_argument("--sample", type=Path, help="new folder for a synthetic sample in the layout of PAD-UFES-20")
-    p.add_argument("--patients", type=int, default=48, help="patients of the sample (default: %(default)s)")
-    p.add_argument("--seed", type=int, default=0, help="of the sample and of the folds (default: %(default)s)")
-    p.add_argument("--folds", type=int, default=5)
-    p.add_argument("--side", type=int, default=256, help="side of the cached squares in pixels (default: %(default)s)")
-    add_skip_unreadable(p)
-    return p
-
-
-@entry
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    if (args.data is None) == (args.sample is None):
-        raise InputError("give either --data to look a set over or --sample to draw one")
-    if args.sample:
-        from edge.console import counting
-        from edge.data.synthetic import write_sample
-
-        with counting("drawing synthetic photographs") as advance:
-            write_sample(args.sample, seed=args.seed, patients=args.patients, on_progress=advance)
-        screen().print(f"synthetic sample in {args.sample}: drawn by computer, proves nothing about skin")
-    from ._overview import overview
-
-    overview(
-        args.data or args.sample, folds=args.folds, seed=args.seed, side=args.side, skip_unreadable=args.skip_unreadable
-    )
-    return 0
-
+from dermedge.commands.prepare import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

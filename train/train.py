@@ -1,131 +1,14 @@
-"""Train a model on labelled photographs, split by patient, and write a checkpoint.
-
-    python train/train.py --model hierattn_xs --data photographs/
-    python train/train.py --qat hierattn_xs-int8.scheme.json --data photographs/
-
-Writes to --out: checkpoint.safetensors and .json (what conversion takes), history.csv, curves.png,
-confusion.png, unseen.csv (the answers on patients that were kept apart) and a TensorBoard log.
-Ctrl-C saves; the same command with --resume goes on from there.
-"""
+"""`python train/train.py` from a clone: the command `dermedge train` of `dermedge/commands/`."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
-from pathlib import Path
-
-if not __package__:  # started as a file from a clone: behave like `python -m train.train`
+if not __package__:  # started as a file: find the clone that it lies in
     import sys
+    from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "train"
 
-from edge.console import entry
-from edge.flags import add_skip_unreadable
-from edge.models import MODELS
-
-from ._recipe import Recipe, for_qat
-
-
-def parser(default: Recipe | None = None) -> argparse.ArgumentParser:
-    """The flags; those of the recipe have the values of `default`, else of `Recipe`."""
-    default = default or Recipe()
-    p = argparse.ArgumentParser(
-        description=__doc__, epilog=qat_defaults(), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--model", choices=list(MODELS), default=default.model)
-    p.add_argument("--data", type=Path, required=True, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
-    p.add_argument(
-        "--also", type=Path, action="append", default=[],
-        help="another set with the same classes to learn from (dermoscopy, say), or one of masks alone; repeatable",
-    )  # fmt: skip
-    p.add_argument("--init", type=Path, help="checkpoint to start from: every tensor whose shape fits is taken")
-    p.add_argument(
-        "--qat", type=Path, metavar="SCHEME",
-        help="fine-tune --init (default: the shipped checkpoint) for the 8-bit file whose scheme this is, which "
-        "conversion wrote beside it; other defaults then hold, see below",
-    )  # fmt: skip
-    p.add_argument("--out", type=Path, help="folder of the run (default: runs/<model>, with --qat runs/<model>-qat)")
-    p.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
-    p.add_argument("--force", action="store_true", help="replace a run that is there")
-    add_skip_unreadable(p)
-    split = p.add_argument_group("split (always by patient)")
-    split.add_argument("--folds", type=int, default=5)
-    split.add_argument("--fold", type=int, default=0, help="the fold that stays unseen (default: 0)")
-    split.add_argument(
-        "--held-back", type=float, default=0.1, help="share of patients for the temperature (default: 0.1)"
-    )
-    split.add_argument("--split-seed", type=int, default=0)
-    recipe = p.add_argument_group("recipe")
-    recipe.add_argument(
-        "--stages", default=",".join(f"{side}x{epochs}" for side, epochs in default.stages),
-        help="SIDExEPOCHS, one after the other; the last side is the model's (default: %(default)s)",
-    )  # fmt: skip
-    recipe.add_argument("--batch", type=int, default=default.batch)
-    recipe.add_argument("--learning-rate", type=float, default=default.learning_rate)
-    recipe.add_argument("--weight-decay", type=float, default=default.weight_decay)
-    recipe.add_argument("--label-smoothing", type=float, default=default.label_smoothing)
-    recipe.add_argument("--balance", type=float, default=default.balance, help="logit adjustment, 0 to 1")
-    recipe.add_argument(
-        "--evenness", type=float, default=default.evenness,
-        help="how evenly the classes are drawn: 0 as frequent as they are, 1 all alike (default: %(default)s)",
-    )  # fmt: skip
-    recipe.add_argument("--mixup", type=float, default=default.mixup)
-    recipe.add_argument(
-        "--descriptors", type=float, default=default.descriptors,
-        help="weight of predicting hand-made colour and texture descriptors beside the class; helps where "
-        "photographs are few; 0 for none (default: %(default)s)",
-    )  # fmt: skip
-    recipe.add_argument(
-        "--guide", type=float, default=default.guide,
-        help="weight of agreeing with a linear classifier on those descriptors, fitted on --data; 0 for none "
-        "(default: %(default)s)",
-    )  # fmt: skip
-    recipe.add_argument(
-        "--class-weight", type=float, default=default.class_weight,
-        help="weight of the class against the mask, of models that give both (default: %(default)s)",
-    )  # fmt: skip
-    recipe.add_argument(
-        "--variants", type=int, default=default.variants,
-        help="views of a photograph that are drawn once and kept in memory; 0: a new one every epoch (default: 0)",
-    )  # fmt: skip
-    recipe.add_argument("--ema", type=float, default=default.ema)
-    recipe.add_argument("--augment", type=float, default=default.augment, help="strength, 0 for none")
-    recipe.add_argument("--seed", type=int, default=default.seed)
-    machine = p.add_argument_group("machine")
-    machine.add_argument("--precision", default="auto", choices=["auto", "32-true", "bf16-mixed"])
-    machine.add_argument(
-        "--workers", type=int, default=0, help="processes that prepare batches (default: 0, in this one)"
-    )
-    machine.add_argument("--threads", type=int, help="CPU threads (default: all)")
-    return p
-
-
-def qat_defaults() -> str:
-    """What --help says of the recipe that holds with --qat."""
-    usual, own = asdict(Recipe()), for_qat("", 0)
-    changed = {k: v for k, v in asdict(own).items() if v != usual[k] and k not in {"model", "stages"}}
-    flags = " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in changed.items())
-    return f"""with --qat: model, side and split are those of the checkpoint, and the defaults are
---stages SIDEx{own.epochs} {flags}"""
-
-
-@entry
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    tuning = None
-    if args.qat:
-        from ._qat import read_fine_tuning
-
-        tuning = read_fine_tuning(args.qat, args.init)
-        recipe, split = tuning.defaults()
-        again = parser(recipe)
-        again.set_defaults(**split)
-        args = again.parse_args(argv)
-    from ._run import run
-
-    return run(args, tuning)
-
+from dermedge.commands.train import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from edge.capture import orientation
-from edge.console import track
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.preprocess import area, check_side, square_in
+from edge.progress import track
 
 VERSION = "half-1"  # part of the cache's key
 LESION = 255

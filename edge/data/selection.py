@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from edge.checkpoint import Checkpoint
-from edge.console import counting, screen
 from edge.data import isic
 from edge.data.identity import archive_id, stem
 from edge.data.readers import open_photos
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
+from edge.progress import counting
+
+log = logging.getLogger("dermedge")
 
 ENVIRONMENT = "DERMEDGE_PHOTOS"
 FOLDERS = ("pad_ufes_20", "isic")  # what a folder of data sets may hold
@@ -60,7 +63,7 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     if not left.photos:
         raise InputError(
             f"all {len(photos)} photographs of {photos.name} are of patients that this checkpoint was trained on; "
-            "parity there would prove nothing. Give --data photographs of other patients."
+            "parity there would prove nothing. Give `data` photographs of other patients."
         )
     return left
 
@@ -138,7 +141,7 @@ def judging_set(
         if not known & set(photos.codes)
     ]
     for note in strangers:
-        screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
+        log.warning(note)
     if limit is not None:
         others = [limit // 4 // (len(sets) - 1)] * (len(sets) - 1) if len(sets) > 1 else []
         shares = [limit - sum(others), *others]

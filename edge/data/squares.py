@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -11,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from edge.capture import read_photo
-from edge.console import screen, track
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.preprocess import MAX_INPUT_SIDE, PREPROCESS_VERSION, to_input
+from edge.progress import track
+
+log = logging.getLogger("dermedge")
 
 
 def cache_folder() -> Path:
@@ -57,8 +60,8 @@ def load_squares(
     if unreadable:
         text = f"{len(unreadable)} of {len(photos)} photographs of {photos.name} cannot be read: {unreadable[0]}"
         if not skip_unreadable or not kept:
-            raise InputError(f"{text}. Mend or remove them, or go on without them with --skip-unreadable")
-        screen().print(f"[yellow]skipped[/] {text}", soft_wrap=True)
+            raise InputError(f"{text}. Mend or remove them, or go on without them with `skip_unreadable`")
+        log.warning("skipped %s", text)
         photos = replace(photos, photos=tuple(kept), notes=(*photos.notes, text))
         return photos, squares[: len(kept)]
     if cache:

@@ -16,17 +16,17 @@ from benchmarks._files import PLAIN, Candidate, checkpoint_at, settled_on
 from benchmarks._page import markdown, row
 from benchmarks._peers import PEERS, peer
 from benchmarks.tflite import main, threads_of
-from convert._emit._writer import Code, Writer
-from convert._recipes import TFLITE
-from convert._tflite import pack, unpack
+from convert._tflite.emit.writer import Code, Writer
+from convert._tflite.file import pack, unpack
+from dermedge.console import third_party_noise_into
 from edge.checkpoint import load, shipped
-from edge.console import third_party_noise_into
 from edge.errors import InputError
-from edge.parity.observations import UNKNOWN, Observations
+from edge.metrics.observations import UNKNOWN, Observations
+from edge.questions.zoo.rounds import Measured, cores, timed
+from edge.questions.zoo.worker import picture
+from edge.recipes import TFLITE
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
-from edge.zoo.rounds import Measured, cores, timed
-from edge.zoo.worker import picture
 
 UINT8 = 3  # of the schema's TensorType
 MB = 10**6
@@ -253,7 +253,7 @@ def test_a_run(folder_of_photographs, tmp_path):
 def test_a_peer_answers_as_its_module_does(noise, tmp_path):
     """Through our own lowering; what its file answers is what torch computes."""
     torch, _ = pytest.importorskip("torch"), pytest.importorskip("transformers")
-    from convert._tflite import lower
+    from convert._tflite.file import lower
 
     with third_party_noise_into(tmp_path / "log"):
         module = peer("mobilevit_s", 5, noise)

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, fx, nn
 
-from convert._graph import trace
+from convert._graph.graph import trace
 
 D = 8  # width of the tokens that passes are tried on
 TOLERANCE = 1e-9  # float64: the order of a few additions differs, nothing else

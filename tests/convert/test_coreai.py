@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from convert import to_coreai
+from dermedge.commands import parity, predict, simulate
 from edge import artifact, checkpoint
-from edge.commands import parity, predict, simulate
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.runtimes.coreai import DIGEST, PROGRAM, CoreAI, missing

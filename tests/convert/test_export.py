@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert import _tflite, to_coreml, to_tflite
-from convert._audit import INT8
-from convert._layers import name_of, weighted
+from convert import to_coreml, to_tflite
+from convert._tflite import file as _tflite
+from convert._tflite.audit import INT8
+from convert._tflite.layers import name_of, weighted
+from dermedge.commands import parity
 from edge import artifact, checkpoint
-from edge.commands import parity
 from edge.labels import PAD_UFES_20
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference

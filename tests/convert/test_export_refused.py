@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from convert import _tflite, _tflite_format, to_tflite
+from convert import to_tflite
+from convert._tflite import file as _tflite
+from convert._tflite import format as _tflite_format
 from edge import artifact, checkpoint
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
@@ -54,8 +56,8 @@ def test_a_file_that_fails_its_gate_is_not_kept(
 
 @pytest.mark.slow
 def test_an_operation_without_an_operator_goes_through_litert_torch(weights: Path, tmp_path: Path, monkeypatch) -> None:
-    from convert._emit._lower import TABLE
-    from convert._graph import aten
+    from convert._graph.graph import aten
+    from convert._tflite.emit.lower import TABLE
 
     monkeypatch.delitem(TABLE, aten.gelu.default)
     lowered = _tflite.float_model(checkpoint.load(weights))

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert import _tflite
+from convert._tflite import file as _tflite
+from dermedge.commands import parity, predict, simulate
 from edge import artifact, checkpoint
-from edge.commands import parity, predict, simulate
 from edge.data.readers import open_photos
 from edge.files import sha256
 from edge.runtimes.reference import Reference

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from convert._audit import audit
-from convert._graph import trace
-from convert._quantise import quantise
-from convert._tflite import lower
+from convert._graph.graph import trace
+from convert._tflite.audit import audit
+from convert._tflite.file import lower
+from convert._tflite.quantise import quantise
+from edge.metrics.statistics import read_back_logits, sqnr_db
 from edge.models import create_model
 from edge.models.deployed import Deployed
-from edge.parity.statistics import read_back_logits, sqnr_db
 from edge.runtimes.litert import LiteRT
 
 SIDE = 64  # the first map has four windows, and its second block moves them
@@ -71,7 +71,7 @@ def test_compact_is_flat_on_the_delegate_and_near(module, float32, images, tmp_p
 
 def test_masks_are_as_small_as_their_axes(float32):
     """What is added to the scores of shifted windows is kept by rows and by columns of windows, not for each window."""
-    from convert._tflite import unpack
+    from convert._tflite.file import unpack
 
     model = unpack(float32)
     places = [t for t in model.subgraphs[0].tensors if len(t.shape) == 4 and tuple(t.shape[2:]) == (64, 64)]

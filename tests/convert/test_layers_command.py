@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert import _tflite
-from convert._layers import weighted
+from convert._tflite import file as _tflite
+from convert._tflite.layers import weighted
+from dermedge.commands import parity, predict
 from edge import artifact
-from edge.commands import parity, predict
-from edge.parity.layers.run import Layers
+from edge.questions.layers.run import Layers
 from edge.runtimes import coreai
 
 NAME = "hierattn_xs-fp32.tflite"

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convert._audit import audit
-from convert._quantise import quantise
-from convert._tflite import lower
+from convert._tflite.audit import audit
+from convert._tflite.file import lower
+from convert._tflite.quantise import quantise
+from edge.metrics.statistics import read_back_logits, sqnr_db
 from edge.models.deployed import Deployed
-from edge.parity.statistics import read_back_logits, sqnr_db
 from edge.runtimes.litert import LiteRT
 
 SIDE = 64
@@ -166,7 +166,8 @@ class Unknowable(nn.Module):
 
 
 def test_what_no_file_can_hold_is_refused(tmp_path: Path, monkeypatch, capsys) -> None:
-    from convert import _tflite, to_tflite
+    from convert import to_tflite
+    from convert._tflite import file as _tflite
     from edge.checkpoint import shipped
 
     module = Deployed(Unknowable(), mean=(0.5,) * 3, std=(0.2,) * 3, temperature=1.0, layout="NHWC").eval()

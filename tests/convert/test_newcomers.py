@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convert._audit import audit
-from convert._quantise import quantise
-from convert._tflite import lower
+from convert._tflite.audit import audit
+from convert._tflite.file import lower
+from convert._tflite.quantise import quantise
+from edge.metrics.statistics import sqnr_db
 from edge.models.deployed import Deployed
-from edge.parity.statistics import sqnr_db
 from edge.runtimes.litert import LiteRT
 from tests.convert._rewriting import Of
 

@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from convert._audit import audit
-from convert._graph import trace
-from convert._passes import PASSES, rewrite
-from convert._quantise import quantise
-from convert._tflite import lower
+from convert._graph.graph import trace
+from convert._graph.passes import PASSES, rewrite
+from convert._tflite.audit import audit
+from convert._tflite.file import lower
+from convert._tflite.quantise import quantise
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.labels import PAD_UFES_20
+from edge.metrics.statistics import sqnr_db
 from edge.models import create_model
 from edge.models.deployed import Deployed
 from edge.models.ppcr import EPS, LIFT, PPCA, Places, with_ppca
-from edge.parity.statistics import sqnr_db
 from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
@@ -129,8 +129,8 @@ def test_tables_are_constants_after_the_shared_rewrites() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
 def test_core_ml_resizes_nothing(tmp_path: Path) -> None:
-    from convert._coreml import exported, float_program, rewritten
-    from convert._coreml_audit import audit as audit_package
+    from convert._coreml.audit import audit as audit_package
+    from convert._coreml.program import exported, float_program, rewritten
     from edge.runtimes.coreml.classifier import CoreML
 
     state = awake(create_model("hierattn_xs_ppcr")).state_dict()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from convert import to_tflite
-from edge.commands import robustness
+from dermedge.commands import robustness
 
 
 @pytest.mark.slow

@@ -7,21 +7,21 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tests.convert.test_emit import Picture, answer, file_of, operators
 from torch import Tensor, nn
 
-from convert._audit import audit
-from convert._choose import choose
-from convert._emit import emit
-from convert._graph import aten, trace
-from convert._layers import weighted
-from convert._passes import channels_last, fold_batchnorm, rearrange, rewrite, transposed_convolutions
-from convert._quantise import made, quantise
-from convert._rounding import inputs_of, rounded, second_moments, steps_for
-from convert._tflite import lower, unpack
+from convert._graph.graph import aten, trace
+from convert._graph.passes import channels_last, fold_batchnorm, rearrange, rewrite, transposed_convolutions
+from convert._tflite.audit import audit
+from convert._tflite.choose import choose
+from convert._tflite.emit import emit
+from convert._tflite.file import lower, unpack
+from convert._tflite.layers import weighted
+from convert._tflite.quantise import made, quantise
+from convert._tflite.rounding import inputs_of, rounded, second_moments, steps_for
 from edge.models.deployed import Deployed
 from edge.runtimes.litert import LiteRT
 from tests.convert._rewriting import Of, count, rewritten, settled
-from tests.convert.test_emit import Picture, answer, file_of, operators
 
 
 @pytest.fixture

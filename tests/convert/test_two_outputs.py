@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from convert._choose import ranges_of
-from convert._coreml import exported, float_program, rewritten, save, with_int8_weights
-from convert._coreml_audit import audit
+from convert._coreml.audit import audit
+from convert._coreml.program import exported, float_program, rewritten, save, with_int8_weights
 from convert._fidelity import sqnr
-from convert._layers import described
-from convert._quantise import apply, quantise, with_byte_input
 from convert._self_test import add_expected, self_test_images, write_self_test
-from convert._tflite import float_model, unpack
+from convert._tflite.choose import ranges_of
+from convert._tflite.file import float_model, unpack
+from convert._tflite.layers import described
+from convert._tflite.quantise import apply, quantise, with_byte_input
 from edge import artifact
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.labels import PAD_UFES_20

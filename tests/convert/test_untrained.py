@@ -11,14 +11,14 @@ import pytest
 
 from convert import _export, to_tflite
 from convert._untrained import untrained
+from dermedge.commands import parity
 from edge import artifact
 from edge.checkpoint import load, shipped
-from edge.commands import parity
 from edge.data.readers import open_photos
 from edge.data.selection import synthetic_sample
 from edge.data.squares import load_squares
 from edge.errors import InputError
-from edge.parity.gates import GATES, UNTRAINED
+from edge.metrics.gates import GATES, UNTRAINED
 from edge.runtimes import Found
 from edge.runtimes.reference import Reference
 
@@ -125,7 +125,7 @@ def test_files_of_another_forward_pass_are_not_mixed_with_new_ones(tmp_path):
 
 
 def test_a_photograph_is_answered_with_the_remark_that_nobody_trained_it(home, capsys):
-    from edge.commands import predict
+    from dermedge.commands import predict
 
     path = untrained("shufflenetv2", seed=3, side=SIDE, folder=home / "shufflenetv2")
     photo = open_photos(synthetic_sample()).photos[0].path

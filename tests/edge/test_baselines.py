@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge.commands.import_upstream import main as import_upstream
+from dermedge.commands.import_upstream import main as import_upstream
 from edge.errors import InputError
 from edge.models import MODELS, create_model, from_upstream, normalisation
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dermedge.commands.import_upstream import main as import_upstream
 from edge import checkpoint as checkpoints
 from edge.checkpoint import Checkpoint, Preprocess, load, save, shipped
-from edge.commands.import_upstream import main as import_upstream
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
 from edge.models import create_model, from_upstream, hierattn, published_side

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from benchmarks._profiles import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, SRGB, profile, to_srgb
 from edge.capture import read_photo
-from edge.mistakes.scene import remarks
+from edge.questions.mistakes.scene import remarks
 from tests.fuzzing import fuzzed
 
 

@@ -11,15 +11,7 @@ from edge.errors import InputError
 from edge.models import create_model
 from edge.models.cost import cost
 from edge.models.layers import StochasticDepth
-from edge.models.resformer import (
-    ChannelAttention,
-    Config,
-    ResFormer,
-    SwinBlock,
-    from_windows,
-    in_windows,
-    strangers,
-)
+from edge.models.resformer import ChannelAttention, Config, ResFormer, SwinBlock, from_windows, in_windows, strangers
 from edge.models.resformer_lite import Dilated
 
 # Facts about the released code, computed from its layers: 1 mask, 3 labels, side 224.

@@ -16,8 +16,8 @@ from edge.data.selection import calibration_set, find_sets, judging_set, synthet
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
-from edge.parity.observations import UNKNOWN
-from edge.parity.observe import observations_of
+from edge.metrics.observations import UNKNOWN
+from edge.questions.observe import observations_of
 
 PAD_HEADER = "patient_id,lesion_id,diagnostic,img_id"
 

@@ -1,0 +1,1 @@
+"""Core AI (beta): torch.export through coreai-torch."""

@@ -1,0 +1,80 @@
+"""Checkpoint -> Core AI program through torch.export: the bytes of an image in, probabilities out, or a mask, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edge.artifact import INTENDED_USE
+from edge.checkpoint import Checkpoint
+from edge.models.deployed import OUTPUTS, Deployed, class_and_mask
+from edge.runtimes.coreai import ENTRY, INPUT
+
+from .._graph.graph import results, trace
+from .._graph.passes import HALF_PASSES, PASSES, rewrite
+
+
+class FromBytes(nn.Module):
+    """uint8 (1, S, S, 3) RGB -> probabilities, float32 (1, K), and of some networks a mask, float32 (1, S, S, 1)."""
+
+    def __init__(self, net: Deployed) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return self.net(image.to(torch.float32))
+
+
+class Halved(nn.Module):
+    """A network in half precision between float32 ends: normalisation, the final softmax and the mask's sigmoid."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net.half()
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits, mask = class_and_mask(self.net(image.half()))
+        return logits.float() if mask is None else (logits.float(), mask.float())
+
+
+def float_program(checkpoint: Checkpoint, precision: str) -> Any:
+    """An AIProgram of the checkpoint; `precision` is `fp32` or `fp16`."""
+    from coreai_torch import TorchConverter, get_decomp_table
+
+    pre = checkpoint.preprocess
+    half = precision == "fp16"
+    traced = trace(checkpoint.network(), torch.zeros(1, 3, pre.side, pre.side))
+    net, _ = rewrite(traced, HALF_PASSES if half else PASSES)
+    module = Deployed(
+        Halved(net) if half else net, mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout="NHWC"
+    )
+    example = torch.zeros(1, pre.side, pre.side, 3, dtype=torch.uint8)
+    program = torch.export.export(FromBytes(module), (example,)).run_decompositions(get_decomp_table())
+    # the other mode writes where every operation was called in our sources into the file
+    converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
+    names = list(OUTPUTS[: len(results(traced))])
+    converter.add_exported_program(program, input_names=[INPUT], output_names=names, entrypoint_name=ENTRY)
+    return converter.to_coreai()
+
+
+def save(program: Any, target: Path, manifest: dict, recipe: str) -> None:
+    """Write the asset with the manifest's facts in its metadata."""
+    from coreai.runtime import AIModelAssetMetadata
+
+    facts = AIModelAssetMetadata()
+    facts.author = "dermedge"
+    facts.license = "Apache-2.0 (model); training data: see dermedge.training"
+    facts.model_description = (
+        f"{manifest['model']} ({recipe}): RGB photograph of a skin lesion -> class probabilities. {INTENDED_USE}"
+    )
+    for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training", "intended_use"):
+        value = manifest[key]
+        facts.set_custom(f"dermedge.{key}", value if isinstance(value, str) else json.dumps(value))  # it takes no null
+    if "mask" in manifest:
+        facts.set_custom("dermedge.mask", json.dumps(manifest["mask"]))
+    facts.set_custom("dermedge.recipe", recipe)
+    program.save_asset(target, facts)

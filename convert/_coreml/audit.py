@@ -1,0 +1,136 @@
+"""What a Core ML package is made of, and which rules of Apple's Neural Engine it breaks; read off the saved program.
+
+Apple does not publish which operations its Neural Engine takes. The rules here are what Apple's own article on
+transformers for it says (machinelearning.apple.com/research/neural-engine-transformers: float16, few layout changes),
+what coremltools refuses (rank 5 at most) and what developers have collected (github.com/hollance/neural-engine: the
+operations that fall back to the CPU). A program that breaks none of them likely runs there; only a Mac or an iPhone
+shows it (Xcode's performance report).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, read_spec
+from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
+
+from .._liveness import peak_bytes
+from .layers import PRODUCTS, macs_of, numbers_of, shapes_of, stored
+
+LAYOUT = {"transpose", "reshape"}
+LARGEST_RANK = 5
+CPU_ONLY = {
+    "gather", "gather_along_axis", "gather_nd", "scatter", "scatter_along_axis", "scatter_nd", "non_zero", "topk",
+    "argsort", "cumsum", "one_hot", "non_maximum_suppression", "resample", "affine", "crop_resize", "lstm", "gru",
+    "rnn", "random_uniform", "random_normal", "random_bernoulli", "random_categorical", "band_part", "shape",
+}  # fmt: skip
+LARGEST_POOL, LARGEST_POOL_STRIDE = 13, 2
+
+
+def audit(path: Path) -> dict:
+    """Operations by type, ranks, layout operations, MACs, memory and broken rules of one package.
+
+    The keys are those of a .tflite file's audit. `macs_8bit` are products that read a dequantize: with 8-bit weights
+    they are 8-bit products on hardware that has them.
+    """
+    spec = read_spec(path)
+    program = read_program(spec, Weights(path / "Data" / "com.apple.CoreML"))
+    shapes, constants = shapes_of(program), stored(program)
+    dequantised = {one.outputs[0].name for one in program.operations if one.kind == "dequantize"}
+    live = [one for one in program.operations if not one.kind.startswith("constexpr_") and one.kind != "classify"]
+    macs, macs_8bit, macs_weights = 0, 0, 0
+    for operation in live:
+        work = macs_of(operation, shapes, program.constants)
+        macs += work
+        if not work:
+            continue
+        macs_weights += work if has_weight(operation, constants) else 0
+        macs_8bit += work if dequantised & set(names_in(operation)[:1]) else 0
+    sizes = {
+        one.name: prod(one.shape) * bits_of(one.element) // 8
+        for one in (*program.inputs, *(o for operation in live for o in operation.outputs))
+        if one.shape is not None
+    }
+    layout = [one for one in live if one.kind in LAYOUT]
+    return {
+        "operators": dict(sorted(Counter(one.kind for one in live).items())),
+        "largest_rank": max((len(shape) for shape in shapes.values()), default=0),
+        "layout_operators": len(layout),
+        "layout_bytes": sum(sizes.get(one.outputs[0].name, 0) for one in layout),
+        "macs": macs,
+        "macs_8bit": macs_8bit,
+        "macs_weights": macs_weights,
+        "peak_activation_bytes": peak_bytes(
+            [(names_in(one), [o.name for o in one.outputs]) for one in live],
+            sizes,
+            [one.name for one in program.inputs],
+            program.outputs,
+        ),
+        "warnings": warnings_of(program, live),
+    }
+
+
+def has_weight(operation: Operation, constants: set[str]) -> bool:
+    """Whether one side of a product is stored: not so in attention."""
+    sides = [operation.inputs[key] for key in ("weight", "x", "y") if key in operation.inputs]
+    return any(not isinstance(one, Ref) or one.name in constants for one in sides)
+
+
+def names_in(operation: Operation) -> list[str]:
+    """The tensors that an operation reads, constants among them; its data first."""
+    found = []
+    for given in operation.inputs.values():
+        found += [one.name for one in (given if isinstance(given, list) else [given]) if isinstance(one, Ref)]
+    first = operation.inputs.get("x", operation.inputs.get("query"))
+    return sorted(found, key=lambda name: not (isinstance(first, Ref) and name == first.name))
+
+
+def bits_of(element: str) -> int:
+    return ELEMENTS[element][1] if element in ELEMENTS else 0
+
+
+def warnings_of(program: Program, live: list[Operation]) -> list[str]:
+    """One line for every rule that is broken, with what breaks it first."""
+    lines = []
+    for operation in live:
+        rank = max((len(one.shape or ()) for one in operation.outputs), default=0)
+        if rank > LARGEST_RANK:
+            lines.append(f"ane-rank: {operation.kind} ({operation.name}) has rank {rank}, Core ML takes {LARGEST_RANK}")
+            break
+    open_shape = next((one for one in live if any(o.shape is None for o in one.outputs)), None)
+    if open_shape is not None:
+        lines.append(
+            f"static-shapes: the shape of {open_shape.kind} ({open_shape.name}) is open; "
+            "the Neural Engine wants it closed"
+        )
+    counted = Counter(one.kind for one in live)
+    for kind in sorted(CPU_ONLY & counted.keys()):
+        lines.append(f"ane-operator: {counted[kind]} {kind}, which falls back to the CPU")
+    for operation in live:
+        odd = odd_window(operation, program.constants)
+        if odd:
+            lines.append(f"ane-operator: {operation.kind} ({operation.name}) has {odd}, which falls back to the CPU")
+            break
+    products = [one for one in live if one.kind in PRODUCTS]
+    single = sum(one.outputs[0].element == "FLOAT32" for one in products)
+    if single:
+        lines.append(f"ane-float32: {single} of {len(products)} products in float32; the Neural Engine has float16")
+    return lines
+
+
+def odd_window(operation: Operation, constants: Mapping[str, Value]) -> str | None:
+    """What of a convolution's or pool's window the Neural Engine is said not to take, in words."""
+    largest = {
+        key: max(numbers_of(operation, key, constants), default=1) for key in ("dilations", "kernel_sizes", "strides")
+    }
+    if operation.kind in {"conv", "conv_transpose"} and largest["dilations"] > 1:
+        return f"a dilation of {largest['dilations']}"
+    if operation.kind in {"max_pool", "avg_pool", "l2_pool"}:
+        if largest["kernel_sizes"] > LARGEST_POOL:
+            return f"a window of {largest['kernel_sizes']}"
+        if largest["strides"] > LARGEST_POOL_STRIDE:
+            return f"a stride of {largest['strides']}"
+    return None

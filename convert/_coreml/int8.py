@@ -1,0 +1,79 @@
+"""What the int8 package needs to know from photographs: its scheme, as kept with a checkpoint or measured now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge import scheme as schemes
+from edge.checkpoint import Checkpoint
+from edge.data.selection import calibration_set
+from edge.data.squares import load_squares
+from edge.runtimes.coreml.program import Program
+from edge.runtimes.reference import Reference
+from edge.scheme import Scheme
+
+from .._tflite.measured import first, kept_scheme, measured_on
+from .choose import choose
+from .imitate import Imitation
+from .layers import Weighted
+
+IMAGES = 192  # of training patients: two thirds give ranges, one third judges the choice
+
+
+@dataclass(frozen=True)
+class Found:
+    scheme: Scheme
+    places: list[Weighted]  # the layers of the program that the scheme is of
+    how: str  # in words
+
+
+def scheme_for(
+    checkpoint: Checkpoint,
+    half,
+    stored,
+    *,
+    data: Path | None,
+    kept: Sequence[Path] = (),
+    target: Path | None = None,
+    skip_unreadable: bool = False,
+) -> Found:
+    """The scheme of an fp16 program for iOS 17 (an MLModel); `stored` is the same with 8-bit weights.
+
+    `kept`: weight files beside which a scheme may lie; one of this very program and checkpoint is taken as it is. Else
+    it is measured on photographs of training patients from `data` (or drawn images) and written beside `target`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        fp16, int8 = (opened(model, Path(folder, name)) for name, model in (("fp16", half), ("int8", stored)))
+    key = program_key(fp16.model.program)
+    scheme = first(kept_scheme(path.with_suffix(schemes.COREML_SUFFIX), checkpoint.sha256, key) for path in kept)
+    if scheme is not None:
+        return Found(scheme, fp16.layers, "scheme as kept with the checkpoint")
+    photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
+    photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+    squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
+    given, judging = np.split(squares, [len(squares) * 2 // 3])
+    facts = {"model": checkpoint.model, "checkpoint_sha256": checkpoint.sha256, "graph": key, "data": photos.name}
+    scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run_all(judging), facts=facts)
+    if target:
+        schemes.save(target.with_suffix(schemes.COREML_SUFFIX), scheme)
+    return Found(scheme, fp16.layers, measured_on(photos))
+
+
+def opened(model, path: Path) -> Imitation:
+    """An MLModel by way of the disk, which is what our runtime reads."""
+    path = path.with_suffix(".mlpackage")
+    model.save(str(path))
+    return Imitation(path)
+
+
+def program_key(program: Program) -> str:
+    """SHA-256 of a program's operations, names and shapes; the weights are known by the checkpoint's."""
+    plain = [[one.kind, one.name, [[o.name, o.shape] for o in one.outputs]] for one in program.operations]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()

@@ -1,0 +1,234 @@
+"""Checkpoint -> Core ML package through torch.export: image in, class label and probabilities out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.artifact import INTENDED_USE
+from edge.checkpoint import Checkpoint
+from edge.models.deployed import OUTPUTS, deployed
+from edge.scheme import Layer
+
+from .._graph.graph import trace
+from .._graph.passes import NEURAL_ENGINE_PASSES, rewrite
+from .layers import Weighted
+
+if TYPE_CHECKING:
+    from torch import Tensor, fx
+
+INPUT, LABEL = "image", "classLabel"
+PROBABILITIES, MASK = OUTPUTS
+DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
+PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
+SMALL_TABLE = 4  # bits; from 6 on a table costs what it saves
+SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
+
+
+def rewritten(checkpoint: Checkpoint) -> fx.GraphModule:
+    """The checkpoint's network after all passes: (1, 3, S, S), 0..255 -> probabilities (1, K)."""
+    graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example_of(checkpoint)), NEURAL_ENGINE_PASSES)
+    return graph
+
+
+def exported(checkpoint: Checkpoint, graph: fx.GraphModule):
+    """torch.export's program of a rewritten network, for one image."""
+    import torch
+
+    return torch.export.export(graph, (example_of(checkpoint),)).run_decompositions({})
+
+
+def example_of(checkpoint: Checkpoint) -> Tensor:
+    import torch
+
+    side = checkpoint.preprocess.side
+    return torch.zeros(1, 3, side, side)
+
+
+def float_program(
+    checkpoint: Checkpoint,
+    program,
+    precision: str,
+    *,
+    ios: int = 16,
+    float32: frozenset[str] = frozenset(),
+    layers: Sequence[Layer] = (),
+    places: Sequence[Weighted] = (),
+):
+    """An MLModel of an exported program; `precision` is `fp32` or `fp16` (the final softmax and what gives a mask stay
+    float32, and so do the operations whose results are named in `float32`).
+
+    With `layers`, their activations are in 8 bits: Apple's passes put a quantize and a dequantize in front of and
+    behind them, with the ranges given. That takes iOS 17, and `places`, the layers of that very program before.
+    """
+    import coremltools as ct
+
+    from . import gelu as _coreml_gelu  # noqa: F401  (its import mends a reader of coremltools)
+    from .outputs import with_outputs
+
+    side = checkpoint.preprocess.side
+    outputs = [ct.TensorType(name=PROBABILITIES), ct.TensorType(name=MASK, dtype=np.float32)]
+    outputs = outputs[: len(program.graph_signature.user_outputs)]
+    pipeline = with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT
+    half = ct.transform.FP16ComputePrecision(op_selector=lambda op: in_half(op, float32))
+    model = ct.convert(
+        program,
+        inputs=[ct.ImageType(name=INPUT, shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
+        outputs=outputs,
+        classifier_config=ct.ClassifierConfig(
+            [label.code for label in checkpoint.labels], predicted_probabilities_output=PROBABILITIES
+        ),
+        minimum_deployment_target={16: ct.target.iOS16, 17: ct.target.iOS17}[ios],
+        compute_precision=ct.precision.FLOAT32 if precision == "fp32" else half,
+        pass_pipeline=with_outputs(pipeline, len(outputs)),
+        skip_model_load=True,
+    )
+    spec = model.get_spec()
+    ct.utils.rename_feature(spec, spec.description.predictedProbabilitiesName, PROBABILITIES)
+    return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
+
+
+def with_8bit_activations(layers: Sequence[Layer], places: Sequence[Weighted]):
+    """The default passes and, behind them, those that quantise the activations of layers."""
+    import coremltools as ct
+    import coremltools.optimize as cto
+
+    by_tensor = {place.operation.outputs[0].name: place for place in places}
+    ends = {"prefix": [(by_tensor[one.tensor], one) for one in layers if one.kind in {"input", "static"}],
+            "suffix": [(by_tensor[one.tensor], one) for one in layers if one.kind == "static"]}  # fmt: skip
+    ranges = [(place.input, one.input) for place, one in ends["prefix"]]
+    ranges += [(place.output or "", one.output) for place, one in ends["suffix"]]
+    statistics = {name: {"rmin": pair[0], "rmax": pair[1]} for name, pair in ranges if pair}
+    affine = cto.coreml.OpLinearQuantizerConfig(mode="linear")
+    pipeline = ct.PassPipeline.DEFAULT
+    for end, chosen in ends.items():
+        name = f"compression::insert_{end}_quantize_dequantize_pair"
+        config = cto.coreml.OptimizationConfig(op_name_configs={place.operation.name: affine for place, _ in chosen})
+        pipeline.append_pass(name)
+        pipeline.set_options(name, {"config": config, "activation_stats": statistics})
+    pipeline.append_pass("common::dequantize_quantize_pair_elimination")
+    return pipeline
+
+
+def in_half(op, float32: frozenset[str]) -> bool:
+    last = any(output in op.enclosing_block.outputs for output in op.outputs)
+    return not is_final_softmax(op) and not last and not any(output.name in float32 for output in op.outputs)
+
+
+def is_final_softmax(op) -> bool:
+    """The softmax over classes has rank 2; those of the attention have rank 3 or 4."""
+    return op.op_type == "softmax" and len(op.outputs[0].shape) == 2
+
+
+def with_int8_weights(model):
+    """The same program with 8-bit weights, one scale per output channel; pooling matrices as small exact tables."""
+    import coremltools.optimize as cto
+
+    exact = {name: table() for name, bits in index_bits(model).items() if bits in PALETTE_BITS and bits <= SMALL_TABLE}
+    if exact:
+        model = cto.coreml.palettize_weights(model, config=cto.coreml.OptimizationConfig(op_name_configs=exact))
+    config = cto.coreml.OptimizationConfig(
+        global_config=cto.coreml.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=SMALLEST_QUANTISED)
+    )
+    return cto.coreml.linear_quantize_weights(model, config=config)
+
+
+def index_bits(model) -> dict[str, int]:
+    """Weight -> bits of an index into a table of its different values."""
+    import coremltools.optimize as cto
+
+    weights = cto.coreml.get_weights_metadata(model, weight_threshold=SMALLEST_QUANTISED)
+    return {name: (weight.unique_values - 1).bit_length() for name, weight in weights.items()}
+
+
+def table():
+    """Each different value once, and indices: nothing is lost."""
+    import coremltools.optimize as cto
+
+    return cto.coreml.OpPalettizerConfig(mode="unique", weight_threshold=SMALLEST_QUANTISED)
+
+
+def with_palette(model, bits: int):
+    """The same program with every weight one of 2^bits values of its tensor, found by k-means.
+
+    A tensor with so few values anyway (a pooling matrix) keeps them: for such a one the k-means of coremltools 9.0 and
+    scikit-learn 1.9 loses track of which value is where, and writes other weights than it was given. On one thread,
+    since k-means ends elsewhere with every number of them.
+    """
+    import coremltools.optimize as cto
+    from threadpoolctl import threadpool_limits
+
+    few = {name: own for name, own in index_bits(model).items() if own <= bits}
+    config = cto.coreml.OptimizationConfig(
+        global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED),
+        op_name_configs={name: table() if own in PALETTE_BITS else None for name, own in few.items()},
+    )
+    with threadpool_limits(1):
+        return cto.coreml.palettize_weights(model, config=config)
+
+
+def compact(model, *, names: bool = True):
+    """The same program with equal small constants written once and, unless `names` are kept, short names inside.
+
+    Both are a tenth of a compressed package: each of 35 convolutions brings strides of its own.
+    """
+    import coremltools as ct
+
+    spec = model.get_spec()
+    function = spec.mlProgram.functions["main"]
+    block = function.block_specializations[function.opset]
+    kept = {*block.outputs, *(given.name for given in function.inputs)}
+    short: dict[str, str] = {}  # of a value, or of the equal constant before it
+    written: dict[bytes, str] = {}
+    operations = list(block.operations)
+    del block.operations[:]
+    for op in operations:
+        for argument in op.inputs.values():
+            for one in argument.arguments:
+                if one.WhichOneof("binding") == "name":
+                    one.name = short.get(one.name, one.name)
+        value = op.attributes["val"] if op.type == "const" else None
+        if value is not None and value.WhichOneof("value") == "immediateValue" and op.outputs[0].name not in kept:
+            content = value.SerializeToString(deterministic=True)
+            if content in written:
+                short[op.outputs[0].name] = written[content]
+                continue
+            written[content] = op.outputs[0].name if names else f"v{len(short):x}"
+        for output in op.outputs:
+            if output.name not in kept and not names:
+                output.name = short.setdefault(output.name, f"v{len(short):x}")
+        if "name" in op.attributes and not names:
+            op.attributes["name"].immediateValue.tensor.strings.values[0] = op.outputs[0].name
+        block.operations.append(op)
+    return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
+
+
+def save(model, target: Path, manifest: dict, recipe: str) -> None:
+    """Write the package with the manifest's facts in its user-defined metadata."""
+    model.short_description = f"{manifest['model']} ({recipe}): RGB photograph of a skin lesion -> class probabilities"
+    model.license = "Apache-2.0 (model); training data: see dermedge.training"
+    model.author = "dermedge"
+    model.version = manifest["versions"].get("dermedge", "")
+    model.user_defined_metadata["dermedge.intended_use"] = INTENDED_USE
+    for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "mask", "training"):
+        value = manifest.get(key)
+        if value is None:
+            continue
+        model.user_defined_metadata[f"dermedge.{key}"] = value if isinstance(value, str) else json.dumps(value)
+    model.user_defined_metadata["dermedge.recipe"] = recipe
+    model.input_description[INPUT] = (
+        f"upright RGB, {manifest['input']['side']} x {manifest['input']['side']} pixels, 0..255: centred square crop, "
+        f"resize {manifest['preprocess']['version']}"
+    )
+    model.output_description[PROBABILITIES] = manifest["output"]["meaning"]
+    if "mask" in manifest:
+        model.output_description[MASK] = manifest["mask"]["meaning"]
+    model.output_description[LABEL] = "code of the most probable class"
+    model.save(str(target))
+    (target / DEBUG_MAP).unlink(missing_ok=True)
+    for part in target.rglob("*"):  # coremltools leaves some to the owner alone
+        part.chmod(0o755 if part.is_dir() else 0o644)

@@ -1,0 +1,1 @@
+"""From a module to an ATen graph, and the rewrites that every format shares."""

@@ -1,0 +1,72 @@
+"""Graph rewrites: an ATen graph in, an equal and better one out. One idea per file, no model's name in any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import fx
+
+from .average_borders import average_borders
+from .channels_last import channels_last
+from .dilated_pools import dilated_pools
+from .drop_identities import drop_identities
+from .fold_batchnorm import fold_batchnorm
+from .fold_constants import fold_constants
+from .fold_scales import fold_scales
+from .fold_shifts import fold_shifts
+from .linear_as_convolution import linear_as_convolution
+from .one_row import one_row
+from .plain_layer_norm import plain_layer_norm
+from .pool_borders import pool_borders
+from .pooling_matrices import pooling_matrices
+from .rearrange import rearrange
+from .share_results import share_results
+from .spell_out import plain_rolls, spell_out
+from .split_after import split_after
+from .split_before import split_before
+from .strided_slices import strided_slices
+from .sum_factors import sum_factors
+from .transposed_convolutions import transposed_convolutions
+from .transposed_products import transposed_products
+from .undilate import undilate
+from .zero_mean_streams import zero_mean_streams
+
+Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
+
+# In this order: folding first, so that every later pass and the quantiser see the weights that will run.
+PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
+# For Core ML.
+NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate, dilated_pools, plain_rolls)
+# For Core AI in half precision.
+HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
+# What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
+# know it; a transposed convolution may become a pixel shuffle before that. Layer norms give up their scale before
+# scales are folded, shifts pass scales while these are there, products take keys as they are before pieces of a split
+# are compared, and what chains of transposes remain is known at the end.
+MOBILE_PASSES: tuple[Pass, ...] = (
+    one_row,
+    transposed_convolutions,
+    spell_out,
+    average_borders,
+    dilated_pools,
+    pool_borders,
+    split_before,
+    zero_mean_streams,
+    plain_layer_norm,
+    fold_shifts,
+    fold_scales,
+    transposed_products,
+    split_after,
+    channels_last,
+    strided_slices,
+    rearrange,
+    share_results,
+)
+
+
+def rewrite(graph: fx.GraphModule, passes: Sequence[Pass]) -> tuple[fx.GraphModule, dict[str, int]]:
+    """The graph after all passes, and how often each fired."""
+    fired = {}
+    for one in passes:
+        graph, fired[one.__name__] = one(graph)
+    return graph, fired

@@ -1,0 +1,34 @@
+"""A sum or difference with a factor as a product, then the sum: coremltools 9.0 forgets the factor without a word.
+
+    add(x, y, alpha=a)     x + a y
+    sub(x, y, alpha=a)     x - a y
+
+Fires once per factor.
+"""
+
+from __future__ import annotations
+
+from torch import fx
+
+from ..graph import arguments, aten, call, copy_graph, finish
+
+SUMS = (aten.add.Tensor, aten.sub.Tensor)
+
+
+def sum_factors(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """The rewritten copy and how many factors were spelled out."""
+    graph = copy_graph(graph)
+    spelled = 0
+    for target in SUMS:
+        for node in graph.graph.find_nodes(op="call_function", target=target):
+            factor = node.kwargs.get("alpha", 1)
+            if factor == 1:
+                continue
+            x, y = arguments(node)[:2]
+            with graph.graph.inserting_before(node):
+                scaled = call(graph, aten.mul.Tensor, y, factor) if isinstance(y, fx.Node) else y * factor
+                made = call(graph, target, x, scaled)
+            node.replace_all_uses_with(made)
+            graph.graph.erase_node(node)
+            spelled += 1
+    return finish(graph), spelled

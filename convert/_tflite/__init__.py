@@ -1,0 +1,1 @@
+"""TFLite: lowering operator by operator, measured 8 bits, audit."""

@@ -1,0 +1,241 @@
+"""Which layers get fixed 8-bit ranges, which measure them while they run, and which stay float: by trying each.
+
+Every convolution is made static alone, every layer dynamic alone, all else float, and the answers are compared with
+the float file's on photographs of training patients that gave neither ranges nor rounding. Noise of several layers
+adds up to a first order, so layers are then made static in the order of noise per multiply-accumulate, and the curve
+of what each choice costs and gives is measured, not predicted. The most static point that keeps the budget is taken.
+If not even all-dynamic keeps it, the layers that hurt most go back to float first, as far as the share of 8-bit
+products that is asked of an int8 file allows.
+
+Left out of the static ones on purpose: what is faster in float (`_layers.PAYS`; depthwise convolutions, too) and fully
+connected layers (dynamic keeps a scale for each token at the same speed).
+Products of two activations, softmax, layer norm, GELU and SiLU stay float: XNNPACK has no dynamic form of them, and
+fixed ranges for them are what makes hybrids collapse.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edge.progress import track
+from edge.runtimes import Found
+from edge.scheme import Layer, Range, Scheme
+
+from .._fidelity import sqnr
+from .._ranges import SAMPLED, least_squares
+from .file import unpack
+from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
+from .quantise import apply
+from .rounding import rounded
+
+BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
+TAIL_DB = 12.0  # the 5th percentile may lie so far below it
+POINTS = 10  # of the curve
+STATIC = {"CONV_2D"}
+
+
+def choose(
+    content: bytes,
+    steps: Mapping[str, np.ndarray],
+    given: np.ndarray,
+    judging: np.ndarray,
+    *,
+    modules: Modules,
+    facts: Mapping[str, str],
+    fixed: Sequence[Layer] | None = None,
+) -> Scheme:
+    """The scheme of a float file: uint8 images `given` (N, S, S, 3) lend ranges, `judging` tell what is lost.
+
+    `facts` are model, checkpoint_sha256, graph and data of the scheme. With `fixed` nothing is chosen, only judged, as
+    for a checkpoint that was fine-tuned for those layers.
+    """
+    base = rounded(content, steps)
+    wanted = Judge(content, judging)
+    if fixed is not None:
+        curve = [wanted.point(base, fixed)]
+        return Scheme(
+            **facts, images=len(given), budget_db=BUDGET_DB, layers=tuple(fixed), curve=tuple(curve), chosen=0
+        )
+    layers, candidates = described(content, modules), ranges_of(content, given)
+    layers = tried_alone(base, layers, candidates, wanted)
+    schemes = choices(layers)
+    curve = [wanted.point(base, one) for one in track(schemes, "int8: what each choice costs", len(schemes))]
+    chosen = best_of(curve)
+    return Scheme(
+        **facts,
+        images=len(given),
+        budget_db=BUDGET_DB,
+        layers=tuple(schemes[chosen]),
+        curve=tuple(curve),
+        chosen=chosen,
+    )
+
+
+def best_of(curve: Sequence[Mapping[str, float]]) -> int:
+    """The most on 8 bits, the most of it static, of what keeps the budget and the share that is asked of int8.
+
+    If nothing keeps both: the most faithful that has the share; if nothing has it, the most of what keeps the budget.
+    """
+    shared = [n for n, one in enumerate(curve) if one["macs_8bit"] >= WANTED_SHARE]
+    kept = [n for n, one in enumerate(curve) if keeps_budget(one)]
+    both = [n for n in shared if n in kept]
+    if shared and not both:
+        return max(shared, key=lambda n: curve[n]["sqnr_db"])
+    if not kept:
+        return max(range(len(curve)), key=lambda n: curve[n]["sqnr_db"])
+    return max(both or kept, key=lambda n: (curve[n]["macs_8bit"], curve[n]["macs_static"]))
+
+
+def keeps_budget(point: Mapping[str, float]) -> bool:
+    return point["sqnr_db"] >= BUDGET_DB and point["sqnr_db_p5"] >= BUDGET_DB - TAIL_DB
+
+
+class Judge:
+    """Compares files with the float file on the same images."""
+
+    def __init__(self, content: bytes, images: np.ndarray) -> None:
+        self.images = images
+        self.wanted, _ = answers(content, images)
+
+    def sqnr(self, content: bytes) -> np.ndarray:
+        """dB per image."""
+        found, _ = answers(content, self.images)
+        return sqnr(self.wanted, found)
+
+    def point(self, base: bytes, layers: Sequence[Layer]) -> dict[str, float]:
+        """What a choice costs and gives."""
+        content = apply(base, layers)
+        found, milliseconds = answers(content, self.images)
+        return point(layers, self.wanted, found) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
+
+
+def point(layers: Sequence[Layer], wanted: Found, found: Found) -> dict[str, float]:
+    """What a choice of layers gives: answers `found` in place of `wanted`."""
+    decibel = sqnr(wanted, found)
+    total = max(1, sum(layer.macs for layer in layers))
+    return {
+        "static": sum(layer.kind == "static" for layer in layers),
+        "float": sum(layer.kind == "float" for layer in layers),
+        "macs_static": sum(layer.macs for layer in layers if layer.kind == "static") / total,
+        "macs_8bit": sum(layer.macs for layer in layers if layer.kind != "float") / total,
+        "sqnr_db": float(np.median(decibel)),
+        "sqnr_db_p5": float(np.percentile(decibel, 5)),
+        "agreement": float((found.probabilities.argmax(1) == wanted.probabilities.argmax(1)).mean()),
+    }
+
+
+def answers(content: bytes, images: np.ndarray) -> tuple[Found, float]:
+    """What the file says, and the median milliseconds of one image on this host, one thread."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    given, outputs = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
+    answer, mask = (next((one["index"] for one in outputs if len(one["shape"]) == rank), None) for rank in (2, 4))
+    rows, masks, times = [], [], []
+    for image in images:
+        interpreter.set_tensor(given, image[None].astype(np.float32))
+        begun = time.perf_counter()
+        interpreter.invoke()
+        times.append(1e3 * (time.perf_counter() - begun))
+        rows.append(interpreter.get_tensor(answer)[0].astype(np.float64))
+        if mask is not None:
+            masks.append(interpreter.get_tensor(mask)[0, ..., 0])
+    return Found(np.array(rows), np.array(masks) if masks else None), float(np.median(times))
+
+
+Candidates = Mapping[str, Mapping[str, tuple[Range, Range]]]  # layer -> way of finding a range -> input, output
+
+
+def ranges_of(content: bytes, images: np.ndarray) -> Candidates:
+    """For every layer that could be static: the widest range seen, and the one with the least squared error."""
+    model = unpack(content)
+    layers = [layer for layer in weighted(model) if layer.operator in STATIC]
+    tensors = sorted({t for layer in layers for t in (layer.input, layer.output)})
+    low, high = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)  # 0 always has a code of its own
+    samples: dict[int, list[np.ndarray]] = {t: [] for t in tensors}
+    pick = np.random.default_rng(0)
+    for tensor in activations(content, images, "int8: ranges"):
+        for t in tensors:
+            values = tensor(t).ravel()
+            low[t], high[t] = min(low[t], float(values.min())), max(high[t], float(values.max()))
+            samples[t].append(values[pick.integers(0, values.size, SAMPLED)])
+    picture = from_picture(model, layers)
+    widest = {t: (0.0, 255.0) if t in picture else (low[t], high[t]) for t in tensors}
+    narrow = {t: widest[t] if t in picture else least_squares(np.concatenate(samples[t]), widest[t]) for t in tensors}
+    return {
+        name_of(model, layer.output): {
+            "widest": (widest[layer.input], widest[layer.output]),
+            "least squares": (narrow[layer.input], narrow[layer.output]),
+        }
+        for layer in layers
+    }
+
+
+def from_picture(model, layers: Iterable[Weighted]) -> set[int]:
+    """Tensors that hold the picture's own bytes, padded or not: their range is known and exact."""
+    graph = model.subgraphs[0]
+    made = {int(o.outputs[0]): o for o in graph.operators}
+    given = {int(t) for t in graph.inputs}
+    found = set()
+    for layer in layers:
+        maker = made.get(layer.input)
+        if layer.input in given or (maker is not None and len(maker.inputs) == 2 and int(maker.inputs[0]) in given):
+            found.add(layer.input)
+    return found
+
+
+def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge: Judge) -> list[Layer]:
+    """Each layer with the SQNR of every kind, all else float, and the range that is best if it becomes static."""
+    silent = [replace(layer, kind="float") for layer in layers]
+    found = []
+    for number, layer in track(enumerate(layers), "int8: each layer alone", len(layers)):
+        alone: dict[str, float | None] = {}
+        best: Layer = layer
+
+        def tried(one: Layer, place: int = number) -> float:
+            return float(judge.sqnr(apply(base, [*silent[:place], one, *silent[place + 1 :]])).mean())
+
+        if layer.kind == "dynamic":
+            alone["dynamic"] = tried(layer)
+        for way in candidates.get(layer.tensor, {}) if layer.kind == "dynamic" else ():
+            taken, answer = candidates[layer.tensor][way]
+            one = replace(layer, kind="static", input=taken, output=answer)
+            decibel = tried(one)
+            if decibel > (alone.get("static") or -np.inf):
+                alone["static"], best = decibel, replace(one, kind=layer.kind)
+        found.append(replace(best, alone_db=alone))
+    return found
+
+
+def choices(layers: list[Layer]) -> list[list[Layer]]:
+    """From all that hurt in float, over all dynamic, to all that can be static, in the order of noise per MAC."""
+    order = sorted(
+        (n for n, layer in enumerate(layers) if layer.alone_db.get("static") is not None),
+        key=lambda n: noise(layers[n], "static") / max(1, layers[n].macs),
+    )
+    counts = sorted({round(len(order) * k / POINTS) for k in range(POINTS + 1)})
+    static = [
+        [replace(layer, kind="static") if n in order[:count] else layer for n, layer in enumerate(layers)]
+        for count in counts
+    ]
+    hurting = sorted(
+        (n for n, layer in enumerate(layers) if layer.kind == "dynamic"), key=lambda n: -noise(layers[n], "dynamic")
+    )
+    careful = [
+        [
+            replace(layer, kind="float") if n in hurting[: len(hurting) // share] else layer
+            for n, layer in enumerate(layers)
+        ]
+        for share in (4, 10)
+    ]
+    return [*careful, *static]
+
+
+def noise(layer: Layer, kind: str) -> float:
+    """Noise power over signal power at the logits."""
+    return 10 ** (-(layer.alone_db.get(kind) or 200.0) / 10)

@@ -1,0 +1,51 @@
+"""A rewritten graph -> a TFLite file, one operator for each operation, nothing added and nothing decided on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import fx
+
+from ..._graph.graph import constant, results
+from .lower import TABLE, Scope
+from .writer import Writer
+
+__all__ = ["emit", "unknown_operations"]
+
+
+def unknown_operations(graph: fx.GraphModule) -> list[str]:
+    """Names of the operations that `emit` has no operator for."""
+    calls = [n for n in graph.graph.nodes if n.op not in {"placeholder", "output", "get_attr"}]
+    return sorted({str(node.target) for node in calls if node.target not in TABLE})
+
+
+def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """The float32 file of a graph whose values know their shapes (`meta["val"]`).
+
+    `inputs` and `outputs` name the tensors and the signature's entries, in the graph's order. Raises
+    NotImplementedError, with the node, for an operation or a form of one that there is no operator for.
+    """
+    writer = Writer()
+    constants = {
+        node: value.double().numpy() if value.is_floating_point() else value.numpy()
+        for node in graph.graph.nodes
+        if (value := constant(graph, node)) is not None
+    }
+    scope = Scope(writer, constants)
+    given, found = {}, {}
+    names = iter(inputs)
+    for node in graph.graph.nodes:
+        if node.op == "placeholder":
+            name = next(names)
+            given[name] = scope.at[node] = writer.tensor(node.meta["val"].shape, name)
+        elif node.op == "call_function":
+            lower = TABLE.get(node.target)
+            if lower is None:
+                raise NotImplementedError(f"no TFLite operator for {node.target} ({node.name})")
+            try:
+                scope.at[node] = lower(scope, node)
+            except NotImplementedError as error:
+                raise NotImplementedError(f"no TFLite operator for {error} ({node.name})") from None
+        elif node.op == "output":
+            found = {name: scope[result] for name, result in zip(outputs, results(graph), strict=True)}
+    return writer.finish(given, found, description="dermedge")

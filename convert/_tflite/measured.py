@@ -1,0 +1,141 @@
+"""What 8-bit files need to know from photographs: rounding and scheme, as kept with a checkpoint or measured now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge import scheme as schemes
+from edge.checkpoint import Checkpoint
+from edge.data.selection import calibration_set
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.scheme import SUFFIX, Layer, Scheme
+
+from . import rounding as _rounding
+from .choose import choose
+from .file import Lowered, graph_key
+from .layers import described
+
+IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
+COMPARED = ("sqnr_db", "agreement")
+
+
+@dataclass(frozen=True)
+class Measured:
+    rounded: bytes  # the float file with its weights on the 8-bit grid
+    scheme: Scheme | None
+    how: str  # in words
+
+
+def measured(
+    checkpoint: Checkpoint,
+    lowered: Lowered,
+    *,
+    data: Path | None,
+    kept: Sequence[Path] = (),
+    target: Path | None = None,
+    choosing: bool = True,
+    skip_unreadable: bool = False,
+) -> Measured:
+    """Rounding and, if `choosing`, the scheme of a lowered checkpoint.
+
+    `kept`: weight files beside which they may lie; those of this very graph and checkpoint are taken as they are. Else
+    they are measured on photographs of training patients from `data` (or drawn images) and written beside `target`.
+    """
+    key, content, sha256 = graph_key(lowered.content), lowered.content, checkpoint.sha256
+    steps = first(_rounding.load(_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
+    scheme = first(kept_scheme(schemes.beside(path), sha256, key) for path in kept)
+    if scheme is not None:
+        check_layers(scheme, content)
+    if steps is not None and (scheme is not None or not choosing):
+        return Measured(_rounding.rounded(content, steps), scheme, "rounding and scheme as kept with the checkpoint")
+    photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
+    photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+    squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
+    given, judging = np.split(squares, [len(squares) * 2 // 3])
+    steps = _rounding.steps_for(content, _rounding.second_moments(content, given))
+    how = measured_on(photos)
+    scheme = None
+    if choosing:
+        tuned = fine_tuned_for(checkpoint, content)
+        facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
+        scheme = choose(
+            content, steps, given, judging, modules=lowered.modules, facts=facts, fixed=tuned[0] if tuned else None
+        )  # fmt: skip
+        how += compared(tuned[1], scheme.measured) if tuned else ""
+    if target:
+        _rounding.save(_rounding.beside(target), steps, checkpoint_sha256=sha256, key=key)
+        if scheme:
+            schemes.save(schemes.beside(target), scheme)
+    return Measured(_rounding.rounded(content, steps), scheme, how)
+
+
+def measured_on(photos: PhotoSet) -> str:
+    """In words: which images the measurement saw."""
+    if photos.synthetic:
+        return (
+            f"measured on {len(photos)} synthetic images; of a checkpoint trained on photographs, --data or "
+            "DERMEDGE_PHOTOS says where they are"
+        )
+    return f"measured on {len(photos)} photographs of training patients ({photos.name})"
+
+
+def first(found: Iterable[Any]) -> Any:
+    """The first that is not None, or None."""
+    return next((one for one in found if one is not None), None)
+
+
+def kept_scheme(path: Path, checkpoint_sha256: str, key: str) -> Scheme | None:
+    """The scheme kept at `path`, if it is there and of this checkpoint and graph."""
+    if not path.is_file():
+        return None
+    scheme = schemes.load(path)
+    return scheme if (scheme.checkpoint_sha256, scheme.graph) == (checkpoint_sha256, key) else None
+
+
+def check_layers(scheme: Scheme, content: bytes) -> None:
+    """InputError if a kept scheme does not name the layers of the file, each once."""
+    named = sorted((layer.tensor, layer.operator) for layer in scheme.layers)
+    there = sorted((layer.tensor, layer.operator) for layer in described(content))
+    if named != there:
+        odd = next(iter(set(named) ^ set(there)), named[0] if named else ("", ""))
+        raise InputError(
+            f"the kept scheme ({SUFFIX}) of {scheme.model} does not name the layers of its graph, each once (first at "
+            f"{odd[0] or 'its end'}); it was changed or damaged: measure anew with --measure-again"
+        )
+
+
+def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer], dict] | None:
+    """The layers that `train.py --qat` imitated and what they gave before; None for a checkpoint that was not so tuned.
+
+    InputError if they are of another graph: fine-tuning keeps the graph, so the checkpoint was changed since.
+    """
+    tuned = checkpoint.recipe.get("qat")
+    if not isinstance(tuned, dict):
+        return None
+    try:
+        layers = [schemes.layer_of(entry) for entry in tuned["layers"]]
+        before = {key: float(tuned["before"][key]) for key in COMPARED}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"what the checkpoint says of its fine-tuning is malformed ({error}); tune it again"
+        ) from error
+    if {layer.tensor for layer in layers} != {layer.tensor for layer in described(content)}:
+        raise InputError("the checkpoint says that it was fine-tuned for a scheme of another graph; tune it again")
+    return layers, before
+
+
+def compared(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """In words: whether the fine-tuned int8 file is nearer to its float model than the one before was to its own."""
+    no_worse = all(after[key] >= before[key] for key in COMPARED)
+    return (
+        f"; fine-tuned for this scheme: median SQNR {before['sqnr_db']:.1f} -> {after['sqnr_db']:.1f} dB, same class "
+        f"{before['agreement']:.1%} -> {after['agreement']:.1%}: "
+        + ("no worse than without fine-tuning" if no_worse else "WORSE than without fine-tuning; keep the old file")
+    )

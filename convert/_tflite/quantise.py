@@ -1,0 +1,141 @@
+"""From the float32 file to every other recipe: rules for the quantiser, layer by layer, and the byte input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edge.scheme import Layer
+
+from .file import pack, unpack
+from .half_constants import with_half_constants
+from .layers import described, preserved_tensors
+
+ROUNDED = {"int8-weights", "int8-dynamic", "int8", "int8-io"}  # made of the file with its weights on the 8-bit grid
+CHOSEN = {"int8", "int8-io"}  # made by a scheme
+OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
+
+
+def made(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
+    """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need."""
+    content = rounded if recipe in ROUNDED else float32
+    if recipe not in CHOSEN:
+        return quantise(content, recipe)
+    if layers is None:
+        raise ValueError(f"{recipe} needs a scheme")
+    content = with_half_constants(apply(content, layers))
+    return with_byte_input(content) if recipe == "int8-io" else content
+
+
+def quantise(content: bytes, recipe: str) -> bytes:
+    """A float32 file in a recipe that needs no measurement: fp32, fp16, int8-weights, int8-dynamic."""
+    if recipe == "fp32":
+        return content
+    from ai_edge_quantizer import recipe as known
+
+    if recipe == "int8-dynamic":
+        return with_half_constants(apply(content, described(content)))
+    rules = {"fp16": half_floats, "int8-weights": known.weight_only_wi8_afp32}
+    return with_half_constants(quantised(content, rules[recipe](), None))
+
+
+def apply(content: bytes, layers: Sequence[Layer]) -> bytes:
+    """A float32 file with every layer as the scheme says; float32 input and output."""
+    statistics: dict[str, tuple[float, float]] = {}
+    inputs = inputs_by_output(content)
+    for layer in layers:
+        if layer.kind == "static" and layer.input and layer.output:
+            statistics |= {inputs[layer.tensor]: layer.input, layer.tensor: layer.output}
+    wanted = [rule_for(layer) for layer in layers if layer.kind != "float"]
+    return quantised(content, wanted, as_statistics(content, statistics)) if wanted else content
+
+
+def inputs_by_output(content: bytes) -> dict[str, str]:
+    """Name of every operator's first output -> name of its first input."""
+    graph = unpack(content).subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    return {names[o.outputs[0]]: names[o.inputs[0]] for o in graph.operators}
+
+
+def rule_for(layer: Layer) -> dict:
+    """The quantiser's rule for one layer, found by its output tensor."""
+    from ai_edge_quantizer import recipe as known
+
+    (rule,) = known.static_wi8_ai8() if layer.kind == "static" else known.dynamic_wi8_afp32()
+    return {
+        **rule,
+        "operation": OPERATIONS.get(layer.operator, layer.operator),
+        "regex": f"^{re.escape(layer.tensor)};?$",
+    }
+
+
+def quantised(content: bytes, rules: list[dict], statistics: dict | None) -> bytes:
+    from ai_edge_quantizer import quantizer
+
+    worker = quantizer.Quantizer(content, rules)
+    with preserved_tensors():
+        result = worker.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model)
+
+
+def with_byte_input(content: bytes) -> bytes:
+    """The file with a uint8 input in front: the camera's bytes, taken as the numbers 0 to 255 that they are.
+
+    The new input has scale 1 and zero point 0, and one DEQUANTIZE makes the old input of it, which is exact: the
+    answers are those of the float input, bit for bit.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = unpack(content)
+    graph = model.subgraphs[0]
+    old = graph.inputs[0]
+    given = schema.TensorT()
+    given.shape, given.type, given.hasRank = graph.tensors[old].shape, schema.TensorType.UINT8, True
+    given.name, graph.tensors[old].name = graph.tensors[old].name, b"numbers"
+    given.quantization = schema.QuantizationParametersT()
+    given.quantization.scale, given.quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
+    graph.tensors.append(given)
+    new = len(graph.tensors) - 1
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+    code.version = 2
+    model.operatorCodes.append(code)
+    reader = schema.OperatorT()
+    reader.opcodeIndex = len(model.operatorCodes) - 1
+    reader.inputs, reader.outputs = np.array([new], np.int32), np.array([old], np.int32)
+    reader.builtinOptionsType, reader.builtinOptions = (
+        schema.BuiltinOptions.DequantizeOptions,
+        schema.DequantizeOptionsT(),
+    )
+    graph.operators.insert(0, reader)
+    graph.inputs = np.array([new], np.int32)
+    for signature in model.signatureDefs or []:
+        signature.inputs[0].tensorIndex = new
+    return pack(model)
+
+
+def as_statistics(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, np.ndarray]]:
+    """Ranges as the quantiser keeps them: one value, with as many axes as the tensor has."""
+    axes = {t.name.decode(): max(1, len(t.shape)) for g in unpack(content).subgraphs for t in g.tensors}
+    return {
+        name: {"min": np.full((1,) * axes[name], low, np.float32), "max": np.full((1,) * axes[name], high, np.float32)}
+        for name, (low, high) in ranges.items()
+    }
+
+
+def half_floats() -> list[dict]:
+    """Weights stored in fp16, arithmetic as the runtime likes."""
+    from ai_edge_quantizer import recipe as known
+
+    rules = known.weight_only_wi8_afp32()
+    for rule in rules:
+        rule["algorithm_key"] = known.AlgorithmName.FLOAT_CASTING
+        rule["op_config"]["weight_tensor_config"] = {
+            "num_bits": 16,
+            "symmetric": True,
+            "granularity": known.QuantGranularity.TENSORWISE,
+            "dtype": known.qtyping.TensorDataType.FLOAT,
+        }
+    return rules

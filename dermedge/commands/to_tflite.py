@@ -1,0 +1,36 @@
+"""Write a model as .tflite files, each compared with the model it came from before it is called good.
+
+    python convert/to_tflite.py --model hierattn_xs
+
+Writes build/<model>/<model>-<recipe>.tflite and manifest.json. Takes float32 RGB 0..255, (1, S, S, 3), and
+returns calibrated probabilities: normalisation, temperature and softmax are inside. Photographs to judge on
+come from --data or $DERMEDGE_PHOTOS; without either, from the embedded synthetic sample.
+Exit code 1 if a file fails its gate; that file is then not left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from dermedge.console import entry
+from edge.recipes import TFLITE
+
+from ._conversion import add_flags
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_flags(p, TFLITE)
+    return p
+
+
+@entry(parser)
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from dermedge._rooms import room
+
+    return room("convert._export").export(args, room("convert._tflite.format").TFLiteFormat(), TFLITE)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""The flags that several commands take: name, type and sentence of each in one place.
+
+Nothing but argparse is loaded here, because every `--help` imports it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge.models import DEFAULT_MODEL
+
+DEFAULT_BUILD = Path("build") / DEFAULT_MODEL
+
+
+def add_build_and_photographs(p: argparse.ArgumentParser) -> None:
+    """Of commands that run a folder of exported files on photographs, beside the checkpoint that they came from."""
+    p.add_argument(
+        "build", type=Path, nargs="?", default=DEFAULT_BUILD,
+        help="folder with the files and manifest.json (default: %(default)s)",
+    )  # fmt: skip
+    add_data(p)
+    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
+    add_skip_unreadable(p)
+
+
+def add_checkpoint(p: argparse.ArgumentParser) -> None:
+    """Of commands that start from a checkpoint. None means the shipped checkpoint."""
+    p.add_argument("--checkpoint", type=Path, help="a .safetensors that training wrote (default: the one shipped)")
+
+
+def add_data(p: argparse.ArgumentParser, purpose: str = "") -> None:
+    """What `edge.data.selection` looks for; `purpose` says what the photographs are for, where that is not plain."""
+    what = f"photographs {purpose}".rstrip()
+    p.add_argument("--data", type=Path, help=f"{what} (default: $DERMEDGE_PHOTOS, else synthetic)")
+
+
+def add_skip_unreadable(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--skip-unreadable", action="store_true", help="leave out photographs that are missing or broken")
+
+
+def add_report_folder(p: argparse.ArgumentParser, default: str = "the build folder") -> None:
+    p.add_argument("--out", type=Path, help=f"folder for the report (default: {default})")
+
+
+def add_images(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--images", type=int, help="at most so many photographs (default: all unseen ones)")
+
+
+def add_threads(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+
+
+def add_rounds(p: argparse.ArgumentParser, what: str = "inferences of each file") -> None:
+    p.add_argument("--rounds", type=int, default=30, help=f"{what} that count (default: %(default)s)")

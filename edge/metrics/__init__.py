@@ -1,0 +1,1 @@
+"""Arrays -> numbers, intervals, verdicts. Pure: NumPy and SciPy, no files, no screen."""

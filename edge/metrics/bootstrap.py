@@ -1,0 +1,109 @@
+"""Balanced accuracy and what is lost of it, with intervals that know that photographs of one patient are alike.
+
+Patients (groups) are resampled, not images: a draw gives each group a multiplicity from the multinomial distribution,
+and the counts per group and class, weighted with it, are the counts of the resampled set. Percentile intervals
+(Efron & Tibshirani 1993, chapter 13). A class that a draw does not contain is left out of that draw's mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.metrics.statistics import Estimate, Floats, Ints, balanced_accuracy
+
+DRAWS = 4000
+PARTS = 16  # in which draws are made, so that ten thousand patients need no gigabytes
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Reference minus candidate, as a share (0.01 is one point); `low` and `high` are one-sided 95 % bounds."""
+
+    value: float
+    low: float
+    high: float
+    effective_groups: float  # of equal weight, that would estimate a balanced mean as well
+
+
+def balanced_accuracy_interval(
+    labels: Ints, predicted: Ints, groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0
+) -> Estimate:
+    """Balanced accuracy with its two-sided 95 % interval. `labels`, `predicted`: (N,); `groups`: N patient ids."""
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    value = balanced_accuracy(labels, predicted)
+    if math.isnan(value):
+        return Estimate(value, 0.0, 1.0)
+    images = class_counts(labels, groups)
+    found = class_counts(labels, groups, predicted == labels)
+    weights = multiplicities(len(images), draws, seed)
+    low, high = np.quantile(mean_recall(totals(weights, found), totals(weights, images)), [0.025, 0.975])
+    return Estimate(value, float(low), float(high))
+
+
+def balanced_accuracy_drop(
+    labels: Ints, reference: Ints, candidate: Ints, groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0
+) -> Drop:
+    """How much balanced accuracy is lost from `reference` to `candidate`, both (N,) classes for the same images.
+
+    Both are resampled together (paired). Resampling cannot see a loss that did not happen in the sample, so a plain
+    bootstrap would call ten unchanged images a proof of no loss. Each draw therefore also holds one more group that was
+    lost (for the lower bound: gained), as often as a group comes up in a draw, Poisson(1), and with the weight
+    1 / effective groups. Without any change the upper bound is then the rule of three (Hanley & Lippman-Hand 1983),
+    with a few changes it is close to the exact Poisson bound, and with many it makes no difference. On simulated sets
+    of 150 and 700 photographs with PAD-UFES-20's class mix and true drops of 0.2 to 2.3 points, the bound lay above
+    the truth in 97 to 100 % of 120 trials each; that of the plain bootstrap in 33 to 87 %.
+    """
+    labels = np.asarray(labels)
+    if len(labels) == 0:
+        return Drop(math.nan, -1.0, 1.0, 0.0)
+    images = class_counts(labels, groups)
+    weights = multiplicities(len(images), draws, seed)
+    before = mean_recall(totals(weights, class_counts(labels, groups, reference == labels)), totals(weights, images))
+    after = mean_recall(totals(weights, class_counts(labels, groups, candidate == labels)), totals(weights, images))
+    lost = before - after
+
+    share_of_group = (images / images.sum(axis=0)).mean(axis=1)  # of a balanced mean; sums to 1
+    effective = 1.0 / float(np.square(share_of_group).sum())  # Kish 1965
+    unseen = np.random.default_rng([seed, 1]).poisson(1.0, draws) / effective
+    value = balanced_accuracy(labels, reference) - balanced_accuracy(labels, candidate)
+    low, high = float(np.quantile(lost - unseen, 0.05)), float(np.quantile(lost + unseen, 0.95))
+    return Drop(value, max(-1.0, low), min(1.0, high), effective)
+
+
+def class_counts(labels: Ints, groups: Sequence[str], chosen: np.ndarray | None = None) -> Floats:
+    """(groups, classes that occur): images of that group and class, only the chosen ones if `chosen` is given."""
+    if len(groups) != len(labels):
+        raise ValueError(f"expected one group per image, got {len(groups)} groups for {len(labels)} images")
+    group_names, group_of = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
+    classes, class_of = np.unique(labels, return_inverse=True)
+    counts = np.zeros((len(group_names), len(classes)))
+    np.add.at(counts, (group_of, class_of), 1.0 if chosen is None else chosen.astype(np.float64))
+    return counts
+
+
+@lru_cache(maxsize=1)  # every file of a report is judged on the same patients
+def multiplicities(groups: int, draws: int, seed: int) -> npt.NDArray[np.uint16]:
+    """(draws, groups): how often each group is in each draw. Read-only."""
+    rng, chances = np.random.default_rng([seed, 0]), np.full(groups, 1.0 / groups)
+    parts = [rng.multinomial(groups, chances, len(part)) for part in np.array_split(np.arange(draws), PARTS)]
+    weights = np.concatenate([part.astype(np.uint16) for part in parts])
+    weights.flags.writeable = False
+    return weights
+
+
+def totals(weights: npt.NDArray[np.uint16], counts: Floats) -> Floats:
+    """(draws, classes): the counts of each resampled set."""
+    return np.concatenate([part.astype(np.float64) @ counts for part in np.array_split(weights, PARTS)])
+
+
+def mean_recall(found: Floats, images: Floats) -> Floats:
+    """(draws, classes) counts -> (draws,) balanced accuracy over the classes that are in the draw."""
+    present = images > 0
+    recall = np.divide(found, images, out=np.zeros_like(found), where=present)
+    return recall.sum(axis=1) / present.sum(axis=1)

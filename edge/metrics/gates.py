@@ -1,0 +1,249 @@
+"""Numbers -> verdicts: what each recipe must keep of its float model, and whether it did.
+
+A check passes when its whole interval keeps the limit, fails when the whole interval lies beyond it, and is
+inconclusive in between: then too few images were seen, and it says how many it would take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from edge.errors import InputError
+from edge.metrics.images_needed import images_for_drop, images_for_median, images_for_share
+from edge.metrics.masks import Masks, mask_problem
+from edge.metrics.measure import WIDE_MARGIN, Statistics, measure
+from edge.metrics.observations import Observations, problem
+
+__all__ = ["GATES", "Check", "FileParity", "Gate", "Observations", "Verdict", "judge", "overall"]
+
+
+class Verdict(StrEnum):
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_JUDGED = "not judged"  # of a check: what it needs is not there
+    REPORTED = "reported"  # of a recipe without limits
+
+
+class Unit(StrEnum):
+    DECIBEL = "dB"
+    SHARE = "share"  # 0..1, shown in per cent
+    POINTS = "points"  # a difference of shares, shown in percentage points
+    IMAGES = "images"
+    LOGIT = "logit"  # in units of max(1, largest |logit| of the image)
+    NONE = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Limits of a recipe; None: not limited. A gate without limits only reports."""
+
+    logit_difference: float | None = None  # at most, in units of max(1, largest |logit| of that image)
+    median_sqnr_db: float | None = None  # at least
+    agreement: float | None = None  # at least, share of images with the same class
+    wide_margin_disagreements: int | None = None  # at most, images
+    balanced_accuracy_drop: float | None = None  # at most, share
+    mac_share_int8: float | None = None  # at least; the MACs on 8-bit activations
+    mask_dice: float | None = None  # at least, median over images; of networks that give masks
+
+
+_EIGHT_BITS = Gate(
+    median_sqnr_db=30.0, agreement=0.98, wide_margin_disagreements=0, balanced_accuracy_drop=0.01, mask_dice=0.95
+)
+_EIGHT_BIT_ACTIVATIONS = replace(_EIGHT_BITS, mac_share_int8=0.8)
+
+GATES: dict[str, Gate] = {
+    "fp32": Gate(logit_difference=1e-4, mask_dice=0.999),
+    "fp16": Gate(median_sqnr_db=55.0, mask_dice=0.99),
+    "int8-weights": _EIGHT_BITS,
+    "int8-dynamic": _EIGHT_BIT_ACTIVATIONS,
+    "int8": _EIGHT_BIT_ACTIVATIONS,
+    "int8-io": _EIGHT_BIT_ACTIVATIONS,
+    "palette8": _EIGHT_BITS,
+    "palette6": Gate(),
+    "palette4": Gate(),
+}
+# Of random weights (`convert … --untrained`), which have not learned to bear a rounding. The limits lie below what the
+# baselines give (docs/models.md has the lowest seen) and well above the 0 dB of a wrong operator.
+_RANDOM = {"fp16": Gate(median_sqnr_db=35.0)} | dict.fromkeys(
+    ("int8-weights", "int8-dynamic", "int8", "int8-io", "palette8"), Gate(median_sqnr_db=6.0)
+)
+UNTRAINED: dict[str, Gate] = GATES | _RANDOM
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    verdict: Verdict
+    unit: Unit = Unit.NONE
+    value: float | None = None
+    low: float | None = None  # of the interval, where there is one
+    high: float | None = None
+    limit: float | None = None
+    sense: str = ""  # "at least" or "at most": which side of the limit is good
+    images_needed: int | None = None  # of an inconclusive check
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class FileParity:
+    """One file on one runtime against its float model."""
+
+    recipe: str
+    images: int
+    statistics: Statistics | None  # None: the answers were no probabilities
+    checks: tuple[Check, ...]
+    verdict: Verdict
+
+
+def judge(
+    recipe: str,
+    observations: Observations,
+    candidate: np.ndarray,
+    *,
+    masks: np.ndarray | None = None,
+    mac_share_int8: float | None = None,
+    untrained: bool = False,
+    seed: int = 0,
+) -> FileParity:
+    """Compare a file's probabilities (N, K) with the float model's by the gate of its recipe.
+
+    `masks`: the file's (N, S, S), where the float model gives some. `mac_share_int8`: share of the conv and linear
+    MACs that run on 8-bit activations, 0..1, where it was counted. `untrained`: the weights are random, so that no
+    class means anything: the gate is then that of `UNTRAINED`, the distance of the logits alone. An answer that is no
+    probability (NaN, infinite, wrong shape) is a failed check, whatever the recipe.
+    """
+    if recipe not in GATES:
+        raise InputError(f"no parity gate for recipe {recipe!r}; known: {', '.join(GATES)}")
+    gate = (UNTRAINED if untrained else GATES)[recipe]
+    images, classes = observations.reference.shape
+    wrong = _unusable(candidate, images, classes, observations.image_ids)
+    if not wrong and observations.masks is not None:
+        wrong = mask_problem(masks, observations.masks.shape)
+    valid = Check("Answers are probabilities", Verdict.FAIL if wrong else Verdict.PASS, note=wrong or "")
+    if wrong:
+        return FileParity(recipe, images, None, (valid, *_mac_check(gate, mac_share_int8)), Verdict.FAIL)
+    statistics = measure(observations, np.asarray(candidate, np.float64), masks=masks, seed=seed)
+    checks = (valid, *_checks(gate, statistics), *_mac_check(gate, mac_share_int8))
+    verdict = Verdict.REPORTED if gate == Gate() else overall(check.verdict for check in checks)
+    return FileParity(recipe, images, statistics, checks, verdict)
+
+
+def overall(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of several: fail, then inconclusive, then pass; reported if nothing was judged."""
+    found = set(verdicts)
+    return next((v for v in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in found), Verdict.REPORTED)
+
+
+def _unusable(candidate: object, images: int, classes: int, image_ids: tuple[str, ...]) -> str | None:
+    try:
+        values = np.asarray(candidate, np.float64)
+    except (TypeError, ValueError) as error:
+        return f"not an array of numbers ({error})"
+    return problem(values, images, classes, image_ids)
+
+
+def _checks(gate: Gate, found: Statistics) -> list[Check]:
+    checks = []
+    if gate.logit_difference is not None:
+        checks.append(_logit_difference(found, gate.logit_difference))
+    if gate.median_sqnr_db is not None:
+        checks.append(_median_sqnr(found, gate.median_sqnr_db))
+    if gate.agreement is not None:
+        checks.append(_agreement(found, gate.agreement))
+    if gate.wide_margin_disagreements is not None:
+        checks.append(_wide_margin(found, gate.wide_margin_disagreements))
+    if gate.balanced_accuracy_drop is not None:
+        checks.append(_drop(found, gate.balanced_accuracy_drop))
+    if gate.mask_dice is not None and found.masks is not None:
+        checks.append(_mask_dice(found.masks, gate.mask_dice))
+    return checks
+
+
+def _logit_difference(found: Statistics, limit: float) -> Check:
+    value = found.largest_logit_difference
+    verdict = Verdict.PASS if value <= limit else Verdict.FAIL
+    note = "in units of the image's largest |logit|, where that is above 1"
+    return Check("Largest |Δ logit|", verdict, Unit.LOGIT, value, limit=limit, sense="at most", note=note)
+
+
+def _median_sqnr(found: Statistics, limit: float) -> Check:
+    name, interval = "Median SQNR of the logits", found.sqnr_db
+    verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
+    needed = None
+    if verdict is Verdict.INCONCLUSIVE:
+        needed = _more(found.images, images_for_median(float(np.mean(found.sqnr_by_image >= limit))))
+    bounds = (interval.value, interval.low, interval.high)
+    return Check(name, verdict, Unit.DECIBEL, *bounds, limit, "at least", needed)
+
+
+def _agreement(found: Statistics, limit: float) -> Check:
+    interval = found.agreement
+    verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
+    needed = None
+    if verdict is Verdict.INCONCLUSIVE:
+        needed = _more(found.images, images_for_share(interval.value, limit))
+    bounds = (interval.value, interval.low, interval.high)
+    note = f"another class on {found.disagreements} of {found.images} images"
+    return Check("Top-1 agreement", verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
+
+
+def _wide_margin(found: Statistics, limit: int) -> Check:
+    name = f"Another class although the float model leads by more than {WIDE_MARGIN}"
+    if found.wide_margin_images == 0:
+        note = "no image was seen on which the float model has such a lead"
+        return Check(name, Verdict.INCONCLUSIVE, Unit.IMAGES, limit=limit, sense="at most", note=note)
+    value = found.wide_margin_disagreements
+    verdict = Verdict.PASS if value <= limit else Verdict.FAIL
+    note = f"of {found.wide_margin_images} images with such a lead"
+    return Check(name, verdict, Unit.IMAGES, value, limit=limit, sense="at most", note=note)
+
+
+def _drop(found: Statistics, limit: float) -> Check:
+    name, labelled = "Drop of balanced accuracy", found.labelled
+    if labelled is None:
+        return Check(name, Verdict.NOT_JUDGED, Unit.POINTS, limit=limit, sense="at most", note="no labels")
+    drop = labelled.drop
+    verdict = _side(good=drop.high <= limit, bad=drop.low > limit)
+    needed = None
+    if verdict is Verdict.INCONCLUSIVE:
+        needed = _more(labelled.images, images_for_drop(labelled.images, drop.value, drop.low, drop.high, limit))
+    bounds = (drop.value, drop.low, drop.high)
+    note = f"one-sided 95 % bounds from {labelled.images} labelled images of {labelled.patients} patients"
+    return Check(name, verdict, Unit.POINTS, *bounds, limit, "at most", needed, note)
+
+
+def _mask_dice(found: Masks, limit: float) -> Check:
+    name, interval = "Median Dice of the masks", found.dice
+    judged = len(found.dice_by_image)
+    if not judged:
+        note = f"no pixel in any of the {found.images} masks, nor in the float model's"
+        return Check(name, Verdict.NOT_JUDGED, Unit.SHARE, limit=limit, sense="at least", note=note)
+    verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
+    needed = None
+    if verdict is Verdict.INCONCLUSIVE:
+        needed = _more(judged, images_for_median(float(np.mean(found.dice_by_image >= limit))))
+    bounds = (interval.value, interval.low, interval.high)
+    note = f"a mask on one side alone on {found.one_empty} of {found.images} images" if found.one_empty else ""
+    return Check(name, verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
+
+
+def _mac_check(gate: Gate, share: float | None) -> tuple[Check, ...]:
+    if share is None or gate.mac_share_int8 is None:
+        return ()
+    verdict = Verdict.PASS if share >= gate.mac_share_int8 else Verdict.FAIL
+    name = "MACs on 8-bit activations"
+    return (Check(name, verdict, Unit.SHARE, share, limit=gate.mac_share_int8, sense="at least"),)
+
+
+def _side(*, good: bool, bad: bool) -> Verdict:
+    return Verdict.PASS if good else Verdict.FAIL if bad else Verdict.INCONCLUSIVE
+
+
+def _more(seen: int, needed: int | None) -> int | None:
+    """An estimate can say fewer than were seen; one more is then the least that helps."""
+    return None if needed is None else max(needed, seen + 1)

@@ -1,1 +1,0 @@
-"""Parity: is the file's answer the model's answer? Arrays -> numbers -> verdicts; then pages that do no arithmetic."""

@@ -1,0 +1,60 @@
+"""From photographs to what parity judges on, and from its findings to what manifests and screens say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.data.table import PhotoSet
+from edge.metrics.gates import FileParity, Verdict
+from edge.metrics.masks import Masks
+from edge.metrics.observations import UNKNOWN, Observations
+from edge.questions.parity.report import plain
+from edge.report.words import in_words
+
+UNSETTLED = {Verdict.FAIL, Verdict.INCONCLUSIVE}
+
+
+def observations_of(photos: PhotoSet, reference: np.ndarray, masks: np.ndarray | None = None) -> Observations:
+    """`reference`: probabilities (N, K) of the float32 torch model on these photographs, in their order; `masks`
+    (N, S, S) where it gives them."""
+    index = {code: i for i, code in enumerate(photos.codes)}
+    return Observations(
+        image_ids=tuple(f"{photo.domain}/{photo.image_id}" for photo in photos.photos),
+        groups=tuple(photo.patient for photo in photos.photos),
+        domains=tuple(photo.domain for photo in photos.photos),
+        labels=np.array([index.get(photo.label, UNKNOWN) for photo in photos.photos], np.int64),
+        class_codes=photos.codes,
+        class_names=tuple(label.name for label in photos.classes),
+        malignant=tuple(label.malignant for label in photos.classes),
+        reference=reference,
+        masks=masks,
+    )
+
+
+def parity_summary(found: FileParity, *, runtime: str, photos: PhotoSet, binding: bool) -> dict:
+    """The manifest's `parity` of a file."""
+    statistics = found.statistics
+    sqnr = statistics.sqnr_db.value if statistics else None
+    return {
+        "runtime": runtime,
+        "images": found.images,
+        "data": photos.name,
+        "synthetic": photos.synthetic,
+        "verdict": str(found.verdict),
+        "binding": binding,
+        "sqnr_db_median": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
+        "agreement": statistics.agreement.value if statistics else 0.0,
+        "largest_delta_p": min(1.0, statistics.largest_delta_p) if statistics else 1.0,
+        **({"masks": mask_summary(statistics.masks)} if statistics and statistics.masks else {}),
+    }
+
+
+def mask_summary(masks: Masks) -> dict:
+    """The manifest's `masks` of a file: null where no image had a mask."""
+    found = {"dice_median": masks.dice.value, "iou_median": masks.iou, "boundary_px_median": masks.boundary.value}
+    return {key: value if np.isfinite(value) else None for key, value in found.items()}
+
+
+def shortfalls(found: FileParity) -> tuple[str, ...]:
+    """What failed or could not be settled, in words."""
+    return tuple(f"{check.name}: {in_words(plain(check))}" for check in found.checks if check.verdict in UNSETTLED)

@@ -1,0 +1,1 @@
+"""Do the exported files give the answers of the model?"""

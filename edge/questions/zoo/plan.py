@@ -1,0 +1,89 @@
+"""What the zoo makes: models, the weights each is made from, the recipes that its size allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.checkpoint import SHIPPED
+from edge.errors import InputError
+from edge.models import MODELS, family_name
+
+# Format -> the command that writes it and its recipes; literal, because `edge` does not know the converters.
+# tests/edge/questions/zoo/test_zoo.py holds it equal to theirs.
+FORMATS = {
+    "tflite": ("to-tflite", ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8", "int8-io")),
+    "coreml": ("to-coreml", ("fp32", "fp16", "int8-weights", "int8", "palette8", "palette6", "palette4")),
+}
+RECIPES = tuple(dict.fromkeys(recipe for _, recipes in FORMATS.values() for recipe in recipes))
+YARDSTICK, YARDSTICK_RECIPE = "mobilenetv2", "fp32"  # the .tflite that every time is a multiple of
+OF_LARGE = ("fp32", "fp16")  # recipes of a model above the limit
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model's files in one format."""
+
+    model: str
+    format: str
+    recipes: tuple[str, ...]
+    checkpoint: Path | None  # None: random weights
+
+
+def jobs(
+    models: Sequence[str],
+    recipes: Sequence[str],
+    formats: Sequence[str] = tuple(FORMATS),
+    *,
+    parameters: dict[str, int],
+    limit: float,
+    large: bool,
+    checkpoints: Path | None,
+) -> list[Job]:
+    """In the order of `models`; the yardstick comes along where it is not among them."""
+    wanted = []
+    for model in dict.fromkeys([YARDSTICK, *models]):
+        heavy = parameters[model] > limit
+        if heavy and not large and model != YARDSTICK:
+            continue
+        for form, (_, known) in FORMATS.items():
+            asked = form in formats and model in models and (large or not heavy)
+            chosen = [r for r in known if asked and r in recipes and (not heavy or r in OF_LARGE)]
+            if model == YARDSTICK and form == "tflite" and YARDSTICK_RECIPE not in chosen:
+                chosen.insert(0, YARDSTICK_RECIPE)
+            if chosen:
+                wanted.append(Job(model, form, tuple(chosen), checkpoint_for(model, checkpoints)))
+    return wanted
+
+
+def checkpoint_for(model: str, folder: Path | None) -> Path | None:
+    """`<folder>/<model>.safetensors` or `<folder>/<model>/checkpoint.safetensors`, else the shipped one, else None."""
+    places = [folder / f"{model}.safetensors", folder / model / "checkpoint.safetensors"] if folder else []
+    return next((path for path in [*places, SHIPPED / f"{model}.safetensors"] if path.is_file()), None)
+
+
+def models_of(given: str | None) -> list[str]:
+    """'a,b' -> [a, b], all without it; InputError for an unknown name."""
+    names = [name.strip() for name in given.split(",")] if given else list(MODELS)
+    for name in names:
+        family_name(name)
+    return list(dict.fromkeys(names))
+
+
+def formats_of(given: str | None) -> list[str]:
+    """'tflite' -> [tflite], all without it; InputError for an unknown name."""
+    names = [name.strip() for name in given.split(",")] if given else list(FORMATS)
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        raise InputError(f"--formats: unknown {', '.join(unknown)}; known: {', '.join(FORMATS)}")
+    return list(dict.fromkeys(names))
+
+
+def recipes_of(given: str | None) -> list[str]:
+    """'fp32,int8' -> [fp32, int8], all without it; InputError for an unknown name."""
+    names = [name.strip() for name in given.split(",")] if given else list(RECIPES)
+    unknown = [name for name in names if name not in RECIPES]
+    if unknown:
+        raise InputError(f"--recipes: unknown {', '.join(unknown)}; known: {', '.join(RECIPES)}")
+    return list(dict.fromkeys(names))

@@ -1,0 +1,101 @@
+"""The figure: who is both small and fast, and who is both fast and right. Colours as in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.files import moved_into_place
+from edge.report.plots import BLUE, INK, STYLE, VERMILLION
+
+from .report import file_of
+
+LOOKS = {"fp32": (BLUE, "o"), "int8": (VERMILLION, "^")}
+DOTS_PER_INCH = 200
+HEIGHTS = (3, -9, 10, -2)  # points
+
+
+def write(models: Sequence[Mapping[str, Any]], target: Path) -> bool:
+    """One SVG or PNG; False if nothing was timed."""
+    import matplotlib as mpl
+
+    if not points(models, "fp32", size) and not points(models, "int8", size):
+        return False
+    with mpl.rc_context(STYLE):
+        drawn = figure(models)
+        without = {"Date": None} if target.suffix == ".svg" else {}  # so that the same numbers give the same file
+        with moved_into_place(target) as path:
+            drawn.savefig(path, dpi=DOTS_PER_INCH, metadata=without, format=target.suffix[1:])
+    return True
+
+
+def figure(models: Sequence[Mapping[str, Any]]):
+    from matplotlib.figure import Figure
+
+    judged = [model for model in models if model["balanced_accuracy"]]
+    panels: list[tuple[str, Sequence[Mapping[str, Any]], Callable, str]] = [
+        ("file, MB (10⁶ bytes)", models, size, "lower")
+    ]
+    if len(judged) > 1:  # one point compares nothing
+        panels.append(("balanced accuracy on unseen patients", judged, right, "upper"))
+    drawn = Figure(figsize=(4.6 * len(panels) if len(panels) > 1 else 7.5, 4.6), layout="constrained")
+    for axes, (label, shown, value, best) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for recipe, (colour, marker) in LOOKS.items():
+            # accuracy is the float model's: what 8 bits make of it is not measured on enough photographs to be drawn
+            found = points(shown, recipe, value) if value is size or recipe == "fp32" else []
+            if not found:
+                continue
+            front = pareto(found, best)
+            axes.plot(
+                [x for _, x, _ in front], [y for _, _, y in front], color=colour, linewidth=0.9, drawstyle="steps-post"
+            )
+            axes.plot(
+                [x for _, x, _ in found], [y for _, _, y in found], linestyle="", marker=marker, color=colour,
+                markeredgecolor=INK, markersize=5.5, label=recipe,
+            )  # fmt: skip
+            for number, (name, x, y) in enumerate(sorted(found, key=lambda one: (one[1], one[2]))):
+                # neighbours in time at different heights, so that names of like models do not lie on one another
+                above = HEIGHTS[number % len(HEIGHTS)]
+                axes.annotate(name, (x, y), (5, above), textcoords="offset points", fontsize=6, color=INK)
+        axes.set(xlabel="time, mobilenetv2 in fp32 = 1 (this host)", ylabel=label, xscale="log")
+        plain_ticks(axes.xaxis)
+        if best == "lower":
+            axes.set_yscale("log")
+            plain_ticks(axes.yaxis)
+        axes.margins(0.16)
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8)
+    return drawn
+
+
+def plain_ticks(axis) -> None:
+    """1, 2, 5, 10 … on a logarithmic axis, written as numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def points(models: Sequence[Mapping[str, Any]], recipe: str, value) -> list[tuple[str, float, float]]:
+    """(name, time, value) of every model whose file of this recipe was timed."""
+    files = [(model, file_of(model, recipe)) for model in models]
+    return [(m["model"], one["ratio"], value(m, one)) for m, one in files if one and one["ratio"] is not None]
+
+
+def size(_model: Mapping[str, Any], one: Mapping[str, Any]) -> float:
+    return one["bytes"] / 1e6
+
+
+def right(model: Mapping[str, Any], _one: Mapping[str, Any]) -> float:
+    return model["balanced_accuracy"]["value"]
+
+
+def pareto(found: Sequence[tuple[str, float, float]], best: str) -> list[tuple[str, float, float]]:
+    """Those that no other beats in both, by time. `best`: whether a "lower" or an "upper" value is better."""
+    sign = 1 if best == "lower" else -1
+    front: list[tuple[str, float, float]] = []
+    for one in sorted(found, key=lambda p: (p[1], sign * p[2])):
+        if not front or sign * one[2] < sign * front[-1][2]:
+            front.append(one)
+    return front

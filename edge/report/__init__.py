@@ -1,0 +1,1 @@
+"""JSON -> one page, JUnit, plots. No arithmetic."""

@@ -1,0 +1,51 @@
+"""What a command does when something goes wrong: one line, the right exit code, nothing half-done."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+
+import pytest
+
+from dermedge.console import entry
+from edge.data.selection import listed_for
+from edge.errors import GateError, InputError
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (InputError("no photograph at x.jpg"), 2, "no photograph at x.jpg"),
+        (GateError("int8 lost too much"), 1, "int8 lost too much"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ModuleNotFoundError("No module named 'jinja2'", name="jinja2"), 2, "jinja2 is not installed"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.bin"), 2, "a.bin: No space left on device"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_errors_become_one_line_and_an_exit_code(error, code, words, capsys):
+    @entry(argparse.ArgumentParser)
+    def main(argv=None):
+        raise error
+
+    assert main([]) == code
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert shown.count("\n") == 1
+
+
+def test_our_own_missing_module_is_a_bug_and_not_an_extra():
+    @entry(argparse.ArgumentParser)
+    def main(argv=None):
+        raise ModuleNotFoundError("No module named 'edge.nothing'", name="edge.nothing")
+
+    with pytest.raises(ModuleNotFoundError):
+        main([])
+
+
+def test_a_renamed_folder_is_still_seen():
+    """The name of a folder must not decide whether its patients were trained on."""
+    part = {"six": {"patients": ["P1"], "images": ["a.png"]}, "isic": {"patients": ["P3"], "images": ["b.png"]}}
+    assert listed_for(part, "six") == listed_for(part, "six_copy") == {"patients": ["P1"], "images": ["a.png"]}
+    assert listed_for(part, "isic") == {"patients": ["P3"], "images": ["b.png"]}
+    assert listed_for(part, "pad_ufes_20") == {"patients": [], "images": []}

@@ -1,0 +1,218 @@
+"""The pages: strict JSON, a page that lets nothing foreign in, JUnit that counts right."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from edge.errors import InputError
+from edge.metrics.gates import Observations, judge
+from edge.questions.parity.report import Entry, build_report, plain, read, write
+from edge.report.words import in_words, small
+from edge.scheme import Layer, Scheme
+
+HOSTILE = '<script>alert("1")</script>&\x00$x^2$\u202e'
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def refuse_constant(name: str) -> float:
+    raise AssertionError(f"not strict JSON: {name}")
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    reference = np.full((60, 3), 0.1)
+    reference[np.arange(60), labels] = 0.8
+    labels[50:] = -1
+    seen = Observations(
+        image_ids=(HOSTILE, *(f"image {i}" for i in range(1, 60))),
+        groups=tuple(f"patient {i // 2}" for i in range(60)),
+        domains=(HOSTILE,) * 60,
+        labels=labels,
+        class_codes=("NEV", "MEL", HOSTILE),
+        class_names=("nevus", "melanoma", HOSTILE),
+        malignant=(False, True, False),
+        reference=reference,
+    )
+    flipped = reference.copy()
+    flipped[0] = flipped[0, ::-1]
+    broken = np.full_like(reference, math.nan)
+    shaky = reference + rng.uniform(-1e-6, 1e-6, (60, 1)) * np.array([1, -1, 0])
+    candidates = [reference, shaky, flipped, broken, flipped]
+    recipes = ["fp32", "fp16", "int8", "int8-dynamic", "palette4"]
+    entries = [
+        Entry(
+            f"m-{recipe}{HOSTILE}.tflite", "0" * 64, 1_234_567, "tflite", recipe, HOSTILE, judge(recipe, seen, values)
+        )
+        for recipe, values in zip(recipes, candidates, strict=True)
+    ]
+    data = {"name": HOSTILE, "images": 60, "patients": 30, "synthetic": True, "note": HOSTILE}
+    return build_report("m" + HOSTILE, "f" * 64, data, entries, seen, candidates)
+
+
+@pytest.fixture(scope="module")
+def folder(report, tmp_path_factory) -> Path:
+    target = tmp_path_factory.mktemp("parity") / "new"
+    picture = np.random.default_rng(1).integers(0, 256, (300, 200, 3), np.uint8)
+    write(report, target, {HOSTILE: picture, "image 59": picture})
+    return target
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_json_is_strict_and_says_what_null_is(folder, report):
+    found = json.loads((folder / "parity.json").read_text("utf-8"), parse_constant=refuse_constant)
+    assert found == report == read(folder / "parity.json")
+    assert found["schema"] == "dermedge/parity/1" and found["verdict"] == "fail"
+    same = found["files"][0]["statistics"]
+    assert same["sqnr_db"]["value"] is None and same["sqnr_db"]["value_is"] == "infinite"
+    assert found["files"][3]["statistics"] is None and found["files"][3]["worst"] == []
+    assert sum(found["files"][0]["delta_p"]["same_class"]) == 60
+
+
+def test_worst_images_show_both_answers(report):
+    first = report["files"][2]["worst"][0]
+    assert first["image"] == HOSTILE and first["label"] == "NEV" and not first["same_class"]
+    assert first["before"][0] == {"code": "NEV", "name": "nevus", "malignant": False, "probability": 0.8}
+    assert first["after"][0]["code"] == HOSTILE and first["largest_delta_p"] == pytest.approx(0.7)
+    assert report["files"][1]["worst"] == []  # nothing moved that one could see
+
+
+def test_page_lets_nothing_foreign_in(folder):
+    text = (folder / "report.html").read_text("utf-8")
+    page = Page(text)
+    tags = {tag for tag, _ in page.tags}
+    assert "script" not in tags and {"table", "svg", "img"} <= tags
+    assert not [value for _, attrs in page.tags for key, value in attrs.items() if key.startswith("on")]
+    outside = [
+        value for _, attrs in page.tags for key, value in attrs.items()
+        if key in {"src", "href", "xlink:href"} and not re.match("data:image/jpeg;base64,|#", value or "")
+    ]  # fmt: skip
+    assert outside == [] and "@import" not in text and "url(http" not in text
+
+
+def test_page_says_what_it_must(folder, report):
+    page = Page((folder / "report.html").read_text("utf-8"))
+    words = " ".join(" ".join(page.words).split())
+    assert "not a medical device" in words and "Synthetic data." in words
+    for verdict in ("pass", "fail", "reported"):
+        assert re.search(rf"\d {verdict}", words)
+    assert "NaN or infinite on 60 of 60 images" in words and "p = 1.000" in words and "1.23 MB" in words
+    assert sum(tag == "section" for tag, _ in page.tags) == 1 + len(report["files"])
+    assert sum(tag == "img" for tag, _ in page.tags) == 2  # int8 and palette4 both show the flipped image
+
+
+def scheme(kinds: tuple[str, str], **point: float) -> Scheme:
+    curve = {"macs_static": 0.25, "macs_8bit": 0.75, "sqnr_db": 38.25, "sqnr_db_p5": 30.0, "agreement": 0.99} | point
+    layers = (
+        Layer("t0", "conv", kinds[0], 2_500_000, HOSTILE, alone_db={kinds[0]: 41.5, "static": 12.5}),
+        Layer("t1", "linear", kinds[1], 100, alone_db={}),
+    )
+    return Scheme("m", "f" * 64, "g", HOSTILE, 128, 38.0, layers, (curve, curve | {"sqnr_db": 20.0}), 0)
+
+
+def test_page_shows_how_8_bits_were_chosen_for_each_format(report, tmp_path):
+    """A Core ML package has no time on this host: its curve is over the share of 8-bit products."""
+    schemes = {
+        "tflite": scheme(("dynamic", "float"), bytes=1_234_567, host_ms=4.25),
+        "mlpackage": scheme(("input", "float")),
+    }
+    write(report | {"schemes": {form: plain(one) for form, one in schemes.items()}}, tmp_path)
+    text = (tmp_path / "report.html").read_text("utf-8")
+    page = Page(text)
+    words = " ".join(" ".join(page.words).split())
+    assert "int8 files (.tflite) were chosen" in words and "int8 package (Core ML) were chosen" in words
+    assert "SQNR if dynamic" in words and "SQNR if input" in words and words.count("38.2 dB") == 2
+    assert words.count("Host ms") == 1 and "4.25" in words and "41.5 dB" in words and "12.5 dB" in words
+    assert "1 dynamic, 1 float" in words and "1 input, 1 float" in words
+    assert "Share of MACs in 8 bits against SQNR" in text and "Time against SQNR" in text
+    assert "script" not in {tag for tag, _ in page.tags}
+
+
+def test_page_of_real_photographs_does_not_say_synthetic(report, tmp_path):
+    data = report["data"] | {"synthetic": False}
+    write(report | {"data": data, "files": report["files"][:1]}, tmp_path)
+    assert "Synthetic data." not in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_junit_counts_what_it_holds(folder, report):
+    root = ElementTree.parse(folder / "parity.xml").getroot()
+    suites = root.findall("testsuite")
+    assert root.tag == "testsuites" and len(suites) == len(report["files"])
+    for suite, file in zip(suites, report["files"], strict=True):
+        cases = suite.findall("testcase")
+        verdicts = [check["verdict"] for check in file["checks"]]
+        assert len(cases) == len(verdicts) == int(suite.attrib["tests"])
+        assert len(suite.findall("testcase/failure")) == verdicts.count("fail") == int(suite.attrib["failures"])
+        skipped = sum(verdict in {"inconclusive", "not judged", "reported"} for verdict in verdicts)
+        assert len(suite.findall("testcase/skipped")) == skipped == int(suite.attrib["skipped"])
+        assert all(item.attrib["message"] for item in suite.findall("testcase/*[@message]"))
+    for key in ("tests", "failures", "skipped", "errors"):
+        assert int(root.attrib[key]) == sum(int(suite.attrib[key]) for suite in suites)
+
+
+def test_a_report_is_rendered_again_from_its_json_alone(folder, tmp_path):
+    write(read(folder / "parity.json"), tmp_path)
+    assert (tmp_path / "parity.xml").read_text("utf-8") == (folder / "parity.xml").read_text("utf-8")
+    assert (tmp_path / "parity.json").read_bytes() == (folder / "parity.json").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["parity.json", "parity.xml", "report.html"]
+
+
+def test_a_page_that_cannot_be_made_leaves_the_old_one(report, tmp_path):
+    write(report, tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"expected uint8 \(height, width, 3\)"):
+        write(report | {"model": "other"}, tmp_path, {HOSTILE: np.zeros((4, 4))})
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_other_json_is_no_report(tmp_path):
+    (tmp_path / "x.json").write_text('{"schema": "dermedge/parity/9"}')
+    with pytest.raises(InputError, match=r"no parity report.*parity/9"):
+        read(tmp_path / "x.json")
+
+
+def test_words():
+    words = in_words(
+        {
+            "name": "Top-1 agreement", "verdict": "inconclusive", "unit": "share", "value": 0.99, "low": 0.971,
+            "high": 1.0, "limit": 0.98, "sense": "at least", "images_needed": 1523, "note": "",
+        }
+    )  # fmt: skip
+    assert words == (
+        "inconclusive: 99.0 % [97.1, 100.0], wanted at least 98 %; "
+        "too few images to tell; if it stays so, about 1,523 would decide"
+    )
+    assert [small(x) for x in (0, 0.5, 0.0042, 3.1e-7)] == ["0", "0.500", "0.0042", "3.1e-07"]
+
+
+def test_numbers_and_verdicts_need_neither_torch_nor_pages():
+    code = (
+        "import sys, edge.metrics.gates, edge.questions.parity.report;"
+        "print([m for m in ('torch', 'matplotlib', 'jinja2', 'scipy', 'PIL', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
