@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import card
+from dermedge.commands import cross_validate, evaluate, prepare, train
 from edge import checkpoint
 from edge.errors import InputError
-from train import _folds, _run, card, cross_validate, evaluate, prepare, train
+from train import _folder, _folds
 
 FLAGS = ["--stages", "32x1", "--batch", "4", "--folds", "3", "--held-back", "0.25", "--precision", "32-true"]
 
@@ -138,10 +140,10 @@ def test_prepare_wants_one_of_two_flags(capsys):
 
 def test_force_removes_nothing_but_a_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    for name in _run.RUN_FILES:
+    for name in _folder.RUN_FILES:
         (tmp_path / name).write_text("")
     (tmp_path / "tensorboard").mkdir()
-    _run.remove_run(tmp_path)
+    _folder.remove_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from dermedge.commands.train import main
 from edge.checkpoint import Checkpoint
 from edge.data.identity import archive_id
 from edge.data.synthetic import write_sample
@@ -24,10 +25,10 @@ from train._batches import Squares, Views
 from train._cut import Cut, by_domain, cut_sets
 from train._loss import chances, log_priors, loss
 from train._objective import Batch, Classify
+from train._options import Split
 from train._recipe import Recipe
-from train._run import refuse_seen
 from train._sets import open_sets
-from train.train import main
+from train._start import refuse_seen
 
 NAMES = [f"ISIC_{number:07d}" for number in range(100, 106)]
 
@@ -141,8 +142,8 @@ def test_a_patient_of_two_sets_is_in_one_part(monkeypatch) -> None:
     both = [photo(f"x{n}", str(n), "isic_2018") for n in (1, 2, 3, 4)]
     second = Cut(set_of(*both), set_of(*both), set_of(*both))
     cuts = iter([first, second])
-    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
-    one, two = cut_sets([set_of(*both), set_of(*both)], folds=5, fold=0, held_back=0.1, seed=0)
+    monkeypatch.setattr(_cut, "cut_photos", lambda *_: next(cuts))
+    one, two = cut_sets([set_of(*both), set_of(*both)], Split())
     assert one == first
     assert [two.train.patients, two.held_back.patients, two.unseen.patients] == [["1", "4"], ["2", "4"], ["3", "4"]]
 
@@ -152,9 +153,9 @@ def test_patients_of_two_data_sets_of_ones_own_are_others(monkeypatch) -> None:
         Cut(set_of(photo("a", "1", "mine")), set_of(photo("b", "2", "mine")), set_of(photo("c", "3", "mine"))),
         Cut(set_of(photo("d", "3", "yours")), set_of(), set_of()),
     ])  # fmt: skip
-    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
+    monkeypatch.setattr(_cut, "cut_photos", lambda *_: next(cuts))
     labelled = set_of(photo("d", "3"))
-    _, second = cut_sets([labelled, labelled], folds=5, fold=0, held_back=0.1, seed=0)
+    _, second = cut_sets([labelled, labelled], Split())
     assert second.train.patients == ["3"]
 
 
@@ -163,10 +164,10 @@ def test_a_set_of_which_everyone_is_kept_apart_is_refused(monkeypatch) -> None:
         Cut(set_of(photo("a", "1")), set_of(photo("b", "2")), set_of(photo("c", "3"))),
         Cut(set_of(photo("d", "3")), set_of(), set_of()),
     ])  # fmt: skip
-    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
+    monkeypatch.setattr(_cut, "cut_photos", lambda *_: next(cuts))
     labelled = set_of(photo("d", "3"))
     with pytest.raises(InputError, match="leave it out"):
-        cut_sets([labelled, labelled], folds=5, fold=0, held_back=0.1, seed=0)
+        cut_sets([labelled, labelled], Split())
 
 
 @pytest.mark.parametrize(
