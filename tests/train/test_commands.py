@@ -28,7 +28,9 @@ def validated(folder_of_photographs, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(out.parent)
         patch.setenv("DERMEDGE_CACHE", str(out.parent / "cache"))
-        assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS]) == 0
+        assert (
+            cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS, "--jobs", "2"]) == 0
+        )
     return out
 
 

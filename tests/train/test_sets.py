@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from torch import nn
 from dermedge.commands.train import main
 from edge.checkpoint import Checkpoint
 from edge.data.identity import archive_id
-from edge.data.synthetic import write_sample
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
@@ -106,9 +106,9 @@ def test_a_photograph_without_a_class_moves_the_mask_alone() -> None:
     assert learner.net.mask.weight.grad.any()
 
 
-def test_training_with_masks_that_have_no_class(tmp_path: Path) -> None:
+def test_training_with_masks_that_have_no_class(small_sample: Path, tmp_path: Path) -> None:
     """PAD-like photographs without a mask teach the class, ISIC 2018's without a class the mask."""
-    write_sample(tmp_path / "classes", seed=3, patients=24)
+    shutil.copytree(small_sample, tmp_path / "classes")
     for path in (tmp_path / "classes").rglob("*_segmentation.png"):
         path.unlink()
     names = [f"ISIC_{number:07d}" for number in range(20)]
@@ -212,9 +212,9 @@ def test_without_a_class_neither_descriptors_nor_guide_teach() -> None:
     assert gradient(torch.eye(2)).any()
 
 
-def test_a_mask_that_fits_no_photograph_is_found_before_training(tmp_path: Path, capsys) -> None:
+def test_a_mask_that_fits_no_photograph_is_found_before_training(small_sample: Path, tmp_path: Path, capsys) -> None:
     """In the unseen part it would be met after the last epoch. The run of before stays, with --force too."""
-    write_sample(tmp_path / "data", seed=3, patients=24)
+    shutil.copytree(small_sample, tmp_path / "data")
     flags = ["--model", "resformer_lite", "--data", str(tmp_path / "data"), "--stages", "32x1", "--threads", "1"]
     flags += ["--out", str(tmp_path / "run"), "--force"]
     (tmp_path / "run").mkdir()
