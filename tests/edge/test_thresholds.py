@@ -12,8 +12,8 @@ from edge.checkpoint import shipped
 from edge.decision import Thresholds
 from edge.errors import InputError
 from edge.files import read_json
-from edge.labels import Label
-from edge.manifest import Manifest, Output, Reference, Training, from_json_value, to_json_value
+from edge.manifest import Manifest, from_json_value, to_json_value
+from tests.edge._manifests import manifest
 from tests.golden.decision import make
 
 SECTION: dict[str, Any] = {
@@ -77,17 +77,15 @@ def test_thresholds_of_another_checkpoint_are_refused(tmp_path):
         thresholds.load(path, checkpoint_sha256="a" * 64, side=128)
 
 
-def test_weights_that_were_trained_again_have_no_thresholds(tmp_path, monkeypatch):
+def test_weights_that_were_trained_again_have_no_thresholds(tmp_path, messages):
     """Conversion goes on, says so, and never writes limits that were measured with another network."""
-    said: list[str] = []
-    monkeypatch.setattr(thresholds.log, "warning", lambda message, *values: said.append(message % values))
     weights = tmp_path / "net.safetensors"
     assert thresholds.find(weights, checkpoint_sha256="a" * 64, side=128) is None
     thresholds.save(thresholds.beside(weights), SECTION, checkpoint_sha256="a" * 64)
     assert thresholds.find(weights, checkpoint_sha256="a" * 64, side=128) == SECTION
-    assert not said
+    assert not messages
     assert thresholds.find(weights, checkpoint_sha256="b" * 64, side=128) is None
-    assert len(said) == 1 and "decide --measure" in said[0]
+    assert len(messages) == 1 and "decide --measure" in messages[0]
 
 
 def test_a_folder_of_training_has_one_place(tmp_path):
@@ -109,20 +107,7 @@ def test_the_shipped_thresholds_are_those_of_the_shipped_weights():
     assert measured["quality_from"]["images"] == sum(len(part["images"]) for part in trained.values())
 
 
-MANIFEST = Manifest(
-    model="net",
-    family="net",
-    checkpoint_sha256="a" * 64,
-    reference=Reference("checkpoint", "a" * 64),
-    parameters=1,
-    macs=1,
-    labels=(Label("ACK", "ACK", malignant=False), Label("BCC", "BCC", malignant=True)),
-    side=128,
-    preprocess="area-2",
-    output=Output("softmax", 1.0),
-    training=Training((), ""),
-    versions={},
-)
+MANIFEST = manifest(side=128)
 
 
 def read(manifest: Manifest, **changes: Any) -> Manifest:

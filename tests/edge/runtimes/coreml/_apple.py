@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from coremltools.converters.mil import Builder as mb
+
 from tests.edge.runtimes.coreml._programs import TARGETS
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from coremltools.converters.mil import Builder as mb
+
 from tests.edge.runtimes.coreml._apple import folded
 from tests.edge.runtimes.coreml._programs import run
 

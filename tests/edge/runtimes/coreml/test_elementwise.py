@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
+
 from tests.edge.runtimes.coreml._apple import folded
 from tests.edge.runtimes.coreml._programs import run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from coremltools.converters.mil import Builder as mb
+
 from tests.edge.runtimes.coreml._programs import run
 
 
