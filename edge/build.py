@@ -22,6 +22,7 @@ class Build:
     folder: Path
     manifest: Manifest
     checkpoint: Checkpoint
+    rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
 
     def path(self, entry: FileEntry) -> Path:
         return self.folder / entry.file
