@@ -36,20 +36,23 @@ def executed(tree: ast.AST) -> Iterator[ast.AST]:
 def imported(source: str, *, package: str = "") -> Iterator[str]:
     """The module names that a source imports, at any depth: functions, branches, `import_module("...")`, `room("...")`.
 
-    Of `from a import b` both `a` and `a.b`. Relative ones are of `package`, the dotted name of the source's folder.
+    Of `from a import b` first `a`, then `a.b`. `package` is the dotted name of the source's folder.
     """
     for node in executed(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*parents, base] if base else parents)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and called(node).split(".")[-1] in {"import_module", "__import__", "room"}:
-            yield from (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+        yield from imported_by(node, package)
+
+
+def imported_by(node: ast.AST, package: str) -> Iterator[str]:
+    """What one node imports; nothing for most."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+        base = ".".join([*parents, *([node.module] if node.module else [])])
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Call) and called(node).split(".")[-1] in {"import_module", "__import__", "room"}:
+        yield from (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
 
 
 def module_of(path: Path, root: Path = ROOT) -> str:
@@ -58,36 +61,20 @@ def module_of(path: Path, root: Path = ROOT) -> str:
 
 
 def import_graph(paths: list[Path], root: Path = ROOT) -> dict[str, set[str]]:
-    """Module -> the modules of `paths` that it imports when it runs. Packages that Python opens on the way are left out."""
+    """Module -> the modules of `paths` that it imports when it runs.
+
+    `from edge import files` is of edge.files alone; packages that Python opens on the way are left out.
+    """
     modules = {module_of(path, root): path for path in paths}
-    graph = {}
+    graph: dict[str, set[str]] = {module: set() for module in modules}
     for module, path in modules.items():
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        names = set(imported(path.read_text(encoding="utf-8"), package=package))
-        # `from edge import files` is of edge.files alone, unless the package itself has the name
-        inner = {one.rpartition(".")[0] for one in names if one in modules}
-        outer = {one for one in names if one in modules and not (one in inner and only_submodules(path, one, modules))}
-        graph[module] = outer - {module}
+        for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [name for name in imported_by(node, package) if name in modules]
+            submodules = isinstance(node, ast.ImportFrom) and len(names) > len(node.names)  # every name is a module
+            graph[module].update(names[1:] if submodules else names)
+        graph[module].discard(module)
     return graph
-
-
-def only_submodules(path: Path, package: str, modules: dict[str, Path]) -> bool:
-    """Whether every `from package import x` of a source takes a module, so that the package itself gives nothing."""
-    own = module_of_source(path, modules)
-    base_of = own if path.name == "__init__.py" else own.rpartition(".")[0]
-    taken = []
-    for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import) and package in {alias.name for alias in node.names}:
-            return False
-        if isinstance(node, ast.ImportFrom):
-            names = list(imported(ast.unparse(node), package=base_of))
-            if names[0] == package:
-                taken += names[1:]
-    return all(one in modules for one in taken)
-
-
-def module_of_source(path: Path, modules: dict[str, Path]) -> str:
-    return next(module for module, source in modules.items() if source == path)
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
