@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import saved
+from tests.edge.runtimes.coreml._programs import saved
 
 from convert._coreml.audit import audit
 

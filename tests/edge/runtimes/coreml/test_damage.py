@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
 from coremltools.proto import Model_pb2
-from tests.edge.coreml._programs import saved
+from tests.edge.runtimes.coreml._programs import saved
 
 from edge.errors import InputError
 from edge.runtimes import coreml

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import run
-from tests.edge.coreml.test_shape import counting, same
+from tests.edge.runtimes.coreml._programs import run
+from tests.edge.runtimes.coreml.test_shape import counting, same
 
 from edge.errors import InputError
 

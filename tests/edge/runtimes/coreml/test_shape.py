@@ -7,7 +7,7 @@ import pytest
 import torch
 from coremltools.converters.mil import Builder as mb
 from coremltools.converters.mil.mil import types
-from tests.edge.coreml._programs import TARGETS, run
+from tests.edge.runtimes.coreml._programs import TARGETS, run
 
 from edge.errors import InputError
 
