@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from edge import artifact
@@ -39,6 +40,20 @@ class Build:
         if not entries:
             raise InputError(f"{self.folder} holds no file; `convert/to_tflite.py` writes some")
         return entries
+
+    def _repr_html_(self) -> str:
+        """A short table for notebooks."""
+        rows = "".join(
+            f"<tr><td>{escape(entry.file)}</td><td style='text-align:right'>{entry.bytes:,}</td>"
+            f"<td>{escape(entry.opens_from)}</td><td>{entry.parity.verdict if entry.parity else 'not run here'}</td></tr>"
+            for entry in self.manifest.files
+        )
+        rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
+        return (
+            f"<p><b>{escape(self.manifest.model)}</b>, {self.manifest.parameters:,} parameters, in "
+            f"{escape(str(self.folder))}</p><table><tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>"
+            f"{rows}</table>" + (f"<ul>{rejected}</ul>" if rejected else "")
+        )
 
     def schemes(self) -> dict[str, Scheme]:
         """Format -> the quantisation scheme beside its files, if it is the one that they were made with."""

@@ -70,9 +70,14 @@ def build_network(build: Builder, classes: int) -> nn.Module:
     except (TypeError, ValueError):  # of a builtin
         parameters = []
     named = next((name for name in COUNTS if name in parameters), None)
-    network = build(**{named: classes}) if named else build()
+    called = getattr(build, "__name__", str(build))
+    try:
+        network = build(**{named: classes}) if named else build()
+    except Exception as error:  # whatever a stranger's function does
+        first = (str(error).splitlines() or ["?"])[0][:300]
+        raise InputError(f"{called} fails: {type(error).__name__}: {first}") from error
     if not isinstance(network, nn.Module):
-        raise InputError(f"{getattr(build, '__name__', build)} returns {type(network).__name__}, not a torch.nn.Module")
+        raise InputError(f"{called} returns {type(network).__name__}, not a torch.nn.Module")
     return network
 
 

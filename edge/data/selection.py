@@ -69,10 +69,8 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     if checkpoint.lists_no_patients:
         measured = set(calibration_patients(photos))
         note = f"{photos.name}: which patients trained this network is unknown, so some of these may have"
-        return replace(
-            photos.where(lambda photo: photo.patient not in measured),
-            notes=(*photos.notes, *([note] if measured else [])),
-        )
+        rest = photos.where(lambda photo: photo.patient not in measured)
+        return replace(rest, notes=(*photos.notes, note)) if measured else rest
     seen = seen_in((checkpoint.trained, checkpoint.held_back), photos.photos[0].domain)
     left = photos.where(lambda photo: not seen(photo))
     if not left.photos:
