@@ -43,17 +43,16 @@ class Build:
 
     def _repr_html_(self) -> str:
         """A short table for notebooks."""
-        rows = "".join(
-            f"<tr><td>{escape(entry.file)}</td><td style='text-align:right'>{entry.bytes:,}</td>"
-            f"<td>{escape(entry.opens_from)}</td><td>{entry.parity.verdict if entry.parity else 'not run here'}</td></tr>"
-            for entry in self.manifest.files
-        )
+        head = "<tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>"
+        rows = ""
+        for entry in self.manifest.files:
+            verdict = entry.parity.verdict if entry.parity else "not run here"
+            cells = (escape(entry.file), f"{entry.bytes:,}", escape(entry.opens_from), verdict)
+            rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
         rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
-        return (
-            f"<p><b>{escape(self.manifest.model)}</b>, {self.manifest.parameters:,} parameters, in "
-            f"{escape(str(self.folder))}</p><table><tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>"
-            f"{rows}</table>" + (f"<ul>{rejected}</ul>" if rejected else "")
-        )
+        title = f"<b>{escape(self.manifest.model)}</b>, {self.manifest.parameters:,} parameters"
+        listed = f"<ul>{rejected}</ul>" if rejected else ""
+        return f"<p>{title}, in {escape(str(self.folder))}</p><table>{head}{rows}</table>{listed}"
 
     def schemes(self) -> dict[str, Scheme]:
         """Format -> the quantisation scheme beside its files, if it is the one that they were made with."""

@@ -5,9 +5,10 @@ On disk it is `<stem>.safetensors` or `<stem>.pt2`, and `<stem>.json` with every
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ SCHEMA = "dermedge/checkpoint/1"  # weights of a model that dermedge knows
 PROGRAM_SCHEMA = "dermedge/checkpoint-program/1"  # a network of its own
 MIN_SIDE, MAX_SIDE = 16, 1024  # pixels
 NAME = "[a-z0-9_]{1,64}"  # of a model or a family
+FOREIGN = "foreign"  # the family of networks that dermedge does not know
 GIVES = ("logits", "probabilities")
 SHIPPED = Path(__file__).parent / "weights"
 UNTRAINED = "untrained"  # how files with random weights are called, and what their recipe says
@@ -110,6 +112,15 @@ class Checkpoint:
         return Deployed(
             net, mean=pre.mean, std=pre.std, temperature=self.temperature, layout=layout, gives=self.gives
         ).eval()
+
+
+def as_program(checkpoint: Checkpoint, net: nn.Module) -> Checkpoint:
+    """The checkpoint of a network that dermedge does not know, with the trained `net` in it as an exported program."""
+    from edge.program import to_bytes
+
+    program = to_bytes(net, checkpoint.preprocess.side)
+    digest = hashlib.sha256(program).hexdigest()
+    return replace(checkpoint, state={}, program=program, own_family=FOREIGN, live=net, sha256=digest)
 
 
 def versions_here() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,22 +67,19 @@ def train(
     `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing,
     balance, evenness, mixup, descriptors, guide, class_weight, variants, ema, augment, seed.
 
-    `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises InputError
-    for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where `resume` goes on.
+    `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
+    InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
+    `resume` goes on.
     """
     options_room, recipe_room = room("train._options"), room("train._recipe")
     chosen = recipe_options(options, recipe_room)
-    create: Callable[[int], nn.Module] | None = None
-    preprocess: Preprocess | None = None
+    own: OwnNetwork | None = None
     if isinstance(model, str) and not is_source(model):
         known = model
     else:
-        known, create = own_network(model, name)
-        chosen = {"descriptors": 0.0, "guide": 0.0, **chosen}  # both read a layer that dermedge's own networks have
-        if mean is None or std is None:
-            raise InputError("a network of your own needs `mean` and `std`, as torchvision's")
-        side = recipe_room.Recipe(**chosen).side
-        preprocess = Preprocess(PREPROCESS_VERSION, side, *normalisation(mean, std, scale))
+        chosen = {"descriptors": 0.0, "guide": 0.0, **chosen}  # both read a layer that it may not have
+        own = own_network(model, name, side=recipe_room.Recipe(**chosen).side, mean=mean, std=std, scale=scale)
+        known = own.name
     recipe = recipe_room.Recipe(model=known, **chosen)
     return room("train._run").train(
         recipe,
@@ -92,8 +89,8 @@ def train(
         init=shipped_or_path(init),
         split=options_room.Split(folds, fold, held_back, split_seed),
         machine=options_room.Machine(precision, workers, threads),
-        create=create,
-        preprocess=preprocess,
+        create=own.create if own else None,
+        preprocess=own.preprocess if own else None,
         resume=resume,
         force=force,
         skip_unreadable=skip_unreadable,
@@ -107,15 +104,13 @@ def evaluate(
 ) -> Evaluation:
     """How good a checkpoint is on photographs of patients that it never saw.
 
-    `photos`: a folder, a PhotoSet or several, None for the folder in DERMEDGE_PHOTOS. The result's `sets` hold, for each
-    set of photographs, `figures` (balanced accuracy with a patient-level 95 % interval, sensitivities, calibration) and
-    `logits`; `write(folder)` leaves evaluation.json and confusion matrices. Raises InputError where no set has the
-    checkpoint's classes.
+    `photos`: a folder, a PhotoSet or several, None for the folder in DERMEDGE_PHOTOS. The result's `sets` hold, for
+    each set of photographs, `figures` (balanced accuracy with a patient-level 95 % interval, sensitivities,
+    calibration) and `logits`; `write(folder)` leaves evaluation.json and confusion matrices. Raises InputError where
+    no set has the checkpoint's classes.
     """
     sets = find_sets(photos, skip_missing=skip_unreadable)
-    return room("train._evaluate").evaluate(
-        checkpoint, sets, skip_unreadable=skip_unreadable, on_progress=on_progress
-    )
+    return room("train._evaluate").evaluate(checkpoint, sets, skip_unreadable=skip_unreadable, on_progress=on_progress)
 
 
 def recipe_options(options: dict[str, Any], recipe_room: Any) -> dict[str, Any]:
@@ -134,19 +129,40 @@ def recipe_options(options: dict[str, Any], recipe_room: Any) -> dict[str, Any]:
     return options if stages is None else {**options, "stages": tuple((int(s), int(e)) for s, e in stages)}
 
 
-def own_network(model: Model, name: str | None) -> tuple[str, Callable[[int], nn.Module]]:
-    """A name and a function of the number of classes for a network that dermedge does not know."""
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A network that dermedge does not know, ready to be trained."""
+
+    name: str
+    create: Callable[[int], nn.Module]  # number of classes -> module
+    preprocess: Preprocess
+
+
+def own_network(
+    model: Model,
+    name: str | None,
+    *,
+    side: int,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    scale: float,
+) -> OwnNetwork:
+    """From path/to/net.py:build, a function or a module; InputError without one, or without its normalisation."""
     from torch import nn
 
     from edge.models.foreign import Foreign
 
+    if mean is None or std is None:
+        raise InputError("a network of your own needs `mean` and `std`, as torchvision's")
+    preprocess = Preprocess(PREPROCESS_VERSION, side, *normalisation(mean, std, scale))
     if isinstance(model, nn.Module):
         handed = model
-        return name_of(handed, name), lambda classes: Foreign(copy.deepcopy(handed))
+        return OwnNetwork(name_of(handed, name), lambda classes: Foreign(copy.deepcopy(handed)), preprocess)
     build = builder_of(model) if isinstance(model, str) else model
     if not callable(build):
-        raise InputError(f"`model` is a name of dermedge's, path/to/net.py:build, a function or a module, got {model!r}")
-    return name_of(build_network(build, 2), name), lambda classes: Foreign(build_network(build, classes))
+        raise InputError(f"`model` is a name, path/to/net.py:build, a function or a module, got {model!r}")
+    called = name_of(build_network(build, 2), name)
+    return OwnNetwork(called, lambda classes: Foreign(build_network(build, classes)), preprocess)
 
 
 def shipped_or_path(init: str | Path | Checkpoint | None) -> Path | Checkpoint | None:

@@ -23,9 +23,7 @@ def test_the_snippets_run(tmp_path, no_photographs):
     program = tmp_path / "program.py"
     program.write_text("\n".join(SNIPPETS) + "\nprint('page', page)\n")
     environment = {**__import__("os").environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(SNIPPETS) >= 10
     assert (tmp_path / "build" / "mine" / "report.html").is_file()
