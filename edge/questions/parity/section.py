@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from edge.questions.parity import scheme_section
-from edge.report import plots, words
-from edge.report.page import template
+from edge.report import malignancy, plots, words
+from edge.report.template import template
 
-THUMBNAIL = 160  # pixels, the longer side
+SCHEMA = "dermedge/parity/1"
+TITLE = "Is the phone's answer the model's answer?"
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "reported": "•", "not judged": "–"}
 SENTENCES = {
     "pass": "Every file gives the model's answers",
@@ -23,18 +20,23 @@ SENTENCES = {
 }
 
 
-def section(report: Mapping[str, Any], thumbnails: Mapping[str, np.ndarray]) -> str:
-    """The section's HTML. Everything that came from outside (names, ids) is escaped by the template."""
-    pictures = {name: jpeg(name, picture) for name, picture in thumbnails.items() if name in _shown(report)}
+def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """The section's HTML. `pictures`: image id -> data address, for the worst images; any may be missing.
+
+    Everything that came from outside (names, ids) is escaped by the template.
+    """
     rows = [_overview_row(file, _several_runtimes(report)) for file in report["files"]]
+    flags = [label["malignant"] for label in report["classes"]]
     return template("edge.questions.parity", "parity.html.j2").render(
         report=report,
         sentence=SENTENCES[report["verdict"]],
         counts=_counts(report),
         signs=SIGNS,
-        files=[_file(file, index) for index, file in enumerate(report["files"], start=1)],
+        files=[_file(file, index, flags) for index, file in enumerate(report["files"], start=1)],
         overview=[plots.sqnr_overview(rows), plots.agreement_overview(rows)],
         pictures=pictures,
+        remark=malignancy.remark(flags),
+        some_unknown=None in flags,
         interpreted=any(file["runtime"] == "interpreter" for file in report["files"]),
         schemes=scheme_section.views(report.get("schemes") or {}),
     )
@@ -50,12 +52,13 @@ def _several_runtimes(report: Mapping[str, Any]) -> bool:
     return len({file["runtime"] for file in report["files"]}) > 1
 
 
-def _shown(report: Mapping[str, Any]) -> set[str]:
+def shown_images(report: Mapping[str, Any]) -> set[str]:
+    """The images of which the section shows pictures."""
     return {image["image"] for file in report["files"] for image in file["worst"]}
 
 
 def _overview_row(file: Mapping[str, Any], several_runtimes: bool) -> dict[str, Any]:
-    found = file["statistics"]
+    statistics = file["statistics"]
     name = f"{file['recipe']}, {file['runtime']}" if several_runtimes else file["recipe"]
     limits = {check["name"]: check["limit"] for check in file["checks"]}
     row: dict[str, Any] = {
@@ -65,13 +68,13 @@ def _overview_row(file: Mapping[str, Any], several_runtimes: bool) -> dict[str, 
         "agreement_limit": _per_cent(limits.get("Top-1 agreement")),
         "identical": False,
     }
-    if found is None:
+    if statistics is None:
         return row | dict.fromkeys(("median", "p5", "agreement", "low", "high"))
-    agreement = found["agreement"]
+    agreement = statistics["agreement"]
     return row | {
-        "median": found["sqnr_db"]["value"],
-        "p5": found["sqnr_db_p5"],
-        "identical": found["sqnr_db"].get("value_is") == "infinite",
+        "median": statistics["sqnr_db"]["value"],
+        "p5": statistics["sqnr_db_p5"],
+        "identical": statistics["sqnr_db"].get("value_is") == "infinite",
         "agreement": _per_cent(agreement["value"]),
         "low": _per_cent(agreement["low"]),
         "high": _per_cent(agreement["high"]),
@@ -82,7 +85,7 @@ def _per_cent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _file(file: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _file(file: Mapping[str, Any], index: int, flags: list[bool | None]) -> dict[str, Any]:
     """What the template shows of one file, as text."""
     view: dict[str, Any] = {
         "anchor": f"file-{index}",
@@ -97,16 +100,16 @@ def _file(file: Mapping[str, Any], index: int) -> dict[str, Any]:
         "worst": [_image(image) for image in file["worst"]],
         "numbers": None,
     }
-    found = file["statistics"]
-    if found is not None:
-        view["numbers"] = _numbers(found)
-        view["masks"] = _masks(found["masks"]) if found.get("masks") else None
+    statistics = file["statistics"]
+    if statistics is not None:
+        view["numbers"] = _numbers(statistics)
+        view["masks"] = _masks(statistics["masks"]) if statistics.get("masks") else None
         view["plots"] = [("How far probabilities move", plots.delta_p(file["delta_p"]))]
-        labelled = found["labelled"]
+        labelled = statistics["labelled"]
         if labelled is not None:
             curves = (labelled["reliability_before"], labelled["reliability_after"])
-            view["plots"].append(("Is 80 % sure right 80 % of the time?", plots.reliability(*curves)))
-            view["labelled"] = _labelled(labelled)
+            view["plots"].append(("Confidence against correctness", plots.reliability(*curves)))
+            view["labelled"] = _labelled(labelled, flags)
         else:
             view["labelled"] = None
     return view
@@ -120,10 +123,10 @@ def _headline(file: Mapping[str, Any]) -> str:
         also = f"; also: {', '.join(check['name'] for check in others)}" if others else ""
         return f"{first['name']}: {words.in_words(first).removeprefix(file['verdict'] + ': ')}{also}."
     if file["verdict"] == "reported":
-        return f"This recipe is measured on {file['images']:,} images, not judged."
+        return f"This recipe has no gate; it is measured on {file['images']:,} images."
     unjudged = [check["name"] for check in file["checks"] if check["verdict"] == "not judged"]
     rest = f"; not judged: {', '.join(unjudged)}" if unjudged else ""
-    return f"All {len(decisive)} checks that could be judged pass on {file['images']:,} images{rest}."
+    return f"All {len(decisive)} checks that apply pass on {file['images']:,} images{rest}."
 
 
 def _check(check: Mapping[str, Any]) -> dict[str, str]:
@@ -140,19 +143,19 @@ def _check(check: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _numbers(found: Mapping[str, Any]) -> dict[str, Any]:
-    labelled = found["labelled"]
+def _numbers(statistics: Mapping[str, Any]) -> dict[str, Any]:
+    labelled = statistics["labelled"]
     accuracy = labelled["balanced_accuracy"] if labelled else None
     return {
-        "sqnr": words.number(found["sqnr_db"], "value", "dB"),
-        "sqnr_p5": words.number(found, "sqnr_db_p5", "dB"),
-        "agreement": words.number(found["agreement"], "value", "share"),
-        "agreement_interval": words.interval(found["agreement"], "share"),
-        "largest": words.number(found, "largest_delta_p", "p"),
-        "mean": words.number(found, "mean_delta_p", "p"),
+        "sqnr": words.number(statistics["sqnr_db"], "value", "dB"),
+        "sqnr_p5": words.number(statistics, "sqnr_db_p5", "dB"),
+        "agreement": words.number(statistics["agreement"], "value", "share"),
+        "agreement_interval": words.interval(statistics["agreement"], "share"),
+        "largest": words.number(statistics, "largest_delta_p", "p"),
+        "mean": words.number(statistics, "mean_delta_p", "p"),
         "accuracy": _before_after(accuracy) if accuracy else words.NOTHING,
-        "identical": found["identical_images"],
-        "domains": [_domain(domain) for domain in found["domains"]],
+        "identical": statistics["identical_images"],
+        "domains": [_domain(domain) for domain in statistics["domains"]],
     }
 
 
@@ -161,28 +164,30 @@ def _before_after(pair: Mapping[str, Any]) -> str:
     return f"{before} → {words.number(pair['after'], 'value', 'share')}"
 
 
-def _pair(name: str, pair: Mapping[str, Any], images: int | None = None, malignant: bool = False) -> dict[str, Any]:
+def _pair(name: str, pair: Mapping[str, Any], images: int | None = None, mark: str = "") -> dict[str, Any]:
     return {
         "name": name,
-        "malignant": malignant,
+        "mark": mark,
         "images": "" if images is None else f"{images:,}",
         "before": words.with_interval(pair["before"], "share"),
         "after": words.with_interval(pair["after"], "share"),
     }
 
 
-def _labelled(labelled: Mapping[str, Any]) -> dict[str, Any]:
+def _labelled(labelled: Mapping[str, Any], flags: list[bool | None]) -> dict[str, Any]:
     before, after = (labelled[key] for key in ("reliability_before", "reliability_after"))
+    rows = [_pair("Balanced accuracy", labelled["balanced_accuracy"], labelled["images"])]
+    if malignancy.both_known(flags):
+        rows += [
+            _pair("Malignant, called malignant (sensitivity)", labelled["sensitivity"]),
+            _pair("Benign, called benign (specificity)", labelled["specificity"]),
+        ]
     return {
         "images": f"{labelled['images']:,}",
         "patients": f"{labelled['patients']:,}",
-        "rows": [
-            _pair("Balanced accuracy", labelled["balanced_accuracy"], labelled["images"]),
-            _pair("Malignant, called malignant (sensitivity)", labelled["sensitivity"]),
-            _pair("Benign, called benign (specificity)", labelled["specificity"]),
-        ],
+        "rows": rows,
         "classes": [
-            _pair(f"{c['code']} {c['name']}", c["sensitivity"], c["images"], c["malignant"])
+            _pair(f"{c['code']} {c['name']}", c["sensitivity"], c["images"], malignancy.mark(c["malignant"]))
             for c in labelled["classes"]
         ],
         "calibration": (words.number(before, "error", "share"), words.number(after, "error", "share")),
@@ -192,20 +197,20 @@ def _labelled(labelled: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _masks(found: Mapping[str, Any]) -> dict[str, Any]:
+def _masks(masks: Mapping[str, Any]) -> dict[str, Any]:
     def pixels(holder: Mapping[str, Any], key: str) -> str:
         return words.NOTHING if holder.get(key) is None else f"{holder[key]:.2f} pixels"
 
     return {
-        "images": f"{found['images']:,}",
-        "both_empty": found["both_empty"],
-        "one_empty": found["one_empty"],
+        "images": f"{masks['images']:,}",
+        "both_empty": masks["both_empty"],
+        "one_empty": masks["one_empty"],
         "rows": [
-            ("Dice, median", words.with_interval(found["dice"], "share")),
-            ("Dice, 5th percentile", words.number(found, "dice_p5", "share")),
-            ("Intersection over union, median", words.number(found, "iou", "share")),
-            ("Distance of the boundaries (95 % Hausdorff), median", pixels(found["boundary"], "value")),
-            ("the same, 95th percentile over images", pixels(found, "boundary_p95")),
+            ("Dice, median", words.with_interval(masks["dice"], "share")),
+            ("Dice, 5th percentile", words.number(masks, "dice_p5", "share")),
+            ("Intersection over union, median", words.number(masks, "iou", "share")),
+            ("Distance of the boundaries (95 % Hausdorff), median", pixels(masks["boundary"], "value")),
+            ("the same, 95th percentile over images", pixels(masks, "boundary_p95")),
         ],
     }
 
@@ -226,7 +231,13 @@ def _domain(domain: Mapping[str, Any]) -> dict[str, Any]:
 def _image(image: Mapping[str, Any]) -> dict[str, Any]:
     def answer(classes: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
-            c | {"text": words.measure(c["probability"], "share"), "width": _bar(c["probability"])} for c in classes
+            c
+            | {
+                "text": words.measure(c["probability"], "share"),
+                "width": _bar(c["probability"]),
+                "sign": malignancy.sign(c["malignant"]),
+            }
+            for c in classes
         ]
 
     return {
@@ -242,18 +253,3 @@ def _image(image: Mapping[str, Any]) -> dict[str, Any]:
 def _bar(probability: float) -> str:
     """Length of a bar, of 100; answers may leave 0..1 by what rounding does."""
     return words.measure(min(max(probability, 0.0), 1.0), "share", bare=True)
-
-
-def jpeg(name: str, picture: np.ndarray) -> str:
-    """A data address of a small JPEG."""
-    from PIL import Image
-
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(
-            f"thumbnail of {name!r}: expected uint8 (height, width, 3), got {picture.dtype} {picture.shape}"
-        )
-    image = Image.fromarray(picture)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -140,4 +140,4 @@ MISTAKES = (
 
 def mistakes_for(target: Target) -> tuple[Mistake, ...]:
     """Those that can be tried: another mean and std only where the model's own are known."""
-    return tuple(one for one in MISTAKES if one.code != "other-mean-std" or target.mean is not None)
+    return tuple(mistake for mistake in MISTAKES if mistake.code != "other-mean-std" or target.mean is not None)
