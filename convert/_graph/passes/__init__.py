@@ -14,8 +14,11 @@ from .fold_batchnorm import fold_batchnorm
 from .fold_constants import fold_constants
 from .fold_scales import fold_scales
 from .fold_shifts import fold_shifts
+from .group_norms import group_norms
 from .linear_as_convolution import linear_as_convolution
 from .one_row import one_row
+from .patches import patches
+from .plain_activations import plain_activations
 from .plain_layer_norm import plain_layer_norm
 from .pool_borders import pool_borders
 from .pooling_matrices import pooling_matrices
@@ -46,6 +49,9 @@ HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 MOBILE_PASSES: tuple[Pass, ...] = (
     one_row,
     transposed_convolutions,
+    group_norms,
+    patches,
+    plain_activations,
     spell_out,
     average_borders,
     dilated_pools,
