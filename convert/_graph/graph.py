@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from .refusals import exported
+from .refusals import exported, refused
 
 aten = torch.ops.aten
 # input, weight, bias, stride, padding, dilation, groups of aten.conv2d, where they are left out
@@ -41,9 +41,17 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
     if not without_changes_in_place(graph):
         graph = with_batch_norm(program.run_decompositions({}).module(check_guards=False))
     for node in graph.graph.nodes:
+        if has_open_shape(node):
+            raise refused(node, "the shape of its result depends on the picture's values (data-dependent)")
         if node.target in {aten.conv2d.default, aten.conv2d.padding, aten.linear.default}:
             node.meta["module"] = owner(arguments(node)[1])
     return graph
+
+
+def has_open_shape(node: fx.Node) -> bool:
+    values = node.meta.get("val")
+    values = values if isinstance(values, (list, tuple)) else [values]
+    return any(isinstance(v, Tensor) and not all(isinstance(n, int) for n in v.shape) for v in values)
 
 
 def without_changes_in_place(graph: fx.GraphModule) -> bool:

@@ -32,7 +32,7 @@ def said(error: Exception) -> str:
     """An exception from the network's own code in one line: its words, the place in the code, the module."""
     words = f"{type(error).__name__}: {first_line(error)}"
     if "data-dependent" in words:
-        words = "what it does next depends on the picture's values, and a file does the same for every picture"
+        words = "what it does depends on the picture (data-dependent), and a file does the same for each"
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if is_authors(frame)]
     if not frames:
         return words

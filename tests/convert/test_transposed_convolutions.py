@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tests.convert.test_emit import Picture, answer, file_of, operators
 from torch import Tensor, nn
 
 from convert._graph.graph import aten, trace
@@ -22,6 +21,7 @@ from convert._tflite.rounding import inputs_of, rounded, second_moments, steps_f
 from edge.models.deployed import Deployed
 from edge.runtimes.litert import LiteRT
 from tests.convert._rewriting import Of, count, rewritten, settled
+from tests.convert.tflite.test_emit import Picture, answer, file_of, operators
 
 
 @pytest.fixture

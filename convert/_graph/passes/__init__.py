@@ -20,6 +20,8 @@ from .one_row import one_row
 from .patches import patches
 from .plain_activations import plain_activations
 from .plain_layer_norm import plain_layer_norm
+from .plain_moves import plain_moves
+from .plain_reductions import plain_reductions
 from .pool_borders import pool_borders
 from .pooling_matrices import pooling_matrices
 from .rearrange import rearrange
@@ -52,6 +54,8 @@ MOBILE_PASSES: tuple[Pass, ...] = (
     group_norms,
     patches,
     plain_activations,
+    plain_reductions,
+    plain_moves,
     spell_out,
     average_borders,
     dilated_pools,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.convert.test_emit import Picture, answer, file_of
 from torch import Tensor, nn
 
 from convert._graph.passes import fold_batchnorm, one_row, pooling_matrices
 from convert._tflite.audit import audit
 from tests.convert._rewriting import Of, count, rewritten, settled
+from tests.convert.tflite.test_emit import Picture, answer, file_of
 
 
 @pytest.fixture
