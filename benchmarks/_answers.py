@@ -28,11 +28,11 @@ def answers(
     images: np.ndarray,
 ) -> dict[str, dict]:
     """`compared` of every file, by name. `images`: uint8 (N, S, S, 3) RGB of `photos`."""
-    model = observations_of(photos, Reference(checkpoint).run(images))
+    model = observations_of(photos, Reference(checkpoint).run(images).probabilities)
     given: dict[str, np.ndarray] = {}
     for name, path in track(files.items(), "comparing answers", len(files)):
         runtime = LiteRT(path)
-        given[name] = runtime.run(images)
+        given[name] = runtime.run(images).probabilities
         runtime.close()
     found: dict[str, dict] = {}
     for name, candidate in candidates.items():

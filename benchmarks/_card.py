@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
+from edge.manifest import INTENDED_USE
 
 LEFT_OUT = {"folds", "fold", "held_back", "split_seed", "init"}  # said in words, the last in the remarks
 

@@ -71,11 +71,10 @@ def candidates(checkpoint: Checkpoint, images: np.ndarray, *, peers: bool, data:
 
     from convert._tflite.file import lower
     from convert._tflite.quantise import quantise
-    from edge.models.deployed import deployed
 
     side = checkpoint.preprocess.side
     example = torch.zeros(1, side, side, 3)
-    module = deployed(checkpoint, layout="NHWC")
+    module = checkpoint.deployed(layout="NHWC")
     learnt = parameters(module)
     content = litert_torch.convert(module, (example,)).model_content()
     yield Candidate(PLAIN, content, "by litert-torch, from the module as it is", learnt)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from edge.artifact import share_8bit
 from edge.questions.parity.report import plain as strict
 from edge.questions.zoo.rounds import WARM_UP, Measured
 from edge.report.words import number
@@ -45,8 +44,9 @@ def row(
             "bytes_per_parameter": size / candidate.parameters,
             "threads": {threads: took(m, plain[threads]) for threads, m in measured.items()},
             **compared,
-            **{key: made_of[key] for key in COUNTED},
-            "operators": sum(made_of["operators"].values()),
+            **{key: getattr(made_of, key) for key in COUNTED},
+            "share_8bit": made_of.share_8bit,
+            "operators": sum(made_of.operators.values()),
         }
     )
 
@@ -111,7 +111,7 @@ def content_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     )  # fmt: skip
     for r in rows:
         counted = (r["operators"], r["layout_operators"], r["largest_rank"], r["xnnpack_partitions"])
-        share = f"{share_8bit(r) or 0:.0%}"
+        share = f"{r['share_8bit'] or 0:.0%}"
         memory = megabytes(r["peak_activation_bytes"])
         lines.append(line([r["file"], *(str(n) for n in counted), f"{r['macs'] / 1e6:.0f}", share, memory, r["by"]]))
     return lines

@@ -125,14 +125,14 @@ def compared(case: str, paths: Sequence[Path], side: int, reference: Any) -> lis
                 continue
             seen[name].append(to_input(other, side))
             apart[name].append(Apart.of(right, other, ours[-1], seen[name][-1]))
-    answers = reference.run(np.array(ours))
+    answers = reference.run(np.array(ours)).probabilities
     rows: list[dict[str, Any]] = []
     for name, found in apart.items():
         row: dict[str, Any] = {"case": case, "other": name}
         if name in missing:
             rows.append(row | {"not_run": missing[name]})
             continue
-        theirs = reference.run(np.array(seen[name]))
+        theirs = reference.run(np.array(seen[name])).probabilities
         rows.append(row | {
             "images": len(found),
             "full_largest": max(one.full_largest for one in found),

@@ -24,6 +24,7 @@ import numpy as np
 
 from dermedge.console import entry, screen, third_party_noise_into
 from dermedge.flags import add_data
+from edge.build import open_build
 from edge.data.selection import judging_set
 from edge.errors import at_least_one
 from edge.progress import track
@@ -33,7 +34,6 @@ from edge.questions.mistakes.model import Model, open_models
 from edge.questions.mistakes.phone_output import PhoneOutput
 from edge.questions.mistakes.scene import Scene, Target, photographed
 from edge.questions.mistakes.table import mistakes_for
-from edge.questions.parity.run import LOG, open_build
 from edge.runtimes.litert import LiteRT
 
 TOGETHER = 3  # photographs
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     target = Target(numbers.side, numbers.mean, numbers.std)
     planted: dict[str, list[np.ndarray]] = {code: [] for code in ("right", *(m.code for m in mistakes_for(target)))}
     known: list[list[Hypothesis]] = []
-    with third_party_noise_into(args.build / LOG):
+    with third_party_noise_into(args.build / "runtime.log"):
         models = open_models(args.build, build.manifest)
         file = next(model.name for model in models if model.form == "float")
         phone = Model("float", file, LiteRT(args.build / file, mode="xnnpack-fp16"))

@@ -187,7 +187,7 @@ def costed(args: argparse.Namespace, names: Sequence[str], work: Path) -> dict[s
         made_of = audit(files[name, RECIPES[0]])
         rows[name] = {
             "name": name, "differs": CANDIDATES[name], "parameters": parameters, "macs": products,
-            **{key: made_of[key] for key in ("largest_rank", "layout_operators", "xnnpack_partitions")},
+            **{key: getattr(made_of, key) for key in ("largest_rank", "layout_operators", "xnnpack_partitions")},
             "bytes": {recipe: files[name, recipe].stat().st_size for recipe in RECIPES},
         }  # fmt: skip
     noise = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.metrics import statistics as st
-from edge.runtimes import Found
+from edge.runtimes import Outputs
 
 FLOOR = 1e-4  # of a pixel's probability, as of a class's
 EQUAL_DB = 200.0  # of answers that are the same, or all but
@@ -15,7 +15,7 @@ EQUAL_DB = 200.0  # of answers that are the same, or all but
 MASK_ALLOWANCE_DB = 10.0
 
 
-def sqnr(wanted: Found, found: Found) -> np.ndarray:
+def sqnr(wanted: Outputs, found: Outputs) -> np.ndarray:
     """dB per image, (N,): of the logits, or of the mask's with its allowance, whichever is worse. At most EQUAL_DB.
 
     A layer that only the mask reads would look harmless by the class alone.

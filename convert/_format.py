@@ -1,8 +1,8 @@
-"""What a file format has to bring, and what is known of a file once it was judged."""
+"""What a file format has to bring to a conversion."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,68 +10,65 @@ from typing import Protocol
 import numpy as np
 
 from edge.checkpoint import Checkpoint
+from edge.data.selection import Photographs
 from edge.data.table import PhotoSet
-from edge.runtimes import Found, joined
+from edge.manifest import Audit, FineTuned, Manifest
+from edge.recipes import Recipe
+from edge.runtimes import Outputs
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is converted and what the files are judged on."""
+    """What is converted, what the files are judged on, and where they go."""
 
     checkpoint: Checkpoint
     photos: PhotoSet
     images: np.ndarray  # uint8 (N, S, S, 3) RGB
-    reference: Found  # what the float32 torch model says of the images
-    data: Path | None  # where --data pointed
-    path: Path  # of the checkpoint's weights
+    reference: Outputs  # what the float32 torch model says of the images
+    data: Photographs  # where photographs of training patients are looked for
+    path: Path | None  # of the checkpoint's weights; None of a network that was handed over in memory
     folder: Path  # that is written to
     skip_unreadable: bool = False
     measure_again: bool = False  # what was kept of earlier measurements is not used
     fine_tune: int = 0  # epochs for palettes (Core ML)
 
+    @property
+    def written(self) -> Path:
+        """The name of the weights in the folder, beside which measurements are kept."""
+        return self.folder / (self.path.name if self.path else f"{self.checkpoint.model}.pt2")
 
-@dataclass(frozen=True)
-class Judged:
-    """One converted file and what was found."""
+    @property
+    def kept(self) -> list[Path]:
+        """Weight files beside which an earlier measurement may lie."""
+        if self.measure_again:
+            return []
+        return [self.path, self.written] if self.path else [self.written]
 
-    recipe: str
-    path: Path
-    rejected: bool  # a binding gate failed
-    verdict: str  # pass, fail, inconclusive, reported; of a file that cannot be run here: checked
-    parity: dict | None = None  # the manifest's `parity`
-    milliseconds: float | None = None  # on this host, median, one thread
-    remarks: tuple[str, ...] = ()  # what fell short, in words
-    audit: dict | None = None  # the manifest's `audit`
-    fine_tuned: dict | None = None  # the manifest's `fine_tuned`
-    self_test: Found | None = None  # what it says of the self-test images
+
+class Prepared(Protocol):
+    """One network in one format: what all recipes share, done once."""
+
+    @property
+    def remark(self) -> str:
+        """A line about what was done, for the screen."""
+
+    def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
+        """Write one recipe to `target`, with the manifest's facts inside."""
+
+    def shortcomings(self, recipe: str, path: Path) -> list[str]:
+        """What a written file says of itself that differs from the contract and the recipe; empty if nothing does."""
+
+    def audit(self, recipe: str, path: Path) -> Audit | None:
+        """What a written file is made of; None where the format has no audit."""
+
+    def fine_tuned(self, recipe: str) -> FineTuned | None:
+        """What a recipe's network learned, where it did."""
 
 
 class Format(Protocol):
-    suffix: str
+    name: str  # "tflite", "mlpackage" or "aimodel"
+    suffix: str  # of a file
+    recipes: Mapping[str, Recipe]
 
-    def entry(self, recipe: str) -> dict:
-        """`format` and `input` of the manifest."""
-
-    def prepare(self, source: Source, recipes: list[str]) -> str:
-        """What all recipes share, done once; returns a line for the screen."""
-
-    def convert(self, source: Source, recipe: str, target: Path, manifest: dict) -> None:
-        """Write one recipe to `target`."""
-
-    def judge(self, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool) -> Judged:
-        """Open what was written and compare it with the model."""
-
-
-class Runtime(Protocol):
-    def run_all(self, images_u8: np.ndarray) -> Found: ...
-
-
-def timed_run(runtime: Runtime, images: np.ndarray) -> tuple[Found, float]:
-    """The answers, and the median milliseconds of one image after a warm-up. This host's, not a phone's."""
-    runtime.run_all(images[:1])
-    rows, times = [], []
-    for image in images:
-        begun = time.perf_counter()
-        rows.append(runtime.run_all(image[None]))
-        times.append(1e3 * (time.perf_counter() - begun))
-    return joined(rows), float(np.median(times))
+    def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        """Trace, lower and measure what these recipes need."""

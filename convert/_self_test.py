@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edge.checkpoint import Checkpoint
 from edge.files import moved_into_place, sha256
-from edge.runtimes import Found
+from edge.manifest import Manifest, SelfTest
+from edge.runtimes import Outputs
 
-from ._format import Judged
+from ._judge import Judged
 
 COUNT = 2
 
@@ -31,56 +34,52 @@ def self_test_images(checkpoint: Checkpoint) -> np.ndarray:
     return np.array(images).astype(np.uint8)
 
 
-def write_self_test(folder: Path, manifest: dict, images: np.ndarray, reference: Found) -> dict:
+def write_self_test(folder: Path, manifest: Manifest, images: np.ndarray, reference: Outputs) -> Manifest:
     """Write the images as PNG (their RGB bytes are exact); returns the manifest that lists them.
 
     Of a mask the mean over its pixels is kept: one number tells whether a phone computes it as this machine does.
     """
     from PIL import Image
 
-    known = {entry["image"]: entry for entry in manifest["self_test"]}
+    known = {entry.image: entry for entry in manifest.self_test}
     entries = []
     for number, (image, probabilities) in enumerate(zip(images, reference.probabilities, strict=True)):
         path = folder / f"self_test_{number}.png"
         with moved_into_place(path) as unfinished:
             Image.fromarray(image).save(unfinished, format="PNG")
+        before = known.get(path.name)
+        masks = reference.masks is not None
         entries.append(
-            {
-                "image": path.name,
-                "sha256": sha256(path),
-                "rgb_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
-                "reference": [float(p) for p in probabilities],
-                "expected": known.get(path.name, {}).get("expected", {}),
-                **(
-                    {
-                        "reference_mask": mean_of(reference.masks[number]),
-                        "expected_mask": known.get(path.name, {}).get("expected_mask", {}),
-                    }
-                    if reference.masks is not None
-                    else {}
-                ),
-            }
+            SelfTest(
+                image=path.name,
+                sha256=sha256(path),
+                rgb_sha256=hashlib.sha256(image.tobytes()).hexdigest(),
+                reference=tuple(float(p) for p in probabilities),
+                expected=before.expected if before else {},
+                reference_mask=mean_of(reference.masks[number]) if reference.masks is not None else None,
+                expected_mask=((before.expected_mask if before else None) or {}) if masks else None,
+            )
         )
-    return {**manifest, "self_test": entries}
+    return replace(manifest, self_test=tuple(entries))
 
 
-def add_expected(manifest: dict, judged: list[Judged]) -> dict:
+def add_expected(manifest: Manifest, judged: Sequence[Judged]) -> Manifest:
     """The manifest with each judged file's own answer to the self-test images."""
-    present = {entry["file"] for entry in manifest["files"]}
+    present = {entry.file for entry in manifest.files}
     entries = []
-    for number, entry in enumerate(manifest["self_test"]):
-        answers = {name: p for name, p in entry["expected"].items() if name in present}
-        masks = {name: mean for name, mean in entry.get("expected_mask", {}).items() if name in present}
+    for number, entry in enumerate(manifest.self_test):
+        answers = {name: p for name, p in entry.expected.items() if name in present}
+        masks = {name: mean for name, mean in (entry.expected_mask or {}).items() if name in present}
         for result in judged:
-            found = result.self_test
-            if found is not None:
-                answers[result.path.name] = [float(p) for p in found.probabilities[number]]
-            if found is not None and found.masks is not None:
-                masks[result.path.name] = mean_of(found.masks[number])
+            outputs = result.self_test
+            if outputs is not None:
+                answers[result.path.name] = tuple(float(p) for p in outputs.probabilities[number])
+            if outputs is not None and outputs.masks is not None:
+                masks[result.path.name] = mean_of(outputs.masks[number])
         entries.append(
-            {**entry, "expected": answers, **({"expected_mask": masks} if "reference_mask" in entry else {})}
+            replace(entry, expected=answers, expected_mask=masks if entry.reference_mask is not None else None)
         )
-    return {**manifest, "self_test": entries}
+    return replace(manifest, self_test=tuple(entries))
 
 
 def mean_of(mask: np.ndarray) -> float:

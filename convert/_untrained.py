@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge import artifact
 from edge.checkpoint import UNTRAINED, Checkpoint, Preprocess, check_side, load, save
 from edge.data.readers import open_photos
 from edge.data.selection import order, synthetic_sample
 from edge.data.squares import load_squares
+from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.models import create_model, family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
@@ -23,14 +25,23 @@ SIDE = 224  # pixels, where none is given
 IMAGES = 32  # of the embedded sample, from which batch norms take their statistics
 
 
-def untrained(model: str, *, seed: int, side: int, folder: Path) -> Path:
+def untrained(model: str, *, seed: int = 0, side: int | None = None, folder: Path | None = None) -> Path:
     """`<folder>/untrained-<seed>.safetensors`, a checkpoint of `model` with random weights; made where it is missing.
 
     Layers start as the family starts them for training. The same seed gives the same weights on the same machine.
+    `side`: of the input in pixels, 224 for None; `folder`: build/<model>-untrained for None. Raises InputError where
+    the folder holds files of other weights or of another side.
     """
-    check_side(side, where="--side")
+    side = SIDE if side is None else side
+    folder = folder or Path("build") / f"{model}-{UNTRAINED}"
+    check_side(side, where="`side`")
     family_name(model)
     path = folder / f"{UNTRAINED}-{seed}.safetensors"
+    if (folder / artifact.MANIFEST).is_file():  # before weights are drawn into it
+        if not (path.is_file() and artifact.read(folder).model == model):
+            raise InputError(f"{folder} holds files of another checkpoint; give another `out`, or remove it")
+        if load(path).preprocess.side != side:
+            raise InputError(f"{folder} holds files of another `side` than {side}; give another `out`, or remove it")
     facts = {"seed": seed, "settled_on": f"{IMAGES} images of the embedded synthetic sample"}
     if path.is_file() and path.with_suffix(".json").is_file():
         found = load(path)

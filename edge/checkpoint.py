@@ -1,24 +1,34 @@
-"""A trained model on disk: `<stem>.safetensors` (weights) and `<stem>.json` (everything else). Never a pickle."""
+"""A trained model: weights of a network that dermedge knows, or a whole network as an exported program. Never a pickle.
+
+On disk it is `<stem>.safetensors` or `<stem>.pt2`, and `<stem>.json` with everything else.
+"""
 
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
 from edge.files import moved_into_place, read_json, sha256, write_json
 from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
+from edge.program import SUFFIX, from_bytes
+from edge.weight_files import MAX_WEIGHT_BYTES, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SCHEMA = "dermedge/checkpoint/1"
-MAX_WEIGHT_BYTES = 2 * 2**30
-MAX_SIDE = 1024  # pixels
+    from edge.models.deployed import Deployed
+
+SCHEMA = "dermedge/checkpoint/1"  # weights of a model that dermedge knows
+PROGRAM_SCHEMA = "dermedge/checkpoint-program/1"  # a network of its own
+MIN_SIDE, MAX_SIDE = 16, 1024  # pixels
+NAME = "[a-z0-9_]{1,64}"  # of a model or a family
+GIVES = ("logits", "probabilities")
 SHIPPED = Path(__file__).parent / "weights"
 UNTRAINED = "untrained"  # how files with random weights are called, and what their recipe says
 
@@ -48,7 +58,27 @@ class Checkpoint:
     metrics: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)  # how it was trained
     versions: dict[str, str] = field(default_factory=dict)
-    sha256: str = ""  # of the weight file, once written or read
+    sha256: str = ""  # of the weight file or the program, once written or read
+    program: bytes = field(default=b"", repr=False)  # the exported network, of one that dermedge does not know
+    gives: str = "logits"  # what the network returns: logits, or probabilities
+    own_family: str = ""  # of a network that dermedge does not know: a name for its kind
+    live: nn.Module | None = field(default=None, compare=False, repr=False)  # the same network, as it was handed over
+    path: Path | None = field(default=None, compare=False)  # of the weights, where they were read from a file
+
+    @property
+    def learned(self) -> bool:
+        """Whether its answers mean something: it was trained here, or handed over as trained."""
+        return bool(self.trained) or (bool(self.program) and not self.untrained)
+
+    @property
+    def lists_no_patients(self) -> bool:
+        """Whether it is a network from elsewhere, of which nobody knows which patients trained it."""
+        return bool(self.program) and not self.trained
+
+    @property
+    def family(self) -> str:
+        """The family of the model, `foreign` for a network that dermedge does not know."""
+        return self.own_family or family_name(self.model)
 
     @property
     def untrained(self) -> dict | None:
@@ -56,10 +86,30 @@ class Checkpoint:
         return self.recipe.get(UNTRAINED)
 
     def network(self) -> nn.Module:
-        """The network with these weights, in evaluation mode: normalised RGB (N, 3, S, S) -> logits (N, K)."""
+        """The network with these weights, in evaluation mode: normalised RGB (N, 3, S, S) -> logits (N, K).
+
+        Probabilities instead where `gives` says so; of a network with masks (logits, mask logits (N, 1, S, S)).
+        """
+        if self.live is not None:
+            return self.live.eval()
+        if self.program:
+            return from_bytes(self.program, where=f"the network of {self.model}")
         net = create_model(self.model, len(self.labels))
         net.load_state_dict(self.state)
         return net.eval()
+
+    def deployed(self, *, layout: str) -> Deployed:
+        """The network as phones get it, in evaluation mode: RGB 0..255 in, calibrated probabilities out.
+
+        `layout` "NHWC" takes float32 (1, S, S, 3) as TFLite does, "NCHW" (1, 3, S, S) as Core ML does.
+        """
+        from edge.models.deployed import Deployed
+
+        pre = self.preprocess
+        net = self.network()
+        return Deployed(
+            net, mean=pre.mean, std=pre.std, temperature=self.temperature, layout=layout, gives=self.gives
+        ).eval()
 
 
 def versions_here() -> dict[str, str]:
@@ -74,18 +124,21 @@ def versions_here() -> dict[str, str]:
 
 
 def save(checkpoint: Checkpoint, stem: Path) -> None:
-    """Write `<stem>.safetensors`, then `<stem>.json` that carries its digest."""
+    """Write `<stem>.safetensors` (or `<stem>.pt2`, the network itself), then `<stem>.json` that carries its hash."""
     from safetensors.torch import save as to_bytes
 
-    weights = stem.with_suffix(".safetensors")
+    weights = stem.with_suffix(SUFFIX if checkpoint.program else ".safetensors")
     with moved_into_place(weights) as path:
         # as bytes, so that a full disk is Python's OSError and the file gets the usual permissions
-        path.write_bytes(to_bytes({key: value.detach().contiguous().cpu() for key, value in checkpoint.state.items()}))
+        path.write_bytes(
+            checkpoint.program
+            or to_bytes({key: value.detach().contiguous().cpu() for key, value in checkpoint.state.items()})
+        )
+    own = {"schema": PROGRAM_SCHEMA, "model": checkpoint.model, "family": checkpoint.family, "gives": checkpoint.gives}
     write_json(
         stem.with_suffix(".json"),
         {
-            "schema": SCHEMA,
-            "model": checkpoint.model,
+            **(own if checkpoint.program else {"schema": SCHEMA, "model": checkpoint.model}),
             "weights": {"file": weights.name, "sha256": sha256(weights)},
             "classes": to_json(checkpoint.labels),
             "preprocess": asdict(checkpoint.preprocess),
@@ -127,19 +180,23 @@ def load(path: Path) -> Checkpoint:
             f"{path} is a foreign checkpoint; read it with `dermedge import-upstream --model … {path}` "
             "(weights only, nothing in it is run)"
         )
-    if path.is_dir() and (path / "checkpoint.safetensors").is_file():
-        path = path / "checkpoint.safetensors"
-    weights, described = path.with_suffix(".safetensors"), path.with_suffix(".json")
+    if path.is_dir():
+        inside = [path / f"checkpoint{suffix}" for suffix in (".safetensors", SUFFIX)]
+        path = next((weights for weights in inside if weights.is_file()), path)
+    described = path.with_suffix(".json")
+    program = path.suffix == SUFFIX or (path.suffix == ".json" and path.with_suffix(SUFFIX).is_file())
+    weights = path.with_suffix(SUFFIX if program else ".safetensors")
     if not weights.is_file():
-        inside = ", ".join(sorted(one.name for one in path.glob("*.safetensors"))) if path.is_dir() else ""
+        inside_names = ", ".join(sorted(file.name for file in path.glob("*.safetensors"))) if path.is_dir() else ""
         raise InputError(
-            f"no checkpoint at {weights}; give --checkpoint the .safetensors file that training wrote"
-            + (f" ({path} holds {inside})" if inside else "")
+            f"no checkpoint at {weights}; give `checkpoint` the .safetensors file that training wrote"
+            + (f" ({path} holds {inside_names})" if inside_names else "")
         )
     facts = read_json(described, what=f"the description that belongs to {weights.name}")
-    if facts.get("schema") != SCHEMA:
-        raise InputError(f"{described}: expected schema {SCHEMA}, got {facts.get('schema')!r}")
-    state = read_weights(weights)
+    schema = PROGRAM_SCHEMA if program else SCHEMA
+    if facts.get("schema") != schema:
+        raise InputError(f"{described}: expected schema {schema}, got {facts.get('schema')!r}")
+    state = {} if program else read_weights(weights)
     digest = sha256(weights)
     if not isinstance(facts.get("weights"), dict) or digest != facts["weights"].get("sha256"):
         raise InputError(
@@ -152,7 +209,7 @@ def load(path: Path) -> Checkpoint:
         preprocess = Preprocess(str(pre["version"]), int(pre["side"]), mean, std)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{described}: the field {error} is missing or malformed") from error
-    if model not in MODELS:
+    if not program and model not in MODELS:
         raise InputError(f"{described}: unknown model {model!r}; known: {', '.join(MODELS)}")
     in_range = all(abs(value) < 1e3 for value in mean) and all(0 < value < 1e3 for value in std)
     if not (0.01 <= temperature <= 100 and len(mean) == len(std) == 3 and in_range):
@@ -160,9 +217,13 @@ def load(path: Path) -> Checkpoint:
     from edge.preprocess import check_version  # brings NumPy along, which --help does without
 
     check_version(preprocess.version, where=str(described))
-    check_side(preprocess.side, where=str(described))
+    check_side(preprocess.side, where=str(described), multiple=1 if program else SIDE_MULTIPLE)
     labels = from_json(facts.get("classes"), where=str(described))
-    check_state(model, create_model(model, len(labels)).state_dict(), state)
+    own: dict[str, Any] = {}
+    if program:
+        own = program_facts(facts, weights, where=str(described))
+    else:
+        check_state(model, create_model(model, len(labels)).state_dict(), state)
     rest = {
         name: facts.get(name, kind())
         for name, kind in (
@@ -182,25 +243,25 @@ def load(path: Path) -> Checkpoint:
         parts = rest[role].values() if isinstance(rest[role], dict) else [None]
         if not all(isinstance(p, dict) and all(isinstance(v, list) for v in p.values()) for p in parts):
             raise InputError(f'{described}: {role} is {{"data set": {{"patients": [...], "images": [...]}}}}')
-    return Checkpoint(model, labels, preprocess, state, temperature, **rest, sha256=digest)
+    return Checkpoint(model, labels, preprocess, state, temperature, **rest, **own, sha256=digest, path=weights)
 
 
-def check_side(side: int, *, where: str) -> int:
-    if not (SIDE_MULTIPLE <= side <= MAX_SIDE and side % SIDE_MULTIPLE == 0):
-        raise InputError(
-            f"{where}: the input side is a multiple of {SIDE_MULTIPLE} up to {MAX_SIDE} pixels, got {side}"
-        )
+def program_facts(facts: dict[str, Any], weights: Path, *, where: str) -> dict[str, Any]:
+    """What a checkpoint of a network of its own has beside the rest; InputError where it is malformed."""
+    names = (facts.get("model"), facts.get("family"))
+    if not all(isinstance(name, str) and re.fullmatch(NAME, name) for name in names):
+        raise InputError(f"{where}: model and family are 1 to 64 of a-z, 0-9 and _, got {names!r}")
+    if facts.get("gives") not in GIVES:
+        raise InputError(f"{where}: gives is one of {', '.join(GIVES)}, got {facts.get('gives')!r}")
+    if weights.stat().st_size > MAX_WEIGHT_BYTES:
+        raise InputError(f"{weights} is larger than {MAX_WEIGHT_BYTES} bytes; expected the network of a phone model")
+    return {"program": weights.read_bytes(), "gives": facts["gives"], "own_family": facts["family"]}
+
+
+def check_side(side: int, *, where: str, multiple: int = SIDE_MULTIPLE) -> int:
+    """The side if it is a multiple of `multiple` within the limits; InputError that names `where` otherwise."""
+    smallest = max(MIN_SIDE, multiple)
+    if not (smallest <= side <= MAX_SIDE and side % multiple == 0):
+        wanted = f"a multiple of {multiple} up to {MAX_SIDE}" if multiple > 1 else f"{MIN_SIDE} to {MAX_SIDE}"
+        raise InputError(f"{where}: the input side is {wanted} pixels, got {side}")
     return side
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file of bounded size; InputError if it is cut off or something else."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.stat().st_size > MAX_WEIGHT_BYTES:
-        raise InputError(f"{path} is larger than {MAX_WEIGHT_BYTES} bytes; expected the weights of one model")
-    try:
-        return load_file(path)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is no complete safetensors file ({error}); copy or download it again") from error

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.errors import InputError
 from edge.preprocess import MAX_INPUT_SIDE
+
+if TYPE_CHECKING:
+    from edge.manifest import Manifest
 
 VERSION = "gate-2"  # of the measurements: it changes whenever the same picture would give other numbers
 MIN_SIDE = 5  # pixels: differences over four of them are taken
@@ -210,10 +213,9 @@ def checked(probabilities: np.ndarray, classes: int) -> np.ndarray:
     return answer
 
 
-def of_manifest(manifest: Mapping[str, Any]) -> Thresholds | None:
+def of_manifest(manifest: Manifest) -> Thresholds | None:
     """The thresholds of a checked manifest; None where it has none (older ones, own checkpoints not yet measured)."""
-    section = manifest.get("decision")
-    return None if section is None else thresholds_of(section, [label["code"] for label in manifest["labels"]])
+    return None if manifest.decision is None else thresholds_of(manifest.decision, manifest.codes)
 
 
 def thresholds_of(section: Mapping[str, Any], labels: Sequence[str]) -> Thresholds:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge.errors import InputError
 
+MALIGNANT = {True: "yes", False: "no", None: "unknown"}  # in words
 MAX_CLASSES = 1001  # ImageNet, with the background that TensorFlow's weights have in front
 
 
@@ -14,7 +15,7 @@ MAX_CLASSES = 1001  # ImageNet, with the background that TensorFlow's weights ha
 class Label:
     code: str  # what tables and file names use: letters, digits, _ and -
     name: str  # what a person reads
-    malignant: bool
+    malignant: bool | None  # None: unknown
 
     def __post_init__(self) -> None:
         if not self.name.isprintable() or not 0 < len(self.name) <= 200 or set(self.name) & set("[]"):
@@ -48,13 +49,14 @@ def from_json(items: object, *, where: str) -> tuple[Label, ...]:
             not isinstance(item, dict)
             or not isinstance(item.get("code"), str)
             or not isinstance(item.get("name", ""), str)
-            or not isinstance(item.get("malignant"), bool)
+            or not isinstance(item.get("malignant"), bool | None)
         ):
             raise InputError(
-                f'{where}: a class is {{"code": "MEL", "name": "melanoma", "malignant": true}}, got {item!r}'
+                f'{where}: a class is {{"code": "MEL", "name": "melanoma", "malignant": true}}, '
+                f"or false, or null where that is unknown; got {item!r}"
             )
         try:
-            labels.append(Label(item["code"], item.get("name") or item["code"], item["malignant"]))
+            labels.append(Label(item["code"], item.get("name") or item["code"], item.get("malignant")))
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
     codes = [label.code for label in labels]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge.errors import InputError
 from edge.files import read_json, write_json
+from edge.manifest import Manifest
 
 log = logging.getLogger("dermedge")
 
@@ -63,7 +65,7 @@ def check_section(section: object, *, where: str) -> dict[str, Any]:
     """A manifest's `decision` if it fits the schema; InputError that names the first field that does not."""
     from jsonschema import Draft202012Validator
 
-    from edge.artifact import schema
+    from edge.manifest import schema
 
     rule = {"$ref": "#/$defs/decision", "$defs": schema()["$defs"]}
     error = next(iter(sorted(Draft202012Validator(rule).iter_errors(section), key=lambda e: list(e.path))), None)
@@ -74,8 +76,7 @@ def check_section(section: object, *, where: str) -> dict[str, Any]:
     return section
 
 
-def with_section(manifest: Mapping[str, Any], section: Mapping[str, Any] | None) -> dict[str, Any]:
+def with_section(manifest: Manifest, section: Mapping[str, Any] | None) -> Manifest:
     """The manifest with this `decision`, or without any; `output.abstain_threshold` says the same."""
-    rest = {name: value for name, value in manifest.items() if name != "decision"}
-    rest["output"] = {**manifest["output"], "abstain_threshold": section["abstain_threshold"] if section else None}
-    return {**rest, "decision": dict(section)} if section else rest
+    output = replace(manifest.output, abstain_threshold=section["abstain_threshold"] if section else None)
+    return replace(manifest, output=output, decision=dict(section) if section else None)

@@ -44,3 +44,9 @@ def folder_of_photographs(tmp_path_factory) -> Path:
     classes = [{"code": "ben", "malignant": False}, {"code": "mal", "malignant": True}]
     (folder / "labels.json").write_text(json.dumps({"classes": classes}))
     return folder
+
+
+@pytest.fixture
+def no_photographs(monkeypatch) -> None:
+    """Nothing but the synthetic sample, where --data is not given."""
+    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)

@@ -22,7 +22,7 @@ def summarise(targets: np.ndarray, patients: list[str], logits: np.ndarray, clas
     answers = logits.argmax(1)
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = shifted / shifted.sum(1, keepdims=True)
-    malignant = np.array([label.malignant for label in classes])
+    malignant = [label.malignant for label in classes]
     found = {
         "images": len(targets),
         "patients": len(set(patients)),
@@ -36,7 +36,7 @@ def summarise(targets: np.ndarray, patients: list[str], logits: np.ndarray, clas
         },
         "calibration_error": float(reliability(probabilities, targets).error),
     }
-    if malignant.any() and not malignant.all():
+    if True in malignant and False in malignant:
         sensitivity, specificity = malignant_or_benign(targets, answers, malignant)
         found["malignant"] = {"sensitivity": interval(sensitivity), "specificity": interval(specificity)}
     return found

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
+from edge.manifest import INTENDED_USE, Manifest
 from edge.models.deployed import OUTPUTS, Deployed, class_and_mask
 from edge.runtimes.coreai import ENTRY, INPUT
 
@@ -61,7 +61,7 @@ def float_program(checkpoint: Checkpoint, precision: str) -> Any:
     return converter.to_coreai()
 
 
-def save(program: Any, target: Path, manifest: dict, recipe: str) -> None:
+def save(program: Any, target: Path, manifest: Manifest, recipe: str) -> None:
     """Write the asset with the manifest's facts in its metadata."""
     from coreai.runtime import AIModelAssetMetadata
 
@@ -69,12 +69,13 @@ def save(program: Any, target: Path, manifest: dict, recipe: str) -> None:
     facts.author = "dermedge"
     facts.license = "Apache-2.0 (model); training data: see dermedge.training"
     facts.model_description = (
-        f"{manifest['model']} ({recipe}): RGB photograph of a skin lesion -> class probabilities. {INTENDED_USE}"
+        f"{manifest.model} ({recipe}): RGB photograph of a skin lesion -> class probabilities. {INTENDED_USE}"
     )
+    inside = manifest.facts_inside()
     for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "training", "intended_use"):
-        value = manifest[key]
+        value = inside[key]
         facts.set_custom(f"dermedge.{key}", value if isinstance(value, str) else json.dumps(value))  # it takes no null
-    if "mask" in manifest:
-        facts.set_custom("dermedge.mask", json.dumps(manifest["mask"]))
+    if "mask" in inside:
+        facts.set_custom("dermedge.mask", json.dumps(inside["mask"]))
     facts.set_custom("dermedge.recipe", recipe)
     program.save_asset(target, facts)

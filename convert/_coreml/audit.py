@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
+from edge.manifest import Audit
 from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, read_spec
 from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
 
@@ -30,10 +31,10 @@ CPU_ONLY = {
 LARGEST_POOL, LARGEST_POOL_STRIDE = 13, 2
 
 
-def audit(path: Path) -> dict:
+def audit(path: Path) -> Audit:
     """Operations by type, ranks, layout operations, MACs, memory and broken rules of one package.
 
-    The keys are those of a .tflite file's audit. `macs_8bit` are products that read a dequantize: with 8-bit weights
+    `macs_8bit` are products that read a dequantize: with 8-bit weights
     they are 8-bit products on hardware that has them.
     """
     spec = read_spec(path)
@@ -55,22 +56,22 @@ def audit(path: Path) -> dict:
         if one.shape is not None
     }
     layout = [one for one in live if one.kind in LAYOUT]
-    return {
-        "operators": dict(sorted(Counter(one.kind for one in live).items())),
-        "largest_rank": max((len(shape) for shape in shapes.values()), default=0),
-        "layout_operators": len(layout),
-        "layout_bytes": sum(sizes.get(one.outputs[0].name, 0) for one in layout),
-        "macs": macs,
-        "macs_8bit": macs_8bit,
-        "macs_weights": macs_weights,
-        "peak_activation_bytes": peak_bytes(
+    return Audit(
+        operators=dict(sorted(Counter(one.kind for one in live).items())),
+        largest_rank=max((len(shape) for shape in shapes.values()), default=0),
+        layout_operators=len(layout),
+        layout_bytes=sum(sizes.get(one.outputs[0].name, 0) for one in layout),
+        macs=macs,
+        macs_8bit=macs_8bit,
+        macs_weights=macs_weights,
+        peak_activation_bytes=peak_bytes(
             [(names_in(one), [o.name for o in one.outputs]) for one in live],
             sizes,
             [one.name for one in program.inputs],
             program.outputs,
         ),
-        "warnings": warnings_of(program, live),
-    }
+        warnings=tuple(warnings_of(program, live)),
+    )
 
 
 def has_weight(operation: Operation, constants: set[str]) -> bool:

@@ -4,7 +4,7 @@
 its output, too, which spares the Neural Engine memory traffic; `float`: fp16 as it was. Each is tried alone against
 the fp16 program on photographs of training patients that gave no ranges; inputs are then taken in the order of noise
 per multiply-accumulate as far as the budget holds, then outputs. Where the 8-bit weights alone use up the budget or
-nearly, hardly a choice of activations could keep it: they may then add as much noise again as the weights did (random
+nearly, no choice of activations can meet it: they may then add as much noise again as the weights did (random
 weights are such a case). Ranges come from the runtime in edge.runtimes.coreml;
 Apple's own calibration, which needs a Mac, takes the widest value seen, here a narrower range is tried beside it.
 Products of two activations, softmax, norms, residual adds and activation functions stay fp16.
@@ -18,19 +18,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge.metrics.gates import GATES
 from edge.progress import track
-from edge.runtimes import Found, joined
+from edge.recipes import COREML
+from edge.runtimes import Outputs, joined
 from edge.runtimes.coreml.classifier import torch_threads
 from edge.scheme import Layer, Range, Scheme
 
+from .._curve import POINTS, TAIL_DB, noise, point
 from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
-from .._tflite.choose import POINTS, TAIL_DB, noise, point
 from .imitate import Imitation, fits, ranges_in
 
 BUDGET_DB = 38.0  # median SQNR; 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges
-GATE_DB = GATES["int8"].median_sqnr_db or 0.0
+GATE_DB = COREML["int8"].gate.median_sqnr_db or 0.0
 DOUBLED_DB = 10 * math.log10(2)  # what twice the noise takes off
 ALONE = 24  # images for trying each layer alone
 Ranges = Mapping[str, tuple[Range, ...]]  # tensor -> ranges to try, the widest first
@@ -41,7 +41,7 @@ def choose(
     stored: Imitation,
     given: np.ndarray,
     judging: np.ndarray,
-    wanted: Found,
+    wanted: Outputs,
     *,
     facts: Mapping[str, str],
 ) -> Scheme:
@@ -172,8 +172,8 @@ def better(
 
     A trial runs from its layer on, not from the start.
     """
-    rows: dict[tuple[int, int], list[Found]] = {}
-    whole: list[Found] = []
+    rows: dict[tuple[int, int], list[Outputs]] = {}
+    whole: list[Outputs] = []
     with torch_threads(1):
         for image in track(images, f"int8: each {kind} alone", len(images)):
             base = half.begun(image)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from edge.files import write_json
+from edge.manifest import HalfRanges
 from edge.runtimes import coreml
 from edge.runtimes.coreml.classifier import torch_threads
 from edge.runtimes.coreml.program import Operation, Ref
@@ -28,7 +29,7 @@ SCHEMA = "dermedge/half-ranges/1"
 
 
 @dataclass(frozen=True)
-class Seen:
+class RangeRow:
     """One operation's results over all images, as float32 computes them."""
 
     name: str  # of the result
@@ -40,7 +41,7 @@ class Seen:
     float32: bool  # stays float32
 
 
-def half_ranges(path: Path, images: np.ndarray) -> list[Seen]:
+def half_ranges(path: Path, images: np.ndarray) -> list[RangeRow]:
     """Every operation of a float32 classifier package that makes float numbers, on uint8 images (N, S, S, 3)."""
     from PIL import Image
 
@@ -83,11 +84,11 @@ def does_not_fit(value: Any) -> bool:
     return largest > LARGEST or (largest > 0 and not bool(value.half().any()))
 
 
-def seen(operation: Operation, total: np.ndarray, beyond: set[str]) -> Seen:
+def seen(operation: Operation, total: np.ndarray, beyond: set[str]) -> RangeRow:
     largest, some, subnormal, lost, signal, noise = (float(v) for v in total)
     decibel = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else None
     touched = {*names_of(operation), *(one.name for one in operation.outputs)}
-    return Seen(
+    return RangeRow(
         name=operation.outputs[0].name,
         operation=operation.kind,
         largest=largest,
@@ -107,24 +108,24 @@ def names_of(operation: Operation) -> Iterable[str]:
                 yield one.name
 
 
-def kept_float32(ranges: Sequence[Seen]) -> frozenset[str]:
+def kept_float32(ranges: Sequence[RangeRow]) -> frozenset[str]:
     """Names of the results that stay float32."""
     return frozenset(one.name for one in ranges if one.float32)
 
 
-def summary(ranges: Sequence[Seen]) -> dict[str, Any]:
+def summary(ranges: Sequence[RangeRow]) -> HalfRanges:
     """For the manifest: the operation that comes nearest to the end of float16, and how many stay float32."""
     top = max(ranges, key=lambda one: one.largest)
-    return {
-        "largest_activation": top.largest,
-        "largest_activation_at": f"{top.operation} {top.name}",
-        "kept_float32": len(kept_float32(ranges)),
-        "subnormal": max(one.subnormal for one in ranges),
-        "lost": max(one.lost for one in ranges),
-    }
+    return HalfRanges(
+        largest_activation=top.largest,
+        largest_activation_at=f"{top.operation} {top.name}",
+        kept_float32=len(kept_float32(ranges)),
+        subnormal=max(row.subnormal for row in ranges),
+        lost=max(row.lost for row in ranges),
+    )
 
 
-def save(path: Path, ranges: Sequence[Seen], *, images: int, data: str) -> None:
+def save(path: Path, ranges: Sequence[RangeRow], *, images: int, data: str) -> None:
     """Every operation, those nearest to the end of float16 first."""
     rows = [asdict(one) for one in sorted(ranges, key=lambda one: -one.largest)]
     write_json(path, {"schema": SCHEMA, "data": data, "images": images, "limit": LARGEST, "operations": rows})

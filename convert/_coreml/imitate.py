@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from edge.errors import InputError
-from edge.runtimes import Found, coreml, joined
+from edge.runtimes import Outputs, coreml, joined
 from edge.runtimes.coreml import features
 from edge.runtimes.coreml.classifier import mask_of, torch_threads
 from edge.runtimes.coreml.program import Ref
@@ -54,7 +54,7 @@ class Imitation:
     @torch.inference_mode()
     def go_on(
         self, values: dict[str, Any], first: int, inputs: Mapping[str, Range], outputs: Mapping[str, Range]
-    ) -> Found:
+    ) -> Outputs:
         """Run from the call `first` on: what is said of the one image. Every result is left in `values`.
 
         `inputs` are rounded for the layer of that name alone, `outputs` for all that read the tensor of that name.
@@ -73,9 +73,9 @@ class Imitation:
                 chosen = outputs.get(output.name)
                 values[output.name] = result if chosen is None else on_grid(result, chosen)
         mask = None if self.mask is None else values[self.mask].float().numpy()[:, 0]
-        return Found(values[self.answer].reshape(1, -1).double().numpy(), mask)
+        return Outputs(values[self.answer].reshape(1, -1).double().numpy(), mask)
 
-    def answers(self, images: np.ndarray, layers: Sequence[Layer]) -> Found:
+    def answers(self, images: np.ndarray, layers: Sequence[Layer]) -> Outputs:
         """What is said of uint8 images (N, S, S, 3) with every layer as it says."""
         inputs, outputs = ranges_in(layers, self.layers)
         with torch_threads(1):

@@ -13,13 +13,13 @@ import numpy as np
 
 from edge import scheme as schemes
 from edge.checkpoint import Checkpoint
-from edge.data.selection import calibration_set
+from edge.data.selection import Photographs, calibration_set
 from edge.data.squares import load_squares
 from edge.runtimes.coreml.program import Program
 from edge.runtimes.reference import Reference
 from edge.scheme import Scheme
 
-from .._tflite.measured import first, kept_scheme, measured_on
+from .._kept import first, kept_scheme, measured_on
 from .choose import choose
 from .imitate import Imitation
 from .layers import Weighted
@@ -28,7 +28,7 @@ IMAGES = 192  # of training patients: two thirds give ranges, one third judges t
 
 
 @dataclass(frozen=True)
-class Found:
+class Int8Scheme:
     scheme: Scheme
     places: list[Weighted]  # the layers of the program that the scheme is of
     how: str  # in words
@@ -39,11 +39,11 @@ def scheme_for(
     half,
     stored,
     *,
-    data: Path | None,
+    data: Photographs,
     kept: Sequence[Path] = (),
     target: Path | None = None,
     skip_unreadable: bool = False,
-) -> Found:
+) -> Int8Scheme:
     """The scheme of an fp16 program for iOS 17 (an MLModel); `stored` is the same with 8-bit weights.
 
     `kept`: weight files beside which a scheme may lie; one of this very program and checkpoint is taken as it is. Else
@@ -54,16 +54,16 @@ def scheme_for(
     key = program_key(fp16.model.program)
     scheme = first(kept_scheme(path.with_suffix(schemes.COREML_SUFFIX), checkpoint.sha256, key) for path in kept)
     if scheme is not None:
-        return Found(scheme, fp16.layers, "scheme as kept with the checkpoint")
+        return Int8Scheme(scheme, fp16.layers, "scheme as kept with the checkpoint")
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
     given, judging = np.split(squares, [len(squares) * 2 // 3])
     facts = {"model": checkpoint.model, "checkpoint_sha256": checkpoint.sha256, "graph": key, "data": photos.name}
-    scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run_all(judging), facts=facts)
+    scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run(judging), facts=facts)
     if target:
         schemes.save(target.with_suffix(schemes.COREML_SUFFIX), scheme)
-    return Found(scheme, fp16.layers, measured_on(photos))
+    return Int8Scheme(scheme, fp16.layers, measured_on(photos))
 
 
 def opened(model, path: Path) -> Imitation:

@@ -19,6 +19,7 @@ from torch import Tensor, fx
 
 from edge.data.table import PhotoSet
 from edge.errors import InputError
+from edge.manifest import FineTuned
 from edge.metrics import statistics as st
 from edge.progress import track
 from edge.runtimes.coreml.classifier import torch_threads
@@ -50,12 +51,9 @@ class Tuned:
         return self.after_db > self.before_db
 
     @property
-    def facts(self) -> dict[str, float | int | bool]:
+    def facts(self) -> FineTuned:
         """For the manifest."""
-        return {
-            "images": self.images, "epochs": self.epochs, "sqnr_db_before": self.before_db,
-            "sqnr_db_after": self.after_db, "kept": self.better,
-        }  # fmt: skip
+        return FineTuned(self.images, self.epochs, self.before_db, self.after_db, self.better)
 
     @property
     def words(self) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.artifact import INTENDED_USE
 from edge.checkpoint import Checkpoint
-from edge.models.deployed import OUTPUTS, deployed
+from edge.manifest import INTENDED_USE, Manifest
+from edge.models.deployed import OUTPUTS
 from edge.scheme import Layer
 
 from .._graph.graph import trace
@@ -31,7 +31,7 @@ SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weig
 
 def rewritten(checkpoint: Checkpoint) -> fx.GraphModule:
     """The checkpoint's network after all passes: (1, 3, S, S), 0..255 -> probabilities (1, K)."""
-    graph, _ = rewrite(trace(deployed(checkpoint, layout="NCHW"), example_of(checkpoint)), NEURAL_ENGINE_PASSES)
+    graph, _ = rewrite(trace(checkpoint.deployed(layout="NCHW"), example_of(checkpoint)), NEURAL_ENGINE_PASSES)
     return graph
 
 
@@ -207,26 +207,25 @@ def compact(model, *, names: bool = True):
     return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
 
 
-def save(model, target: Path, manifest: dict, recipe: str) -> None:
+def save(model, target: Path, manifest: Manifest, recipe: str) -> None:
     """Write the package with the manifest's facts in its user-defined metadata."""
-    model.short_description = f"{manifest['model']} ({recipe}): RGB photograph of a skin lesion -> class probabilities"
+    model.short_description = f"{manifest.model} ({recipe}): RGB photograph of a skin lesion -> class probabilities"
     model.license = "Apache-2.0 (model); training data: see dermedge.training"
     model.author = "dermedge"
-    model.version = manifest["versions"].get("dermedge", "")
+    model.version = manifest.versions.get("dermedge", "")
     model.user_defined_metadata["dermedge.intended_use"] = INTENDED_USE
-    for key in ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "mask", "training"):
-        value = manifest.get(key)
-        if value is None:
+    for key, value in manifest.facts_inside().items():
+        if key == "intended_use":  # stands first
             continue
         model.user_defined_metadata[f"dermedge.{key}"] = value if isinstance(value, str) else json.dumps(value)
     model.user_defined_metadata["dermedge.recipe"] = recipe
     model.input_description[INPUT] = (
-        f"upright RGB, {manifest['input']['side']} x {manifest['input']['side']} pixels, 0..255: centred square crop, "
-        f"resize {manifest['preprocess']['version']}"
+        f"upright RGB, {manifest.side} x {manifest.side} pixels, 0..255: centred square crop, "
+        f"resize {manifest.preprocess}"
     )
-    model.output_description[PROBABILITIES] = manifest["output"]["meaning"]
-    if "mask" in manifest:
-        model.output_description[MASK] = manifest["mask"]["meaning"]
+    model.output_description[PROBABILITIES] = manifest.output.meaning
+    if manifest.mask:
+        model.output_description[MASK] = manifest.mask.meaning
     model.output_description[LABEL] = "code of the most probable class"
     model.save(str(target))
     (target / DEBUG_MAP).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 The rules: no tensor above rank 4 and no GATHER_ND for the GPU delegate (litert-torch pull request 1079 and issue 925),
 closed shapes for NPUs, one piece for XNNPACK. XNNPACK's pieces are not looked up but counted, by opening the file:
-every operator that it does not take ends one. That a GPU or an NPU takes a file without a warning is likely, not shown.
+every operator that it does not take ends one. No warning makes support by a GPU or an NPU likely, not certain.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from math import prod
 from pathlib import Path
+
+from edge.manifest import Audit
 
 from .._liveness import peak_bytes
 from .file import unpack
@@ -21,7 +23,7 @@ BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1}  # of an element, by th
 INT8, UINT8 = 9, 3
 
 
-def audit(path: Path) -> dict:
+def audit(path: Path) -> Audit:
     """Operators by type, ranks, layout operations, MACs, memory and broken rules of one file.
 
     `peak_activation_bytes` is the largest sum of tensors alive at once, in the file's order of operators, weights not
@@ -48,18 +50,19 @@ def audit(path: Path) -> dict:
         if name in LAYOUT:
             layout_bytes += sizes[o.outputs[0]]
     ranks = [len(shape) for shape in shapes]
-    found = {
-        "operators": dict(sorted(Counter(operators).items())),
-        "largest_rank": max(ranks),
-        "layout_operators": sum(name in LAYOUT for name in operators),
-        "layout_bytes": layout_bytes,
-        "macs": macs,
-        "macs_8bit": macs_8bit,
-        "macs_weights": macs_weights,
-        "peak_activation_bytes": peak(graph, sizes, held),
-        "xnnpack_partitions": xnnpack_partitions(path),
-    }
-    return found | {"warnings": warnings_of(found, operators, graph, shapes)}
+    partitions = xnnpack_partitions(path)
+    return Audit(
+        operators=dict(sorted(Counter(operators).items())),
+        largest_rank=max(ranks),
+        layout_operators=sum(name in LAYOUT for name in operators),
+        layout_bytes=layout_bytes,
+        macs=macs,
+        macs_8bit=macs_8bit,
+        macs_weights=macs_weights,
+        peak_activation_bytes=peak(graph, sizes, held),
+        xnnpack_partitions=partitions,
+        warnings=tuple(warnings_of(partitions, operators, graph, shapes)),
+    )
 
 
 def fed_by_constant(graph, made_by: dict, held: list, tensor: int) -> bool:
@@ -114,7 +117,7 @@ def xnnpack_partitions(path: Path) -> int:
     return pieces
 
 
-def warnings_of(found: dict, operators: list[str], graph, shapes: list[list[int]]) -> list[str]:
+def warnings_of(partitions: int, operators: list[str], graph, shapes: list[list[int]]) -> list[str]:
     """One line for every rule that is broken, with what breaks it first."""
     lines = [
         f"gpu-operator: {operators.count(name)} {name}, which the GPU delegate refuses"
@@ -128,6 +131,6 @@ def warnings_of(found: dict, operators: list[str], graph, shapes: list[list[int]
             break
     if any(n < 0 for t in graph.tensors if t.shapeSignature is not None for n in t.shapeSignature):
         lines.append("static-shapes: a tensor's shape is open; NPUs and XNNPACK want it closed")
-    if found["xnnpack_partitions"] != 1:
-        lines.append(f"xnnpack-partitions: {found['xnnpack_partitions']} pieces, not one; each border costs copies")
+    if partitions != 1:
+        lines.append(f"xnnpack-partitions: {partitions} pieces, not one; each border costs copies")
     return lines

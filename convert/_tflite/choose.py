@@ -22,9 +22,10 @@ from dataclasses import replace
 import numpy as np
 
 from edge.progress import track
-from edge.runtimes import Found
+from edge.runtimes import Outputs
 from edge.scheme import Layer, Range, Scheme
 
+from .._curve import POINTS, TAIL_DB, noise, point
 from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
 from .file import unpack
@@ -33,8 +34,6 @@ from .quantise import apply
 from .rounding import rounded
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
-TAIL_DB = 12.0  # the 5th percentile may lie so far below it
-POINTS = 10  # of the curve
 STATIC = {"CONV_2D"}
 
 
@@ -113,22 +112,7 @@ class Judge:
         return point(layers, self.wanted, found) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
 
 
-def point(layers: Sequence[Layer], wanted: Found, found: Found) -> dict[str, float]:
-    """What a choice of layers gives: answers `found` in place of `wanted`."""
-    decibel = sqnr(wanted, found)
-    total = max(1, sum(layer.macs for layer in layers))
-    return {
-        "static": sum(layer.kind == "static" for layer in layers),
-        "float": sum(layer.kind == "float" for layer in layers),
-        "macs_static": sum(layer.macs for layer in layers if layer.kind == "static") / total,
-        "macs_8bit": sum(layer.macs for layer in layers if layer.kind != "float") / total,
-        "sqnr_db": float(np.median(decibel)),
-        "sqnr_db_p5": float(np.percentile(decibel, 5)),
-        "agreement": float((found.probabilities.argmax(1) == wanted.probabilities.argmax(1)).mean()),
-    }
-
-
-def answers(content: bytes, images: np.ndarray) -> tuple[Found, float]:
+def answers(content: bytes, images: np.ndarray) -> tuple[Outputs, float]:
     """What the file says, and the median milliseconds of one image on this host, one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -145,7 +129,7 @@ def answers(content: bytes, images: np.ndarray) -> tuple[Found, float]:
         rows.append(interpreter.get_tensor(answer)[0].astype(np.float64))
         if mask is not None:
             masks.append(interpreter.get_tensor(mask)[0, ..., 0])
-    return Found(np.array(rows), np.array(masks) if masks else None), float(np.median(times))
+    return Outputs(np.array(rows), np.array(masks) if masks else None), float(np.median(times))
 
 
 Candidates = Mapping[str, Mapping[str, tuple[Range, Range]]]  # layer -> way of finding a range -> input, output
@@ -234,8 +218,3 @@ def choices(layers: list[Layer]) -> list[list[Layer]]:
         for share in (4, 10)
     ]
     return [*careful, *static]
-
-
-def noise(layer: Layer, kind: str) -> float:
-    """Noise power over signal power at the logits."""
-    return 10 ** (-(layer.alone_db.get(kind) or 200.0) / 10)

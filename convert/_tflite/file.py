@@ -12,7 +12,7 @@ import numpy as np
 from torch import fx
 
 from edge.checkpoint import Checkpoint
-from edge.models.deployed import OUTPUTS, deployed
+from edge.models.deployed import OUTPUTS
 
 from .._graph.graph import results, trace
 from .._graph.passes import MOBILE_PASSES, PASSES, rewrite
@@ -47,7 +47,7 @@ def float_model(checkpoint: Checkpoint) -> Lowered:
     import torch
 
     side = checkpoint.preprocess.side
-    return lower(deployed(checkpoint, layout="NHWC"), torch.zeros(1, side, side, 3))
+    return lower(checkpoint.deployed(layout="NHWC"), torch.zeros(1, side, side, 3))
 
 
 def lower(module: nn.Module, example: Tensor) -> Lowered:

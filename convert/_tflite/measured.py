@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge import scheme as schemes
 from edge.checkpoint import Checkpoint
-from edge.data.selection import calibration_set
+from edge.data.selection import Photographs, calibration_set
 from edge.data.squares import load_squares
-from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.scheme import SUFFIX, Layer, Scheme
 
+from .._kept import first, kept_scheme, measured_on
 from . import rounding as _rounding
 from .choose import choose
 from .file import Lowered, graph_key
@@ -37,7 +36,7 @@ def measured(
     checkpoint: Checkpoint,
     lowered: Lowered,
     *,
-    data: Path | None,
+    data: Photographs,
     kept: Sequence[Path] = (),
     target: Path | None = None,
     choosing: bool = True,
@@ -74,29 +73,6 @@ def measured(
         if scheme:
             schemes.save(schemes.beside(target), scheme)
     return Measured(_rounding.rounded(content, steps), scheme, how)
-
-
-def measured_on(photos: PhotoSet) -> str:
-    """In words: which images the measurement saw."""
-    if photos.synthetic:
-        return (
-            f"measured on {len(photos)} synthetic images; of a checkpoint trained on photographs, --data or "
-            "DERMEDGE_PHOTOS says where they are"
-        )
-    return f"measured on {len(photos)} photographs of training patients ({photos.name})"
-
-
-def first(found: Iterable[Any]) -> Any:
-    """The first that is not None, or None."""
-    return next((one for one in found if one is not None), None)
-
-
-def kept_scheme(path: Path, checkpoint_sha256: str, key: str) -> Scheme | None:
-    """The scheme kept at `path`, if it is there and of this checkpoint and graph."""
-    if not path.is_file():
-        return None
-    scheme = schemes.load(path)
-    return scheme if (scheme.checkpoint_sha256, scheme.graph) == (checkpoint_sha256, key) else None
 
 
 def check_layers(scheme: Scheme, content: bytes) -> None:

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from edge.recipes import TFLITE
 from edge.scheme import Layer
 
 from .file import pack, unpack
 from .half_constants import with_half_constants
 from .layers import described, preserved_tensors
 
-ROUNDED = {"int8-weights", "int8-dynamic", "int8", "int8-io"}  # made of the file with its weights on the 8-bit grid
-CHOSEN = {"int8", "int8-io"}  # made by a scheme
+ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
+CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by a scheme
 OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
 
 

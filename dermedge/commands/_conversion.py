@@ -1,24 +1,49 @@
-"""The flags that every converter takes."""
+"""What the three converting commands share: their flags, the call, and what they print."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dermedge.flags import add_checkpoint, add_data, add_skip_unreadable
-from edge.models import MODELS
+from dermedge._api.source import is_source
+from dermedge._rooms import room
+from dermedge.console import screen, third_party_noise_into
+from dermedge.flags import add_checkpoint, add_data, add_own_network, add_skip_unreadable
+from edge.artifact import MANIFEST
+from edge.errors import GATE_FAILED, GOOD, InputError
+from edge.models import DEFAULT_MODEL, MODELS, USUAL_SIDE, family_name
 from edge.recipes import Recipe
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from convert._convert import Conversion
+    from convert._judge import Judged
+    from edge.checkpoint import Checkpoint
+    from edge.manifest import Parity
+
+LOG = "convert.log"
+COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "reported": "yellow"}
 
 
 def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None:
-    p.add_argument("--model", metavar="NAME", help=f"one of {', '.join(MODELS)} (default: the checkpoint's)")
+    p.add_argument(
+        "--model", metavar="NAME",
+        help=f"one of {', '.join(MODELS)} (default: the checkpoint's), or a network of your own: the function that "
+        "builds it, as package.module:build or path/to/net.py:build",
+    )  # fmt: skip
     add_checkpoint(p)
+    add_own_network(p)
     p.add_argument(
         "--untrained", type=int, nargs="?", const=0, metavar="SEED",
         help="random weights instead of a checkpoint, for size, speed and SQNR (default: 0); the answers mean nothing",
     )  # fmt: skip
-    p.add_argument("--side", type=int, help="input side in pixels of --untrained, a multiple of 32 (default: 224)")
+    p.add_argument(
+        "--side", type=int,
+        help="input side in pixels of --untrained (a multiple of 32) or of a network of your own (default: 224)",
+    )  # fmt: skip
     p.add_argument(
         "--recipe", action="append", choices=list(recipes), metavar="RECIPE",
         help=f"one of {', '.join(recipes)}; repeatable (default: all)",
@@ -38,3 +63,186 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
         "palette4 have no gate; that fp32 is float32 is no warning there)",
     )  # fmt: skip
     p.epilog = "recipes:\n" + "\n".join(f"  {name:13s} {recipe.purpose}" for name, recipe in recipes.items())
+
+
+def run(args: argparse.Namespace, form: str) -> int:
+    """Convert as the flags say; `form` is `tflite`, `coreml` or `coreai`. Returns the exit code."""
+    path, checkpoint = checkpoint_of(args)
+    folder = args.out or Path("build") / checkpoint.model
+    if path is not None and args.untrained is not None:
+        folder = path.parent
+    log = folder / LOG
+    try:
+        with third_party_noise_into(log):
+            formats = room(f"convert._{form}.format")
+            class_name = {"tflite": "TFLiteFormat", "coreml": "CoreMLFormat", "coreai": "CoreAIFormat"}[form]
+            conversion = room("convert._convert").convert(
+                checkpoint,
+                getattr(formats, class_name)(),
+                path=path,
+                folder=folder,
+                recipes=args.recipe,
+                data=args.data,
+                force=args.force,
+                strict=args.strict,
+                skip_unreadable=args.skip_unreadable,
+                measure_again=args.measure_again,
+                fine_tune=getattr(args, "fine_tune", 0),
+            )
+    except InputError as error:
+        if "Nothing was written" in str(error):
+            raise InputError(f"{error} What the converter said is in {log}") from error
+        raise
+    screen().print(conversion.remark)
+    screen().print(result_table(conversion))
+    if any(result.audit for result in conversion.judged):
+        screen().print(audit_table(conversion.judged))
+    return report(conversion, log)
+
+
+def own_network(args: argparse.Namespace) -> tuple[None, Checkpoint]:
+    """The network of the user's own that `--model net.py:build` and the flags beside it name."""
+    from dermedge._api.source import build_network, builder_of, load_into, read_labels, three_numbers
+    from dermedge._api.wrapping import wrap
+
+    if args.checkpoint:
+        raise InputError("--checkpoint reads a checkpoint of dermedge; weights of your own network go with --weights")
+    if not args.labels:
+        raise InputError("a network of your own needs --labels: a labels.json, or class codes joined by commas")
+    if (args.weights is None) == (args.untrained is None):
+        raise InputError(f"{args.model} needs --weights with its .safetensors or .pth, or --untrained for random ones")
+    labels = read_labels(args.labels)
+    mean, std = three_numbers(args.mean, "mean"), three_numbers(args.std, "std")
+    if args.untrained is not None:
+        import torch
+
+        torch.manual_seed(args.untrained)
+    network = build_network(builder_of(args.model), len(labels))
+    if args.weights is not None:
+        network = load_into(network, args.weights)
+    side = USUAL_SIDE if args.side is None else args.side
+    untrained = args.untrained is not None
+    checkpoint = wrap(
+        network, labels, side=side, mean=mean, std=std, scale=args.scale, name=args.name, untrained=untrained
+    )
+    return None, checkpoint
+
+
+def refuse_own_flags(args: argparse.Namespace) -> None:
+    """InputError for a flag that only a network of the user's own takes."""
+    for name in ("weights", "labels", "mean", "std", "name"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name} is for a network of your own: give --model path/to/net.py:build as well")
+
+
+def checkpoint_of(args: argparse.Namespace) -> tuple[Path | None, Checkpoint]:
+    """The checkpoint that the flags name, and where its weights lie."""
+    from edge.checkpoint import load, shipped
+
+    if args.untrained is not None and not is_source(args.model):
+        refuse_own_flags(args)
+        if args.checkpoint:
+            raise InputError("--untrained makes random weights, --checkpoint reads weights; give one of them")
+        path = room("convert._untrained").untrained(
+            args.model or DEFAULT_MODEL, seed=args.untrained, side=args.side, folder=args.out
+        )
+        return path, load(path)
+    if is_source(args.model):
+        return own_network(args)
+    refuse_own_flags(args)
+    if args.side is not None:
+        raise InputError("--side goes with --untrained; a checkpoint has the side that it was trained for")
+    path = args.checkpoint or shipped(args.model or DEFAULT_MODEL)
+    checkpoint = load(path)
+    if args.model and args.model != checkpoint.model:
+        family_name(args.model)
+        raise InputError(f"{args.checkpoint} holds a {checkpoint.model}, not a {args.model}; drop --model or change it")
+    return path, checkpoint
+
+
+def audit_table(judged: Sequence[Judged]) -> Table:
+    """What each file is made of."""
+    from rich.table import Table
+
+    pieces = (
+        ["XNNPACK pieces"]
+        if any(result.audit and result.audit.xnnpack_partitions is not None for result in judged)
+        else []
+    )
+    table = Table(title="what the files are made of")
+    table.add_column("recipe")
+    for name in ("operators", "layout", "rank", "MACs", "8-bit layers", "peak memory", *pieces, "warnings"):
+        table.add_column(name, justify="right")
+    for result in judged:
+        if result.audit:
+            a = result.audit
+            table.add_row(
+                result.recipe,
+                str(sum(a.operators.values())),
+                f"{a.layout_operators}, {a.layout_bytes / 1e6:.1f} MB",
+                str(a.largest_rank),
+                f"{a.macs / 1e6:.0f} M",
+                f"{a.share_8bit or 0:.0%}",
+                f"{a.peak_activation_bytes / 1e6:.1f} MB",
+                *("-" if a.xnnpack_partitions is None else str(a.xnnpack_partitions) for _ in pieces),
+                str(len(a.warnings)),
+            )
+    return table
+
+
+def dice_of(parity: Parity | None) -> str:
+    """The median image's, of the file's mask and the float model's."""
+    dice = parity.masks.dice_median if parity and parity.masks else None
+    return "-" if dice is None else f"{dice:.4f}"
+
+
+def result_table(conversion: Conversion) -> Table:
+    from rich.table import Table
+
+    photos = conversion.photos
+    kind = "synthetic images" if photos.synthetic else "photographs of unseen patients"
+    weights = ", random weights" if conversion.checkpoint.untrained else ""
+    model = conversion.checkpoint.model
+    table = Table(title=f"{model}{weights}: {len(photos)} {kind} ({photos.name}), one thread of this host")
+    table.add_column("recipe")
+    dice = ("mask Dice",) if conversion.masks else ()
+    for name in ("bytes", "host ms", "SQNR dB", "agreement", "largest |Δp|", *dice):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for result in conversion.judged:
+        entry, parity = conversion.manifest.entry(result.path.name), result.parity
+        sqnr = parity.sqnr_db_median if parity else None
+        colour = COLOURS[result.verdict]
+        table.add_row(
+            result.recipe,
+            f"{entry.bytes:,}" if entry else "-",
+            f"{result.milliseconds:.1f}" if result.milliseconds is not None else "-",
+            "-" if not parity else f"{sqnr:.1f}" if sqnr is not None else "equal",
+            f"{parity.agreement:.1%}" if parity else "-",
+            f"{parity.largest_delta_p:.2g}" if parity else "-",
+            *([dice_of(parity)] if conversion.masks else []),
+            f"[{colour}]{result.verdict}[/]" + (" (rejected)" if result.rejected else ""),
+        )
+    return table
+
+
+def report(conversion: Conversion, log: Path) -> int:
+    """Say in words what failed and where things are; the exit code."""
+    judged = conversion.judged
+    if any(result.verdict == "fail" and not result.rejected for result in judged):
+        screen().print(
+            "a failed gate that does not bind is reported and the file kept; `dermedge parity` says how far it is"
+        )
+    for result in judged:
+        for warning in result.audit.warnings if result.audit else ():
+            screen().print(f"[yellow]{result.recipe}[/] {warning}", soft_wrap=True)
+        for remark in result.remarks:
+            screen().print(f"[bold]{result.recipe}[/] {remark}", soft_wrap=True)
+    rejected = conversion.rejected
+    written = len(judged) - len(rejected)
+    screen().print(f"{written} file(s) and {MANIFEST} in {conversion.folder}, {conversion.seconds:.0f} s; log: {log}")
+    if rejected:
+        why = "the gate failed (or, with --strict, the audit warned) and the file was not kept"
+        screen().print(f"[bold red]rejected[/] {', '.join(rejected)}: {why}")
+        return GATE_FAILED
+    return GOOD

@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = load(path)
     folder = args.out or Path("build") / checkpoint.model
     if (folder / artifact.MANIFEST).is_file():
-        converted = artifact.read(folder)["checkpoint_sha256"]
+        converted = artifact.read(folder).checkpoint_sha256
         if converted != checkpoint.sha256:
             raise InputError(
                 f"{folder} holds files of another checkpoint ({converted[:12]}…) than {path} "

@@ -50,7 +50,6 @@ def main(argv: list[str] | None = None) -> int:
     from tempfile import TemporaryDirectory
 
     from edge.errors import InputError
-    from edge.labels import from_json
     from edge.questions.mistakes.diagnosis import diagnose
     from edge.questions.mistakes.model import open_folder, open_models, target_of
     from edge.questions.mistakes.phone_output import read_output
@@ -64,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
             "--photo, in the same order"
         )
     folder, manifest, only = open_folder(args.model)
-    codes = [label.code for label in from_json(manifest["labels"], where=str(folder))]
+    codes = list(manifest.codes)
     outputs = [read_output(text, codes) for text in args.phone_output]
     target = target_of(manifest, args.checkpoint)
     looked = [photographed(path, target) for path in track(args.photo, "reading", len(args.photo))]
@@ -74,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             with busy("taking every wrong path"):
                 found = diagnose(
-                    [scene for scene, _ in looked], outputs, models, temperature=manifest["output"]["temperature"]
+                    [scene for scene, _ in looked], outputs, models, temperature=manifest.output.temperature
                 )
         finally:
             for model in models:

@@ -34,9 +34,9 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    from edge.build import open_build
     from edge.questions.mistakes.page import markdown, table
     from edge.questions.mistakes.run import cost_of, write, write_figures
-    from edge.questions.parity.run import open_build
 
     build = open_build(args.build, checkpoint=args.checkpoint)
     cost = cost_of(build, data=args.data, skip_unreadable=args.skip_unreadable, limit=args.images, threads=args.threads)

@@ -21,7 +21,7 @@ from dermedge.console import entry, screen
 from dermedge.flags import add_build_and_photographs, add_images, add_report_folder, add_threads
 
 if TYPE_CHECKING:
-    from edge.questions.parity.run import Build
+    from edge.build import Build
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,8 +45,9 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    from edge.build import open_build
     from edge.errors import InputError
-    from edge.questions.parity.run import observe_files, open_build, write_report
+    from edge.questions.parity.run import observe_files, write_report
 
     if args.file and not args.layers:
         raise InputError("--file goes with --layers")

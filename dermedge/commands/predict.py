@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             for path in args.photos:
                 square = to_input(read_photo(path), opened.side)
-                probabilities = opened.runtime.run(square[None])[0]
+                probabilities = opened.runtime.run(square[None]).probabilities[0]
                 if not np.isfinite(probabilities).all():
                     raise InputError(
                         f"{opened.name} gives no finite answer for {path}: its weights are damaged; convert again"

@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.questions.parity.run import open_build
+    from edge.build import open_build
     from edge.questions.robustness.run import measure, write
 
     build = open_build(args.build, checkpoint=args.checkpoint)

@@ -26,7 +26,8 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.questions.parity.run import observe_files, open_build
+    from edge.build import open_build
+    from edge.questions.parity.run import observe_files
 
     build = open_build(args.build, checkpoint=args.checkpoint)
     seen = observe_files(

@@ -15,7 +15,7 @@ import argparse
 from dermedge.console import entry
 from edge.recipes import COREAI
 
-from ._conversion import add_flags
+from ._conversion import add_flags, run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,9 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     from edge.runtimes.coreai import check_installed
 
     check_installed(converting=True)
-    from dermedge._rooms import room
-
-    return room("convert._export").export(args, room("convert._coreai.format").CoreAIFormat(), COREAI)
+    return run(args, "coreai")
 
 
 if __name__ == "__main__":

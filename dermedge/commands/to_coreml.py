@@ -17,7 +17,7 @@ from dermedge.console import entry
 from edge.errors import InputError
 from edge.recipes import COREML
 
-from ._conversion import add_flags
+from ._conversion import add_flags, run
 
 EPOCHS = 8  # of --fine-tune; more gain little
 
@@ -40,9 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--fine-tune is a number of epochs, at least 1, got {args.fine_tune}")
     if args.fine_tune and args.recipe and not any(recipe.startswith("palette") for recipe in args.recipe):
         raise InputError("--fine-tune is for palettes: add --recipe palette4 (or 6, 8), or leave it out")
-    from dermedge._rooms import room
-
-    return room("convert._export").export(args, room("convert._coreml.format").CoreMLFormat(), COREML)
+    return run(args, "coreml")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import argparse
 from dermedge.console import entry
 from edge.recipes import TFLITE
 
-from ._conversion import add_flags
+from ._conversion import add_flags, run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,9 +27,7 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from dermedge._rooms import room
-
-    return room("convert._export").export(args, room("convert._tflite.format").TFLiteFormat(), TFLITE)
+    return run(args, "tflite")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,21 +22,29 @@ log = logging.getLogger("dermedge")
 
 ENVIRONMENT = "DERMEDGE_PHOTOS"
 FOLDERS = ("pad_ufes_20", "isic")  # what a folder of data sets may hold
+# where photographs come from: a folder, sets that are open already, or None: see `find_sets`
+Photographs = Path | str | PhotoSet | Sequence[PhotoSet] | None
 Listing = Mapping[str, Mapping[str, list[str]]]  # data set -> patients and images, as a checkpoint has them
 NAMED = {*FOLDERS, *isic.DOMAINS, "synthetic"}  # data sets whose name does not depend on where they lie
+FEWEST_TO_SHARE = 6  # patients
 SYNTHETIC_SEED = 20_261_121
 SYNTHETIC_PATIENTS = 24
 
 
-def find_sets(data: Path | None, *, skip_missing: bool = False) -> list[PhotoSet]:
+def find_sets(data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:
     """The sets in `data`, else those in the folder that DERMEDGE_PHOTOS names, else the synthetic sample.
 
-    A folder may be one set or hold `pad_ufes_20/` and `isic/`.
+    A folder may be one set or hold `pad_ufes_20/` and `isic/`. Sets that are open already are taken as they are.
     """
+    if isinstance(data, PhotoSet):
+        return [data]
+    if data is not None and not isinstance(data, Path | str):
+        return list(data)
     if data is None and os.environ.get(ENVIRONMENT):
-        data = Path(os.environ[ENVIRONMENT])
+        data = os.environ[ENVIRONMENT]
     if data is None:
         return [open_photos(synthetic_sample())]
+    data = Path(data)
     inside = [data / name for name in FOLDERS if (data / name / "metadata.csv").is_file()]
     return [open_photos(folder, skip_missing=skip_missing) for folder in inside or [data]]
 
@@ -58,6 +66,11 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     A patient or an image that the checkpoint lists counts as seen; everything else does not. Raises
     InputError if nothing is left.
     """
+    if checkpoint.lists_no_patients:
+        measured = set(calibration_patients(photos))
+        note = f"{photos.name}: which patients trained this network is unknown, so some of these may have"
+        rest = photos.where(lambda photo: photo.patient not in measured)
+        return replace(rest, notes=(*photos.notes, note)) if measured else rest
     seen = seen_in((checkpoint.trained, checkpoint.held_back), photos.photos[0].domain)
     left = photos.where(lambda photo: not seen(photo))
     if not left.photos:
@@ -96,7 +109,7 @@ def listed_for(part: Listing, domain: str) -> dict[str, list[str]]:
     return {kind: [name for listed in sets for name in listed.get(kind, [])] for kind in ("patients", "images")}
 
 
-def calibration_set(checkpoint: Checkpoint, data: Path | None, *, limit: int, skip_missing: bool = False) -> PhotoSet:
+def calibration_set(checkpoint: Checkpoint, data: Photographs, *, limit: int, skip_missing: bool = False) -> PhotoSet:
     """Photographs of patients that trained the checkpoint, for the ranges of activations.
 
     Falls back to the synthetic sample where the training photographs are not at hand.
@@ -104,8 +117,12 @@ def calibration_set(checkpoint: Checkpoint, data: Path | None, *, limit: int, sk
     sets = find_sets(data, skip_missing=skip_missing)
     parts = []
     for photos in sets:
-        listed = set(listed_for(checkpoint.trained, photos.photos[0].domain)["images"])
-        trained = sorted((photo for photo in photos.photos if photo.image_id in listed), key=order)
+        if checkpoint.lists_no_patients:
+            patients = set(calibration_patients(photos))
+            trained = sorted((photo for photo in photos.photos if photo.patient in patients), key=order)
+        else:
+            listed = set(listed_for(checkpoint.trained, photos.photos[0].domain)["images"])
+            trained = sorted((photo for photo in photos.photos if photo.image_id in listed), key=order)
         parts.append(replace(photos, photos=tuple(trained[: limit // len(sets)])))
     chosen = tuple(photo for part in parts for photo in part.photos)
     if chosen:
@@ -114,7 +131,16 @@ def calibration_set(checkpoint: Checkpoint, data: Path | None, *, limit: int, sk
     return replace(sample, photos=tuple(sorted(sample.photos, key=order)[:limit]))
 
 
-def role_sets(checkpoint: Checkpoint, role: str, data: Path | None, *, skip_missing: bool = False) -> list[PhotoSet]:
+def calibration_patients(photos: PhotoSet) -> list[str]:
+    """Patients whose photographs measure an 8-bit file of a network that lists none: a third, by a hash of their ids.
+
+    They are left out where files are judged. None of a drawn set, nor where there are too few patients to share.
+    """
+    patients = sorted(set(photos.patients), key=lambda patient: hashlib.sha256(patient.encode()).hexdigest())
+    return [] if photos.synthetic or len(patients) < FEWEST_TO_SHARE else patients[::3]
+
+
+def role_sets(checkpoint: Checkpoint, role: str, data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:
     """The photographs found that a checkpoint lists as `trained` or `held_back`, by set; sets without any left out."""
     found = []
     for photos in find_sets(data, skip_missing=skip_missing):
@@ -126,7 +152,7 @@ def role_sets(checkpoint: Checkpoint, role: str, data: Path | None, *, skip_miss
 
 
 def judging_set(
-    checkpoint: Checkpoint, data: Path | None, *, limit: int | None = None, skip_missing: bool = False
+    checkpoint: Checkpoint, data: Photographs, *, limit: int | None = None, skip_missing: bool = False
 ) -> PhotoSet:
     """Unseen photographs of all sets found, as one set with the checkpoint's classes.
 

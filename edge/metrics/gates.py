@@ -7,7 +7,7 @@ inconclusive in between: then too few images were seen, and it says how many it 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -17,6 +17,7 @@ from edge.metrics.images_needed import images_for_drop, images_for_median, image
 from edge.metrics.masks import Masks, mask_problem
 from edge.metrics.measure import WIDE_MARGIN, Statistics, measure
 from edge.metrics.observations import Observations, problem
+from edge.recipes import TABLE, Gate
 
 __all__ = ["GATES", "Check", "FileParity", "Gate", "Observations", "Verdict", "judge", "overall"]
 
@@ -38,41 +39,9 @@ class Unit(StrEnum):
     NONE = ""
 
 
-@dataclass(frozen=True)
-class Gate:
-    """Limits of a recipe; None: not limited. A gate without limits only reports."""
-
-    logit_difference: float | None = None  # at most, in units of max(1, largest |logit| of that image)
-    median_sqnr_db: float | None = None  # at least
-    agreement: float | None = None  # at least, share of images with the same class
-    wide_margin_disagreements: int | None = None  # at most, images
-    balanced_accuracy_drop: float | None = None  # at most, share
-    mac_share_int8: float | None = None  # at least; the MACs on 8-bit activations
-    mask_dice: float | None = None  # at least, median over images; of networks that give masks
-
-
-_EIGHT_BITS = Gate(
-    median_sqnr_db=30.0, agreement=0.98, wide_margin_disagreements=0, balanced_accuracy_drop=0.01, mask_dice=0.95
-)
-_EIGHT_BIT_ACTIVATIONS = replace(_EIGHT_BITS, mac_share_int8=0.8)
-
-GATES: dict[str, Gate] = {
-    "fp32": Gate(logit_difference=1e-4, mask_dice=0.999),
-    "fp16": Gate(median_sqnr_db=55.0, mask_dice=0.99),
-    "int8-weights": _EIGHT_BITS,
-    "int8-dynamic": _EIGHT_BIT_ACTIVATIONS,
-    "int8": _EIGHT_BIT_ACTIVATIONS,
-    "int8-io": _EIGHT_BIT_ACTIVATIONS,
-    "palette8": _EIGHT_BITS,
-    "palette6": Gate(),
-    "palette4": Gate(),
-}
-# Of random weights (`convert … --untrained`), which have not learned to bear a rounding. The limits lie below what the
-# baselines give (docs/models.md has the lowest seen) and well above the 0 dB of a wrong operator.
-_RANDOM = {"fp16": Gate(median_sqnr_db=35.0)} | dict.fromkeys(
-    ("int8-weights", "int8-dynamic", "int8", "int8-io", "palette8"), Gate(median_sqnr_db=6.0)
-)
-UNTRAINED: dict[str, Gate] = GATES | _RANDOM
+# recipe name -> gate. A recipe has the same gate in every format; tests hold it.
+GATES: dict[str, Gate] = {recipe.name: recipe.gate for recipe in TABLE}
+UNTRAINED: dict[str, Gate] = {recipe.name: recipe.gate_for(untrained=True) for recipe in TABLE}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Pair:
 class ClassSensitivity:
     code: str
     name: str
-    malignant: bool
+    malignant: bool | None
     images: int
     sensitivity: Pair
 
@@ -118,7 +118,7 @@ def _labelled(observations: Observations, candidate: Floats, seed: int) -> Label
     groups = [group for group, use in zip(observations.groups, known, strict=True) if use]
     before, after = observations.reference[known], candidate[known]
     class_before, class_after = before.argmax(axis=1), after.argmax(axis=1)
-    malignant = np.array(observations.malignant, bool)
+    malignant = observations.malignant
     lost, gained, p = st.mcnemar(class_before == labels, class_after == labels)
     found_before, found_after = (st.sensitivities(labels, c, len(malignant)) for c in (class_before, class_after))
     triage_before, triage_after = (st.malignant_or_benign(labels, c, malignant) for c in (class_before, class_after))

@@ -26,7 +26,7 @@ class Observations:
     labels: Ints  # (N,) 0..K-1, or UNKNOWN
     class_codes: tuple[str, ...]  # K, in output order
     class_names: tuple[str, ...]  # K
-    malignant: tuple[bool, ...]  # K
+    malignant: tuple[bool | None, ...]  # K; None: unknown
     reference: Floats  # (N, K) probabilities of the float32 torch model
     masks: Floats | None = None  # (N, S, S) its probability of every pixel, if the network gives masks
 

@@ -8,6 +8,7 @@ otherwise. The predicted class is the first largest probability, as in `numpy.ar
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,15 +141,16 @@ def sensitivities(labels: Ints, predicted: Ints, classes: int) -> tuple[Estimate
     )
 
 
-def malignant_or_benign(labels: Ints, predicted: Ints, malignant: npt.NDArray[np.bool_]) -> tuple[Estimate, Estimate]:
+def malignant_or_benign(labels: Ints, predicted: Ints, malignant: Sequence[bool | None]) -> tuple[Estimate, Estimate]:
     """Sensitivity and specificity for malignancy, with Wilson intervals; malignant is a prediction of such a class.
 
-    `malignant` is bool (K,), by class.
+    `malignant`: by class, None where it is unknown. A photograph of such a class does not count, and an answer of such
+    a class is neither malignant nor benign, so that it is right for no photograph that counts.
     """
-    is_malignant, called_malignant = malignant[labels], malignant[predicted]
+    bad, good = (np.array([value is wanted for value in malignant]) for wanted in (True, False))
     return (
-        wilson(int(np.sum(is_malignant & called_malignant)), int(np.sum(is_malignant))),
-        wilson(int(np.sum(~is_malignant & ~called_malignant)), int(np.sum(~is_malignant))),
+        wilson(int(np.sum(bad[labels] & bad[predicted])), int(np.sum(bad[labels]))),
+        wilson(int(np.sum(good[labels] & good[predicted])), int(np.sum(good[labels]))),
     )
 
 

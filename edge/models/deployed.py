@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from edge.checkpoint import Checkpoint
-
 
 OUTPUTS = ("probabilities", "mask")  # names of what a deployed network gives, in this order; many give the first alone
 
@@ -19,7 +13,8 @@ class Deployed(nn.Module):
 
     `layout` "NHWC" takes float32 (1, S, S, 3) as TFLite does, "NCHW" (1, 3, S, S) as Core ML does; values
     are RGB 0..255. Returns probabilities float32 (1, K); of a network that gives (logits, mask logits) a tuple
-    with the mask's probabilities after them, float32 (1, S, S, 1) or (1, 1, S, S) by the layout.
+    with the mask's probabilities after them, float32 (1, S, S, 1) or (1, 1, S, S) by the layout. A network that gives
+    "probabilities" has its softmax inside, and no temperature.
     """
 
     mean: Tensor
@@ -33,6 +28,7 @@ class Deployed(nn.Module):
         std: tuple[float, ...],
         temperature: float,
         layout: str,
+        gives: str = "logits",
     ) -> None:
         super().__init__()
         if layout not in {"NHWC", "NCHW"}:
@@ -40,6 +36,9 @@ class Deployed(nn.Module):
         self.net = net
         self.temperature = temperature
         self.layout = layout
+        self.probabilities = gives == "probabilities"
+        if self.probabilities and temperature != 1:
+            raise ValueError(f"a network that gives probabilities has no temperature, got {temperature}")
         shape = (1, 3, 1, 1)
         self.register_buffer("mean", torch.tensor(mean).reshape(shape) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).reshape(shape) * 255, persistent=False)
@@ -48,7 +47,7 @@ class Deployed(nn.Module):
         if self.layout == "NHWC":
             image = image.permute(0, 3, 1, 2)
         logits, mask = class_and_mask(self.net((image - self.mean) / self.std))
-        probabilities = torch.softmax(logits / self.temperature, dim=-1)
+        probabilities = logits if self.probabilities else torch.softmax(logits / self.temperature, dim=-1)
         if mask is None:
             return probabilities
         if self.layout == "NHWC":
@@ -59,11 +58,3 @@ class Deployed(nn.Module):
 def class_and_mask(found: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
     """Logits (N, K) and, of a network that gives them, mask logits (N, 1, S, S) of what a network returned."""
     return found if isinstance(found, tuple) else (found, None)
-
-
-def deployed(checkpoint: Checkpoint, *, layout: str) -> Deployed:
-    """The module of a checkpoint, in evaluation mode."""
-    pre = checkpoint.preprocess
-    return Deployed(
-        checkpoint.network(), mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout=layout
-    ).eval()

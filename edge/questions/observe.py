@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.data.table import PhotoSet
+from edge.manifest import MaskParity, Parity
 from edge.metrics.gates import FileParity, Verdict
 from edge.metrics.masks import Masks
 from edge.metrics.observations import UNKNOWN, Observations
@@ -31,28 +32,30 @@ def observations_of(photos: PhotoSet, reference: np.ndarray, masks: np.ndarray |
     )
 
 
-def parity_summary(found: FileParity, *, runtime: str, photos: PhotoSet, binding: bool) -> dict:
+def parity_summary(found: FileParity, *, runtime: str, photos: PhotoSet, binding: bool) -> Parity:
     """The manifest's `parity` of a file."""
     statistics = found.statistics
     sqnr = statistics.sqnr_db.value if statistics else None
-    return {
-        "runtime": runtime,
-        "images": found.images,
-        "data": photos.name,
-        "synthetic": photos.synthetic,
-        "verdict": str(found.verdict),
-        "binding": binding,
-        "sqnr_db_median": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
-        "agreement": statistics.agreement.value if statistics else 0.0,
-        "largest_delta_p": min(1.0, statistics.largest_delta_p) if statistics else 1.0,
-        **({"masks": mask_summary(statistics.masks)} if statistics and statistics.masks else {}),
-    }
+    return Parity(
+        runtime=runtime,
+        images=found.images,
+        data=photos.name,
+        synthetic=photos.synthetic,
+        verdict=str(found.verdict),
+        binding=binding,
+        sqnr_db_median=sqnr if sqnr is not None and np.isfinite(sqnr) else None,
+        agreement=statistics.agreement.value if statistics else 0.0,
+        largest_delta_p=min(1.0, statistics.largest_delta_p) if statistics else 1.0,
+        masks=mask_summary(statistics.masks) if statistics and statistics.masks else None,
+        patients=len(set(photos.patients)),
+        views=1,
+    )
 
 
-def mask_summary(masks: Masks) -> dict:
+def mask_summary(masks: Masks) -> MaskParity:
     """The manifest's `masks` of a file: null where no image had a mask."""
-    found = {"dice_median": masks.dice.value, "iou_median": masks.iou, "boundary_px_median": masks.boundary.value}
-    return {key: value if np.isfinite(value) else None for key, value in found.items()}
+    values = (masks.dice.value, masks.iou, masks.boundary.value)
+    return MaskParity(*(float(value) if np.isfinite(value) else None for value in values))
 
 
 def shortfalls(found: FileParity) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edge.errors import InputError, install
-from edge.runtimes import Found
+from edge.runtimes import Outputs, check_images, refuse_answers
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class CoreAI:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.mode = Path(path), MODE
+        self.path, self.name, self.mode = Path(path), Path(path).name, MODE
         facts = check_aimodel(self.path)
         check_installed()
         found = first_opening(self.path)
@@ -86,7 +86,8 @@ class CoreAI:
         self.side, self.classes = int(shape[1]), int(answer[1])
         self.stored: dict[str, int] = found["stored"]  # type -> values
         self.recipe = facts.get("dermedge.recipe")
-        self.labels = [str(label.get("code")) for label in facts.get("dermedge.labels", []) if isinstance(label, dict)]
+        codes = (label.get("code") for label in facts.get("dermedge.labels", []) if isinstance(label, dict))
+        self.labels = tuple(str(code) for code in codes)
         self.runner, self.opened = asyncio.Runner(), AsyncExitStack()
         try:
             self.array, self.engine = self.wait(self.open())
@@ -101,21 +102,18 @@ class CoreAI:
         model = await self.opened.enter_async_context(AIModelAsset.load(self.path).executable())
         return NDArray, model.load_function(ENTRY)
 
-    def run(self, images_u8: np.ndarray) -> np.ndarray:
-        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`."""
-        return self.run_all(images_u8).probabilities
-
-    def run_all(self, images_u8: np.ndarray) -> Found:
-        """The same, and the masks of a file that gives them."""
-        if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
-            raise InputError(
-                f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
-                f"got {images_u8.dtype} {images_u8.shape}"
-            )
+    def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
+        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`, and masks."""
+        refuse_answers(answers, self.name)
+        check_images(images_u8, self.side, self.name)
         rows = [self.wait(self.invoke(image[None])) for image in images_u8]
         probabilities = np.array([row[OUTPUT][0] for row in rows], np.float64)
         masks = np.array([row[MASK][0, ..., 0] for row in rows], np.float32) if self.gives_mask else None
-        return Found(probabilities, masks)
+        return Outputs(probabilities, masks)
+
+    def run_floats(self, images: np.ndarray) -> Outputs:
+        """Always InputError: a file takes a picture's bytes."""
+        raise InputError(f"{self.name} takes a picture's bytes, no other numbers; give a .tflite")
 
     async def invoke(self, image: np.ndarray) -> dict[str, np.ndarray]:
         answer = await self.engine({INPUT: self.array(np.ascontiguousarray(image))})
@@ -139,7 +137,7 @@ class CoreAI:
             wrong.append(f"gives {self.classes} probabilities, expected {len(labels)}")
         if self.gives_mask != mask:
             wrong.append(f"gives {'a' if self.gives_mask else 'no'} mask, expected {'one' if mask else 'none'}")
-        if self.labels != labels:
+        if list(self.labels) != labels:
             wrong.append(f"class labels are {', '.join(self.labels)}, expected {', '.join(labels)}")
         if self.recipe != recipe:
             wrong.append(f"metadata says recipe {self.recipe!r}, expected {recipe!r}")

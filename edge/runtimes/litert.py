@@ -5,16 +5,14 @@ Outputs are those of the runtime; times are this host's and never a phone's.
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from edge.errors import InputError, install
-from edge.runtimes import Found
+from edge.runtimes import Outputs, check_images, refuse_answers
 
 # How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
@@ -28,13 +26,13 @@ class LiteRT:
     """One .tflite file with the tensor contract: `image` (1, S, S, 3) in, `probabilities` (1, K) out, and from some
     networks `mask` (1, S, S, 1)."""
 
-    def __init__(self, path: Path, *, mode: str = "xnnpack", threads: int = 1) -> None:
+    def __init__(self, path: Path, *, mode: str = "xnnpack", threads: int = 1, labels: Sequence[str] = ()) -> None:
         if threads < 1:
             raise InputError(f"a file runs on at least one thread, got {threads}")
         if mode not in MODES:
             raise InputError(f"a .tflite file runs as {', '.join(MODES)}; got {mode!r}")
         check_tflite(path)
-        self.path, self.mode = path, mode
+        self.path, self.name, self.mode, self.labels = path, path.name, mode, tuple(labels)
         try:
             self.engine = Compiled(path, threads) if mode == "xnnpack-fp16" else Interpreted(path, mode, threads)
         except (RuntimeError, ValueError) as error:
@@ -56,24 +54,27 @@ class LiteRT:
         self.answer, self.mask = outputs.index(2), outputs.index(4) if 4 in outputs else None
         self.classes = self.engine.outputs[self.answer][1]
 
-    def run(self, images_u8: np.ndarray) -> np.ndarray:
-        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K)."""
-        return self.run_all(images_u8).probabilities
+    def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
+        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), and masks, where the file gives them."""
+        refuse_answers(answers, self.name)
+        check_images(images_u8, self.side, self.name)
+        return self.invoke(images_u8)
 
-    def run_all(self, images_u8: np.ndarray) -> Found:
-        """The same with masks, where the file gives them."""
-        if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
-            raise InputError(
-                f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
-                f"got {images_u8.dtype} {images_u8.shape}"
-            )
+    def run_floats(self, images: np.ndarray) -> Outputs:
+        """The same for float32 (N, S, S, 3) of any numbers; InputError from a file that takes bytes."""
+        check_images(images, self.side, self.name, dtype=np.float32)
+        if self.engine.dtype != np.float32:
+            raise InputError(f"{self.name} takes bytes, no other numbers; give a file with a float32 input")
+        return self.invoke(images)
+
+    def invoke(self, images: np.ndarray) -> Outputs:
         rows, masks = [], []
-        for image in images_u8:
-            found = self.engine.invoke(image[None].astype(self.engine.dtype))
-            rows.append(found[self.answer].reshape(-1))
+        for image in images:
+            outputs = self.engine.invoke(np.ascontiguousarray(image[None].astype(self.engine.dtype)))
+            rows.append(outputs[self.answer].reshape(-1))
             if self.mask is not None:
-                masks.append(found[self.mask].reshape(self.side, self.side))
-        return Found(np.array(rows, dtype=np.float64), np.array(masks) if self.mask is not None else None)
+                masks.append(outputs[self.mask].reshape(self.side, self.side))
+        return Outputs(np.array(rows, dtype=np.float64), np.array(masks) if self.mask is not None else None)
 
     def close(self) -> None:
         """Free the runtime's memory."""
@@ -104,7 +105,6 @@ class Compiled:
 
     def __init__(self, path: Path, threads: int) -> None:
         load_runtime()
-        atexit.register(no_last_words)
         from ai_edge_litert.compiled_model import CompiledModel
         from ai_edge_litert.cpu_options import CpuOptions
         from ai_edge_litert.options import Options
@@ -120,12 +120,6 @@ class Compiled:
         self.model.run_by_index(0, self.given, self.answer)
         # both interfaces count outputs as the file does
         return [buffer.read(prod(shape), np.float32) for buffer, shape in zip(self.answer, self.outputs, strict=True)]
-
-
-def no_last_words() -> None:
-    """LiteRT reports its own end on standard error, after that of Python; let it do so unseen."""
-    sys.stderr.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def load_runtime():

@@ -1,92 +1,126 @@
-"""Open whatever file a user points at with the runtime that it needs."""
+"""Open whatever file a user points at with the runtime that it needs. The one opener."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge import artifact, thresholds
-from edge.checkpoint import UNTRAINED, load, shipped
+from edge.checkpoint import load, shipped
 from edge.decision import Thresholds, of_manifest, thresholds_of
 from edge.errors import InputError
-from edge.labels import Label, from_json
+from edge.labels import Label
+from edge.manifest import Manifest
+from edge.models import DEFAULT_MODEL
 from edge.preprocess import check_version
-from edge.runtimes.litert import LiteRT
-from edge.runtimes.reference import Reference
+from edge.runtimes import Runtime
 
-if TYPE_CHECKING:
-    from edge.runtimes.coreai import CoreAI
-    from edge.runtimes.coreml.classifier import CoreML
+FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".aimodel": "aimodel"}  # suffix -> format
+XNNPACK = "xnnpack"
 
 
 @dataclass(frozen=True)
 class Opened:
+    """A file or checkpoint that answers, with what its manifest says of it."""
+
     name: str
-    runtime: LiteRT | Reference | CoreML | CoreAI
+    runtime: Runtime
     side: int  # pixels
     labels: tuple[Label, ...]
     decision: Thresholds | None = None  # where somebody has measured them
     untrained: bool = False  # random weights, whose answers mean nothing
 
 
-def open_any(path: Path | None, *, model: str, mode: str) -> Opened:
+def open_file(
+    path: Path, form: str, *, mode: str | None = None, threads: int = 1, labels: Sequence[str] = ()
+) -> Runtime:
+    """The runtime of a `tflite`, `mlpackage` or `aimodel`; `mode` is one of `modes_of(form)`, the first by default.
+
+    `labels` name the classes of a .tflite, which has no place for them that every runtime reads.
+    """
+    if form == "tflite":
+        from edge.runtimes.litert import LiteRT
+
+        return LiteRT(path, mode=mode or XNNPACK, threads=threads, labels=labels)
+    if form == "mlpackage":
+        from edge.runtimes.coreml.classifier import INTERPRETER, CoreML  # brings torch along
+
+        return CoreML(path, mode=mode or INTERPRETER, threads=threads)
+    from edge.runtimes.coreai import CoreAI
+
+    return CoreAI(path)
+
+
+def modes_of(form: str) -> tuple[str, ...]:
+    """Every way in which a file of this format can be run here; the one that phones use comes first."""
+    if form == "tflite":
+        from edge.runtimes.litert import MODES
+
+        return MODES
+    if form == "mlpackage":
+        from edge.runtimes.coreml.classifier import modes
+
+        return modes()
+    from edge.runtimes.coreai import MODE
+
+    return (MODE,)
+
+
+def missing_for(form: str) -> str | None:
+    """Why files of this format cannot be run here, in one line; None where they can. Core AI is an extra."""
+    if form != "aimodel":
+        return None
+    from edge.runtimes import coreai
+
+    return coreai.missing()
+
+
+def open_any(path: Path | None, *, model: str = DEFAULT_MODEL, mode: str | None = None, threads: int = 1) -> Opened:
     """A .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or the shipped one of `model`."""
     if path is not None and path.name == artifact.MANIFEST:
         path = path.parent
     if path is not None and (path / artifact.MANIFEST).is_file():
-        files = ", ".join(entry["file"] for entry in artifact.read(path)["files"]) or "none"
+        files = ", ".join(entry.file for entry in artifact.read(path).files) or "none"
         raise InputError(f"{path} is a folder of files; name one of them: {files}")
-    if path is not None and path.suffix in {".tflite", ".mlpackage", ".aimodel"}:
-        return open_described(path, mode)
-    if path is not None and path.suffix not in {".safetensors", ".json"} and not path.is_dir():
+    if path is not None and path.suffix in FORMATS:
+        return open_described(path, mode, threads)
+    if path is not None and path.suffix not in {".safetensors", ".pt2", ".json"} and not path.is_dir():
         raise InputError(
-            f"{path} is neither a .tflite, .mlpackage or .aimodel nor a checkpoint (.safetensors); "
-            "--with takes one of them"
+            f"{path} is neither a .tflite, .mlpackage or .aimodel nor a checkpoint (.safetensors, .pt2); "
+            "`file` is one of them"
         )
+    from edge.runtimes.reference import Reference
+
     path = path or shipped(model)
     checkpoint = load(path)
     side = checkpoint.preprocess.side
     section = thresholds.find(path, checkpoint_sha256=checkpoint.sha256, side=side)
     rule = thresholds_of(section, [label.code for label in checkpoint.labels]) if section else None
-    return Opened(
-        f"{checkpoint.model} (float32, torch)", Reference(checkpoint), side, checkpoint.labels, rule,
-        untrained=bool(checkpoint.untrained),
-    )  # fmt: skip
+    runtime = Reference(checkpoint)
+    return Opened(runtime.name, runtime, side, checkpoint.labels, rule, untrained=bool(checkpoint.untrained))
 
 
-def open_described(path: Path, mode: str) -> Opened:
+def open_described(path: Path, mode: str | None, threads: int = 1) -> Opened:
     """A file for phones with its runtime; InputError unless its classes are those of its manifest."""
-    if path.suffix == ".aimodel":
-        from edge.runtimes.coreai import check_installed
-
-        check_installed()  # what is missing is said before what may be wrong with the file
+    form = FORMATS[path.suffix]
+    missing = missing_for(form)  # what is missing is said before what may be wrong with the file
+    if missing:
+        raise InputError(missing)
     manifest = described(path)
-    labels = from_json(manifest["labels"], where=str(path.parent))
-    codes = [label.code for label in labels]
-    runtime: LiteRT | CoreML | CoreAI
-    if path.suffix == ".tflite":  # it has no names
-        runtime = LiteRT(path, mode=mode)
-        fits, has = runtime.classes == len(codes), f"{runtime.classes} outputs"
-    elif path.suffix == ".mlpackage":
-        from edge.runtimes.coreml.classifier import CoreML  # brings torch along, which a .tflite does not need
-
-        runtime = CoreML(path)
-        fits, has = runtime.labels == codes, f"the classes {', '.join(runtime.labels)}"
-    else:
-        from edge.runtimes.coreai import CoreAI
-
-        runtime = CoreAI(path)
-        fits = runtime.labels == codes and runtime.classes == len(codes)
-        has = f"{runtime.classes} outputs and the classes {', '.join(runtime.labels)}"
-    if not fits:
+    runtime = open_file(path, form, mode=mode if form == "tflite" else None, threads=threads, labels=manifest.codes)
+    classes = getattr(runtime, "classes", len(runtime.labels))  # a .tflite has no names of its own, but a number
+    if runtime.labels != manifest.codes or classes != len(manifest.codes):
         runtime.close()
-        raise InputError(f"{path} has {has}, its manifest the classes {', '.join(codes)}; convert again")
-    untrained = UNTRAINED in manifest["training"]
-    return Opened(path.name, runtime, runtime.side, labels, of_manifest(manifest), untrained)
+        raise InputError(
+            f"{path} has {classes} outputs and the classes {', '.join(runtime.labels)}, its manifest "
+            f"{', '.join(manifest.codes)}; convert again"
+        )
+    untrained = manifest.training.untrained is not None
+    return Opened(path.name, runtime, runtime.side, manifest.labels, of_manifest(manifest), untrained)
 
 
-def described(path: Path) -> dict:
+def described(path: Path) -> Manifest:
     """The manifest beside a file; InputError unless it describes this very file."""
     if not path.exists():
         raise InputError(f"no file at {path}; the converters write some to build/<model>")
@@ -96,9 +130,9 @@ def described(path: Path) -> dict:
         raise InputError(
             f"{path} needs the manifest.json that was written with it; leave the two together ({error})"
         ) from error
-    entries = [entry for entry in manifest["files"] if entry["file"] == path.name]
-    if not entries:
+    entry = manifest.entry(path.name)
+    if entry is None:
         raise InputError(f"{path.parent / artifact.MANIFEST} does not describe {path.name}; convert again")
-    check_version(manifest["preprocess"]["version"], where=str(path.parent))
-    artifact.verify(path.parent, {"files": entries})
+    check_version(manifest.preprocess, where=str(path.parent))
+    artifact.verify_files(path.parent, [entry])
     return manifest

@@ -186,7 +186,7 @@ def test_random_peers_still_look_at_the_image(name, noise):
 
 def test_weights_that_are_not_shipped_look_at_the_image_too(noise):
     found = settled_on(noise, checkpoint_at("hierattn_s", 64))
-    answers = Reference(found).run(noise)
+    answers = Reference(found).run(noise).probabilities
     assert len(set(answers.argmax(axis=1))) > 1 and answers.std(axis=0).min() > 0.05 and answers.max() < 0.99
 
 
@@ -261,5 +261,5 @@ def test_a_peer_answers_as_its_module_does(noise, tmp_path):
     with torch.inference_mode():
         expected = torch.cat([module(torch.from_numpy(image[None]).float()) for image in noise])
     runtime = LiteRT(tmp_path / "x.tflite")
-    np.testing.assert_allclose(runtime.run(noise), expected.numpy(), atol=2e-5)
+    np.testing.assert_allclose(runtime.run(noise).probabilities, expected.numpy(), atol=2e-5)
     runtime.close()

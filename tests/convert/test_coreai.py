@@ -66,11 +66,11 @@ def test_no_path_of_this_machine_is_in_a_file(build: Path) -> None:
 
 
 def test_answers_are_the_models(build: Path, weights: Path, images: np.ndarray) -> None:
-    expected = Reference(checkpoint.load(weights)).run(images)
+    expected = Reference(checkpoint.load(weights)).run(images).probabilities
     found = {}
     for recipe in ("fp32", "fp16"):
         opened = CoreAI(build / f"hierattn_xs-{recipe}.aimodel")
-        found[recipe] = opened.run(images)
+        found[recipe] = opened.run(images).probabilities
         opened.close()
     np.testing.assert_allclose(found["fp32"], expected, atol=2e-6)
     assert 1e-6 < np.abs(found["fp16"] - expected).max() < 0.02  # it computes in fp16
@@ -83,7 +83,7 @@ def test_the_self_test_holds_the_files_own_answers(build: Path) -> None:
     for entry in artifact.read(build)["self_test"]:
         image = np.asarray(Image.open(build / entry["image"]))
         np.testing.assert_allclose(
-            opened.run(image[None])[0], entry["expected"]["hierattn_xs-fp16.aimodel"], atol=1e-12
+            opened.run(image[None]).probabilities[0], entry["expected"]["hierattn_xs-fp16.aimodel"], atol=1e-12
         )
     opened.close()
 
@@ -107,7 +107,7 @@ def test_it_runs_where_an_event_loop_runs(build: Path, images: np.ndarray) -> No
 
     async def cell() -> np.ndarray:
         opened = CoreAI(build / "hierattn_xs-fp32.aimodel")
-        answers = opened.run(images)
+        answers = opened.run(images).probabilities
         opened.close()
         return answers
 
@@ -132,7 +132,7 @@ def test_a_damaged_program_ends_in_words(where: str, build: Path, tmp_path: Path
     except InputError as error:
         assert "convert it again" in str(error)
     else:  # such a bit can be one of no meaning
-        assert opened.run(images).shape == (2, len(PAD_UFES_20))
+        assert opened.run(images).probabilities.shape == (2, len(PAD_UFES_20))
         opened.close()
     if where == "cut":
         with pytest.raises(InputError, match="cannot open it"):
@@ -153,9 +153,9 @@ def test_a_mask_is_the_second_output(sample: Path, images: np.ndarray, tmp_path:
     assert to_coreai.main([*flags, "--recipe", "fp16", "--out", str(tmp_path)]) == 0
     (entry,) = artifact.read(tmp_path)["files"]
     assert entry["parity"]["verdict"] == "pass" and entry["parity"]["masks"]["dice_median"] > 0.99
-    wanted = Reference(checkpoint.load(tmp_path / "untrained-0.safetensors")).run_all(images)
+    wanted = Reference(checkpoint.load(tmp_path / "untrained-0.safetensors")).run(images)
     opened = CoreAI(tmp_path / entry["file"])
-    found = opened.run_all(images)
+    found = opened.run(images)
     opened.close()
     assert found.masks is not None and found.masks.shape == (2, SIDE, SIDE) and found.masks.dtype == np.float32
     np.testing.assert_allclose(found.masks, wanted.masks, atol=0.02)

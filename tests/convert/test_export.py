@@ -53,18 +53,19 @@ def test_every_recipe_is_written_and_described(build: Path) -> None:
 
 def test_float_file_gives_the_torch_models_probabilities(build: Path, weights: Path) -> None:
     images = np.random.default_rng(1).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
-    expected = Reference(checkpoint.load(weights)).run(images)
+    expected = Reference(checkpoint.load(weights)).run(images).probabilities
     assert np.ptp(expected, axis=0).max() > 1e-3  # the pictures make a difference
     for mode in ("xnnpack", "reference"):
         runtime = LiteRT(build / "hierattn_xs-fp32.tflite", mode=mode)
-        np.testing.assert_allclose(runtime.run(images), expected, atol=2e-6)
+        np.testing.assert_allclose(runtime.run(images).probabilities, expected, atol=2e-6)
         runtime.close()
 
 
 def test_forced_fp16_is_close_and_not_the_same(build: Path) -> None:
     images = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
     answers = {
-        mode: LiteRT(build / "hierattn_xs-fp32.tflite", mode=mode).run(images) for mode in ("xnnpack", "xnnpack-fp16")
+        mode: LiteRT(build / "hierattn_xs-fp32.tflite", mode=mode).run(images).probabilities
+        for mode in ("xnnpack", "xnnpack-fp16")
     }
     difference = np.abs(answers["xnnpack"] - answers["xnnpack-fp16"]).max()
     assert 1e-6 < difference < 0.02  # fp16 has 11 bits: a mode that changed nothing would be no simulation
@@ -92,7 +93,7 @@ def test_self_test_can_be_repeated_by_an_app(build: Path) -> None:
         rgb = np.asarray(Image.open(build / entry["image"]))
         assert set(entry["expected"]) == {f"hierattn_xs-{recipe}.tflite" for recipe in RECIPES}
         for name, expected in entry["expected"].items():
-            np.testing.assert_allclose(LiteRT(build / name).run(rgb[None])[0], expected, atol=1e-6)
+            np.testing.assert_allclose(LiteRT(build / name).run(rgb[None]).probabilities[0], expected, atol=1e-6)
         np.testing.assert_allclose(entry["expected"]["hierattn_xs-fp32.tflite"], entry["reference"], atol=2e-6)
 
 
@@ -152,7 +153,7 @@ def test_bytes_in_give_the_answers_of_numbers_in(build: Path) -> None:
     images = np.random.default_rng(3).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
     numbers, bytes_in = (LiteRT(build / f"hierattn_xs-{recipe}.tflite") for recipe in ("int8", "int8-io"))
     assert (numbers.engine.dtype, bytes_in.engine.dtype) == (np.float32, np.uint8)
-    np.testing.assert_array_equal(numbers.run(images), bytes_in.run(images))
+    np.testing.assert_array_equal(numbers.run(images).probabilities, bytes_in.run(images).probabilities)
     by_recipe = {entry["recipe"]: entry for entry in artifact.read(build)["files"]}
     assert by_recipe["int8-io"]["input"]["dtype"] == "uint8" and by_recipe["int8"]["input"]["dtype"] == "float32"
 
@@ -219,8 +220,8 @@ def test_core_ml_packages_are_run_and_judged(packages: Path, weights: Path) -> N
     assert by_recipe["fp32"]["parity"]["verdict"] == by_recipe["fp16"]["parity"]["verdict"] == "pass"
     assert by_recipe["palette4"]["parity"]["sqnr_db_median"] < by_recipe["palette8"]["parity"]["sqnr_db_median"]
     images = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
-    expected = Reference(checkpoint.load(weights)).run(images)
-    found = CoreML(packages / "hierattn_xs-fp32.mlpackage").run(images)
+    expected = Reference(checkpoint.load(weights)).run(images).probabilities
+    found = CoreML(packages / "hierattn_xs-fp32.mlpackage").run(images).probabilities
     np.testing.assert_allclose(found, expected, atol=2e-6)
-    half = CoreML(packages / "hierattn_xs-fp16.mlpackage").run(images)
+    half = CoreML(packages / "hierattn_xs-fp16.mlpackage").run(images).probabilities
     assert 1e-6 < np.abs(half - expected).max() < 0.02  # it computes in fp16

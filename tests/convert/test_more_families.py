@@ -149,13 +149,13 @@ def test_a_family_that_no_pass_knows(kind: type[nn.Module], tmp_path: Path) -> N
     assert lowered.by == "operator by operator"
     path = tmp_path / "x.tflite"
     path.write_bytes(lowered.content)
-    np.testing.assert_allclose(LiteRT(path).run(images), expected, atol=2e-6)
+    np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
     made_of = audit(path)
     assert made_of["largest_rank"] <= 4 and made_of["layout_operators"] <= 40
     assert made_of["xnnpack_partitions"] == {Mixed: 2}.get(kind, 1)  # padding by 0.5 is no operator of XNNPACK's
     for recipe, bound in (("fp16", 55), ("int8-weights", 35), ("int8-dynamic", 30)):
         path.write_bytes(quantise(lowered.content, recipe))
-        found = LiteRT(path).run(images)
+        found = LiteRT(path).run(images).probabilities
         assert np.median(sqnr_db(read_back_logits(expected), read_back_logits(found))) > bound, recipe
 
 

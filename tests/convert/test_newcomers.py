@@ -166,7 +166,7 @@ def test_takes_no_needless_transpose_and_is_one_piece(name: str, tmp_path: Path)
     assert lowered.by == "operator by operator"
     path = tmp_path / "x.tflite"
     path.write_bytes(lowered.content)
-    np.testing.assert_allclose(LiteRT(path).run(images), expected, atol=2e-6)
+    np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
     found = audit(path)
     assert found["operators"].get("TRANSPOSE", 0) == TRANSPOSES.get(name, 0)
     assert (found["xnnpack_partitions"], found["largest_rank"], found["warnings"]) == (1, 4, [])
@@ -191,4 +191,4 @@ def test_eight_bits_are_as_good_as_without_a_mean(tmp_path: Path) -> None:
     path = tmp_path / "x.tflite"
     for recipe, least in (("fp16", 55), ("int8-weights", 35)):
         path.write_bytes(quantise(lower(net, torch.zeros(1, SIDE, SIDE, 3)).content, recipe))
-        assert np.median(sqnr_db(np.log(expected), np.log(LiteRT(path).run(images)))) > least
+        assert np.median(sqnr_db(np.log(expected), np.log(LiteRT(path).run(images).probabilities))) > least

@@ -94,13 +94,13 @@ def test_file_resizes_nothing(name: str, tmp_path: Path) -> None:
     path.write_bytes(lowered.content)
     expected = answers(module, images)
     assert np.ptp(expected, axis=0).max() > 1e-3  # the pictures make a difference
-    np.testing.assert_allclose(LiteRT(path).run(images), expected, atol=2e-6)
+    np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
     found = audit(path)
     assert not [kind for kind in found["operators"] if kind.startswith(("RESIZE", "GATHER"))]
     assert (found["xnnpack_partitions"], found["largest_rank"], found["warnings"]) == (1, 4, [])
     for recipe, least in (("fp16", 50), ("int8-weights", 30), ("int8-dynamic", 30)):
         path.write_bytes(quantise(lowered.content, recipe))
-        noise = sqnr_db(np.log(expected), np.log(LiteRT(path).run(images)))
+        noise = sqnr_db(np.log(expected), np.log(LiteRT(path).run(images).probabilities))
         assert np.median(noise) > least, recipe
 
 
@@ -139,7 +139,10 @@ def test_core_ml_resizes_nothing(tmp_path: Path) -> None:
     float_program(held, exported(held, rewritten(held)), "fp16").save(str(path))
     assert not [kind for kind in audit_package(path)["operators"] if "resize" in kind or "upsample" in kind]
     images = pictures(4)
-    noise = sqnr_db(np.log(Reference(held).run(images)), np.log(np.maximum(CoreML(path).run(images), 1e-7)))
+    noise = sqnr_db(
+        np.log(Reference(held).run(images).probabilities),
+        np.log(np.maximum(CoreML(path).run(images).probabilities, 1e-7)),
+    )
     assert np.median(noise) > 45
 
 

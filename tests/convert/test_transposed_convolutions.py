@@ -232,7 +232,7 @@ def test_a_decoder_goes_all_the_way(decoder, tmp_path):
         assert found["warnings"] == [] and found["largest_rank"] == 4 and found["xnnpack_partitions"] == 1, recipe
         if recipe in {"int8-dynamic", "int8"}:
             assert found["macs_8bit"] >= 0.8 * found["macs_weights"], recipe
-        answers = LiteRT(path).run_all(images[3:])
+        answers = LiteRT(path).run(images[3:])
         for image, probabilities, mask in zip(images[3:], answers.probabilities, answers.masks, strict=True):
             wanted, wanted_mask = both(decoder, image)
             assert noise(np.log(wanted), np.log(probabilities[None])) > bound, recipe

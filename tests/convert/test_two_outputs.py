@@ -22,7 +22,7 @@ from edge.checkpoint import Checkpoint, Preprocess
 from edge.labels import PAD_UFES_20
 from edge.models import create_model, resformer_lite
 from edge.preprocess import PREPROCESS_VERSION
-from edge.runtimes import Found
+from edge.runtimes import Outputs
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.coreml_package import describe, shortcomings
 from edge.runtimes.litert import MODES, LiteRT
@@ -61,8 +61,8 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def wanted(checkpoint: Checkpoint, images: np.ndarray) -> Found:
-    return Reference(checkpoint).run_all(images)
+def wanted(checkpoint: Checkpoint, images: np.ndarray) -> Outputs:
+    return Reference(checkpoint).run(images)
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +99,11 @@ def test_the_file_names_both_outputs(float32: bytes) -> None:
 def test_tflite_fp32_and_fp16_answer_as_the_model(mode, float32, images, wanted, tmp_path) -> None:
     content = quantise(float32, "fp16") if mode == "xnnpack-fp16" else float32
     runtime = opened(content, tmp_path / "m.tflite", mode)
-    found = runtime.run_all(images)
+    found = runtime.run(images)
     near = 0.02 if mode == "xnnpack-fp16" else 1e-5
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=near)
     np.testing.assert_allclose(found.masks, wanted.masks, atol=near)
-    np.testing.assert_array_equal(runtime.run(images), found.probabilities)
+    np.testing.assert_array_equal(runtime.run(images).probabilities, found.probabilities)
 
 
 def test_tflite_int8_has_static_convolutions_and_a_float_mask(float32, images, wanted, tmp_path) -> None:
@@ -117,10 +117,10 @@ def test_tflite_int8_has_static_convolutions_and_a_float_mask(float32, images, w
     ]  # fmt: skip
     assert sum(layer.kind == "static" for layer in layers) > 20
     content = with_byte_input(apply(float32, layers))
-    found = opened(content, tmp_path / "m.tflite").run_all(images)
+    found = opened(content, tmp_path / "m.tflite").run(images)
     assert found.masks.dtype == np.float32
     assert np.median(sqnr(wanted, found)) > 15
-    assert np.median(sqnr(wanted, opened(float32, tmp_path / "f.tflite").run_all(images))) > 80
+    assert np.median(sqnr(wanted, opened(float32, tmp_path / "f.tflite").run(images))) > 80
 
 
 def test_a_layer_of_the_mask_alone_does_not_look_harmless(wanted) -> None:
@@ -128,7 +128,7 @@ def test_a_layer_of_the_mask_alone_does_not_look_harmless(wanted) -> None:
     rng = np.random.default_rng(0)
     noisy = np.clip(wanted.masks + rng.normal(0, 0.1, wanted.masks.shape), 0, 1).astype(np.float32)
     assert (sqnr(wanted, wanted) == 200).all()
-    assert (sqnr(wanted, Found(wanted.probabilities, noisy)) < 40).all()
+    assert (sqnr(wanted, Outputs(wanted.probabilities, noisy)) < 40).all()
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program,
     if recipe != "fp32":  # the sigmoid itself is float32, not a float16 one that was widened
         calls = {one.outputs[0].name: one for one in package.engine.program.operations}
         assert calls["mask"].kind == "sigmoid"
-    found = package.run_all(images)
+    found = package.run(images)
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=near)
     np.testing.assert_allclose(found.masks, wanted.masks, atol=near)
 
@@ -180,9 +180,9 @@ def manifest(**more: object) -> dict:
 
 def test_the_manifest_describes_the_mask_and_old_ones_stay_valid(checkpoint, tmp_path) -> None:
     images = self_test_images(checkpoint)
-    answers = Found(np.full((2, 2), 0.5), np.full((2, SIDE, SIDE), 0.25, np.float32))
+    answers = Outputs(np.full((2, 2), 0.5), np.full((2, SIDE, SIDE), 0.25, np.float32))
     mask = {"name": "mask", "meaning": "where", "side": SIDE, "threshold": 0.5}
     written = add_expected(write_self_test(tmp_path, manifest(mask=mask), images, answers), [])
     assert artifact.check(written, where="here")["self_test"][0]["reference_mask"] == 0.25
-    plain = write_self_test(tmp_path, manifest(), images, Found(answers.probabilities, None))
+    plain = write_self_test(tmp_path, manifest(), images, Outputs(answers.probabilities, None))
     assert "reference_mask" not in artifact.check(plain, where="here")["self_test"][0]

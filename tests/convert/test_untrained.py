@@ -19,7 +19,7 @@ from edge.data.selection import synthetic_sample
 from edge.data.squares import load_squares
 from edge.errors import InputError
 from edge.metrics.gates import GATES, UNTRAINED
-from edge.runtimes import Found
+from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
 
 SIDE = 64
@@ -47,7 +47,7 @@ def test_answers_depend_on_the_picture(home, model):
     held = load(path)
     assert held.untrained == {"seed": 3, "settled_on": "32 images of the embedded synthetic sample"}
     _, images = load_squares(open_photos(synthetic_sample()), SIDE)
-    answers = Reference(held).run(images)
+    answers = Reference(held).run(images).probabilities
     assert len(set(answers.argmax(1))) >= 3  # no class wins everywhere
     assert 0.3 < np.log(answers).std(axis=0).mean() < 3
     before = path.read_bytes()
@@ -117,7 +117,7 @@ def test_files_of_another_forward_pass_are_not_mixed_with_new_ones(tmp_path):
         "files": [{"file": "m-fp32.tflite"}, {"file": "m-fp16.tflite"}],
         "self_test": [{"reference": list(row)} for row in probabilities],
     }
-    same, other = Found(probabilities + 1e-6, None), Found(probabilities[::-1], None)
+    same, other = Outputs(probabilities + 1e-6, None), Outputs(probabilities[::-1], None)
     _export.refuse_another_network(tmp_path, manifest, same, ["m-fp16.tflite"])
     _export.refuse_another_network(tmp_path, manifest, other, ["m-fp16.tflite", "m-fp32.tflite"])  # none stays
     with pytest.raises(InputError, match=r"holds m-fp32.tflite, made .* when the network's code was another"):
@@ -147,9 +147,9 @@ def test_a_mask_that_another_forward_pass_gives_is_noticed(tmp_path):
         "files": [{"file": "m-fp32.tflite"}],
         "self_test": [{"reference": [0.2, 0.8], "reference_mask": 0.5}],
     }
-    _export.refuse_another_network(tmp_path, manifest, Found(probabilities, masks), [])
+    _export.refuse_another_network(tmp_path, manifest, Outputs(probabilities, masks), [])
     with pytest.raises(InputError, match="code was another"):
-        _export.refuse_another_network(tmp_path, manifest, Found(probabilities, masks + 0.1), [])
+        _export.refuse_another_network(tmp_path, manifest, Outputs(probabilities, masks + 0.1), [])
 
 
 def test_another_side_does_not_draw_over_the_weights_of_files_that_stay(home, tmp_path, monkeypatch):

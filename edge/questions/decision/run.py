@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 import edge
 from edge.capture import read_photo
 from edge.checkpoint import Checkpoint
-from edge.data.selection import judging_set, role_sets
+from edge.data.selection import Photographs, judging_set, role_sets
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.decision import (
@@ -59,7 +58,7 @@ class Judged:
 
 
 def choose(
-    checkpoint: Checkpoint, data: Path | None, *, coverage: float, share: float, skip_unreadable: bool = False
+    checkpoint: Checkpoint, data: Photographs, *, coverage: float, share: float, skip_unreadable: bool = False
 ) -> dict[str, Any]:
     """A manifest's `decision`, without the false alarms that only unseen photographs can show.
 
@@ -71,7 +70,8 @@ def choose(
     abstain_from, held_back = listed(checkpoint, "held_back", data, skip_unreadable)
     passing = np.array([not faults(measure(square), limits) for square in held_back])
     with busy("running the float32 model"):
-        largest = Reference(checkpoint).run(held_back[passing]).max(axis=1) if passing.any() else np.empty(0)
+        answered = held_back[passing]
+        largest = Reference(checkpoint).run(answered).probabilities.max(axis=1) if len(answered) else np.empty(0)
     return {
         "version": VERSION,
         "side": checkpoint.preprocess.side,
@@ -88,7 +88,7 @@ def choose(
 
 
 def listed(
-    checkpoint: Checkpoint, role: str, data: Path | None, skip_unreadable: bool
+    checkpoint: Checkpoint, role: str, data: Photographs, skip_unreadable: bool
 ) -> tuple[list[PhotoSet], np.ndarray]:
     """The real photographs of a role, by set, and their squares together."""
     found = [part for part in role_sets(checkpoint, role, data, skip_missing=skip_unreadable) if not part.synthetic]
@@ -113,7 +113,7 @@ def described(sets: Sequence[PhotoSet], chosen: np.ndarray | None = None) -> dic
 def judge(
     checkpoint: Checkpoint,
     section: Mapping[str, Any],
-    data: Path | None,
+    data: Photographs,
     *,
     skip_unreadable: bool = False,
     limit: float = ALARM_LIMIT,
@@ -123,9 +123,8 @@ def judge(
     photos = judging_set(checkpoint, data, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, rule.side, skip_unreadable=skip_unreadable)
     network = Reference(checkpoint)
-    probabilities = np.concatenate(
-        [network.run(square[None]) for square in track(squares, "running the float32 model", len(squares))]
-    )
+    steps = track(squares, "running the float32 model", len(squares))
+    probabilities = np.concatenate([network.run(square[None]).probabilities for square in steps])
     found = [decide(square, p, rule) for square, p in zip(squares, probabilities, strict=True)]
     sets: dict[str, list[int]] = {}
     for place, photo in enumerate(photos.photos):
@@ -215,14 +214,14 @@ def malignant(
     codes = {label.code for label in photos.classes if label.malignant}
     mine = [i for i in places if photos.photos[i].label in codes]
     kept = [i for i in mine if found[i].outcome not in (RETAKE, UNCERTAIN)]
-    called = sum(is_malignant[int(probabilities[i].argmax())] for i in kept)
+    called = [is_malignant[int(probabilities[i].argmax())] for i in kept]
     return {
         "images": len(mine),
-        "called_malignant": called,
-        "called_benign": len(kept) - called,
+        "called_malignant": sum(answer is True for answer in called),
+        "called_benign": sum(answer is False for answer in called),
         UNCERTAIN: sum(found[i].outcome == UNCERTAIN for i in mine),
         RETAKE: sum(found[i].outcome == RETAKE for i in mine),
-        "called_benign_without_decision": sum(not is_malignant[int(probabilities[i].argmax())] for i in mine),
+        "called_benign_without_decision": sum(is_malignant[int(probabilities[i].argmax())] is False for i in mine),
     }
 
 
@@ -265,7 +264,10 @@ def not_skin(network: Reference, rule: Thresholds) -> list[dict[str, Any]]:
 
 def outcomes_of(pictures: Iterable[np.ndarray], network: Reference, rule: Thresholds) -> dict[str, Any]:
     # the model is asked for what passes alone: most of these pictures do not
-    found = [retake(picture, rule) or decide(picture, network.run(picture[None])[0], rule) for picture in pictures]
+    found = [
+        retake(picture, rule) or decide(picture, network.run(picture[None]).probabilities[0], rule)
+        for picture in pictures
+    ]
     counted = Counter(one.outcome for one in found)
     return {
         "images": len(found),

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edge
-from dermedge.console import third_party_noise_into
-from edge.data.selection import judging_set
+from edge.build import Build
+from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError, at_least_one
 from edge.files import write_json
-from edge.models.deployed import deployed
 from edge.progress import busy
 from edge.questions.parity.report import NOTICE, plain
-from edge.questions.parity.run import Build
 from edge.report import page as one_page
-from edge.runtimes import coreai
 from edge.runtimes.inside import look_inside
+from edge.runtimes.open import missing_for
 from edge.runtimes.reference import Reference
 
 from . import page
@@ -48,18 +46,17 @@ class Layers:
 
 
 def look_into(
-    build: Build, *, data: Path | None, skip_unreadable: bool = False, images: int | None = None,
+    build: Build, *, data: Photographs, skip_unreadable: bool = False, images: int | None = None,
     files: Sequence[str] | None = None, strict: bool = False,
 ) -> Layers:  # fmt: skip
     """Run the files (all, or those named) on a few unseen photographs and compare every layer."""
     at_least_one(images=images)
-    entries = chosen(build, files)
+    entries = build.chosen(files)
     photos = judging_set(build.checkpoint, data, limit=images or IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
-    log = build.log
-    with busy("tracing the torch model"), third_party_noise_into(log):
-        probabilities = Reference(build.checkpoint).run(squares)
-        network = Network(deployed(build.checkpoint, layout="NHWC"), squares)
+    with busy("tracing the torch model"):
+        probabilities = Reference(build.checkpoint).run(squares).probabilities
+        network = Network(build.checkpoint.deployed(layout="NHWC"), squares)
         apart = checked(network, probabilities)
     if not apart <= TRACED_TO:
         raise InputError(
@@ -67,41 +64,24 @@ def look_into(
         )
     found = []
     for entry in entries:
-        facts = {key: entry[key] for key in ("file", "recipe", "format", "sha256")}
-        facts["binding"] = strict or bool((entry["parity"] or {"binding": True})["binding"])
-        reason = coreai.missing() if entry["format"] == "aimodel" else None
+        facts = {key: getattr(entry, key) for key in ("file", "recipe", "format", "sha256")}
+        facts["binding"] = strict or entry.binding
+        reason = missing_for(entry.format)
         if reason:
             found.append(facts | {"note": f"not looked into: {reason}", "rows": [], "first": None, "counts": {}})
             continue
-        with third_party_noise_into(log):
-            inside = look_inside(build.folder / entry["file"], entry["format"], squares)
-            network.reset()
-            rows = compared(network, inside, f"{entry['recipe']} ({entry['format']})")
+        inside = look_inside(build.path(entry), entry.format, squares)
+        network.reset()
+        rows = compared(network, inside, f"{entry.recipe} ({entry.format})")
         found.append(facts | {"note": ""} | {key: rows[key] for key in ("rows", "first", "counts")})
     if all(one["note"] for one in found):
         raise InputError("; ".join(f"{one['file']} {one['note']}" for one in found))
     return Layers({
-        "schema": SCHEMA, "notice": NOTICE, "dermedge": edge.__version__, "model": build.manifest["model"],
+        "schema": SCHEMA, "notice": NOTICE, "dermedge": edge.__version__, "model": build.manifest.model,
         "checkpoint_sha256": build.checkpoint.sha256,
         "data": {"name": photos.name, "images": len(photos), "synthetic": photos.synthetic},
         "traced_apart": apart, "files": plain(found),
     })  # fmt: skip
-
-
-def chosen(build: Build, files: Sequence[str] | None) -> list[dict[str, Any]]:
-    """The manifest's entries of the named files, by file name or recipe; all where none is named."""
-    entries = build.manifest["files"]
-    if not files:
-        found = entries
-    else:
-        known = {entry["file"] for entry in entries} | {entry["recipe"] for entry in entries}
-        unknown = [name for name in files if name not in known]
-        if unknown:
-            raise InputError(f"{build.folder} has no file or recipe {unknown[0]}; it has {', '.join(sorted(known))}")
-        found = [entry for entry in entries if {entry["file"], entry["recipe"]} & set(files)]
-    if not found:
-        raise InputError(f"{build.folder} holds no file; `convert/to_tflite.py` writes some")
-    return found
 
 
 def write(layers: Layers, folder: Path) -> Path:

@@ -14,41 +14,38 @@ from edge import artifact
 from edge.checkpoint import shipped
 from edge.errors import InputError
 from edge.files import read_json
+from edge.manifest import Manifest
 from edge.preprocess import check_version
 from edge.questions.mistakes.scene import Scene, Target
 from edge.questions.mistakes.table import Mistake
+from edge.recipes import TFLITE
+from edge.runtimes import Runtime
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 
 if TYPE_CHECKING:
     from edge.checkpoint import Checkpoint
 
-RECIPES = {
-    "float": "fp32",
-    "int8": "int8",
-}  # those that take floats; a graph that takes bytes cannot be misled by scale
+# form -> recipe, of those that take floats; a graph that takes bytes cannot be misled by scale
+RECIPES = {"float": "fp32", "int8": next(n for n, r in TFLITE.items() if r.measured and r.dtype == "float32")}
 
 
 @dataclass(frozen=True)
 class Model:
     form: str  # "float" or "int8"
     name: str  # of the file
-    runtime: LiteRT | Reference
+    runtime: Runtime
 
     def ask(self, image: np.ndarray) -> np.ndarray:
         """Probabilities, float64 (K,), for (S, S, 3) of any numbers."""
-        if isinstance(self.runtime, Reference):
-            answer = self.runtime.run(image[None])[0]
-        else:
-            found = self.runtime.engine.invoke(np.ascontiguousarray(image[None], np.float32))
-            answer = found[self.runtime.answer].reshape(-1).astype(np.float64)
+        answer = self.runtime.run_floats(image[None].astype(np.float32)).probabilities[0]
         if not np.isfinite(answer).all():
             raise InputError(f"{self.name} gives no finite answer: its weights are damaged; convert again")
         return answer
 
 
 def open_models(
-    folder: Path, manifest: dict, *, checkpoint: Checkpoint | None = None, threads: int = 1, only: str | None = None
+    folder: Path, manifest: Manifest, *, checkpoint: Checkpoint | None = None, threads: int = 1, only: str | None = None
 ) -> tuple[Model, ...]:
     """The fp32 .tflite (without it the checkpoint in torch), and the int8 .tflite where there is one.
 
@@ -57,19 +54,17 @@ def open_models(
     entries = {
         form: entry
         for form, recipe in RECIPES.items()
-        for entry in manifest["files"]
-        if entry["format"] == "tflite" and entry["recipe"] == recipe and only in (None, entry["file"])
+        for entry in manifest.files
+        if entry.format == "tflite" and entry.recipe == recipe and only in (None, entry.file)
     }
     if only and not entries:
         raise InputError(
             f"{folder / only} is not the fp32 or int8 .tflite of its manifest; give one of them, or the folder"
         )
-    artifact.verify(folder, {"files": list(entries.values())})
-    models = [
-        Model(form, entry["file"], LiteRT(folder / entry["file"], threads=threads)) for form, entry in entries.items()
-    ]
+    artifact.verify_files(folder, entries.values())
+    models = [Model(form, entry.file, LiteRT(folder / entry.file, threads=threads)) for form, entry in entries.items()]
     if "float" not in entries and checkpoint is not None:
-        models.insert(0, Model("float", f"{manifest['model']} (torch)", Reference(checkpoint)))
+        models.insert(0, Model("float", f"{manifest.model} (torch)", Reference(checkpoint)))
     if not models:
         raise InputError(
             f"{folder} has neither an fp32 nor an int8 .tflite; `python convert/to_tflite.py --recipe fp32 --recipe "
@@ -97,24 +92,24 @@ def ask_all(
     return answers
 
 
-def open_folder(path: Path) -> tuple[Path, dict, str | None]:
+def open_folder(path: Path) -> tuple[Path, Manifest, str | None]:
     """(folder, its checked manifest, the one file wanted) of a build folder or of a .tflite in one."""
     folder, only = (path.parent, path.name) if path.suffix == ".tflite" else (path, None)
     manifest = artifact.read(folder)
-    check_version(manifest["preprocess"]["version"], where=str(folder))
+    check_version(manifest.preprocess, where=str(folder))
     return folder, manifest, only
 
 
-def target_of(manifest: dict, checkpoint: Path | None = None) -> Target:
+def target_of(manifest: Manifest, checkpoint: Path | None = None) -> Target:
     """The side from the manifest; mean and std from the description of its checkpoint, where that is at hand.
 
     Needs no torch. InputError if `checkpoint` is given and is another one.
     """
-    side = manifest["input"]["side"]
+    side = manifest.side
     found = checkpoint
     if found is None:
         with suppress(InputError):
-            found = shipped(manifest["model"])
+            found = shipped(manifest.model)
     if found is None:
         return Target(side)
     path = found / "checkpoint.json" if found.is_dir() else found.with_suffix(".json")
@@ -126,7 +121,7 @@ def target_of(manifest: dict, checkpoint: Path | None = None) -> Target:
             raise ValueError("expected three numbers each")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} describes no checkpoint ({error}); give the one that training wrote") from error
-    if digest == manifest["checkpoint_sha256"]:
+    if digest == manifest.checkpoint_sha256:
         return Target(side, mean, std)
     if checkpoint is not None:
         raise InputError(f"the model was converted from another checkpoint than {checkpoint}; give the right one")

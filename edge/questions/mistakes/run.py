@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 
 import edge
-from dermedge.console import screen, third_party_noise_into
-from edge.data.selection import judging_set
+from edge.build import Build
+from edge.data.selection import Photographs, judging_set
 from edge.data.table import PhotoSet
 from edge.errors import InputError, at_least_one
 from edge.files import moved_into_place, write_json, write_text
@@ -25,8 +26,9 @@ from edge.questions.mistakes.scene import Target, photographed, right
 from edge.questions.mistakes.table import TURN, Mistake, mistakes_for
 from edge.questions.observe import observations_of
 from edge.questions.parity.report import NOTICE, plain
-from edge.questions.parity.run import Build
 from edge.report import page as one_page
+
+log = logging.getLogger("dermedge")
 
 SCHEMA = "dermedge/mistakes/1"
 FIGURES = ("mistakes.svg", "mistakes.jpg")
@@ -54,7 +56,7 @@ class Cost:
 
 
 def cost_of(
-    build: Build, *, data: Path | None, skip_unreadable: bool = False, limit: int | None = None, threads: int = 1
+    build: Build, *, data: Photographs, skip_unreadable: bool = False, limit: int | None = None, threads: int = 1
 ) -> Cost:
     """Run all mistakes on unseen photographs."""
     at_least_one(images=limit, threads=threads)
@@ -62,13 +64,12 @@ def cost_of(
     numbers = build.checkpoint.preprocess
     target = Target(numbers.side, numbers.mean, numbers.std)
     mistakes = mistakes_for(target)
-    with third_party_noise_into(build.log):
-        models = open_models(build.folder, build.manifest, checkpoint=build.checkpoint, threads=threads)
-        try:
-            photos, orientations, shapes, seen = observe(photos, target, mistakes, models, skip_unreadable)
-        finally:
-            for model in models:
-                model.runtime.close()
+    models = open_models(build.folder, build.manifest, checkpoint=build.checkpoint, threads=threads)
+    try:
+        photos, orientations, shapes, seen = observe(photos, target, mistakes, models, skip_unreadable)
+    finally:
+        for model in models:
+            model.runtime.close()
     observed = observations_of(photos, next(iter(seen["bgr"].values())).right)
     everyone = np.arange(len(photos))
     oblong = np.array([i for i, (height, width) in enumerate(shapes) if height != width], np.int64)
@@ -81,13 +82,13 @@ def cost_of(
         rows.append(row(IGNORED, as_they_lie(orientations, seen), np.array(turned), observed))
     rows.sort(key=damage)
     index = typical(shapes, seen)
-    digests = {entry["file"]: entry["sha256"] for entry in build.manifest["files"]}
+    digests = {entry.file: entry.sha256 for entry in build.manifest.files}
     report = {
         "schema": SCHEMA,
         "dermedge": edge.__version__,
         "notice": NOTICE,
-        "model": build.manifest["model"],
-        "checkpoint_sha256": build.manifest["checkpoint_sha256"],
+        "model": build.manifest.model,
+        "checkpoint_sha256": build.manifest.checkpoint_sha256,
         "preprocess": PREPROCESS_VERSION,
         "data": {
             "name": photos.name,
@@ -119,7 +120,7 @@ def observe(
             scene, orientation = photographed(photo.path, target)
         except InputError as error:
             if not skip_unreadable:
-                raise InputError(f"{error}. Or go on without it with --skip-unreadable") from error
+                raise InputError(f"{error}. Or go on without it with `skip_unreadable`") from error
             unreadable.append(photo.image_id)
             continue
         kept.append(photo)
@@ -132,7 +133,7 @@ def observe(
         raise InputError(f"{photos.name}: none of {len(photos)} photographs can be read")
     if unreadable:
         text = f"{len(unreadable)} of {len(photos)} photographs cannot be read, the first {unreadable[0]}"
-        screen().print(f"skipped {text}", markup=False, soft_wrap=True)
+        log.warning("skipped %s", text)
         photos = replace(photos, notes=(*photos.notes, text))
     answers = {
         code: {

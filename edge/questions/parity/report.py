@@ -77,7 +77,7 @@ def build_report(
         "untrained": untrained,
         "data": plain(dict(data)),
         "classes": [
-            {"code": code, "name": name, "malignant": bool(malignant)}
+            {"code": code, "name": name, "malignant": malignant}
             for code, name, malignant in zip(
                 observations.class_codes, observations.class_names, observations.malignant, strict=True
             )
@@ -210,7 +210,7 @@ def _answer(observations: Observations, probabilities: Floats) -> list[dict[str,
         {
             "code": observations.class_codes[c],
             "name": observations.class_names[c],
-            "malignant": bool(observations.malignant[c]),
+            "malignant": observations.malignant[c],
             "probability": float(probabilities[c]),
         }
         for c in best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,33 +12,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import edge
-from dermedge.console import screen, third_party_noise_into
+from edge.build import Build
 from edge.capture import read_photo
-from edge.data.selection import judging_set
+from edge.data.selection import Photographs, judging_set
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError, at_least_one
 from edge.files import write_json
+from edge.manifest import FileEntry
 from edge.metrics.observations import UNKNOWN
 from edge.progress import track
-from edge.questions.layers.run import chosen
 from edge.questions.parity.report import NOTICE, plain
-from edge.questions.parity.run import Build
 from edge.questions.robustness import page
 from edge.questions.robustness.corruptions import CORRUPTIONS, WORKING_SIDE, Condition, conditions_of, inputs
 from edge.questions.robustness.figures import FLOAT, figures
 from edge.questions.robustness.levels import LEVELS, SEVERITIES, check_severity
+from edge.recipes import TFLITE
 from edge.report import page as one_page
+from edge.runtimes import Outputs
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+log = logging.getLogger("dermedge")
+
 SCHEMA = "dermedge/robustness/1"
 IMAGES = 128  # 56 pictures of each, three answers: about two minutes of one core
-DEFAULT = ("int8-dynamic", "int8")
+# the files with 8-bit products that take floats, as the float model does
+DEFAULT = tuple(name for name, recipe in TFLITE.items() if (recipe.activations, recipe.dtype) == (8, "float32"))
 
-Run = Callable[[np.ndarray], np.ndarray]  # uint8 (C, S, S, 3) -> probabilities (C, K)
+Run = Callable[[np.ndarray], Outputs]  # uint8 (C, S, S, 3) -> probabilities (C, K)
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,13 @@ class Robustness:
 
 
 def measure(
-    build: Build, *, data: Path | None, images: int | None = IMAGES, files: Sequence[str] | None = None,
+    build: Build, *, data: Photographs, images: int | None = IMAGES, files: Sequence[str] | None = None,
     corruptions: Sequence[str] | None = None, severities: Sequence[int] | None = None, skip_unreadable: bool = False,
     threads: int = 1, seed: int = 0,
 ) -> Robustness:  # fmt: skip
     at_least_one(images=images, threads=threads)
     if seed < 0:
-        raise InputError(f"--seed is a whole number from 0, got {seed}")
+        raise InputError(f"`seed` is a whole number from 0, got {seed}")
     names = list(dict.fromkeys(corruptions or CORRUPTIONS))
     unknown = [name for name in names if name not in CORRUPTIONS]
     if unknown:
@@ -67,26 +72,25 @@ def measure(
     conditions = conditions_of(names, levels)
     entries = compared(build, files)
     photos = judging_set(build.checkpoint, data, limit=images, skip_missing=skip_unreadable)
-    with third_party_noise_into(build.log):
-        float_file, opened = open_all(build, entries, threads)
-        try:
-            photos, answers, shown, digest = answer(
-                photos, conditions, {name: runtime.run for name, runtime in opened.items()},
-                build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable, seed=seed,
-            )  # fmt: skip
-        finally:
-            for runtime in opened.values():
-                runtime.close()
+    float_file, opened = open_all(build, entries, threads)
+    try:
+        photos, answers, shown, digest = answer(
+            photos, conditions, {name: runtime.run for name, runtime in opened.items()},
+            build.checkpoint.preprocess.side, skip_unreadable=skip_unreadable, seed=seed,
+        )  # fmt: skip
+    finally:
+        for runtime in opened.values():
+            runtime.close()
     index = {code: i for i, code in enumerate(photos.codes)}
     labels = np.array([index.get(photo.label, UNKNOWN) for photo in photos.photos], np.int64)
-    by_file = {entry["recipe"]: entry for entry in entries}
+    by_file = {entry.recipe: entry for entry in entries}
     found = plain(figures(answers, labels, photos.patients, conditions, seed))
     for one in found["files"]:
         entry = by_file.get(one["name"])
-        one["file"], one["sha256"] = (entry["file"], entry["sha256"]) if entry else (float_file, None)
+        one["file"], one["sha256"] = (entry.file, entry.sha256) if entry else (float_file, None)
     return Robustness(
         {
-            "schema": SCHEMA, "notice": NOTICE, "dermedge": edge.__version__, "model": build.manifest["model"],
+            "schema": SCHEMA, "notice": NOTICE, "dermedge": edge.__version__, "model": build.manifest.model,
             "checkpoint_sha256": build.checkpoint.sha256, "seed": seed, "working_side": WORKING_SIDE,
             "data": {
                 "name": photos.name, "images": len(photos), "patients": len(set(photos.patients)),
@@ -103,36 +107,32 @@ def measure(
     )  # fmt: skip
 
 
-def compared(build: Build, files: Sequence[str] | None) -> list[dict[str, Any]]:
+def compared(build: Build, files: Sequence[str] | None) -> list[FileEntry]:
     """The files to hold against float: .tflite, those named by file or recipe, else those of DEFAULT."""
     if not files:
-        return [
-            entry for entry in build.manifest["files"] if entry["recipe"] in DEFAULT and entry["format"] == "tflite"
-        ]
+        return [entry for entry in build.manifest.files if entry.recipe in DEFAULT and entry.format == "tflite"]
     # A recipe may name files of several formats; of these the .tflite is meant.
-    entries = [entry for entry in chosen(build, files) if entry["format"] == "tflite" or entry["file"] in files]
-    other = [entry["file"] for entry in entries if entry["format"] != "tflite"]
+    entries = [entry for entry in build.chosen(files) if entry.format == "tflite" or entry.file in files]
+    other = [entry.file for entry in entries if entry.format != "tflite"]
     if other or not entries:
         raise InputError(
             f"robustness runs .tflite files, got {', '.join(other or files)}; name a .tflite file or recipe"
         )
-    return [entry for entry in entries if entry["recipe"] != "fp32"]  # it is the float model
+    return [entry for entry in entries if entry.recipe != "fp32"]  # it is the float model
 
 
-def open_all(
-    build: Build, entries: Sequence[Mapping[str, Any]], threads: int
-) -> tuple[str, dict[str, LiteRT | Reference]]:
+def open_all(build: Build, entries: Sequence[FileEntry], threads: int) -> tuple[str, dict[str, LiteRT | Reference]]:
     """What stands for the float model, and everything that answers: that model first, then the files by recipe.
 
     The fp32 .tflite is the float model where there is one: its gate keeps every logit within 1e-4 of torch's, and it
     is several times as fast. Elsewhere it is the torch model itself.
     """
-    own = [e["file"] for e in build.manifest["files"] if (e["recipe"], e["format"]) == ("fp32", "tflite")]
+    own = [e.file for e in build.manifest.files if (e.recipe, e.format) == ("fp32", "tflite")]
     opened: dict[str, LiteRT | Reference] = {
         FLOAT: LiteRT(build.folder / own[0], threads=threads) if own else Reference(build.checkpoint)
     }
     for entry in entries:
-        opened[entry["recipe"]] = LiteRT(build.folder / entry["file"], threads=threads)
+        opened[entry.recipe] = LiteRT(build.path(entry), threads=threads)
     return own[0] if own else "the float32 torch model", opened
 
 
@@ -154,7 +154,7 @@ def answer(
         except InputError as error:
             if not skip_unreadable:
                 raise InputError(
-                    f"{error}. Mend or remove it, or go on without such photographs with --skip-unreadable"
+                    f"{error}. Mend or remove it, or go on without such photographs with `skip_unreadable`"
                 ) from error
             unreadable.append(f"{photo.image_id}: {error}")
             continue
@@ -163,13 +163,13 @@ def answer(
         digest.update(pictures.tobytes())
         shown = shown if kept else pictures
         for name, run in runs.items():
-            rows[name].append(run(pictures))
+            rows[name].append(run(pictures).probabilities)
         kept.append(photo)
     if unreadable:
         text = f"{len(unreadable)} of {len(photos)} photographs of {photos.name} cannot be read: {unreadable[0]}"
         if not kept:
-            raise InputError(f"{text}. Mend them, or give --data other photographs")
-        screen().print(f"[yellow]skipped[/] {text}", soft_wrap=True)
+            raise InputError(f"{text}. Mend them, or give `data` other photographs")
+        log.warning("skipped %s", text)
         photos = replace(photos, photos=tuple(kept), notes=(*photos.notes, text))
     return photos, {name: np.stack(given) for name, given in rows.items()}, shown, digest.hexdigest()
 

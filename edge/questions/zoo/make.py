@@ -14,6 +14,7 @@ from dermedge.cli import module_of
 from dermedge.console import screen
 from edge import artifact
 from edge.checkpoint import load
+from edge.data.selection import Photographs
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.files import read_json, write_json
 from edge.progress import report
@@ -24,7 +25,7 @@ LOG = "zoo.log"
 TRIED = "tried.json"  # what was converted from which weights, also where a gate then rejected the file
 
 
-def made(jobs: Sequence[Job], out: Path, *, side: int, data: Path | None) -> None:
+def made(jobs: Sequence[Job], out: Path, *, side: int, data: Photographs) -> None:
     """Convert what is missing, with a progress bar. InputError if a converter cannot; a rejected file is no error."""
     total, done = sum(len(job.recipes) for job in jobs), 0
     for job in jobs:
@@ -69,7 +70,7 @@ def tried_in(folder: Path, identity: dict) -> set[str]:
     return set()
 
 
-def convert(job: Job, recipes: Sequence[str], folder: Path, *, side: int, data: Path | None) -> None:
+def convert(job: Job, recipes: Sequence[str], folder: Path, *, side: int, data: Photographs) -> None:
     command = FORMATS[job.format][0]
     weights = ["--checkpoint", str(job.checkpoint)] if job.checkpoint else ["--untrained", "--side", str(side)]
     arguments = ["--model", job.model, *weights, "--out", str(folder), "--force"]

@@ -9,13 +9,10 @@ from pathlib import Path
 from edge.checkpoint import SHIPPED
 from edge.errors import InputError
 from edge.models import MODELS, family_name
+from edge.recipes import COREML, TFLITE
 
-# Format -> the command that writes it and its recipes; literal, because `edge` does not know the converters.
-# tests/edge/questions/zoo/test_zoo.py holds it equal to theirs.
-FORMATS = {
-    "tflite": ("to-tflite", ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8", "int8-io")),
-    "coreml": ("to-coreml", ("fp32", "fp16", "int8-weights", "int8", "palette8", "palette6", "palette4")),
-}
+# what a person calls a format -> the command that writes it, and its recipes
+FORMATS = {"tflite": ("to-tflite", tuple(TFLITE)), "coreml": ("to-coreml", tuple(COREML))}
 RECIPES = tuple(dict.fromkeys(recipe for _, recipes in FORMATS.values() for recipe in recipes))
 YARDSTICK, YARDSTICK_RECIPE = "mobilenetv2", "fp32"  # the .tflite that every time is a multiple of
 OF_LARGE = ("fp32", "fp16")  # recipes of a model above the limit

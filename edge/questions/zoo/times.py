@@ -25,16 +25,16 @@ def ratios(model: str, out: Path, *, rounds: int) -> dict[str, dict[str, float]]
     """
     folder = out / model
     yardstick = out / YARDSTICK / f"{YARDSTICK}-{YARDSTICK_RECIPE}.tflite"
-    files = [entry for entry in artifact.read(folder)["files"] if entry["format"] == "tflite"]
+    files = [entry for entry in artifact.read(folder).files if entry.format == "tflite"]
     if not files or not yardstick.exists():
         return {}
-    identity = {"rounds": rounds, "yardstick": sha256(yardstick), **{e["file"]: e["sha256"] for e in files}}
+    identity = {"rounds": rounds, "yardstick": sha256(yardstick), **{e.file: e.sha256 for e in files}}
     kept = folder / TIMES
     if kept.is_file():
         found = read_json(kept, what="times that the zoo has measured")
         if found.get("identity") == identity:
             return found["times"]
-    paths = {"": yardstick} | {entry["file"]: folder / entry["file"] for entry in files}
+    paths = {"": yardstick} | {entry.file: folder / entry.file for entry in files}
     with third_party_noise_into(folder / LOG):  # the runtime greets once a process
         measured = {name: np.array(took.milliseconds) for name, took in timed(paths, 1, rounds).items()}
     times = {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import InputError
-from edge.runtimes import Found
+from edge.runtimes import Outputs, check_images, refuse_answers
 
 from .model import load
 
@@ -33,7 +33,7 @@ class CoreML:
 
         if mode not in modes():
             raise InputError(f"a .mlpackage runs here as {', '.join(modes())}; got {mode!r}")
-        self.path, self.mode, self.threads = Path(path), mode, threads
+        self.path, self.name, self.mode, self.threads = Path(path), Path(path).name, mode, threads
         model = load(path)
         self.engine: Any = model if mode == INTERPRETER else native(path, NATIVE[mode])
         images = [feature for feature in model.input_description if feature.type.WhichOneof("Type") == "imageType"]
@@ -44,28 +44,27 @@ class CoreML:
             raise InputError(f"{path}: expected a square image, it takes {kind.width}x{kind.height}")
         self.side = int(kind.width)
         self.probabilities = model.spec.description.predictedProbabilitiesName
-        self.labels = class_labels(model)
+        self.labels = tuple(class_labels(model))
         if not self.probabilities or not self.labels:
             raise InputError(f"{path} is no classifier: it has no class labels; convert it with dermedge")
         self.mask = mask_of(model)
         self.make = Image.fromarray
 
-    def run(self, images_u8: np.ndarray) -> np.ndarray:
-        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`."""
-        return self.run_all(images_u8).probabilities
-
-    def run_all(self, images_u8: np.ndarray) -> Found:
-        """The same with masks, where the package gives them."""
-        if images_u8.dtype != np.uint8 or images_u8.shape[1:] != (self.side, self.side, 3):
-            raise InputError(
-                f"{self.path.name} takes uint8 (N, {self.side}, {self.side}, 3), "
-                f"got {images_u8.dtype} {images_u8.shape}"
-            )
+    def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
+        """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`, and masks."""
+        refuse_answers(answers, self.name)
+        check_images(images_u8, self.side, self.name)
         with torch_threads(self.threads):
-            found = [self.engine.predict({self.image: self.make(image)}) for image in images_u8]
-        rows = [[one[self.probabilities][label] for label in self.labels] for one in found]
-        masks = None if self.mask is None else np.array([one[self.mask].reshape(self.side, self.side) for one in found])
-        return Found(np.array(rows, np.float64), masks)
+            outputs = [self.engine.predict({self.image: self.make(image)}) for image in images_u8]
+        rows = [[output[self.probabilities][label] for label in self.labels] for output in outputs]
+        masks = None
+        if self.mask is not None:
+            masks = np.array([output[self.mask].reshape(self.side, self.side) for output in outputs])
+        return Outputs(np.array(rows, np.float64), masks)
+
+    def run_floats(self, images: np.ndarray) -> Outputs:
+        """Always InputError: a package takes a picture."""
+        raise InputError(f"{self.name} takes a picture's bytes, no other numbers; give a .tflite")
 
     def close(self) -> None:
         """Free the runtime's memory."""

@@ -26,7 +26,7 @@ UNNAMED = ("coreai.", "decomposable.", "broadcasting_")  # parts in front of an 
 def of_aimodel(path: Path, images_u8: np.ndarray) -> Inside:
     whole = CoreAI(path)  # checks the file, and that Core AI is here
     try:
-        answers = whole.run(images_u8)
+        answers = whole.run(images_u8).probabilities
         with tempfile.TemporaryDirectory(prefix="dermedge-") as folder:
             try:
                 image, ops, asset = with_inner_outputs(path, Path(folder, "inner.aimodel"))

@@ -135,7 +135,7 @@ def test_the_written_package_answers_as_the_trial_did(half, scheme, program, ima
     package = CoreML(path)
     kinds = [one.kind for one in package.engine.program.operations]
     assert kinds.count("quantize") >= 2
-    found = package.run(images)
+    found = package.run(images).probabilities
     np.testing.assert_array_equal(found, half.answers(images, scheme.layers).probabilities)
     assert np.abs(found - half.answers(images, []).probabilities).max() > 1e-4  # and not as it does without
 

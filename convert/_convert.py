@@ -1,0 +1,204 @@
+"""A checkpoint -> files of one format, each judged before it is kept, and the manifest that describes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edge import artifact
+from edge.checkpoint import Checkpoint
+from edge.data.selection import Photographs, judging_set
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.files import remove, scratch_in, sha256, size
+from edge.files import replace as replace_file
+from edge.manifest import FileEntry, Manifest
+from edge.progress import busy
+from edge.recipes import Recipe
+from edge.runtimes import Outputs
+from edge.runtimes.reference import Reference
+
+from ._facts import base_manifest, with_decision
+from ._format import Format, Source
+from ._judge import Judged, judge
+from ._reference import keep_reference
+from ._self_test import add_expected, mean_of, self_test_images, write_self_test
+
+JUDGED_IMAGES = 64
+SAME_ANSWER = 1e-4  # of a probability; processors differ by less
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What one conversion wrote and what it rejected."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    manifest: Manifest
+    photos: PhotoSet  # that the files were judged on
+    judged: tuple[Judged, ...]
+    remark: str  # about rewrites and measurements
+    masks: bool  # whether the network gives them
+    seconds: float
+
+    @property
+    def rejected(self) -> list[str]:
+        """Recipes whose file failed a binding gate and was not kept."""
+        return [result.recipe for result in self.judged if result.rejected]
+
+
+def convert(
+    checkpoint: Checkpoint,
+    form: Format,
+    *,
+    path: Path | None,
+    folder: Path,
+    recipes: Sequence[str] | None = None,
+    data: Photographs = None,
+    force: bool = False,
+    strict: bool = False,
+    skip_unreadable: bool = False,
+    measure_again: bool = False,
+    fine_tune: int = 0,
+) -> Conversion:
+    """Convert to the wanted recipes (None: all of the format), judge, and write what passes into `folder`.
+
+    `path`: where the checkpoint's weights lie, None for a network in memory. Raises InputError for what cannot be
+    converted, and for a folder that holds files of another checkpoint or, without `force`, files of these names.
+    """
+    begun = time.monotonic()
+    wanted = chosen_recipes(form, recipes)
+    names = {recipe: f"{checkpoint.model}-{recipe}{form.suffix}" for recipe in wanted}
+    manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=force)
+    photos = judging_set(checkpoint, data, limit=JUDGED_IMAGES, skip_missing=skip_unreadable)
+    photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+    with scratch_in(folder) as work:
+        try:
+            with busy("tracing and lowering the float model"):
+                reference = Reference(checkpoint)
+                outputs = answers_of(reference, images, checkpoint.model)
+                source = Source(
+                    checkpoint, photos, images, outputs, data, path, folder, skip_unreadable, measure_again, fine_tune
+                )
+                test_images = self_test_images(checkpoint)
+                test_outputs = reference.run(test_images)
+                if manifest:
+                    refuse_another_network(folder, manifest, test_outputs, list(names.values()))
+                manifest = with_decision(manifest or base_manifest(source), source)
+                prepared = form.prepare(source, wanted)
+            judged = []
+            for recipe in wanted:
+                with busy(f"{recipe}: converting and judging"):
+                    target = work / names[recipe]
+                    prepared.write(recipe, target, manifest)
+                    judged.append(judge(form, prepared, source, recipe, target, test_images, strict=strict))
+        except (InputError, OSError, MemoryError, ModuleNotFoundError):
+            raise
+        except Exception as error:  # from a converter or a runtime
+            raise InputError(
+                f"the conversion of {checkpoint.model} broke: {type(error).__name__}: "
+                f"{(str(error).splitlines() or ['?'])[0][:300]}. Nothing was written."
+            ) from error
+        manifest = keep_reference(manifest, checkpoint, folder)
+        manifest = write_self_test(folder, manifest, test_images, test_outputs)
+        kept = [result for result in judged if not result.rejected]
+        for result in kept:
+            replace_file(result.path, folder / result.path.name)
+        entries = [file_entry(folder / result.path.name, result, form.recipes[result.recipe]) for result in kept]
+        manifest = add_expected(manifest.with_files(entries), kept)
+        rejected = {result.path.name for result in judged if result.rejected}
+        for name in rejected:  # with `force`: the file that this one should have replaced
+            remove(folder / name)
+        manifest = replace(manifest, files=tuple(entry for entry in manifest.files if entry.file not in rejected))
+        artifact.write(folder, manifest)
+    masks = outputs.masks is not None
+    seconds = time.monotonic() - begun
+    return Conversion(folder, checkpoint, manifest, photos, tuple(judged), prepared.remark, masks, seconds)
+
+
+def chosen_recipes(form: Format, recipes: Sequence[str] | None) -> list[str]:
+    """The recipes, each once; all of the format for None. InputError for one that the format has not."""
+    wanted = list(dict.fromkeys(form.recipes if recipes is None else recipes))
+    unknown = [recipe for recipe in wanted if recipe not in form.recipes]
+    if unknown or not wanted:
+        raise InputError(
+            f"{form.name} has no recipe {unknown[0] if unknown else '(none named)'}; it has {', '.join(form.recipes)}"
+        )
+    return wanted
+
+
+def answers_of(reference: Reference, images: np.ndarray, model: str) -> Outputs:
+    """What the float model says; InputError if that cannot be kept."""
+    outputs = reference.run(images)
+    finite = np.isfinite(outputs.probabilities).all(axis=1)
+    if outputs.masks is not None:
+        finite &= np.isfinite(outputs.masks).all(axis=(1, 2))
+    broken = int((~finite).sum())
+    if broken:
+        raise InputError(
+            f"{model}: the float model's answers are NaN or infinite on {broken} of {len(images)} images; "
+            "its weights are damaged or its training diverged"
+        )
+    return outputs
+
+
+def manifest_to_extend(folder: Path, checkpoint: Checkpoint, names: list[str], *, force: bool) -> Manifest | None:
+    """The manifest in `folder` if it is of the same checkpoint. InputError if something would be overwritten."""
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        raise InputError(f"{folder / there[0]} exists; replace it with `force`, or give another `out`")
+    if not (folder / artifact.MANIFEST).exists():
+        return None
+    manifest = artifact.read(folder)
+    if manifest.checkpoint_sha256 == checkpoint.sha256:
+        return manifest
+    others = [entry.file for entry in manifest.files if entry.file not in names]
+    if others:
+        raise InputError(
+            f"{folder} holds files of another checkpoint ({others[0]}); remove the folder or give another `out`"
+        )
+    return None
+
+
+def refuse_another_network(folder: Path, manifest: Manifest, outputs: Outputs, names: list[str]) -> None:
+    """InputError if files that stay in `folder` were made of the same weights by another forward pass.
+
+    Nothing but its answers to the self test tells of that: code has no digest in a checkpoint.
+    """
+    stay = [entry.file for entry in manifest.files if entry.file not in names]
+    earlier = np.array([entry.reference for entry in manifest.self_test], np.float64)
+    if not stay or earlier.shape != outputs.probabilities.shape:
+        return
+    difference = float(np.abs(earlier - outputs.probabilities).max())
+    if outputs.masks is not None:
+        for entry, mask in zip(manifest.self_test, outputs.masks, strict=True):
+            before = np.nan if entry.reference_mask is None else entry.reference_mask
+            difference = max(difference, abs(before - mean_of(mask)), key=lambda value: (np.isnan(value), value))
+    if not difference <= SAME_ANSWER:
+        raise InputError(
+            f"{folder} holds {stay[0]}, made of these weights when the network's code was another: its answers to the "
+            f"self test were {difference:.2g} from those it gives now. Remove the folder or give another `out`"
+        )
+
+
+def file_entry(path: Path, result: Judged, recipe: Recipe) -> FileEntry:
+    """The manifest's entry of a file that is kept."""
+    return FileEntry(
+        file=path.name,
+        format=recipe.format,
+        recipe=recipe.name,
+        purpose=recipe.purpose,
+        sha256=sha256(path),
+        bytes=size(path),
+        layout=recipe.layout,
+        dtype=recipe.dtype,
+        opens_from=recipe.opens_from,
+        parity=result.parity,
+        audit=result.audit,
+        fine_tuned=result.fine_tuned,
+    )

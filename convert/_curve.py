@@ -1,0 +1,35 @@
+"""What a choice of 8-bit layers costs and gives: one point of the curve that a scheme keeps, in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge.runtimes import Outputs
+from edge.scheme import Layer
+
+from ._fidelity import sqnr
+
+TAIL_DB = 12.0  # the 5th percentile may lie so far below the budget
+POINTS = 10  # of the curve
+
+
+def point(layers: Sequence[Layer], wanted: Outputs, found: Outputs) -> dict[str, float]:
+    """What a choice of layers gives: answers `found` in place of `wanted`."""
+    decibel = sqnr(wanted, found)
+    total = max(1, sum(layer.macs for layer in layers))
+    return {
+        "static": sum(layer.kind == "static" for layer in layers),
+        "float": sum(layer.kind == "float" for layer in layers),
+        "macs_static": sum(layer.macs for layer in layers if layer.kind == "static") / total,
+        "macs_8bit": sum(layer.macs for layer in layers if layer.kind != "float") / total,
+        "sqnr_db": float(np.median(decibel)),
+        "sqnr_db_p5": float(np.percentile(decibel, 5)),
+        "agreement": float((found.probabilities.argmax(1) == wanted.probabilities.argmax(1)).mean()),
+    }
+
+
+def noise(layer: Layer, kind: str) -> float:
+    """Noise power over signal power at the logits."""
+    return 10 ** (-(layer.alone_db.get(kind) or 200.0) / 10)

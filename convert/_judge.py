@@ -1,0 +1,90 @@
+"""Run a converted file, compare it with the float model, and say whether it may stay. The same for every format."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import InputError
+from edge.manifest import Audit, FineTuned, Parity
+from edge.metrics.gates import judge as judge_arrays
+from edge.questions.observe import observations_of, parity_summary, shortfalls
+from edge.runtimes import Outputs, Runtime, joined
+from edge.runtimes.open import modes_of, open_file
+
+from ._format import Format, Prepared, Source
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One converted file and what came of it."""
+
+    recipe: str
+    path: Path
+    rejected: bool  # a binding gate failed
+    verdict: str  # pass, fail, inconclusive or reported
+    parity: Parity | None = None
+    milliseconds: float | None = None  # on this host, median, one thread
+    remarks: tuple[str, ...] = ()  # what fell short, in words
+    audit: Audit | None = None
+    fine_tuned: FineTuned | None = None
+    self_test: Outputs | None = None  # what it says of the self-test images
+
+
+def judge(
+    form: Format, prepared: Prepared, source: Source, recipe: str, path: Path, test_images: np.ndarray, *, strict: bool
+) -> Judged:
+    """Open what was written, check what it says of itself, and compare its answers with the model's."""
+    wrong = prepared.shortcomings(recipe, path)
+    if wrong:
+        return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong))
+    runtime = open_file(path, form.name)
+    try:
+        if runtime.side != source.checkpoint.preprocess.side:
+            raise InputError(f"{path.name} takes {runtime.side} pixels, the model {source.checkpoint.preprocess.side}")
+        candidate, milliseconds = timed_run(runtime, source.images)
+        answers = runtime.run(test_images)
+    finally:
+        runtime.close()
+    audit = prepared.audit(recipe, path)
+    result = judge_arrays(
+        recipe,
+        observations_of(source.photos, *source.reference),
+        candidate.probabilities,
+        masks=candidate.masks,
+        mac_share_int8=audit.share_8bit if audit else None,
+        untrained=bool(source.checkpoint.untrained),
+    )
+    binding = form.recipes[recipe].binds(trained=source.checkpoint.learned, strict=strict)
+    return Judged(
+        recipe,
+        path,
+        rejected=(binding and result.verdict == "fail") or (strict and bool(broken_rules(audit, recipe))),
+        verdict=result.verdict,
+        parity=parity_summary(result, runtime=modes_of(form.name)[0], photos=source.photos, binding=binding),
+        milliseconds=milliseconds,
+        remarks=shortfalls(result) if binding or result.verdict == "fail" else (),
+        audit=audit,
+        fine_tuned=prepared.fine_tuned(recipe),
+        self_test=answers,
+    )
+
+
+def broken_rules(audit: Audit | None, recipe: str) -> list[str]:
+    """The warnings of an audit, but not that a float32 package is float32."""
+    warnings = audit.warnings if audit else ()
+    return [line for line in warnings if not (recipe == "fp32" and line.startswith("ane-float32"))]
+
+
+def timed_run(runtime: Runtime, images: np.ndarray) -> tuple[Outputs, float]:
+    """The answers, and the median milliseconds of one image after a warm-up. This host's, not a phone's."""
+    runtime.run(images[:1])
+    rows, times = [], []
+    for image in images:
+        begun = time.perf_counter()
+        rows.append(runtime.run(image[None]))
+        times.append(1e3 * (time.perf_counter() - begun))
+    return joined(rows), float(np.median(times))

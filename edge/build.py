@@ -1,0 +1,93 @@
+"""A folder of exported files whose manifest describes them, with the checkpoint that they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from edge import artifact
+from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
+from edge.errors import InputError
+from edge.manifest import FileEntry, Manifest
+from edge.preprocess import check_version
+from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
+from edge.scheme import load as load_scheme
+
+
+@dataclass(frozen=True)
+class Build:
+    """The files of one model, and the float network that they are judged against."""
+
+    folder: Path
+    manifest: Manifest
+    checkpoint: Checkpoint
+    rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
+
+    def path(self, entry: FileEntry) -> Path:
+        return self.folder / entry.file
+
+    def chosen(self, names: Sequence[str] | None) -> list[FileEntry]:
+        """The entries of these file names or recipes, all for None; InputError for an unknown name."""
+        entries = list(self.manifest.files)
+        if names:
+            known = {entry.file for entry in entries} | {entry.recipe for entry in entries}
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise InputError(f"{self.folder} has no file or recipe {unknown[0]}; it has {', '.join(sorted(known))}")
+            entries = [entry for entry in entries if {entry.file, entry.recipe} & set(names)]
+        if not entries:
+            raise InputError(f"{self.folder} holds no file; `convert/to_tflite.py` writes some")
+        return entries
+
+    def _repr_html_(self) -> str:
+        """A short table for notebooks."""
+        rows = "".join(
+            f"<tr><td>{escape(entry.file)}</td><td style='text-align:right'>{entry.bytes:,}</td>"
+            f"<td>{escape(entry.opens_from)}</td><td>{entry.parity.verdict if entry.parity else 'not run here'}</td></tr>"
+            for entry in self.manifest.files
+        )
+        rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
+        return (
+            f"<p><b>{escape(self.manifest.model)}</b>, {self.manifest.parameters:,} parameters, in "
+            f"{escape(str(self.folder))}</p><table><tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>"
+            f"{rows}</table>" + (f"<ul>{rejected}</ul>" if rejected else "")
+        )
+
+    def schemes(self) -> dict[str, Scheme]:
+        """Format -> the quantisation scheme beside its files, if it is the one that they were made with."""
+        schemes = {}
+        for form, suffix in (("tflite", SUFFIX), ("mlpackage", COREML_SUFFIX)):
+            path = self.folder / f"{self.manifest.model}-int8{suffix}"
+            scheme = load_scheme(path) if path.is_file() else None
+            if scheme is not None and scheme.checkpoint_sha256 == self.checkpoint.sha256:
+                schemes[form] = scheme
+        return schemes
+
+
+def open_build(folder: Path, *, checkpoint: Path | None = None) -> Build:
+    """Check the folder against its manifest and find the float network.
+
+    `checkpoint`: where the weights are that the files came from; without it the program in the folder, the random
+    weights that `convert … --untrained` left there, or the shipped checkpoint. InputError where they do not match.
+    """
+    folder = Path(folder)
+    manifest = artifact.read(folder)
+    check_version(manifest.preprocess, where=str(folder))
+    artifact.verify(folder, manifest)
+    source = load(checkpoint or weights_in(folder, manifest) or shipped(manifest.model))
+    if source.sha256 != manifest.checkpoint_sha256:
+        raise InputError(
+            f"{folder} was converted from another checkpoint than {checkpoint or 'the shipped one'}; "
+            "give the right one with `checkpoint`, or convert again"
+        )
+    return Build(folder, manifest, source)
+
+
+def weights_in(folder: Path, manifest: Manifest) -> Path | None:
+    """The float network that lies beside the files; None of a trained checkpoint that lies elsewhere."""
+    if manifest.reference.file is not None:
+        return folder / manifest.reference.file
+    untrained = manifest.training.untrained
+    return folder / f"{UNTRAINED}-{untrained.seed}.safetensors" if untrained else None
