@@ -41,11 +41,20 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
     if not without_changes_in_place(graph):
         graph = with_batch_norm(program.run_decompositions({}).module(check_guards=False))
     for node in graph.graph.nodes:
+        if draws(node):
+            raise refused(node, "it draws random numbers; the network has to answer alike every time")
         if has_open_shape(node):
             raise refused(node, "the shape of its result depends on the picture's values (data-dependent)")
         if node.target in {aten.conv2d.default, aten.conv2d.padding, aten.linear.default}:
             node.meta["module"] = owner(arguments(node)[1])
     return graph
+
+
+def draws(node: fx.Node) -> bool:
+    """Whether an operation gives random numbers; dropout does not, in evaluation."""
+    name = getattr(node.target, "__name__", str(node.target))
+    tagged = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return tagged and not any(word in name for word in ("dropout", "attention", "rrelu", "lstm", "gru", "rnn"))
 
 
 def has_open_shape(node: fx.Node) -> bool:

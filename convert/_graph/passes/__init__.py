@@ -20,8 +20,8 @@ from .one_row import one_row
 from .patches import patches
 from .plain_activations import plain_activations
 from .plain_layer_norm import plain_layer_norm
-from .plain_moves import plain_moves
-from .plain_reductions import plain_reductions
+from .plain_moves import plain_moves, plain_padding
+from .plain_reductions import plain_reductions, plain_rms_norms
 from .pool_borders import pool_borders
 from .pooling_matrices import pooling_matrices
 from .rearrange import rearrange
@@ -41,7 +41,9 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
 # For Core ML.
-NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate, dilated_pools, plain_rolls)
+NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (
+    *PASSES, undilate, dilated_pools, plain_rolls, plain_padding, plain_rms_norms,
+)  # fmt: skip
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others

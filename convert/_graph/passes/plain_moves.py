@@ -3,7 +3,7 @@
     turned round along axes       a selection by the places from last to first
     padded by the other end       the last places, the others, the first ones
 
-Fires once per operation spelled out.
+Fires once per operation spelled out. Core ML's converter knows how to turn round.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from .spell_out import Speller, spelled_by, stored
 def plain_moves(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many operations were spelled out."""
     return spelled_by(graph, SPELLERS)
+
+
+def plain_padding(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """Padding by the other end alone."""
+    return spelled_by(graph, {aten.pad.default: padded_round})
 
 
 def turned_round(graph: fx.GraphModule, node: fx.Node) -> fx.Node:

@@ -6,6 +6,7 @@
     minimum and its place         the minimum, where nobody reads the place
 
 Fires once per operation spelled out.
+Core ML's converter has the other ones; it does not know an RMS norm.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from .spell_out import Speller, first_alone, spelled_by
 def plain_reductions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many operations were spelled out."""
     return spelled_by(graph, SPELLERS)
+
+
+def plain_rms_norms(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """RMS norms alone."""
+    return spelled_by(graph, {aten.rms_norm.default: rms_norm})
 
 
 def rms_norm(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
