@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import fx
@@ -60,7 +60,8 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
     other answers than the graph.
     """
     graph, fired = rewrite(trace(module, example), PASSES)
-    whole, first, tried = graph, None, set()
+    whole, first = graph, None
+    tried: set[Any] = set()
     while True:
         mobile, more = rewrite(graph, MOBILE_PASSES)
         try:
