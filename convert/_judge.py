@@ -58,7 +58,7 @@ def judge(
         mac_share_int8=audit.share_8bit if audit else None,
         untrained=bool(source.checkpoint.untrained),
     )
-    binding = form.recipes[recipe].binds(trained=bool(source.checkpoint.trained), strict=strict)
+    binding = form.recipes[recipe].binds(trained=source.checkpoint.learned, strict=strict)
     return Judged(
         recipe,
         path,

@@ -14,10 +14,7 @@ from edge.scheme import Scheme
 def measured_on(photos: PhotoSet) -> str:
     """In words: which images the measurement saw."""
     if photos.synthetic:
-        return (
-            f"measured on {len(photos)} synthetic images; of a checkpoint trained on photographs, `data` or "
-            "DERMEDGE_PHOTOS says where they are"
-        )
+        return f"measured on {len(photos)} synthetic images, because no photographs of training patients were at hand"
     return f"measured on {len(photos)} photographs of training patients ({photos.name})"
 
 

@@ -29,6 +29,19 @@ def add_checkpoint(p: argparse.ArgumentParser) -> None:
     p.add_argument("--checkpoint", type=Path, help="a .safetensors that training wrote (default: the one shipped)")
 
 
+def add_own_network(p: argparse.ArgumentParser) -> None:
+    """Of commands that take `--model net.py:build`: what dermedge cannot know of such a network."""
+    own = p.add_argument_group("a network of your own (--model package.module:build or path/to/net.py:build)")
+    own.add_argument("--weights", type=Path, help="its .safetensors, or .pth of tensors alone")
+    own.add_argument("--labels", help="labels.json, or class codes in output order joined by commas")
+    own.add_argument("--mean", help="red, green, blue that it is normalised with, such as 0.485,0.456,0.406")
+    own.add_argument("--std", help="likewise, such as 0.229,0.224,0.225")
+    own.add_argument(
+        "--scale", type=float, default=1.0, help="1: mean and std are of values in 0..1; 255: of 0..255 (default: 1)"
+    )
+    own.add_argument("--name", help="of the model, for file names (default: that of its class)")
+
+
 def add_data(p: argparse.ArgumentParser, purpose: str = "") -> None:
     """What `edge.data.selection` looks for; `purpose` says what the photographs are for, where that is not plain."""
     what = f"photographs {purpose}".rstrip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from edge import artifact
@@ -22,6 +23,7 @@ class Build:
     folder: Path
     manifest: Manifest
     checkpoint: Checkpoint
+    rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
 
     def path(self, entry: FileEntry) -> Path:
         return self.folder / entry.file
@@ -38,6 +40,22 @@ class Build:
         if not entries:
             raise InputError(f"{self.folder} holds no file; `convert/to_tflite.py` writes some")
         return entries
+
+    def _repr_html_(self) -> str:
+        """A short table for notebooks."""
+        verdicts = [(entry, entry.parity.verdict if entry.parity else "not run here") for entry in self.manifest.files]
+        rows = "".join(
+            f"<tr><td>{escape(entry.file)}</td><td style='text-align:right'>{entry.bytes:,}</td>"
+            f"<td>{escape(entry.opens_from)}</td><td>{verdict}</td></tr>"
+            for entry, verdict in verdicts
+        )
+        rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
+        model, folder = escape(self.manifest.model), escape(str(self.folder))
+        return (
+            f"<p><b>{model}</b>, {self.manifest.parameters:,} parameters, in {folder}</p>"
+            f"<table><tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>{rows}</table>"
+            + (f"<ul>{rejected}</ul>" if rejected else "")
+        )
 
     def schemes(self) -> dict[str, Scheme]:
         """Format -> the quantisation scheme beside its files, if it is the one that they were made with."""

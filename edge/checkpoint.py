@@ -5,9 +5,10 @@ On disk it is `<stem>.safetensors` or `<stem>.pt2`, and `<stem>.json` with every
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from edge.files import moved_into_place, read_json, sha256, write_json
 from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
 from edge.program import SUFFIX, from_bytes
+from edge.weight_files import MAX_WEIGHT_BYTES, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "dermedge/checkpoint/1"  # weights of a model that dermedge knows
 PROGRAM_SCHEMA = "dermedge/checkpoint-program/1"  # a network of its own
-MAX_WEIGHT_BYTES = 2 * 2**30
 MIN_SIDE, MAX_SIDE = 16, 1024  # pixels
 NAME = "[a-z0-9_]{1,64}"  # of a model or a family
+FOREIGN = "foreign"  # the family of networks that dermedge does not know
 GIVES = ("logits", "probabilities")
 SHIPPED = Path(__file__).parent / "weights"
 UNTRAINED = "untrained"  # how files with random weights are called, and what their recipe says
@@ -63,6 +65,17 @@ class Checkpoint:
     gives: str = "logits"  # what the network returns: logits, or probabilities
     own_family: str = ""  # of a network that dermedge does not know: a name for its kind
     live: nn.Module | None = field(default=None, compare=False, repr=False)  # the same network, as it was handed over
+    path: Path | None = field(default=None, compare=False)  # of the weights, where they were read from a file
+
+    @property
+    def learned(self) -> bool:
+        """Whether its answers mean something: it was trained here, or handed over as trained."""
+        return bool(self.trained) or (bool(self.program) and not self.untrained)
+
+    @property
+    def lists_no_patients(self) -> bool:
+        """Whether it is a network from elsewhere, of which nobody knows which patients trained it."""
+        return bool(self.program) and not self.trained
 
     @property
     def family(self) -> str:
@@ -99,6 +112,15 @@ class Checkpoint:
         return Deployed(
             net, mean=pre.mean, std=pre.std, temperature=self.temperature, layout=layout, gives=self.gives
         ).eval()
+
+
+def as_program(checkpoint: Checkpoint, net: nn.Module) -> Checkpoint:
+    """The checkpoint of a network that dermedge does not know, with the trained `net` in it as an exported program."""
+    from edge.program import to_bytes
+
+    program = to_bytes(net, checkpoint.preprocess.side)
+    digest = hashlib.sha256(program).hexdigest()
+    return replace(checkpoint, state={}, program=program, own_family=FOREIGN, live=net, sha256=digest)
 
 
 def versions_here() -> dict[str, str]:
@@ -151,7 +173,7 @@ def shipped(model: str) -> Path:
         have = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
         raise InputError(
             f"no checkpoint of {model} comes with dermedge (there is: {have}); "
-            f"train one with `python train/train.py --model {model} --data …` and give it with --checkpoint, or see "
+            f"train one with `python train/train.py --model {model} --data …` and give it as `checkpoint`, or see "
             f"its size and speed with random weights: `python convert/to_tflite.py --model {model} --untrained`"
         )
     return path
@@ -232,7 +254,7 @@ def load(path: Path) -> Checkpoint:
         parts = rest[role].values() if isinstance(rest[role], dict) else [None]
         if not all(isinstance(p, dict) and all(isinstance(v, list) for v in p.values()) for p in parts):
             raise InputError(f'{described}: {role} is {{"data set": {{"patients": [...], "images": [...]}}}}')
-    return Checkpoint(model, labels, preprocess, state, temperature, **rest, **own, sha256=digest)
+    return Checkpoint(model, labels, preprocess, state, temperature, **rest, **own, sha256=digest, path=weights)
 
 
 def program_facts(facts: dict[str, Any], weights: Path, *, where: str) -> dict[str, Any]:
@@ -254,16 +276,3 @@ def check_side(side: int, *, where: str, multiple: int = SIDE_MULTIPLE) -> int:
         wanted = f"a multiple of {multiple} up to {MAX_SIDE}" if multiple > 1 else f"{MIN_SIDE} to {MAX_SIDE}"
         raise InputError(f"{where}: the input side is {wanted} pixels, got {side}")
     return side
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file of bounded size; InputError if it is cut off or something else."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.stat().st_size > MAX_WEIGHT_BYTES:
-        raise InputError(f"{path} is larger than {MAX_WEIGHT_BYTES} bytes; expected the weights of one model")
-    try:
-        return load_file(path)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is no complete safetensors file ({error}); copy or download it again") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge.errors import InputError
 
+MALIGNANT = {True: "yes", False: "no", None: "unknown"}  # in words
 MAX_CLASSES = 1001  # ImageNet, with the background that TensorFlow's weights have in front
 
 

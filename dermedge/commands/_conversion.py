@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermedge._api.source import is_source
 from dermedge._rooms import room
 from dermedge.console import screen, third_party_noise_into
-from dermedge.flags import add_checkpoint, add_data, add_skip_unreadable
+from dermedge.flags import add_checkpoint, add_data, add_own_network, add_skip_unreadable
 from edge.artifact import MANIFEST
 from edge.errors import GATE_FAILED, GOOD, InputError
-from edge.models import DEFAULT_MODEL, MODELS, family_name
+from edge.models import DEFAULT_MODEL, MODELS, USUAL_SIDE, family_name
 from edge.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -28,13 +29,21 @@ COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "reported":
 
 
 def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None:
-    p.add_argument("--model", metavar="NAME", help=f"one of {', '.join(MODELS)} (default: the checkpoint's)")
+    p.add_argument(
+        "--model", metavar="NAME",
+        help=f"one of {', '.join(MODELS)} (default: the checkpoint's), or a network of your own: the function that "
+        "builds it, as package.module:build or path/to/net.py:build",
+    )  # fmt: skip
     add_checkpoint(p)
+    add_own_network(p)
     p.add_argument(
         "--untrained", type=int, nargs="?", const=0, metavar="SEED",
         help="random weights instead of a checkpoint, for size, speed and SQNR (default: 0); the answers mean nothing",
     )  # fmt: skip
-    p.add_argument("--side", type=int, help="input side in pixels of --untrained, a multiple of 32 (default: 224)")
+    p.add_argument(
+        "--side", type=int,
+        help="input side in pixels of --untrained (a multiple of 32) or of a network of your own (default: 224)",
+    )  # fmt: skip
     p.add_argument(
         "--recipe", action="append", choices=list(recipes), metavar="RECIPE",
         help=f"one of {', '.join(recipes)}; repeatable (default: all)",
@@ -59,7 +68,9 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
 def run(args: argparse.Namespace, form: str) -> int:
     """Convert as the flags say; `form` is `tflite`, `coreml` or `coreai`. Returns the exit code."""
     path, checkpoint = checkpoint_of(args)
-    folder = args.out or (Path("build") / checkpoint.model if args.untrained is None else path.parent)
+    folder = args.out or Path("build") / checkpoint.model
+    if path is not None and args.untrained is not None:
+        folder = path.parent
     log = folder / LOG
     try:
         with third_party_noise_into(log):
@@ -89,17 +100,56 @@ def run(args: argparse.Namespace, form: str) -> int:
     return report(conversion, log)
 
 
-def checkpoint_of(args: argparse.Namespace) -> tuple[Path, Checkpoint]:
+def own_network(args: argparse.Namespace) -> tuple[None, Checkpoint]:
+    """The network of the user's own that `--model net.py:build` and the flags beside it name."""
+    from dermedge._api.source import build_network, builder_of, load_into, read_labels, three_numbers
+    from dermedge._api.wrapping import wrap
+
+    if args.checkpoint:
+        raise InputError("--checkpoint reads a checkpoint of dermedge; weights of your own network go with --weights")
+    if not args.labels:
+        raise InputError("a network of your own needs --labels: a labels.json, or class codes joined by commas")
+    if (args.weights is None) == (args.untrained is None):
+        raise InputError(f"{args.model} needs --weights with its .safetensors or .pth, or --untrained for random ones")
+    labels = read_labels(args.labels)
+    mean, std = three_numbers(args.mean, "mean"), three_numbers(args.std, "std")
+    if args.untrained is not None:
+        import torch
+
+        torch.manual_seed(args.untrained)
+    network = build_network(builder_of(args.model), len(labels))
+    if args.weights is not None:
+        network = load_into(network, args.weights)
+    side = USUAL_SIDE if args.side is None else args.side
+    untrained = args.untrained is not None
+    checkpoint = wrap(
+        network, labels, side=side, mean=mean, std=std, scale=args.scale, name=args.name, untrained=untrained
+    )
+    return None, checkpoint
+
+
+def refuse_own_flags(args: argparse.Namespace) -> None:
+    """InputError for a flag that only a network of the user's own takes."""
+    for name in ("weights", "labels", "mean", "std", "name"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name} is for a network of your own: give --model path/to/net.py:build as well")
+
+
+def checkpoint_of(args: argparse.Namespace) -> tuple[Path | None, Checkpoint]:
     """The checkpoint that the flags name, and where its weights lie."""
     from edge.checkpoint import load, shipped
 
-    if args.untrained is not None:
+    if args.untrained is not None and not is_source(args.model):
+        refuse_own_flags(args)
         if args.checkpoint:
             raise InputError("--untrained makes random weights, --checkpoint reads weights; give one of them")
         path = room("convert._untrained").untrained(
             args.model or DEFAULT_MODEL, seed=args.untrained, side=args.side, folder=args.out
         )
         return path, load(path)
+    if is_source(args.model):
+        return own_network(args)
+    refuse_own_flags(args)
     if args.side is not None:
         raise InputError("--side goes with --untrained; a checkpoint has the side that it was trained for")
     path = args.checkpoint or shipped(args.model or DEFAULT_MODEL)

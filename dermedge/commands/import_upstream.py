@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     from edge.checkpoint import Checkpoint, Preprocess, check_side, save, versions_here
     from edge.models import classes_of, from_upstream, normalisation, published_side
     from edge.preprocess import PREPROCESS_VERSION
+    from edge.weight_files import as_float32, read_foreign
 
     side = published_side(args.model) if args.side is None else check_side(args.side, where="--side")
     if not 0.01 <= args.temperature <= 100:
@@ -67,71 +68,6 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def as_float32(state: dict, path: Path) -> dict:
-    """Weights in the precision that networks are run in, whole numbers as they are.
-
-    InputError where weights are NaN, infinite or become so, are complex, and where a variance is negative.
-    """
-    import torch
-
-    odd = [name for name, value in state.items() if value.is_complex()]
-    if odd:
-        raise InputError(f"{path}: {odd[0]} is {state[odd[0]].dtype}; expected float32, or what becomes it")
-    found = {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in state.items()}
-    broken = [
-        name for name, value in found.items()
-        if not value.isfinite().all() or (name.endswith("running_var") and bool((value < 0).any()))
-    ]  # fmt: skip
-    if broken:
-        raise InputError(
-            f"{path} has weights in {len(broken)} tensors that are NaN, beyond float32 or a negative variance, first "
-            f"{broken[0]}; its training diverged or the file is damaged, take another"
-        )
-    return found
-
-
-def read_foreign(path: Path) -> dict:
-    """The tensors of a .pth (weights only) or .safetensors file; a `state_dict` or `model` inside is opened."""
-    import warnings
-    import zipfile
-
-    import torch
-
-    from edge.checkpoint import MAX_WEIGHT_BYTES, read_weights
-
-    if not path.is_file():
-        raise InputError(f"no weights at {path}")
-    if path.stat().st_size > MAX_WEIGHT_BYTES:
-        raise InputError(f"{path} is larger than {MAX_WEIGHT_BYTES} bytes; expected the weights of one model")
-    if path.suffix == ".safetensors":
-        return read_weights(path)
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:  # a small file may unpack to a huge one
-                if sum(entry.file_size for entry in archive.infolist()) > MAX_WEIGHT_BYTES:
-                    raise InputError(f"{path} unpacks to more than {MAX_WEIGHT_BYTES} bytes")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a hostile file does to the unpickler; its own advice must not be repeated
-        raise InputError(
-            f"{path} is cut off, or holds more than tensors ({type(error).__name__}); "
-            "save the state dict alone with torch.save(model.state_dict(), …)"
-        ) from error
-    for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if (
-        not isinstance(found, dict)
-        or not found
-        or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items())
-    ):
-        raise InputError(f"{path} holds a {type(found).__name__}, expected a state dict (names -> tensors)")
-    return found
-
-
 def labels_for(count: int, path: Path | None):
     """The classes in output order; InputError if their number is not that of the weights."""
     from edge.files import read_json
@@ -142,8 +78,10 @@ def labels_for(count: int, path: Path | None):
     elif count == len(PAD_UFES_20):
         labels = PAD_UFES_20
     else:
-        screen().print(f"[yellow]note[/] no --labels: the {count} classes are called class_0 … and none is malignant")
-        labels = tuple(Label(f"class_{i}", f"class {i}", malignant=False) for i in range(count))
+        screen().print(
+            f"[yellow]note[/] no --labels: the {count} classes are called class_0 …; which are malignant is unknown"
+        )
+        labels = tuple(Label(f"class_{i}", f"class {i}", malignant=None) for i in range(count))
     if len(labels) != count:
         raise InputError(
             f"{path} names {len(labels)} classes, the weights have {count}; they must be the same, in order"

@@ -26,6 +26,7 @@ FOLDERS = ("pad_ufes_20", "isic")  # what a folder of data sets may hold
 Photographs = Path | str | PhotoSet | Sequence[PhotoSet] | None
 Listing = Mapping[str, Mapping[str, list[str]]]  # data set -> patients and images, as a checkpoint has them
 NAMED = {*FOLDERS, *isic.DOMAINS, "synthetic"}  # data sets whose name does not depend on where they lie
+FEWEST_TO_SHARE = 6  # patients
 SYNTHETIC_SEED = 20_261_121
 SYNTHETIC_PATIENTS = 24
 
@@ -65,6 +66,11 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     A patient or an image that the checkpoint lists counts as seen; everything else does not. Raises
     InputError if nothing is left.
     """
+    if checkpoint.lists_no_patients:
+        measured = set(calibration_patients(photos))
+        note = f"{photos.name}: which patients trained this network is unknown, so some of these may have"
+        rest = photos.where(lambda photo: photo.patient not in measured)
+        return replace(rest, notes=(*photos.notes, note)) if measured else rest
     seen = seen_in((checkpoint.trained, checkpoint.held_back), photos.photos[0].domain)
     left = photos.where(lambda photo: not seen(photo))
     if not left.photos:
@@ -111,14 +117,27 @@ def calibration_set(checkpoint: Checkpoint, data: Photographs, *, limit: int, sk
     sets = find_sets(data, skip_missing=skip_missing)
     parts = []
     for photos in sets:
-        listed = set(listed_for(checkpoint.trained, photos.photos[0].domain)["images"])
-        trained = sorted((photo for photo in photos.photos if photo.image_id in listed), key=order)
+        if checkpoint.lists_no_patients:
+            patients = set(calibration_patients(photos))
+            trained = sorted((photo for photo in photos.photos if photo.patient in patients), key=order)
+        else:
+            listed = set(listed_for(checkpoint.trained, photos.photos[0].domain)["images"])
+            trained = sorted((photo for photo in photos.photos if photo.image_id in listed), key=order)
         parts.append(replace(photos, photos=tuple(trained[: limit // len(sets)])))
     chosen = tuple(photo for part in parts for photo in part.photos)
     if chosen:
         return replace(parts[0], name=" + ".join(part.name for part in parts if part.photos), photos=chosen)
     sample = open_photos(synthetic_sample())
     return replace(sample, photos=tuple(sorted(sample.photos, key=order)[:limit]))
+
+
+def calibration_patients(photos: PhotoSet) -> list[str]:
+    """Patients whose photographs measure an 8-bit file of a network that lists none: a third, by a hash of their ids.
+
+    They are left out where files are judged. None of a drawn set, nor where there are too few patients to share.
+    """
+    patients = sorted(set(photos.patients), key=lambda patient: hashlib.sha256(patient.encode()).hexdigest())
+    return [] if photos.synthetic or len(patients) < FEWEST_TO_SHARE else patients[::3]
 
 
 def role_sets(checkpoint: Checkpoint, role: str, data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:

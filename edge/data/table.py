@@ -6,9 +6,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
-from edge.labels import Label
+from edge.labels import MALIGNANT, Label
 
 UNKNOWN = ""  # the label of a photograph that has a mask and no class
 
@@ -67,6 +68,21 @@ class PhotoSet:
                 facts.append(hashlib.sha256(photo.mask.read_bytes()).hexdigest())
             digest.update("\t".join(facts).encode() + b"\n")
         return digest.hexdigest()
+
+    def _repr_html_(self) -> str:
+        """A short table for notebooks."""
+        kind = "computer-drawn images" if self.synthetic else "photographs"
+        rows = "".join(
+            f"<tr><td>{escape(label.code)}</td><td>{escape(label.name)}</td><td>{MALIGNANT[label.malignant]}</td>"
+            f"<td style='text-align:right'>{self.counts[label.code]:,}</td></tr>"
+            for label in self.classes
+        )
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return (
+            f"<p><b>{escape(self.name)}</b>: {len(self):,} {kind} of {len(set(self.patients)):,} patients, "
+            f"licence {escape(self.licence)}</p><table><tr><th>class</th><th>name</th><th>malignant</th><th>images</th>"
+            f"</tr>{rows}</table>" + (f"<ul>{notes}</ul>" if notes else "")
+        )
 
     def summary(self) -> dict:
         """What checkpoints and reports say about the data."""

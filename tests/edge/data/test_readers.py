@@ -126,7 +126,7 @@ def test_pad_ids_without_suffix(tmp_path):
 
 def test_pad_missing_images(tmp_path):
     pad(tmp_path, missing=3)
-    refused(tmp_path, "3 of the 4 images", str(tmp_path), "PAT_1_10_1.png", "--skip-unreadable")
+    refused(tmp_path, "3 of the 4 images", str(tmp_path), "PAT_1_10_1.png", "`skip_unreadable`")
     photos = open_photos(tmp_path, skip_missing=True)
     assert [photo.image_id for photo in photos.photos] == ["PAT_3_30_1.png"]
     assert any("3 of the 4 images" in note for note in photos.notes)

@@ -15,7 +15,7 @@ from torch import nn
 from edge.models import create_model
 from edge.models.ppcr import FINEST, PPCA, Places, independent, with_ppca
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 spec = importlib.util.spec_from_file_location("upstream_rule", GOLDEN / "upstream_rule.py")
 rule = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rule)

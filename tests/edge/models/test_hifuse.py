@@ -17,7 +17,7 @@ from edge.models import create_model, from_upstream, hifuse
 from edge.models.hierattn import StochasticDepth
 from edge.models.hifuse import VARIANTS, Config, GlobalBlock, HiFuse, apart, offsets
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 spec = importlib.util.spec_from_file_location("upstream_rule", GOLDEN / "upstream_rule.py")
 rule = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rule)

@@ -16,7 +16,7 @@ from edge.models import MODELS, PPCR, create_model, family, from_upstream
 from edge.models.hierattn import Attention, MBConv, StageBlock, StochasticDepth
 from edge.models.ppcr import PLACES
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 spec = importlib.util.spec_from_file_location("upstream_rule", GOLDEN / "upstream_rule.py")
 rule = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rule)

@@ -106,7 +106,7 @@ def test_several_tables_are_one_set(tmp_path: Path) -> None:
 def test_masks_without_classes_are_refused_with_a_way_out(tmp_path: Path) -> None:
     """Two folders of photographs must not be taken for two classes."""
     write_task_1(tmp_path, NAMES)
-    with pytest.raises(InputError, match="--also"):
+    with pytest.raises(InputError, match="docs/multi_task"):
         open_photos(tmp_path)
 
 

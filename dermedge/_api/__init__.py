@@ -1,0 +1,1 @@
+"""What `import dermedge` offers, by subject."""

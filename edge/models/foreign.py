@@ -1,0 +1,91 @@
+"""A network that dermedge did not write, with the output that the rest of dermedge expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edge.errors import InputError
+
+TRIALS = 4  # random pictures that tell what a network returns
+SUM_TOLERANCE = 1e-3  # of probabilities
+
+
+class Foreign(nn.Module):
+    """RGB (N, 3, S, S), normalised -> class scores (N, K), or (scores, mask logits (N, 1, S, S)).
+
+    Takes what a network returns as it is: a tensor, an object or a dict with `logits`, or a tuple, of which the first
+    tensor with two axes are the scores and the first with four a mask.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        scores, mask = scores_and_mask(self.net(images))
+        return scores if mask is None else (scores, mask)
+
+
+def scores_and_mask(output: Any) -> tuple[Tensor, Tensor | None]:
+    """The class scores (N, K) in whatever a network returned, and its mask logits (N, 1, S, S) where there are some."""
+    if isinstance(output, dict) and "logits" in output:
+        output = output["logits"]
+    elif hasattr(output, "logits"):
+        output = output.logits
+    if isinstance(output, Tensor):
+        return output, None
+    if isinstance(output, tuple | list):
+        tensors = [part for part in output if isinstance(part, Tensor)]
+        scores = next((part for part in tensors if part.ndim == 2), None)
+        mask = next((part for part in tensors if part.ndim == 4 and part.shape[1] == 1), None)
+        if scores is not None:
+            return scores, mask
+    raise InputError(
+        f"the network returns {type(output).__name__}; expected class scores (N, K) as a tensor, as `.logits` of an "
+        "object, or as the first tensor with two axes of a tuple"
+    )
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a network gave for random pictures."""
+
+    classes: int
+    gives: str  # "logits" or "probabilities"
+    doubtful: bool  # all within 0..1, not adding up to 1, as a sigmoid gives them
+
+
+@torch.no_grad()
+def tried_out(net: Foreign, side: int) -> Returned:
+    """Run a network on random normalised pictures (1, 3, side, side), one by one; InputError if it gives no scores."""
+    pictures = torch.randn(TRIALS, 3, side, side, generator=torch.Generator().manual_seed(0))
+    rows = []
+    for picture in pictures:
+        try:
+            output = net(picture[None])
+        except InputError:
+            raise
+        except Exception as error:  # whatever a stranger's forward pass does
+            first = (str(error).splitlines() or [type(error).__name__])[0][:300]
+            raise InputError(
+                f"the network does not take float32 (1, 3, {side}, {side}): {type(error).__name__}: {first}"
+            ) from error
+        scores = output[0] if isinstance(output, tuple) else output
+        if scores.ndim != 2 or scores.shape[0] != 1:
+            raise InputError(f"the network gives {tuple(scores.shape)} for one picture; expected class scores (1, K)")
+        if isinstance(output, tuple) and tuple(output[1].shape) != (1, 1, side, side):
+            raise InputError(
+                f"the network's mask is {tuple(output[1].shape)}; expected mask logits (1, 1, {side}, {side})"
+            )
+        rows.append(scores[0].float())
+    scores = torch.stack(rows)
+    if not bool(scores.isfinite().all()):
+        raise InputError("the network gives NaN or infinity for a random picture; its weights are damaged")
+    within = bool(((scores >= 0) & (scores <= 1)).all())
+    whole = bool(((scores.sum(dim=1) - 1).abs() < SUM_TOLERANCE).all())
+    gives = "probabilities" if within and whole else "logits"
+    return Returned(scores.shape[1], gives, doubtful=within and not whole)
