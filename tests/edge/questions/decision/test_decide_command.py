@@ -20,8 +20,10 @@ from edge.data.readers import open_photos
 from edge.labels import Label
 from edge.models import create_model
 from edge.preprocess import PREPROCESS_VERSION
-from edge.questions.decision import choose, page
-from edge.questions.decision import run as measuring
+from edge.questions.decision import choose
+from edge.questions.decision.section import MEANINGS, section
+from edge.questions.decision.thresholds import measure_thresholds
+from edge.report.pictures import jpeg
 from tests.edge.test_thresholds import MANIFEST
 
 SIDE = 32
@@ -168,11 +170,11 @@ def test_foreign_text_on_the_page_is_text(weights, folder_of_photographs, few):
     report = json.loads((weights.parent / "page" / "decision.json").read_text())
     evil = "<script>alert(1)</script>"
     report["sets"][0]["name"] = report["photographs"] = report["worse"][0]["photographs"] = evil
-    numbers = dict.fromkeys(page.MEANINGS, 1)
+    numbers = dict.fromkeys(MEANINGS, 1)
     report["alarms"] = [{"image": evil, "set": evil, "reason": evil, "failed": ["fine"], "measurements": numbers}]
-    text = page.page(report, {evil: np.zeros((8, 8, 3), np.uint8)})
+    text = section(report, {evil: jpeg(np.zeros((8, 8, 3), np.uint8))})
     assert "<script" not in text and "&lt;script&gt;" in text and "data:image/jpeg" in text
-    assert "None." in page.page(report | {"alarms": []}, {})
+    assert "None." in section(report | {"alarms": []}, {})
 
 
 @pytest.mark.slow
@@ -183,7 +185,7 @@ def test_the_shipped_thresholds_can_be_measured_again():
     path = checkpoint.shipped("hierattn_xs")
     held = checkpoint.load(path)
     kept = thresholds.load(thresholds.beside(path), checkpoint_sha256=held.sha256, side=held.preprocess.side)
-    found = measuring.choose(held, None, coverage=measuring.COVERAGE, share=measuring.ALARM_SHARE)
+    found = measure_thresholds(held, None)
     assert found["quality"] == kept["quality"]
     assert found["abstain_threshold"] == pytest.approx(
         kept["abstain_threshold"], abs=2e-4

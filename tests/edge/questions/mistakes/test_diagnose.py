@@ -15,20 +15,22 @@ from benchmarks import diagnose as benchmark
 from convert import to_tflite
 from dermedge.commands import diagnose as command
 from dermedge.commands import mistakes, predict
+from dermedge.commands._mistakes_docs import markdown
 from dermedge.console import screen
 from edge.checkpoint import load, shipped
 from edge.data.synthetic import write_sample
 from edge.errors import InputError
 from edge.questions.mistakes import diagnosis
+from edge.questions.mistakes.catalogue import MISTAKES
+from edge.questions.mistakes.cost import Answers, compare
 from edge.questions.mistakes.diagnosis import BY_CAMERA, NOISE, RIGHT, TOLERANCE, Diagnosis, diagnose, paths, softmax
 from edge.questions.mistakes.model import Model, target_of
-from edge.questions.mistakes.page import html, markdown
 from edge.questions.mistakes.phone_output import PhoneOutput, read_output
-from edge.questions.mistakes.run import SCHEMA, Answers, compare
 from edge.questions.mistakes.scene import Scene, Target, photographed
-from edge.questions.mistakes.table import MISTAKES
+from edge.questions.mistakes.section import SCHEMA, section
 from edge.questions.mistakes.words import as_json, sentences
-from edge.questions.parity.report import plain
+from edge.report.pictures import png
+from edge.report.strict import plain
 from edge.runtimes.reference import Reference
 
 CODES = ("ACK", "BCC", "MEL", "NEV", "SCC", "SEK")
@@ -348,7 +350,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
     bad = "<script>alert(1)</script>"
     report = by_hand()
     report |= {"model": bad, "shown": bad, "data": report["data"] | {"name": bad, "note": bad}}
-    text = html(report, {"right": np.zeros((4, 4, 3), np.uint8)})
+    text = section(report, {"right": png(np.zeros((4, 4, 3), np.uint8))})
     assert bad not in text and text.count("&lt;script&gt;") >= 4
     assert not Outside(text).found
     assert "stretched, 3 photographs" in text and "stretched, 3 photographs" in markdown(report)
@@ -357,7 +359,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
 def test_no_diagnoses_no_accuracy() -> None:
     report = by_hand()
     report["mistakes"][0]["forms"]["float"]["balanced_accuracy"] = None
-    assert html(report, {"right": np.zeros((4, 4, 3), np.uint8)}).count("<svg") == 1
+    assert section(report, {"right": png(np.zeros((4, 4, 3), np.uint8))}).count("<svg") == 1
     assert markdown(report)
 
 
