@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from edge.questions.mistakes.words import as_json, sentences
 from edge.report.pictures import png
 from edge.report.strict import plain
 from edge.runtimes.reference import Reference
+from tests.edge._manifests import manifest
 
 CODES = ("ACK", "BCC", "MEL", "NEV", "SCC", "SEK")
 
@@ -173,8 +175,6 @@ def test_another_order_on_two_photographs(scene, model) -> None:
 
 
 def test_which_file_the_app_runs(hypotheses, scene, monkeypatch) -> None:
-    from dataclasses import replace
-
     shift = 0.01 * np.array([[1, -1, 0, 0, 0, 0]])
     both = [replace(h, answers={"float": h.answers["float"], "int8": h.answers["float"] + shift}) for h in hypotheses]
     monkeypatch.setattr(diagnosis, "paths", lambda scenes, models: list(both))
@@ -444,12 +444,12 @@ def test_a_photograph_that_breaks(build: Path, sample: Path, tmp_path: Path, cap
 
 def test_mean_and_std_come_from_the_description(tmp_path: Path) -> None:
     digest = load(shipped("hierattn_xs")).sha256
-    manifest = {"model": "hierattn_xs", "input": {"side": 128}, "checkpoint_sha256": digest}
-    assert target_of(manifest) == Target(128, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    other = {**manifest, "checkpoint_sha256": "0" * 64}
+    described = manifest(model="hierattn_xs", side=128, checkpoint_sha256=digest)
+    assert target_of(described) == Target(128, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    other = replace(described, checkpoint_sha256="0" * 64)
     assert target_of(other) == Target(128)
     with pytest.raises(InputError, match="another checkpoint"):
         target_of(other, shipped("hierattn_xs"))
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(InputError, match="describes no checkpoint"):
-        target_of(manifest, tmp_path / "x.safetensors")
+        target_of(described, tmp_path / "x.safetensors")
