@@ -143,8 +143,8 @@ def awakened(network: nn.Module) -> nn.Module:
         if isinstance(part, (nn.Conv2d, nn.Linear)):
             gain = 2**0.5 if isinstance(part, nn.Conv2d) else 1.0
             nn.init.normal_(part.weight, std=gain * part.weight[0].numel() ** -0.5)
-        elif "Norm" in type(part).__name__ and isinstance(getattr(part, "weight", None), Tensor):
-            nn.init.normal_(part.weight, 1.0, 0.2)
+        elif "Norm" in type(part).__name__ and isinstance(scale := getattr(part, "weight", None), Tensor):
+            nn.init.normal_(scale, 1.0, 0.2)
     for weight in network.parameters():
         first = weight.flatten()[0].item()
         if weight.numel() > 1 and bool((weight == first).all()):

@@ -26,6 +26,7 @@ class Build:
     rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
 
     def path(self, entry: FileEntry) -> Path:
+        """Where a file of the manifest lies."""
         return self.folder / entry.file
 
     def chosen(self, names: Sequence[str] | None) -> list[FileEntry]:
@@ -43,16 +44,18 @@ class Build:
 
     def _repr_html_(self) -> str:
         """A short table for notebooks."""
+        verdicts = [(entry, entry.parity.verdict if entry.parity else "not run here") for entry in self.manifest.files]
         rows = "".join(
             f"<tr><td>{escape(entry.file)}</td><td style='text-align:right'>{entry.bytes:,}</td>"
-            f"<td>{escape(entry.opens_from)}</td><td>{entry.parity.verdict if entry.parity else 'not run here'}</td></tr>"
-            for entry in self.manifest.files
+            f"<td>{escape(entry.opens_from)}</td><td>{verdict}</td></tr>"
+            for entry, verdict in verdicts
         )
         rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
+        model, folder = escape(self.manifest.model), escape(str(self.folder))
         return (
-            f"<p><b>{escape(self.manifest.model)}</b>, {self.manifest.parameters:,} parameters, in "
-            f"{escape(str(self.folder))}</p><table><tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>"
-            f"{rows}</table>" + (f"<ul>{rejected}</ul>" if rejected else "")
+            f"<p><b>{model}</b>, {self.manifest.parameters:,} parameters, in {folder}</p>"
+            f"<table><tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>{rows}</table>"
+            + (f"<ul>{rejected}</ul>" if rejected else "")
         )
 
     def schemes(self) -> dict[str, Scheme]:

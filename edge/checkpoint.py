@@ -5,9 +5,10 @@ On disk it is `<stem>.safetensors` or `<stem>.pt2`, and `<stem>.json` with every
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ SCHEMA = "dermedge/checkpoint/1"  # weights of a model that dermedge knows
 PROGRAM_SCHEMA = "dermedge/checkpoint-program/1"  # a network of its own
 MIN_SIDE, MAX_SIDE = 16, 1024  # pixels
 NAME = "[a-z0-9_]{1,64}"  # of a model or a family
+FOREIGN = "foreign"  # the family of networks that dermedge does not know
 GIVES = ("logits", "probabilities")
 SHIPPED = Path(__file__).parent / "weights"
 UNTRAINED = "untrained"  # how files with random weights are called, and what their recipe says
@@ -112,6 +114,15 @@ class Checkpoint:
         ).eval()
 
 
+def as_program(checkpoint: Checkpoint, net: nn.Module) -> Checkpoint:
+    """The checkpoint of a network that dermedge does not know, with the trained `net` in it as an exported program."""
+    from edge.program import to_bytes
+
+    program = to_bytes(net, checkpoint.preprocess.side)
+    digest = hashlib.sha256(program).hexdigest()
+    return replace(checkpoint, state={}, program=program, own_family=FOREIGN, live=net, sha256=digest)
+
+
 def versions_here() -> dict[str, str]:
     names = ("dermedge", "torch", "numpy", "opencv-python-headless", "Pillow", "lightning-fabric", "scikit-learn")
     found = {"python": platform.python_version()}
@@ -162,7 +173,7 @@ def shipped(model: str) -> Path:
         have = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
         raise InputError(
             f"no checkpoint of {model} comes with dermedge (there is: {have}); "
-            f"train one with `python train/train.py --model {model} --data …` and give it with --checkpoint, or see "
+            f"train one with `python train/train.py --model {model} --data …` and give it as `checkpoint`, or see "
             f"its size and speed with random weights: `python convert/to_tflite.py --model {model} --untrained`"
         )
     return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from edge.data.splits import patient_folds
@@ -31,7 +33,7 @@ def baselines(photos: PhotoSet, *, folds: int, seed: int) -> dict[str, dict]:
         "forest on 16x16 RGB": np.array(squares).reshape(len(squares), -1),
         "forest on file size and geometry": np.array([geometry(photo.path) for photo in photos.photos]),
     }
-    found = {}
+    summaries = {}
     for name, x in features.items():
         votes = np.zeros((len(targets), len(photos.codes)))
         for fold in range(folds):
@@ -39,18 +41,20 @@ def baselines(photos: PhotoSet, *, folds: int, seed: int) -> dict[str, dict]:
             forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=1)
             forest.fit(x[train], targets[train])
             votes[np.ix_(~train, forest.classes_)] = forest.predict_proba(x[~train])
-        found[name] = summarise(targets, photos.patients, np.log(votes + 1e-3), photos.classes)
+        summaries[name] = summarise(targets, photos.patients, np.log(votes + 1e-3), photos.classes)
     _, squares = load_squares(photos, SIDE)
     logits = np.zeros((len(targets), len(photos.codes)))
     for fold in range(folds):
         train = fold_of != fold
         guide = fit_guide(squares[train][:, None], targets[train], len(photos.codes))
         logits[~train] = [guide.scaled(square) @ guide.weight + guide.bias for square in squares[~train]]
-    found["linear classifier on hand-made descriptors"] = summarise(targets, photos.patients, logits, photos.classes)
-    return found
+    summaries["linear classifier on hand-made descriptors"] = summarise(
+        targets, photos.patients, logits, photos.classes
+    )
+    return summaries
 
 
-def geometry(path) -> tuple[int, int, int, bool]:
+def geometry(path: Path) -> tuple[int, int, int, bool]:
     """Width, height, bytes, and whether it is a PNG: nothing that is in the picture."""
     from PIL import Image
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ._augment import augment, augment_both
-from ._guide import Guide
-from ._masks import UNKNOWN
+from ._guide import Guide, guide_for
+from ._recipe import Recipe
 
+NO_MASK = -1.0  # every pixel of the mask of a photograph that has none
 NEARLY_ALL = 0.98  # a photograph with this share is left unblended
 Sample = tuple[Tensor, Tensor, int, Tensor, Tensor]
 
@@ -59,7 +60,7 @@ class Views(Dataset):
 
     def __getitem__(self, item: tuple[int, int]) -> Sample:
         """Image, uint8 (3, S, S); class shares, float32 (K,); data set; scaled descriptors, float32 (D or 0,); mask,
-        float32 (S, S) 0..1, UNKNOWN everywhere where there is none, (0,) where no masks are learned."""
+        float32 (S, S) 0..1, NO_MASK everywhere where there is none, (0,) where no masks are learned."""
         if not self.variants:
             return self.draw(item)
         item = (item[0] % self.variants, item[1])
@@ -102,15 +103,15 @@ class Views(Dataset):
             return augment(self.squares.images[index], self.side, rng, strength=self.strength), None
         view, mask = augment_both(self.squares.images[index], own[index], self.side, rng, strength=self.strength)
         assert mask is not None  # it was given one
-        return view, mask.astype(np.float32) / 255 if self.squares.known[index] else np.full_like(mask, UNKNOWN, "f4")
+        return view, mask.astype(np.float32) / 255 if self.squares.known[index] else np.full_like(mask, NO_MASK, "f4")
 
 
 def blended(mask: np.ndarray | None, other: np.ndarray | None, share: float) -> np.ndarray | None:
     """The mask of a blend of two photographs; unknown where one of them is."""
     if mask is None or other is None:
         return None
-    if min(mask.flat[0], other.flat[0]) == UNKNOWN:
-        return np.full_like(mask, UNKNOWN)
+    if min(mask.flat[0], other.flat[0]) == NO_MASK:
+        return np.full_like(mask, NO_MASK)
     return (share * mask + (1 - share) * other).astype(np.float32)
 
 
@@ -146,3 +147,17 @@ def steps_per_epoch(count: int, batch: int, world: int) -> int:
 
 def loader(views: Views, order: Order, *, workers: int) -> DataLoader:
     return DataLoader(views, batch_sampler=order, num_workers=workers, persistent_workers=False)
+
+
+def views_for(recipe: Recipe, squares: Squares, side: int, classes: int) -> Views:
+    """The views that a recipe asks for, with the guide's descriptors where it wants some."""
+    views = Views(
+        squares, side, classes, seed=recipe.seed, strength=recipe.augment, mixup=recipe.mixup, variants=recipe.variants
+    )
+    if recipe.descriptors or recipe.guide:
+        # Fitted on the first data set alone: the others may have other cameras and lack classes.
+        own = np.flatnonzero(squares.domains == 0)
+        views.guide = guide_for(
+            squares.images, squares.targets, own, side, classes, seed=recipe.seed, strength=recipe.augment
+        )
+    return views

@@ -10,6 +10,8 @@ from edge.data.splits import check_disjoint, cut, patient_folds
 from edge.data.table import UNKNOWN, PhotoSet
 from edge.errors import InputError
 
+from ._options import Split
+
 ROLES = ("train", "held_back", "unseen")
 
 
@@ -20,33 +22,25 @@ class Cut:
     unseen: PhotoSet  # for later judgement only
 
 
-def check_split(*, folds: int, fold: int, held_back: float) -> None:
-    """InputError for numbers that cut no set, whatever is in it."""
-    if folds < 2:
-        raise InputError(f"--folds is at least 2, got {folds}")
-    if not 0 <= fold < folds:
-        raise InputError(f"--fold is 0 to {folds - 1}, got {fold}")
-    if not 0.02 <= held_back <= 0.5:
-        raise InputError(f"--held-back is a share between 0.02 and 0.5, got {held_back}")
+def cut_photos(photos: PhotoSet, split: Split) -> Cut:
+    """One fold stays unseen, and a share of the other patients is held back.
 
-
-def cut_photos(photos: PhotoSet, *, folds: int, fold: int, held_back: float, seed: int) -> Cut:
-    """Fold `fold` of `folds` stays unseen, a share `held_back` of the other patients is held back.
-
-    Deterministic by seed. Raises InputError where a part would be empty or a class would have no
+    Deterministic by the split's seed. Raises InputError where a part would be empty or a class would have no
     photograph left to learn from.
     """
-    check_split(folds=folds, fold=fold, held_back=held_back)
+    split.check()
     try:
-        outer = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
+        outer = patient_folds(photos.targets, photos.patients, folds=split.folds, seed=split.seed)
     except InputError as error:
-        raise InputError(f"{photos.name}, --folds {folds}: {error}") from error
-    unseen, rest = cut(photos, outer == fold)
-    inner_folds = round(1 / held_back)
+        raise InputError(f"{photos.name}, `folds` {split.folds}: {error}") from error
+    unseen, rest = cut(photos, outer == split.fold)
+    inner_folds = round(1 / split.held_back)
     try:
-        inner = patient_folds(rest.targets, rest.patients, folds=inner_folds, seed=seed + 1)
+        inner = patient_folds(rest.targets, rest.patients, folds=inner_folds, seed=split.seed + 1)
     except InputError as error:
-        raise InputError(f"{photos.name}, --held-back {held_back:g} is one part of {inner_folds}: {error}") from error
+        raise InputError(
+            f"{photos.name}, `held_back` {split.held_back:g} is one part of {inner_folds}: {error}"
+        ) from error
     aside, train = cut(rest, inner == 0)
     check_disjoint(train, aside, unseen)
     present = {photo.label for photo in photos.photos} - {UNKNOWN}
@@ -56,7 +50,7 @@ def cut_photos(photos: PhotoSet, *, folds: int, fold: int, held_back: float, see
     return Cut(train, aside, unseen)
 
 
-def cut_sets(sets: Sequence[PhotoSet], *, folds: int, fold: int, held_back: float, seed: int) -> list[Cut]:
+def cut_sets(sets: Sequence[PhotoSet], split: Split) -> list[Cut]:
     """`cut_photos` of each set, no patient in two parts of any. A set without a class is learned from as a whole.
 
     Who is in two sets stays in the part of the earlier one; what a later set has of them in another part is left out.
@@ -66,16 +60,16 @@ def cut_sets(sets: Sequence[PhotoSet], *, folds: int, fold: int, held_back: floa
     earlier = {role: set[str]() for role in ROLES}
     for photos in sets:
         if any(photo.label != UNKNOWN for photo in photos.photos):
-            one = cut_photos(photos, folds=folds, fold=fold, held_back=held_back, seed=seed)
+            whole = cut_photos(photos, split)
         else:  # nothing is judged on it
             nobody = replace(photos, photos=())
-            one = Cut(photos, nobody, nobody)
+            whole = Cut(photos, nobody, nobody)
         parts = {}
         for role in ROLES:
             others = set[str]().union(*(keys for other, keys in earlier.items() if other != role))
-            parts[role] = getattr(one, role).where(lambda photo, others=others: patient_key(photo) not in others)
+            parts[role] = getattr(whole, role).where(lambda photo, others=others: patient_key(photo) not in others)
         if not parts["train"].photos:
-            raise InputError(f"every patient of {photos.name} is kept apart in another set; leave it out of --also")
+            raise InputError(f"every patient of {photos.name} is kept apart in another set; leave it out of `also`")
         for role, part in parts.items():
             earlier[role] |= {patient_key(photo) for photo in part.photos}
         cuts.append(Cut(**parts))
@@ -84,11 +78,11 @@ def cut_sets(sets: Sequence[PhotoSet], *, folds: int, fold: int, held_back: floa
 
 def by_domain(parts: Iterable[PhotoSet]) -> dict[str, dict[str, list[str]]]:
     """What a checkpoint says of the same part of several sets: data set -> patients and images, sorted."""
-    found: dict[str, list[PhotoSet]] = {}
+    parts_of: dict[str, list[PhotoSet]] = {}
     for part in parts:
         if part.photos:
-            found.setdefault(part.photos[0].domain, []).append(part)
-    return {domain: ids(*some) for domain, some in found.items()}
+            parts_of.setdefault(part.photos[0].domain, []).append(part)
+    return {domain: ids(*own) for domain, own in parts_of.items()}
 
 
 def ids(*parts: PhotoSet) -> dict[str, list[str]]:

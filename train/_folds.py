@@ -2,107 +2,188 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
+import logging
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dermedge.console import screen
+import edge
 from edge.checkpoint import load
 from edge.data.table import PhotoSet
-from edge.errors import GOOD, InputError
+from edge.errors import InputError
 from edge.files import read_json, scratch_in, write_json
 from edge.models import gives_masks
+from edge.progress import Listener, listening, track
 
 from ._baselines import baselines
-from ._cut import check_split
+from ._flags import flags_of
+from ._options import Machine, Split
 from ._plots import confusion_plot
-from ._recipe import recipe_of
+from ._recipe import Recipe
 from ._sets import check_masks, open_sets
-from ._summary import summarise, summary_table
+from ._summary import summarise
 
-OWN_FLAGS = {"fold", "jobs", "out", "resume", "force"}  # everything else is passed on to train.py
+log = logging.getLogger("dermedge")
+
+FIGURES = "cross_validation.json"
 
 
-def cross_validate(args: argparse.Namespace) -> int:
-    """Run what is not finished, then pool; returns the exit code."""
-    folder = args.out or Path("runs") / f"{args.model}-cv"
-    if args.qat:
-        raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
-    recipe_of(args)  # each fold would refuse the same flags, after the photographs were read
-    check_split(folds=args.folds, fold=0, held_back=args.held_back)
-    if args.init:
-        load(args.init)
+@dataclass(frozen=True)
+class CrossValidation:
+    """The figures of a recipe on patients that each of its runs never saw."""
+
+    folder: Path
+    model: str
+    folds: int
+    data: dict  # `PhotoSet.summary` with the digest
+    recipe: dict  # as the checkpoint of fold 0 has it
+    out_of_fold: dict  # of `summarise`, every photograph once
+    by_fold: list[dict]  # the metrics of each checkpoint
+    baselines: dict[str, dict]  # of `summarise`, on the same folds
+
+    @property
+    def path(self) -> Path:
+        return self.folder / FIGURES
+
+    def as_json(self) -> dict:
+        return {
+            "model": self.model,
+            "folds": self.folds,
+            "data": self.data,
+            "recipe": self.recipe,
+            "out_of_fold": self.out_of_fold,
+            "by_fold": self.by_fold,
+            "baselines": self.baselines,
+        }
+
+
+class FoldsStopped(RuntimeError):
+    """Folds did not finish. `codes` are the exit codes, by fold, of those; `log` is what the first of them said."""
+
+    def __init__(self, codes: dict[int, int], folder: Path) -> None:
+        self.codes, self.log = codes, log_of(folder, min(codes))
+        super().__init__(f"fold(s) {list(codes)} did not finish; see {self.log}, then run this again")
+
+
+def cross_validate(
+    recipe: Recipe,
+    data: Path,
+    *,
+    folder: Path,
+    also: Sequence[Path] = (),
+    init: Path | None = None,
+    split: Split | None = None,
+    machine: Machine | None = None,
+    jobs: int = 1,
+    force: bool = False,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> CrossValidation:
+    """Train on every fold in turn, `jobs` at a time, and pool the answers on the patients that each run never saw.
+
+    The split's own `fold` does not matter. Every fold is a process of its own, `dermedge train` into
+    `folder`/fold-K with its output in fold-K.log; one that is finished is not trained again, unless `force`, and one
+    that was interrupted is resumed. Writes cross_validation.json and confusion.png.
+
+    Raises InputError for what no fold could take, and `FoldsStopped`.
+    """
+    split, machine = split or Split(), machine or Machine()
+    recipe.check()  # each fold would refuse the same, after the photographs were read
+    replace(split, fold=0).check()
+    machine.check()
+    masks = gives_masks(recipe.model)
+    if init:
+        load(init)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
-    sets = open_sets(args.data, args.also, masks=gives_masks(args.model), skip_missing=args.skip_unreadable)
-    check_masks(sets, args.model)
-    photos = sets[0]
-    with ThreadPoolExecutor(max_workers=max(1, args.jobs)) as pool:
-        codes = list(pool.map(lambda fold: train_fold(args, folder, fold), range(args.folds)))
-    failed = [fold for fold, code in enumerate(codes) if code]
+    start = partial(flags_of, recipe, machine=machine, data=data, also=also, init=init, skip_unreadable=skip_unreadable)
+    commands = [start(replace(split, fold=k), folder=fold_folder(folder, k)) for k in range(split.folds)]
+    with listening(on_progress):
+        sets = open_sets(data, also, masks=masks, skip_missing=skip_unreadable)
+        if masks:
+            check_masks(sets, recipe.model)
+        train_folds(commands, folder, jobs=max(1, jobs), force=force)
+        return pool_and_write(recipe, split, sets[0], folder)
+
+
+def train_folds(commands: Sequence[list[str]], folder: Path, *, jobs: int, force: bool) -> None:
+    """Run what is not finished; raises `FoldsStopped`."""
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        ended = pool.map(lambda k: train_fold(commands[k], folder, k, force=force), range(len(commands)))
+        codes = dict(enumerate(track(ended, "training folds", len(commands))))
+    failed = {fold: code for fold, code in codes.items() if code}
     if failed:
-        screen().print(f"fold(s) {failed} did not finish; see {folder}/fold-{failed[0]}.log, then run this again")
-        return max(codes)
-    patients, targets, logits = pooled(photos, folder, args.folds)
-    found = {
-        "model": args.model,
-        "folds": args.folds,
-        "data": {**photos.summary(), "sha256": photos.sha256()},
-        "recipe": read_json(folder / "fold-0" / "checkpoint.json", what="the checkpoint of fold 0")["recipe"],
-        "out_of_fold": summarise(targets, patients, logits, photos.classes),
-        "by_fold": [
-            read_json(folder / f"fold-{fold}" / "checkpoint.json", what=f"the checkpoint of fold {fold}")["metrics"]
-            for fold in range(args.folds)
-        ],
-        "baselines": baselines(photos, folds=args.folds, seed=args.split_seed),
-    }
-    write_json(folder / "cross_validation.json", found)
-    confusion_plot(
-        targets, logits.argmax(1), photos.codes, folder / "confusion.png", title=f"{args.model}, out of fold"
-    )
-    screen().print(summary_table(found["out_of_fold"], f"{args.model}, out of fold"))
-    for name, value in found["baselines"].items():
-        screen().print(f"baseline, {name}: balanced accuracy {value['balanced_accuracy']['value']:.3f}")
-    screen().print(f"{folder / 'cross_validation.json'}")
-    return GOOD
+        raise FoldsStopped(failed, folder)
 
 
-def train_fold(args: argparse.Namespace, folder: Path, fold: int) -> int:
+def train_fold(flags: list[str], folder: Path, fold: int, *, force: bool) -> int:
     """Train one fold in a process of its own, unless it is finished; its exit code."""
-    out = folder / f"fold-{fold}"
-    if (out / "checkpoint.json").is_file() and not args.force:
+    out = fold_folder(folder, fold)
+    if (out / "checkpoint.json").is_file() and not force:
         return 0
-    command = [sys.executable, str(Path(__file__).with_name("train.py")), *passed_on(args)]
-    command += ["--fold", str(fold), "--out", str(out)]
-    if args.force:
-        command.append("--force")
+    if force:
+        flags = [*flags, "--force"]
     elif (out / "resume.safetensors").is_file():
-        command.append("--resume")
+        flags = [*flags, "--resume"]
     out.mkdir(parents=True, exist_ok=True)
-    log_file = folder / f"fold-{fold}.log"
-    screen().print(f"fold {fold}: training, see {log_file}", soft_wrap=True)
-    with log_file.open("a") as log:
-        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-    screen().print(f"fold {fold}: {'finished' if code == 0 else f'stopped with exit code {code}'}")
+    log.info("fold %d: training, see %s", fold, log_of(folder, fold))
+    # -P: whatever lies in the current folder, the command is ours
+    command = [sys.executable, "-P", "-m", "dermedge.cli", "train", *flags]
+    with log_of(folder, fold).open("a") as said:
+        code = subprocess.run(
+            command, stdout=said, stderr=subprocess.STDOUT, check=False, env=environment()
+        ).returncode  # fmt: skip
+    log.info("fold %d: %s", fold, "finished" if code == 0 else f"stopped with exit code {code}")
     return code
 
 
-def passed_on(args: argparse.Namespace) -> Iterator[str]:
-    """The flags as train.py takes them."""
-    for name, value in vars(args).items():
-        flag = "--" + name.replace("_", "-")
-        if name in OWN_FLAGS or value is None or value is False:
-            continue
-        for item in value if isinstance(value, list) else [value]:
-            yield flag
-            if item is not True:
-                yield str(item)
+def environment() -> dict[str, str]:
+    """That of this process, in which a clone's packages are found first; installed ones are found without."""
+    own = Path(edge.__file__).resolve().parents[1]
+    if own.name in {"site-packages", "dist-packages"}:
+        return dict(os.environ)
+    paths = [str(own), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def fold_folder(folder: Path, fold: int) -> Path:
+    return folder / f"fold-{fold}"
+
+
+def log_of(folder: Path, fold: int) -> Path:
+    return folder / f"fold-{fold}.log"
+
+
+def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path) -> CrossValidation:
+    """The figures over all folds, and the trivial classifiers on the same ones."""
+    patients, targets, logits = pooled(photos, folder, split.folds)
+    checkpoints = [
+        read_json(fold_folder(folder, fold) / "checkpoint.json", what=f"the checkpoint of fold {fold}")
+        for fold in range(split.folds)
+    ]
+    result = CrossValidation(
+        folder=folder,
+        model=recipe.model,
+        folds=split.folds,
+        data={**photos.summary(), "sha256": photos.sha256()},
+        recipe=checkpoints[0]["recipe"],
+        out_of_fold=summarise(targets, patients, logits, photos.classes),
+        by_fold=[facts["metrics"] for facts in checkpoints],
+        baselines=baselines(photos, folds=split.folds, seed=split.seed),
+    )
+    write_json(result.path, result.as_json())
+    confusion_plot(
+        targets, logits.argmax(1), photos.codes, folder / "confusion.png", title=f"{recipe.model}, out of fold"
+    )
+    return result
 
 
 def pooled(photos: PhotoSet, folder: Path, folds: int) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -110,7 +191,7 @@ def pooled(photos: PhotoSet, folder: Path, folds: int) -> tuple[list[str], np.nd
     index = {code: i for i, code in enumerate(photos.codes)}
     rows: dict[str, tuple[str, int, list[float]]] = {}
     for fold in range(folds):
-        with (folder / f"fold-{fold}" / "unseen.csv").open(newline="") as file:
+        with (fold_folder(folder, fold) / "unseen.csv").open(newline="") as file:
             for row in csv.DictReader(file):
                 if row["image"] in rows:
                     raise InputError(f"{row['image']} is unseen in two folds; the runs in {folder} had other splits")

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from edge.progress import track
+
+from ._augment import augment
 from ._descriptors import describe
 
 REGULARISATION = 1e-3  # C of the logistic regression for one view per photograph
 CLIP = 5.0  # standard deviations
+VIEWS = 4  # of each photograph, to fit the guide on
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,15 @@ def fit_guide(views: np.ndarray, targets: np.ndarray, classes: int) -> Guide:
         guide.weight[:, model.classes_] = weight.T
         guide.bias[model.classes_] = bias
     return Guide(*(part.astype(np.float32) for part in (guide.mean, guide.deviation, guide.weight, guide.bias)))
+
+
+def guide_for(
+    images: np.ndarray, targets: np.ndarray, own: np.ndarray, side: int, classes: int, *, seed: int, strength: float
+) -> Guide:
+    """Fitted on views of the photographs with the indices `own`, of uint8 (N, C, C, 3), classes (N,)."""
+    rng = np.random.default_rng((seed, 3, side))
+    views = [
+        [augment(images[index], side, rng, strength=strength) for _ in range(VIEWS)]
+        for index in track(own, f"guide at {side} pixels", len(own))
+    ]
+    return fit_guide(np.array(views), targets[own], classes)

@@ -45,7 +45,7 @@ class Student(nn.Module):
 
 @dataclass(frozen=True)
 class Imitate:
-    """The objective of `--qat`."""
+    """The objective of fine-tuning for an 8-bit file."""
 
     recipe: Recipe
     layers: tuple[Layer, ...]  # of the scheme
@@ -73,8 +73,8 @@ class Imitate:
     def look(
         self, net: nn.Module, preprocess: Preprocess, held_back: tuple[np.ndarray, np.ndarray]
     ) -> dict[str, float]:
-        found = nearness(net, self.layers, preprocess, held_back, temperature=self.temperature)
-        return {"held_back_sqnr_db": found["sqnr_db"]}
+        figures = nearness(net, self.layers, preprocess, held_back, temperature=self.temperature)
+        return {"held_back_sqnr_db": figures["sqnr_db"]}
 
 
 def noise(logits: Tensor, wanted: Tensor, signal: Tensor) -> Tensor:

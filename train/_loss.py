@@ -1,4 +1,4 @@
-"""The loss: logit-adjusted cross entropy with label smoothing, and what a guide adds to it."""
+"""The loss: logit-adjusted cross entropy with label smoothing, and what a guide and masks add to it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SMOOTH = 1e-5  # keeps Dice defined where neither side has a pixel
+
 
 def chances(targets: np.ndarray, domains: np.ndarray, evenness: float) -> np.ndarray:
     """How often each photograph is drawn, float64 (N,), sum 1: as its class were count^(1 - evenness) large.
 
     Every data set keeps its share of the draws. Photographs of unknown class (-1) are one class there.
     """
-    found = np.zeros(len(targets))
+    shares = np.zeros(len(targets))
     for domain in np.unique(domains):
         own = domains == domain
         weights = np.bincount(targets[own] + 1)[targets[own] + 1] ** -float(evenness)
-        found[own] = weights / weights.sum() * own.mean()
-    return found
+        shares[own] = weights / weights.sum() * own.mean()
+    return shares
 
 
 def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int, evenness: float = 0.0) -> Tensor:
@@ -55,3 +57,20 @@ def distance(logits: Tensor, guide: Tensor) -> Tensor:
     """Kullback-Leibler divergence of the answers, logits (N, K), from the guide's, logits (N, K); nats."""
     mine, wanted = torch.log_softmax(logits.float(), dim=1), torch.log_softmax(guide, dim=1)
     return F.kl_div(mine, wanted, log_target=True, reduction="batchmean")
+
+
+def mask_loss(logits: Tensor, wanted: Tensor) -> Tensor | None:
+    """Soft Dice over the whole batch plus binary cross entropy of mask logits (N, 1, S, S).
+
+    `wanted` is (N, S, S), 0..1, or below 0 everywhere where a photograph has no mask. Dice is summed over the batch,
+    as the authors of ResFormer train it (arXiv:2412.00351), not per image, so that a small lesion does not weigh as
+    much as a large one. The cross entropy gives a slope where the sigmoid of a fresh network has none. None where no
+    photograph of the batch has a mask.
+    """
+    known = wanted[:, 0, 0] >= 0
+    if not bool(known.any()):
+        return None
+    answers, target = logits[known, 0].float(), wanted[known].float()
+    p = torch.sigmoid(answers)
+    overlap = (2 * (p * target).sum() + SMOOTH) / (p.square().sum() + target.square().sum() + SMOOTH)
+    return 1 - overlap + F.binary_cross_entropy_with_logits(answers, target)

@@ -13,7 +13,7 @@ from edge.metrics.statistics import balanced_accuracy, read_back_logits, sqnr_db
 from edge.scheme import Layer
 
 from ._fake_quant import FakeQuantised
-from ._loop import predict
+from ._predict import predict
 
 EQUAL_DB = 200.0  # said of answers that are equal, which are infinitely near; beyond double precision
 

@@ -9,11 +9,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from edge.checkpoint import Preprocess
+from edge.errors import InputError
 from edge.models.deployed import class_and_mask
 
 from ._descriptors import DESCRIPTORS
-from ._loss import distance, loss
-from ._masks import mask_loss
+from ._loss import distance, loss, mask_loss
 from ._recipe import Recipe
 
 
@@ -44,16 +44,23 @@ class Objective(Protocol):
         """More columns for the history, from uint8 squares (N, S, S, 3) of held-back patients and classes (N,)."""
 
 
+LAST_LAYER = "classifier"  # what our families call their last linear layer
+
+
 class Reader(nn.Module):
-    """The network and, in training only, a linear layer that reads descriptors off the classifier's input."""
+    """The network and, in training only, a linear layer that reads descriptors off the classifier's input.
+
+    With 0 outputs nothing is read, and the network may be any.
+    """
 
     def __init__(self, net: nn.Module, outputs: int) -> None:
         super().__init__()
         self.net = net
-        classifier = net.get_submodule("classifier")  # every family calls its last linear layer so
-        assert isinstance(classifier, nn.Linear)
-        self.read = nn.Linear(classifier.in_features, outputs) if outputs else None
-        classifier.register_forward_pre_hook(self.note)
+        self.read: nn.Linear | None = None
+        if outputs:
+            classifier = last_layer(net)
+            self.read = nn.Linear(classifier.in_features, outputs)
+            classifier.register_forward_pre_hook(self.note)
 
     def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.features = inputs[0]
@@ -63,6 +70,17 @@ class Reader(nn.Module):
         logits, mask = class_and_mask(self.net(images))
         nothing = logits[:, :0]
         return logits, self.read(self.features) if self.read else nothing, nothing if mask is None else mask
+
+
+def last_layer(net: nn.Module) -> nn.Linear:
+    """The layer whose input the descriptors are read off; InputError for a network that has none of that name."""
+    layer = dict(net.named_modules()).get(LAST_LAYER)
+    if not isinstance(layer, nn.Linear):
+        raise InputError(
+            f"{type(net).__name__} has no linear layer called {LAST_LAYER}, off whose input `descriptors` are read; "
+            "set `descriptors` to 0 (`guide` works without)"
+        )
+    return layer
 
 
 @dataclass(frozen=True)

@@ -2,33 +2,63 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from dermedge.console import screen
-from edge.data.readers import open_photos
 from edge.data.splits import patient_folds
 from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+from edge.labels import Label
+from edge.progress import Listener, listening
+
+from ._sets import Source, open_set
 
 
-def overview(folder: Path, *, folds: int, seed: int, side: int, skip_unreadable: bool) -> None:
-    from rich.table import Table
+@dataclass(frozen=True)
+class ClassCount:
+    label: Label
+    images: int
+    by_fold: tuple[int, ...]  # images in each fold
 
-    photos = open_photos(folder, skip_missing=skip_unreadable)
-    photos, _ = load_squares(photos, side, skip_unreadable=skip_unreadable)
-    fold_of = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
-    kind = "SYNTHETIC, " if photos.synthetic else ""
-    table = Table(title=f"{photos.name}: {kind}{len(photos)} photographs, {len(set(photos.patients))} patients")
-    table.add_column("class")
-    table.add_column("photographs", justify="right")
-    for fold in range(folds):
-        table.add_column(f"fold {fold}", justify="right")
-    targets = np.array(photos.targets)
-    for i, label in enumerate(photos.classes):
-        per_fold = [str(int(((targets == i) & (fold_of == fold)).sum())) for fold in range(folds)]
-        table.add_row(f"{label.code} {label.name}", str(int((targets == i).sum())), *per_fold)
-    screen().print(table)
-    for note in photos.notes:
-        screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
-    screen().print(f"licence: {photos.licence}; sha256 {photos.sha256()}", soft_wrap=True)
+
+@dataclass(frozen=True)
+class Overview:
+    photos: PhotoSet  # those that could be read
+    patients: int
+    folds: int
+    classes: tuple[ClassCount, ...]
+    sha256: str
+
+
+def overview(
+    data: Source,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    side: int = 256,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> Overview:
+    """Read a set, whose squares of `side` pixels are cached on the way, and count.
+
+    Raises InputError where it is none, cannot be read, or has fewer patients than `folds`.
+    """
+    with listening(on_progress):
+        photos = open_set(data, skip_missing=skip_unreadable)
+        photos, _ = load_squares(photos, side, skip_unreadable=skip_unreadable)
+        fold_of, targets = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed), photos.targets
+        return Overview(
+            photos,
+            len(set(photos.patients)),
+            folds,
+            tuple(
+                count(label, np.array(targets) == number, fold_of, folds) for number, label in enumerate(photos.classes)
+            ),
+            photos.sha256(),
+        )
+
+
+def count(label: Label, own: np.ndarray, fold_of: np.ndarray, folds: int) -> ClassCount:
+    """`own` is bool (N,), `fold_of` the fold of each photograph (N,)."""
+    return ClassCount(label, int(own.sum()), tuple(int((own & (fold_of == fold)).sum()) for fold in range(folds)))

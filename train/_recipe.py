@@ -1,21 +1,23 @@
-"""The training recipe: defaults here, overridden by flags, written into the checkpoint."""
+"""The training recipe: defaults here, overridden by whoever trains, written into the checkpoint."""
 
 from __future__ import annotations
 
-import argparse
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from edge.errors import InputError
 from edge.models import DEFAULT_MODEL, SIDE_MULTIPLE
 
+from ._options import SEEDS, check_ranges
+
 QAT_EPOCHS = 4
+MAX_SIDE = 1024  # pixels
 # What the numbers of a recipe may be; beyond, training breaks or means nothing.
 RANGES = {
-    "seed": (0, 2**32 - 1), "split_seed": (0, 2**32 - 1), "threads": (1, 1024), "workers": (0, 1024),
-    "learning_rate": (1e-7, 1.0), "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0),
-    "evenness": (0.0, 1.0), "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
-    "class_weight": (0.0, 100.0), "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
+    "seed": SEEDS, "learning_rate": (1e-7, 1.0), "final_rate": (0.0, 1.0), "warmup": (0.0, 0.9),
+    "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0), "evenness": (0.0, 1.0),
+    "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0), "class_weight": (0.0, 100.0),
+    "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
 }  # fmt: skip
 
 
@@ -40,6 +42,13 @@ class Recipe:
     ema: float = 0.995  # decay per step of the averaged weights that are kept
     augment: float = 0.8  # strength: 0 none
     seed: int = 0
+
+    def check(self) -> None:
+        """InputError that names the first number with which no training could go on."""
+        if self.batch < 2:
+            raise InputError(f"`batch` is at least 2 (batch norm needs company), got {self.batch}")
+        check_ranges(asdict(self), RANGES)
+        check_stages(self.stages)
 
     @property
     def side(self) -> int:
@@ -86,39 +95,23 @@ def for_qat(model: str, side: int) -> Recipe:
 def parse_stages(text: str) -> tuple[tuple[int, int], ...]:
     """`128x60,256x20` -> ((128, 60), (256, 20)); InputError for anything else."""
     if not re.fullmatch(r"\d{1,4}x\d{1,5}(,\d{1,4}x\d{1,5})*", text):
-        raise InputError(f"--stages is SIDExEPOCHS, several joined by commas, like 128x60,256x20; got {text!r}")
+        raise InputError(f"`stages` is SIDExEPOCHS, several joined by commas, like 128x60,256x20; got {text!r}")
     stages = tuple((int(side), int(epochs)) for side, epochs in (part.split("x") for part in text.split(",")))
-    for side, epochs in stages:
-        if side < SIDE_MULTIPLE or side % SIDE_MULTIPLE or side > 1024 or epochs < 1:
-            raise InputError(
-                f"--stages: a side is a multiple of {SIDE_MULTIPLE} up to 1024, epochs at least 1; got {text!r}"
-            )
+    check_stages(stages)
     return stages
 
 
-def recipe_of(args: argparse.Namespace) -> Recipe:
-    """The recipe that the flags of train.py ask for; InputError for what no training could take."""
-    if args.batch < 2:
-        raise InputError(f"--batch is at least 2 (batch norm needs company), got {args.batch}")
-    for flag, (low, high) in RANGES.items():
-        value = getattr(args, flag)
-        if value is not None and not low <= value <= high:
-            raise InputError(f"--{flag.replace('_', '-')} is between {low} and {high}, got {value}")
-    return Recipe(
-        model=args.model,
-        stages=parse_stages(args.stages),
-        batch=args.batch,
-        learning_rate=args.learning_rate,
-        weight_decay=args.weight_decay,
-        label_smoothing=args.label_smoothing,
-        balance=args.balance,
-        evenness=args.evenness,
-        mixup=args.mixup,
-        descriptors=args.descriptors,
-        guide=args.guide,
-        class_weight=args.class_weight,
-        variants=args.variants,
-        ema=args.ema,
-        augment=args.augment,
-        seed=args.seed,
-    )
+def stages_text(stages: tuple[tuple[int, int], ...]) -> str:
+    """What `parse_stages` reads."""
+    return ",".join(f"{side}x{epochs}" for side, epochs in stages)
+
+
+def check_stages(stages: tuple[tuple[int, int], ...]) -> None:
+    if not stages:
+        raise InputError("`stages` is empty; give at least one pair of side and epochs, like 128x60")
+    for side, epochs in stages:
+        if side < SIDE_MULTIPLE or side % SIDE_MULTIPLE or side > MAX_SIDE or epochs < 1:
+            raise InputError(
+                f"`stages`: a side is a multiple of {SIDE_MULTIPLE} up to {MAX_SIDE}, epochs at least 1; "
+                f"got {stages_text(stages)!r}"
+            )

@@ -1,231 +1,286 @@
-"""One training run from flags to a folder: read, cut, fit, calibrate, judge, write."""
+"""One training run, from photographs to a folder: read the sets, cut them, fit, judge and write."""
 
 from __future__ import annotations
 
-import argparse
-import csv
-import shutil
-from dataclasses import asdict
-from functools import cache
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from dermedge.console import screen
-from edge.checkpoint import Checkpoint, Preprocess, load, save, versions_here
+from edge.checkpoint import Checkpoint, Preprocess, as_program, load, save, versions_here
 from edge.data.masks import load_masks
-from edge.data.selection import seen_in
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.files import moved_into_place, scratch_in
-from edge.models import family_name, gives_masks, normalisation
-from edge.preprocess import PREPROCESS_VERSION
+from edge.files import sha256
+from edge.models import create_model, gives_masks
+from edge.program import SUFFIX
+from edge.progress import Listener, listening
 
-from ._augment import MARGIN
-from ._batches import Squares
-from ._cut import Cut, by_domain, check_split, cut_sets
-from ._loop import Interrupted, fit, predict
-from ._masks import mask_line, masks_of
+from ._cut import Cut, by_domain, cut_sets
+from ._folder import prepare_folder, remove_run, write_answers
+from ._masks import masks_of
+from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
-from ._qat import FineTuning, verdict
-from ._recipe import Recipe, recipe_of
-from ._sets import check_masks, open_sets
-from ._summary import summarise, summary_table
+from ._predict import predict
+from ._qat import FineTuned, FineTuning
+from ._recipe import Recipe
+from ._sets import Source, check_masks, open_sets
+from ._start import merged, preprocess_for, refuse_seen
+from ._summary import summarise
 from ._temperature import fit_temperature
+from ._trainer import CreateNetwork, Fitted, Trainer
+from ._training_data import TrainingData, training_data
+
+log = logging.getLogger("dermedge")
 
 
-def run(args: argparse.Namespace, tuning: FineTuning | None = None) -> int:
-    """Train; with `tuning`, a checkpoint further for its 8-bit file."""
-    # What needs no photograph is looked at before any is: a large set takes minutes to read.
-    recipe = recipe_of(args)
-    check_split(folds=args.folds, fold=args.fold, held_back=args.held_back)
-    learns_masks = gives_masks(recipe.model)
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a finished run has left in its folder."""
+
+    folder: Path
+    checkpoint_path: Path  # of the .safetensors or .pt2; its .json lies beside it
+    checkpoint: Checkpoint
+    metrics: dict  # on the patients that stayed unseen; fields of `train/_summary.py`, and "masks" where there are some
+    history: list[dict]  # a row an epoch, as in history.csv
+    notes: tuple[str, ...]  # what a person should know of the photographs
+    fine_tuned: FineTuned | None  # what came of it, where it was for an 8-bit file; `.verdict` says it in words
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for, checked as far as it can be without a photograph."""
+
+    recipe: Recipe
+    split: Split
+    machine: Machine
+    folder: Path
+    create: CreateNetwork
+    preprocess: Preprocess
+    masks: bool  # whether the network learns any
+    start: Checkpoint | None
+    tuning: FineTuning | None
+    skip_unreadable: bool
+    foreign: bool  # a network that dermedge does not know: kept as an exported program
+
+
+def train(
+    recipe: Recipe,
+    data: Source,
+    *,
+    folder: Path,
+    also: Sequence[Source] = (),
+    init: Path | Checkpoint | None = None,
+    tuning: FineTuning | None = None,
+    split: Split | None = None,
+    machine: Machine | None = None,
+    create: CreateNetwork | None = None,
+    preprocess: Preprocess | None = None,
+    resume: bool = False,
+    force: bool = False,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+    on_epoch: Callable[[dict], None] | None = None,
+) -> TrainingRun:
+    """Train a network on labelled photographs, split by patient, and write a checkpoint into `folder`.
+
+    * `data`: a folder of photographs or a `PhotoSet`, learned from and judged on; `also`: more to learn from
+    * `init`: a checkpoint to start from, every tensor of which that fits is taken
+    * `tuning`: fine-tune that checkpoint further for its 8-bit file (`_qat.read_fine_tuning`); `init` is then not used
+    * `create`, `preprocess`: another network than that of the recipe's model, as number of classes -> module, and what
+      it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
+    * `on_epoch` is told each row of the history
+
+    Raises InputError before anything is trained, naming what does not fit, and `Interrupted` after Ctrl-C, from where
+    `resume` goes on. Under torchrun every process returns the same; the first one has written.
+    """
+    plan = checked_plan(
+        recipe, split or Split(), machine or Machine(), folder, create=create, preprocess=preprocess, init=init,
+        tuning=tuning, skip_unreadable=skip_unreadable,
+    )  # fmt: skip
+    prepare_folder(folder, resume=resume, force=force)
+    with listening(on_progress), threads(plan.machine.threads):
+        sets = read_sets(plan, data, also)
+        cuts = cut_apart(plan, sets)
+        if force and not resume:  # only now: a slip in the options must not cost the old run
+            remove_run(folder)
+        inputs = training_data(cuts, masks=plan.masks)
+        fitted = fit(plan, inputs, resume=resume, on_epoch=on_epoch)
+        return judge_and_write(plan, cuts, inputs, fitted)
+
+
+def checked_plan(
+    recipe: Recipe,
+    split: Split,
+    machine: Machine,
+    folder: Path,
+    *,
+    create: CreateNetwork | None,
+    preprocess: Preprocess | None,
+    init: Path | Checkpoint | None,
+    tuning: FineTuning | None,
+    skip_unreadable: bool,
+) -> Plan:
+    """What needs no photograph is looked at before any is: a large set takes minutes to read."""
+    recipe.check()
+    split.check()
+    machine.check()
+    if (create is None) != (preprocess is None):
+        raise InputError("`create` and `preprocess` go together: a network of one's own has its own normalisation")
+    masks = create is None and gives_masks(recipe.model)  # which refuses an unknown model by name
+    start: Checkpoint | None
     if tuning:
-        if learns_masks:
-            raise InputError(f"--qat minds the class alone, and {recipe.model} gives a mask beside it")
+        if masks:
+            raise InputError(f"`qat` minds the class alone, and {recipe.model} gives a mask beside it")
         tuning.check(recipe)
-        start: Checkpoint | None = tuning.start
+        start = tuning.start
+        if machine.precision == "auto":  # bf16 has 8 bits itself
+            machine = replace(machine, precision="32-true")
     else:
-        start = load(args.init) if args.init else None
-    folder = args.out or Path("runs") / f"{recipe.model}{'-qat' if tuning else ''}"
-    prepare_folder(folder, resume=args.resume, force=args.force)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    sets = open_sets(args.data, args.also, masks=learns_masks, skip_missing=args.skip_unreadable)
-    # Every set is read once at the final side, so that unreadable files are known before anything is cut.
-    sets = [load_squares(photos, recipe.side, skip_unreadable=args.skip_unreadable)[0] for photos in sets]
+        start = load(init) if isinstance(init, str | Path) else init
+    return Plan(
+        recipe,
+        split,
+        machine,
+        folder,
+        create or (lambda classes: create_model(recipe.model, classes)),
+        preprocess or (tuning.start.preprocess if tuning else preprocess_for(recipe, start)),
+        masks,
+        start,
+        tuning,
+        skip_unreadable,
+        create is not None,
+    )
+
+
+def read_sets(plan: Plan, data: Source, also: Sequence[Source]) -> list[PhotoSet]:
+    """Every set, read once at the final side, so that unreadable files are known before anything is cut."""
+    sets = open_sets(data, also, masks=plan.masks, skip_missing=plan.skip_unreadable)
     for photos in sets:
         for note in photos.notes:
-            screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
-    cuts = cut_sets(sets, folds=args.folds, fold=args.fold, held_back=args.held_back, seed=args.split_seed)
+            log.warning(note)
+    return [load_squares(photos, plan.recipe.side, skip_unreadable=plan.skip_unreadable)[0] for photos in sets]
+
+
+def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:
+    """Train, held back and unseen of every set; InputError where that cannot be, or would judge on what was seen."""
+    cuts = cut_sets(sets, plan.split)
     for part in cuts:
-        screen().print(
+        log.info(
             f"{part.train.name}: {len(part.train)} photographs to learn from, {len(part.held_back)} held back, "
             f"{len(part.unseen)} unseen, no patient in two parts"
         )
-    if tuning:
-        tuning.check_classes(sets[0].classes)
-    if start:
-        refuse_seen(start, [part.unseen for part in cuts] + [cuts[0].held_back])
-    check_masks([part.train for part in cuts], recipe.model)
-    if learns_masks:  # one that cannot be read must not end a finished run
-        for kept_apart in (cuts[0].held_back, cuts[0].unseen):
-            load_masks(kept_apart, recipe.side)
-    if args.force and not args.resume:  # only now: a slip in the flags must not cost the old run
-        remove_run(folder)
-    preprocess = tuning.start.preprocess if tuning else preprocess_for(recipe, start)
-    held_back_targets = np.array(cuts[0].held_back.targets)
-    held_back_at = cache(lambda side: (load_squares(cuts[0].held_back, side)[1], held_back_targets))
-    try:
-        state, history, precision = fit(
-            recipe,
-            preprocess,
-            initial=start.state if start else {},
-            classes=len(sets[0].classes),
-            squares_at=cache(lambda side: training_squares([part.train for part in cuts], side, masks=learns_masks)),
-            held_back_at=held_back_at,
-            held_back_masks_at=cache(lambda side: load_masks(cuts[0].held_back, side)) if learns_masks else None,
-            folder=folder,
-            data=[part.train.sha256() for part in cuts],
-            objective=tuning.objective(recipe) if tuning else None,
-            resume=args.resume,
-            precision="32-true" if tuning and args.precision == "auto" else args.precision,  # bf16 has 8 bits itself
-            workers=args.workers,
-        )
-    except Interrupted as stop:
-        screen().print(f"{stop}; the same command with [bold]--resume[/] goes on from there ({folder})")
-        return 130
-    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
-        return 0  # one process writes
-    net = Checkpoint(recipe.model, sets[0].classes, preprocess, state).network()
-    temperature = fit_temperature(predict(net, held_back_at(recipe.side)[0], preprocess), held_back_targets)
-    logits = predict(net, load_squares(cuts[0].unseen, recipe.side)[1], preprocess) / temperature
-    targets = np.array(cuts[0].unseen.targets)
-    metrics = summarise(targets, cuts[0].unseen.patients, logits, sets[0].classes)
-    masks = masks_of(net, cuts[0].unseen, preprocess)
-    if masks:
+    if plan.tuning:
+        plan.tuning.check_classes(sets[0].classes)
+    if plan.start:
+        refuse_seen(plan.start, [part.unseen for part in cuts] + [cuts[0].held_back])
+    if plan.masks:
+        check_masks([part.train for part in cuts], plan.recipe.model)
+        for kept_apart in (cuts[0].held_back, cuts[0].unseen):  # one that cannot be read must not end a finished run
+            load_masks(kept_apart, plan.recipe.side)
+    return cuts
+
+
+def fit(plan: Plan, inputs: TrainingData, *, resume: bool, on_epoch: Callable[[dict], None] | None) -> Fitted:
+    """The averaged weights at the end of the recipe."""
+    trainer = Trainer(
+        plan.recipe,
+        plan.preprocess,
+        inputs,
+        plan.tuning.objective(plan.recipe) if plan.tuning else None,
+        folder=plan.folder,
+        initial=plan.start.state if plan.start else None,
+        create=plan.create,
+        machine=plan.machine,
+        on_epoch=on_epoch,
+    )
+    return trainer.fit(resume=resume)
+
+
+def judge_and_write(plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitted: Fitted) -> TrainingRun:
+    """Temperature from the held-back patients, figures from the unseen ones; all of it into the folder."""
+    unseen, side = cuts[0].unseen, plan.recipe.side
+    net = with_weights(plan.create(inputs.classes), fitted)
+    held_back, held_back_targets = inputs.held_back_at(side)
+    temperature = fit_temperature(predict(net, held_back, plan.preprocess), held_back_targets)
+    logits = predict(net, load_squares(unseen, side)[1], plan.preprocess) / temperature
+    metrics = summarise(np.array(unseen.targets), unseen.patients, logits, unseen.classes)
+    if masks := masks_of(net, unseen, plan.preprocess):
         metrics["masks"] = masks
-    near = tuning.compare(net, temperature, held_back_at(recipe.side)) if tuning else None
+    fine_tuned = plan.tuning.compare(net, temperature, (held_back, held_back_targets)) if plan.tuning else None
     checkpoint = Checkpoint(
-        model=recipe.model,
-        labels=sets[0].classes,
-        preprocess=preprocess,
-        state=state,
+        model=plan.recipe.model,
+        labels=unseen.classes,
+        preprocess=plan.preprocess,
+        state=fitted.state,
         temperature=temperature,
-        data=[summary(part) for part in cuts] + (start.data if start else []),
-        trained=merged("trained", by_domain(part.train for part in cuts), start),
-        held_back=merged("held_back", by_domain(part.held_back for part in cuts), start),
-        unseen=merged("unseen", by_domain(part.unseen for part in cuts), start),
+        data=[summary(part) for part in cuts] + (plan.start.data if plan.start else []),
+        trained=merged("trained", by_domain(part.train for part in cuts), plan.start),
+        held_back=merged("held_back", by_domain(part.held_back for part in cuts), plan.start),
+        unseen=merged("unseen", by_domain(part.unseen for part in cuts), plan.start),
         metrics={"unseen": metrics},
-        recipe={
-            **asdict(recipe),
-            "precision": precision,
-            "folds": args.folds,
-            "fold": args.fold,
-            "held_back": args.held_back,
-            "split_seed": args.split_seed,
-            "init": {"sha256": start.sha256, "recipe": start.recipe} if start else None,
-            **({"qat": tuning.entry(*near)} if tuning and near else {}),
-        },
+        recipe=recipe_entry(plan, fitted, fine_tuned),
         versions=versions_here(),
     )
-    save(checkpoint, folder / "checkpoint")
-    write_answers(folder / "unseen.csv", cuts[0].unseen, logits)
-    curves_plot(history, folder / "curves.png")
+    if plan.foreign:
+        checkpoint = as_program(checkpoint, net)
+    path = plan.folder / f"checkpoint{SUFFIX if plan.foreign else '.safetensors'}"
+    if fitted.leads:
+        save(checkpoint, path.with_suffix(""))
+        write_pages(plan, unseen, logits, fitted.history)
+        checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
+    notes = tuple(note for part in cuts for note in part.train.notes)
+    return TrainingRun(plan.folder, path, checkpoint, metrics, fitted.history, notes, fine_tuned)
+
+
+def with_weights(net: nn.Module, fitted: Fitted) -> nn.Module:
+    net.load_state_dict(fitted.state)
+    return net.eval()
+
+
+def recipe_entry(plan: Plan, fitted: Fitted, fine_tuned: FineTuned | None) -> dict:
+    """How the checkpoint was trained, as it says itself."""
+    start = plan.start
+    return {
+        **asdict(plan.recipe),
+        "precision": fitted.precision,
+        "folds": plan.split.folds,
+        "fold": plan.split.fold,
+        "held_back": plan.split.held_back,
+        "split_seed": plan.split.seed,
+        "init": {"sha256": start.sha256, "recipe": start.recipe} if start else None,
+        **({"qat": plan.tuning.entry(fine_tuned)} if plan.tuning and fine_tuned else {}),
+    }
+
+
+def write_pages(plan: Plan, unseen: PhotoSet, logits: np.ndarray, history: list[dict]) -> None:
+    """What a person or a cross-validation looks at, beside the checkpoint."""
+    write_answers(plan.folder / "unseen.csv", unseen, logits)
+    curves_plot(history, plan.folder / "curves.png")
     confusion_plot(
-        targets, logits.argmax(1), cuts[0].unseen.codes, folder / "confusion.png",
-        title=f"{recipe.model}, {len(logits)} photographs of unseen patients",
+        np.array(unseen.targets), logits.argmax(1), unseen.codes, plan.folder / "confusion.png",
+        title=f"{plan.recipe.model}, {len(logits)} photographs of unseen patients",
     )  # fmt: skip
-    screen().print(summary_table(metrics, "unseen patients"))
-    if masks:
-        screen().print(mask_line(masks), soft_wrap=True)
-    if near:
-        screen().print(verdict(*near), soft_wrap=True)
-    screen().print(f"checkpoint: {folder / 'checkpoint.safetensors'}")
-    return 0
-
-
-def preprocess_for(recipe: Recipe, start: Checkpoint | None) -> Preprocess:
-    """The family's normalisation; where weights of the same family are started from, the one that they expect."""
-    if start and family_name(start.model) == family_name(recipe.model):
-        return Preprocess(PREPROCESS_VERSION, recipe.side, start.preprocess.mean, start.preprocess.std)
-    return Preprocess(PREPROCESS_VERSION, recipe.side, *normalisation(recipe.model))
-
-
-RUN_FILES = (
-    "checkpoint.safetensors",
-    "checkpoint.json",
-    "resume.safetensors",
-    "history.csv",
-    "curves.png",
-    "confusion.png",
-    "unseen.csv",
-)
-
-
-def remove_run(folder: Path) -> None:
-    """Delete what a run writes, and nothing else that may be in the folder."""
-    for name in RUN_FILES:
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-
-
-def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
-    """Refuse to overwrite a run, unless told to, and a place that cannot be written to."""
-    with scratch_in(folder):
-        pass
-    there = (folder / "checkpoint.json").exists() or (folder / "resume.safetensors").exists()
-    if there and not (resume or force):
-        raise InputError(
-            f"{folder} holds a run; continue it with --resume, replace it with --force, or give another --out"
-        )
-
-
-def training_squares(parts: list[PhotoSet], side: int, *, masks: bool = False) -> Squares:
-    """All training photographs of all sets in memory, a margin larger than `side`, where wanted with their masks."""
-    wide = round(side * MARGIN)
-    images = [load_squares(part, wide)[1] for part in parts]
-    drawn, known = zip(*(load_masks(part, wide) for part in parts), strict=True) if masks else (None, None)
-    return Squares(
-        np.concatenate(images),
-        np.concatenate([np.array(part.targets) for part in parts]),
-        np.concatenate([np.full(len(part), number) for number, part in enumerate(parts)]),
-        np.concatenate(drawn) if drawn else None,
-        np.concatenate(known) if known else None,
-    )
-
-
-def refuse_seen(start: Checkpoint, parts: list[PhotoSet]) -> None:
-    """InputError if the checkpoint to start from learned from patients that this run keeps apart."""
-    for part in parts:
-        was_seen = seen_in([start.trained], part.photos[0].domain) if part.photos else None
-        seen = sorted({photo.patient for photo in part.photos if was_seen and was_seen(photo)})
-        if seen:
-            raise InputError(
-                f"--init learned from {len(seen)} patients of {part.name} that this run keeps apart, first "
-                f"{seen[0]}; repeat its --folds, --fold and --split-seed, or start without --init"
-            )
-
-
-def merged(role: str, own: dict[str, dict[str, list[str]]], start: Checkpoint | None) -> dict:
-    """This run's ids by domain, with those of the checkpoint it started from: what that saw, this model saw."""
-    found = dict(getattr(start, role)) if start else {}
-    for name, listed in own.items():
-        before = found.get(name, {})
-        found[name] = {kind: sorted({*before.get(kind, []), *values}) for kind, values in listed.items()}
-    return found
 
 
 def summary(part: Cut) -> dict:
     return {**part.train.summary(), "sha256": part.train.sha256()}
 
 
-def write_answers(path: Path, photos: PhotoSet, logits: np.ndarray) -> None:
-    """One row a photograph: id, patient, class, and the calibrated logits in class order."""
-    with moved_into_place(path) as unfinished, unfinished.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "patient", "label", *(f"logit_{code}" for code in photos.codes)])
-        for photo, row in zip(photos.photos, logits, strict=True):
-            writer.writerow([photo.image_id, photo.patient, photo.label, *(f"{value:.6f}" for value in row)])
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """So many CPU threads of torch in this block; None leaves them alone."""
+    before = torch.get_num_threads()
+    if number:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        if number:
+            torch.set_num_threads(before)

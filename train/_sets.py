@@ -1,4 +1,4 @@
-"""The sets that a run learns from: --data, and what --also adds to it."""
+"""The sets that a run learns from: the one that it is judged on, and what others add to it."""
 
 from __future__ import annotations
 
@@ -10,37 +10,57 @@ from edge.data.identity import photo_key
 from edge.data.readers import open_photos
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.models import gives_masks
+
+Source = Path | str | PhotoSet  # a folder of photographs, or the set that was read from one
 
 
-def open_sets(data: Path, also: Sequence[Path], *, masks: bool, skip_missing: bool = False) -> list[PhotoSet]:
+def open_sets(
+    data: Source, also: Sequence[Source] = (), *, masks: bool = False, skip_missing: bool = False
+) -> list[PhotoSet]:
     """The sets in order, all with the classes of the first. `masks`: whether the network learns any.
 
     Of a photograph that two sets have (`edge.data.identity`) the later one loses its copy. Raises InputError where
     classes differ, where a set without classes would teach nothing, and where a set is left empty.
     """
-    sets = [open_photos(data, skip_missing=skip_missing)]
-    seen = {photo_key(photo) for photo in sets[0].photos}
-    for path in also:
-        extra = open_photos(path, skip_missing=skip_missing, unlabelled=masks)
-        if extra.classes and extra.classes != sets[0].classes:
-            raise InputError(f"{extra.name} has the classes {extra.codes}, {sets[0].name} has {sets[0].codes}")
-        new = tuple(photo for photo in extra.photos if photo_key(photo) not in seen)
-        found = replace(extra, photos=new, classes=sets[0].classes)
-        if not found.photos:
-            raise InputError(f"every photograph of --also {path} is in {data} or another --also as well; leave it out")
-        if len(found) < len(extra):
-            note = f"left out of {extra.name}: {len(extra) - len(found)} photographs that another set has, too"
-            found = replace(found, notes=(*found.notes, note))
+    first = open_set(data, skip_missing=skip_missing)
+    sets = [first]
+    seen = {photo_key(photo) for photo in first.photos}
+    for source in also:
+        whole = open_set(source, skip_missing=skip_missing, unlabelled=masks)
+        if whole.classes and whole.classes != first.classes:
+            raise InputError(f"{whole.name} has the classes {whole.codes}, {first.name} has {first.codes}")
+        new = tuple(photo for photo in whole.photos if photo_key(photo) not in seen)
+        if not new:
+            raise InputError(
+                f"every photograph of `also` {name_of(source)} is in {name_of(data)} or another `also` as well; "
+                "leave it out"
+            )
+        notes = whole.notes
+        if len(new) < len(whole):
+            left_out = len(whole) - len(new)
+            notes = (*notes, f"left out of {whole.name}: {left_out} photographs that another set has, too")
         seen |= {photo_key(photo) for photo in new}
-        sets.append(found)
+        sets.append(replace(whole, photos=new, classes=first.classes, notes=notes))
     return sets
+
+
+def open_set(source: Source, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
+    """The set itself where one comes, else the one in the folder."""
+    if not isinstance(source, PhotoSet):
+        return open_photos(Path(source), skip_missing=skip_missing, unlabelled=unlabelled)
+    if not source.classes and not unlabelled:
+        raise InputError(f"{source.name} has no classes; it can teach masks, to a network that learns them, as `also`")
+    return source
+
+
+def name_of(source: Source) -> str:
+    return source.name if isinstance(source, PhotoSet) else str(source)
 
 
 def check_masks(sets: Sequence[PhotoSet], model: str) -> None:
     """InputError where a network that learns masks would have none."""
-    if gives_masks(model) and not any(photo.mask for photos in sets for photo in photos.photos):
+    if not any(photo.mask for photos in sets for photo in photos.photos):
         raise InputError(
             f"{model} learns masks, and none of the photographs has one; put <image>_segmentation.png below "
-            "--data or --also (docs/multi_task.md), or choose another --model"
+            "`data` or `also` (docs/multi_task.md), or choose another `model`"
         )

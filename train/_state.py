@@ -35,7 +35,7 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict]:
     from safetensors import safe_open
 
     if not path.is_file():
-        raise InputError(f"nothing to resume at {path}; start without --resume")
+        raise InputError(f"nothing to resume at {path}; start without `resume`")
     flat = read_weights(path)
     with safe_open(path, framework="pt") as file:
         header = file.metadata() or {}

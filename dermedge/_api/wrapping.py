@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edge.checkpoint import NAME, UNTRAINED, Checkpoint, Preprocess, check_side, versions_here
+from edge.checkpoint import FOREIGN, NAME, UNTRAINED, Checkpoint, Preprocess, check_side, versions_here
 from edge.errors import InputError
 from edge.labels import MAX_CLASSES, Label
 from edge.models import MODELS
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 log = logging.getLogger("dermedge")
-
-FAMILY = "foreign"
 
 
 def wrap(
@@ -96,7 +94,7 @@ def wrap(
         sha256=hashlib.sha256(program).hexdigest(),
         program=program,
         gives=returned.gives,
-        own_family=FAMILY,
+        own_family=FOREIGN,
         live=network,
     )
 

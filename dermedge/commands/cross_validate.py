@@ -10,10 +10,14 @@ confusion.png: pooled balanced accuracy with its interval, and trivial classifie
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from dermedge._rooms import room
-from dermedge.console import entry
+from dermedge.console import entry, screen
+from edge.errors import GOOD, InputError
 
+from ._figures import figures_table
+from .train import machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
 
@@ -26,11 +30,31 @@ def parser() -> argparse.ArgumentParser:
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
-    import sys
-
-    given = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(given)
-    return room("train._folds").cross_validate(args)
+    args = parser().parse_args(argv)
+    if args.qat:
+        raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
+    recipe, folds = recipe_of(args), room("train._folds")
+    try:
+        result = folds.cross_validate(
+            recipe,
+            args.data,
+            folder=args.out or Path("runs") / f"{recipe.model}-cv",
+            also=args.also,
+            init=args.init,
+            split=split_of(args),
+            machine=machine_of(args),
+            jobs=args.jobs,
+            force=args.force,
+            skip_unreadable=args.skip_unreadable,
+        )
+    except folds.FoldsStopped as stop:
+        screen().print(str(stop))
+        return max(stop.codes.values())
+    screen().print(figures_table(result.out_of_fold, f"{result.model}, out of fold"))
+    for name, value in result.baselines.items():
+        screen().print(f"baseline, {name}: balanced accuracy {value['balanced_accuracy']['value']:.3f}")
+    screen().print(f"{result.path}")
+    return GOOD
 
 
 if __name__ == "__main__":

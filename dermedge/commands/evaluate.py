@@ -16,6 +16,8 @@ from dermedge.console import entry, screen
 from dermedge.flags import add_checkpoint, add_data, add_skip_unreadable
 from edge.models import DEFAULT_MODEL, MODELS
 
+from ._figures import figures_table, mask_line
+
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -30,49 +32,19 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    import numpy as np
-
     from edge.checkpoint import load, shipped
-    from edge.data.selection import find_sets, unseen
-    from edge.data.squares import load_squares
-    from edge.errors import InputError
-    from edge.files import write_json
-
-    predict = room("train._loop").predict
-    mask_line, masks_of = room("train._masks").mask_line, room("train._masks").masks_of
-    confusion_plot = room("train._plots").confusion_plot
-    summarise, summary_table = room("train._summary").summarise, room("train._summary").summary_table
+    from edge.data.selection import find_sets
 
     checkpoint = load(args.checkpoint or shipped(args.model))
-    net = checkpoint.network()
-    found = {}
-    for photos in find_sets(args.data, skip_missing=args.skip_unreadable):
-        if photos.classes != checkpoint.labels:
-            screen().print(f"[yellow]note[/] {photos.name} has other classes than the checkpoint and is left out")
-            continue
-        photos, squares = load_squares(
-            unseen(photos, checkpoint), checkpoint.preprocess.side, skip_unreadable=args.skip_unreadable
-        )
-        targets = np.array(photos.targets)
-        logits = predict(net, squares, checkpoint.preprocess) / checkpoint.temperature
-        found[photos.name] = {
-            **summarise(targets, photos.patients, logits, photos.classes),
-            "synthetic": photos.synthetic,
-        }
-        masks = masks_of(net, photos, checkpoint.preprocess)
-        screen().print(summary_table(found[photos.name], f"{checkpoint.model} on {photos.name}"))
-        if masks:
-            found[photos.name]["masks"] = masks
-            screen().print(mask_line(masks), soft_wrap=True)
-        if args.out:
-            name = f"confusion-{photos.photos[0].domain}.png"
-            confusion_plot(targets, logits.argmax(1), photos.codes, args.out / name, title=photos.name)
-    if not found:
-        raise InputError(
-            f"no photographs with the checkpoint's classes ({', '.join(x.code for x in checkpoint.labels)})"
-        )
+    evaluation = room("train._evaluate").evaluate(
+        checkpoint, find_sets(args.data, skip_missing=args.skip_unreadable), skip_unreadable=args.skip_unreadable
+    )
+    for judged in evaluation.sets:
+        screen().print(figures_table(judged.figures, f"{checkpoint.model} on {judged.photos.name}"))
+        if "masks" in judged.figures:
+            screen().print(mask_line(judged.figures["masks"]), soft_wrap=True)
     if args.out:
-        write_json(args.out / "evaluation.json", {"checkpoint_sha256": checkpoint.sha256, "sets": found})
+        evaluation.write(args.out)
     return 0
 
 

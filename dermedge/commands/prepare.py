@@ -11,11 +11,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dermedge._rooms import room
 from dermedge.console import entry, screen
 from dermedge.flags import add_skip_unreadable
 from edge.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from train._overview import Overview
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,10 +48,29 @@ def main(argv: list[str] | None = None) -> int:
         with counting("drawing synthetic photographs") as advance:
             write_sample(args.sample, seed=args.seed, patients=args.patients, on_progress=advance)
         screen().print(f"synthetic sample in {args.sample}: drawn by computer, proves nothing about skin")
-    room("train._overview").overview(
+    seen = room("train._overview").overview(
         args.data or args.sample, folds=args.folds, seed=args.seed, side=args.side, skip_unreadable=args.skip_unreadable
     )
+    screen().print(overview_table(seen))
+    for note in seen.photos.notes:
+        screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
+    screen().print(f"licence: {seen.photos.licence}; sha256 {seen.sha256}", soft_wrap=True)
     return 0
+
+
+def overview_table(seen: Overview) -> Table:
+    from rich.table import Table
+
+    photos = seen.photos
+    kind = "SYNTHETIC, " if photos.synthetic else ""
+    table = Table(title=f"{photos.name}: {kind}{len(photos)} photographs, {seen.patients} patients")
+    table.add_column("class")
+    table.add_column("photographs", justify="right")
+    for fold in range(seen.folds):
+        table.add_column(f"fold {fold}", justify="right")
+    for row in seen.classes:
+        table.add_row(f"{row.label.code} {row.label.name}", str(row.images), *(str(number) for number in row.by_fold))
+    return table
 
 
 if __name__ == "__main__":

@@ -11,17 +11,29 @@ Ctrl-C saves; the same command with --resume goes on from there.
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dermedge.console import entry
+from dermedge.console import INTERRUPTED, entry, screen
 from dermedge.flags import add_skip_unreadable
+from edge.errors import GOOD
 from edge.models import MODELS
 
+from .._api.source import is_source
 from .._rooms import room
+from ._figures import figures_table, mask_line
+
+if TYPE_CHECKING:
+    from dermedge._api.training import OwnNetwork
+    from train._options import Machine, Split
+    from train._recipe import Recipe
 
 _recipe = room("train._recipe")
+_options = room("train._options")
 
 
 def parser(default: Any = None) -> argparse.ArgumentParser:
@@ -30,7 +42,15 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         description=__doc__, epilog=qat_defaults(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", choices=list(MODELS), default=default.model)
+    p.add_argument(
+        "--model", default=default.model, metavar="NAME",
+        help=f"one of {', '.join(MODELS)} (default: %(default)s), or a network of your own: the function that builds "
+        "it from the number of classes, as package.module:build or path/to/net.py:build, with --mean and --std",
+    )  # fmt: skip
+    p.add_argument("--mean", help="of a network of your own: red, green, blue, such as 0.485,0.456,0.406")
+    p.add_argument("--std", help="likewise, such as 0.229,0.224,0.225")
+    p.add_argument("--scale", type=float, default=1.0, help="1: they are of values in 0..1; 255: of 0..255")
+    p.add_argument("--name", help="of a network of your own, for file names (default: that of its class)")
     p.add_argument("--data", type=Path, required=True, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
     p.add_argument(
         "--also", type=Path, action="append", default=[],
@@ -47,15 +67,16 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
     p.add_argument("--force", action="store_true", help="replace a run that is there")
     add_skip_unreadable(p)
     split = p.add_argument_group("split (always by patient)")
-    split.add_argument("--folds", type=int, default=5)
-    split.add_argument("--fold", type=int, default=0, help="the fold that stays unseen (default: 0)")
+    usual = _options.Split()
+    split.add_argument("--folds", type=int, default=usual.folds)
+    split.add_argument("--fold", type=int, default=usual.fold, help="the fold that stays unseen (default: 0)")
     split.add_argument(
-        "--held-back", type=float, default=0.1, help="share of patients for the temperature (default: 0.1)"
+        "--held-back", type=float, default=usual.held_back, help="share of patients for the temperature (default: 0.1)"
     )
-    split.add_argument("--split-seed", type=int, default=0)
+    split.add_argument("--split-seed", type=int, default=usual.seed)
     recipe = p.add_argument_group("recipe")
     recipe.add_argument(
-        "--stages", default=",".join(f"{side}x{epochs}" for side, epochs in default.stages),
+        "--stages", default=_recipe.stages_text(default.stages),
         help="SIDExEPOCHS, one after the other; the last side is the model's (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument("--batch", type=int, default=default.batch)
@@ -90,7 +111,7 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
     recipe.add_argument("--augment", type=float, default=default.augment, help="strength, 0 for none")
     recipe.add_argument("--seed", type=int, default=default.seed)
     machine = p.add_argument_group("machine")
-    machine.add_argument("--precision", default="auto", choices=["auto", "32-true", "bf16-mixed"])
+    machine.add_argument("--precision", default="auto", choices=list(_options.PRECISIONS))
     machine.add_argument(
         "--workers", type=int, default=0, help="processes that prepare batches (default: 0, in this one)"
     )
@@ -107,6 +128,35 @@ def qat_defaults() -> str:
 --stages SIDEx{own.epochs} {flags}"""
 
 
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the flags ask for; InputError for what no training could take."""
+    values = {name: getattr(args, name) for name in asdict(_recipe.Recipe()) if name in vars(args)}
+    recipe = _recipe.Recipe(**values | {"stages": _recipe.parse_stages(args.stages)})
+    recipe.check()
+    return recipe
+
+
+def split_of(args: argparse.Namespace) -> Split:
+    return _options.Split(args.folds, args.fold, args.held_back, args.split_seed)
+
+
+def machine_of(args: argparse.Namespace) -> Machine:
+    return _options.Machine(args.precision, args.workers, args.threads)
+
+
+def own_network(args: argparse.Namespace) -> OwnNetwork:
+    """The network that `--model net.py:build` names; descriptors and the guide read a layer that it may not have."""
+    from dermedge._api import training
+    from dermedge._api.source import three_numbers
+
+    usual = _recipe.Recipe()
+    if (args.descriptors, args.guide) == (usual.descriptors, usual.guide):
+        args.descriptors = args.guide = 0.0
+    side = _recipe.parse_stages(args.stages)[-1][0]
+    mean, std = three_numbers(args.mean, "mean"), three_numbers(args.std, "std")
+    return training.own_network(args.model, args.name, side=side, mean=mean, std=std, scale=args.scale)
+
+
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
@@ -115,9 +165,57 @@ def main(argv: list[str] | None = None) -> int:
         tuning = room("train._qat").read_fine_tuning(args.qat, args.init)
         recipe, split = tuning.defaults()
         again = parser(recipe)
-        again.set_defaults(**split)
+        again.set_defaults(folds=split.folds, fold=split.fold, held_back=split.held_back, split_seed=split.seed)
         args = again.parse_args(argv)
-    return room("train._run").run(args, tuning)
+    own = None
+    if is_source(args.model):
+        own = own_network(args)
+        args.model = own.name
+    recipe = recipe_of(args)
+    folder = args.out or Path("runs") / f"{recipe.model}{'-qat' if tuning else ''}"
+    with first_process_speaks():
+        try:
+            run = room("train._run").train(
+                recipe,
+                args.data,
+                folder=folder,
+                also=args.also,
+                init=None if tuning else args.init,
+                tuning=tuning,
+                split=split_of(args),
+                machine=machine_of(args),
+                create=own.create if own else None,
+                preprocess=own.preprocess if own else None,
+                resume=args.resume,
+                force=args.force,
+                skip_unreadable=args.skip_unreadable,
+                on_epoch=None if screen().is_terminal else print_epoch,
+            )
+        except room("train._stop").Interrupted as stop:
+            screen().print(f"{stop}; the same command with [bold]--resume[/] goes on from there ({folder})")
+            return INTERRUPTED
+        screen().print(figures_table(run.metrics, "unseen patients"))
+        if "masks" in run.metrics:
+            screen().print(mask_line(run.metrics["masks"]), soft_wrap=True)
+        if run.fine_tuned:
+            screen().print(run.fine_tuned.verdict, soft_wrap=True)
+        screen().print(f"checkpoint: {run.checkpoint_path}")
+    return GOOD
+
+
+def print_epoch(row: dict) -> None:
+    screen().print(" ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+
+@contextmanager
+def first_process_speaks() -> Iterator[None]:
+    """Under torchrun every process runs this command; the screen is the first one's."""
+    rank = os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or "0"
+    before, screen().quiet = screen().quiet, rank != "0"
+    try:
+        yield
+    finally:
+        screen().quiet = before
 
 
 if __name__ == "__main__":

@@ -141,10 +141,10 @@ def test_the_audit_counts_its_products(tmp_path):
     path = tmp_path / "x.tflite"
     path.write_bytes(file_of(net, torch.zeros(1, 6, 7, 4)))
     found = audit(path)
-    assert found["macs"] == found["macs_weights"] == 6 * 7 * 4 * 5 * 9 and found["macs_8bit"] == 0
+    assert found.macs == found.macs_weights == 6 * 7 * 4 * 5 * 9 and found.macs_8bit == 0
     path.write_bytes(quantise(path.read_bytes(), "int8-dynamic"))
     found = audit(path)
-    assert found["macs_8bit"] == found["macs"] and found["xnnpack_partitions"] == 1
+    assert found.macs_8bit == found.macs and found.xnnpack_partitions == 1
 
 
 @pytest.mark.parametrize("options", [(2, 2), (4, 2), (3, 1), ((2, 3), (1, 3))], ids=str)
@@ -228,10 +228,10 @@ def test_a_decoder_goes_all_the_way(decoder, tmp_path):
         path = tmp_path / f"{recipe}.tflite"
         path.write_bytes(made(recipe, lowered.content, grid, scheme.layers))
         found = audit(path)
-        assert found["operators"]["TRANSPOSE_CONV"] == 4 and "TRANSPOSE" not in found["operators"], recipe
-        assert found["warnings"] == [] and found["largest_rank"] == 4 and found["xnnpack_partitions"] == 1, recipe
+        assert found.operators["TRANSPOSE_CONV"] == 4 and "TRANSPOSE" not in found.operators, recipe
+        assert found.warnings == () and found.largest_rank == 4 and found.xnnpack_partitions == 1, recipe
         if recipe in {"int8-dynamic", "int8"}:
-            assert found["macs_8bit"] >= 0.8 * found["macs_weights"], recipe
+            assert found.macs_8bit >= 0.8 * found.macs_weights, recipe
         answers = LiteRT(path).run(images[3:])
         for image, probabilities, mask in zip(images[3:], answers.probabilities, answers.masks, strict=True):
             wanted, wanted_mask = both(decoder, image)

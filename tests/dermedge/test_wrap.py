@@ -1,4 +1,4 @@
-"""Networks that dermedge did not write, by way of `dermedge.wrap`: what is understood, what is refused, what is kept."""
+"""Networks that dermedge did not write, through `dermedge.wrap`: what is understood, refused and kept."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_malignancy_that_was_left_out_is_unknown():
     ids=lambda value: None if isinstance(value, dict) else str(value)[:24],
 )
 def test_what_cannot_be_is_refused_by_name(changes, words):
-    with pytest.raises(dermedge.InputError, match=".*") as raised:
+    with pytest.raises(dermedge.InputError) as raised:
         wrapped(**{key: value for key, value in changes.items()})
     assert words in str(raised.value)
 
@@ -193,7 +193,17 @@ def test_a_build_keeps_what_it_is_judged_by(build):
 
 def test_it_is_judged_again_by_another_process_without_its_source(build, tmp_path):
     """Nothing of this test's module can be imported there."""
-    command = [sys.executable, "-m", "dermedge.cli", "parity", str(build.folder), "--images", "8", "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "dermedge.cli",
+        "parity",
+        str(build.folder),
+        "--images",
+        "8",
+        "--out",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
     report = json.loads((tmp_path / "parity.json").read_text())

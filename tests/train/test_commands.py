@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import card
+from dermedge.commands import cross_validate, evaluate, prepare, train
 from edge import checkpoint
 from edge.errors import InputError
-from train import _folds, _run, card, cross_validate, evaluate, prepare, train
+from train import _folder, _folds
 
 FLAGS = ["--stages", "32x1", "--batch", "4", "--folds", "3", "--held-back", "0.25", "--precision", "32-true"]
 
 
 @pytest.fixture(scope="module")
 def validated(folder_of_photographs, tmp_path_factory) -> Path:
-    """A whole cross-validation, every fold a process of its own."""
+    """A whole cross-validation, every fold a process of its own, from a folder with a package of the same name."""
     out = tmp_path_factory.mktemp("cv") / "cv"
+    for package in ("dermedge", "edge", "train"):
+        (out.parent / package).mkdir()
+        (out.parent / package / "__init__.py").write_text("raise SystemExit('this is another package')")
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(out.parent)
         patch.setenv("DERMEDGE_CACHE", str(out.parent / "cache"))
-        assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS]) == 0
+        assert (
+            cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS, "--jobs", "2"]) == 0
+        )
     return out
 
 
@@ -66,6 +75,19 @@ def test_finished_folds_are_not_trained_again(validated, folder_of_photographs, 
 
     monkeypatch.setattr(_folds.subprocess, "run", refuse)
     assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(validated), *FLAGS]) == 0
+
+
+def test_folds_that_stop_give_their_exit_code(folder_of_photographs, tmp_path, monkeypatch, capsys):
+    """Interrupted or broken: which ones, where their output is, and that the same command goes on."""
+
+    def stop(command, **_):
+        return subprocess.CompletedProcess(command, 0 if command[command.index("--fold") + 1] == "0" else 130)
+
+    monkeypatch.setattr(_folds.subprocess, "run", stop)
+    out = tmp_path / "cv"
+    assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS]) == 130
+    said = capsys.readouterr().out
+    assert "fold 0: finished" in said and "fold(s) [1, 2] did not finish; see" in said and "fold-1.log" in said
 
 
 @pytest.mark.slow
@@ -138,10 +160,10 @@ def test_prepare_wants_one_of_two_flags(capsys):
 
 def test_force_removes_nothing_but_a_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    for name in _run.RUN_FILES:
+    for name in _folder.RUN_FILES:
         (tmp_path / name).write_text("")
     (tmp_path / "tensorboard").mkdir()
-    _run.remove_run(tmp_path)
+    _folder.remove_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 

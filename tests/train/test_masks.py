@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from edge.data.synthetic import write_sample
+from dermedge.commands.train import main
 from edge.models import create_model
 from train._augment import augment, augment_both
-from train._batches import Squares, Views, blended
-from train._masks import UNKNOWN, mask_figures, mask_loss
+from train._batches import NO_MASK, Squares, Views, blended
+from train._loss import mask_loss
+from train._masks import mask_figures
 from train._objective import Batch, Classify
 from train._recipe import Recipe
-from train.train import main
 
 SIDE = 48
 
@@ -65,13 +65,13 @@ def test_views_carry_masks_and_say_where_there_is_none() -> None:
     views = Views(squares([True, False]), SIDE, 2, seed=0, strength=1.0)
     with_one, without = views[0, 0][4], views[0, 1][4]
     assert with_one.dtype == torch.float32 and set(with_one.unique().tolist()) == {0.0, 1.0}
-    assert (without == UNKNOWN).all() and without.shape == (SIDE, SIDE)
+    assert (without == NO_MASK).all() and without.shape == (SIDE, SIDE)
 
 
 def test_a_blend_has_the_blend_of_the_masks_and_none_where_one_is_unknown() -> None:
     a, b = np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)
     np.testing.assert_allclose(blended(a, b, 0.25), 0.75)
-    assert (blended(a, np.full_like(a, UNKNOWN), 0.5) == UNKNOWN).all()
+    assert (blended(a, np.full_like(a, NO_MASK), 0.5) == NO_MASK).all()
     assert blended(None, None, 0.5) is None
 
 
@@ -87,9 +87,9 @@ def test_the_loss_of_a_mask_worked_out_by_hand() -> None:
 def test_photographs_without_a_mask_do_not_count() -> None:
     torch.manual_seed(0)
     logits, wanted = torch.randn(3, 1, 4, 4), torch.rand(3, 4, 4).round()
-    wanted[1] = UNKNOWN
+    wanted[1] = NO_MASK
     assert mask_loss(logits, wanted) == pytest.approx(float(mask_loss(logits[[0, 2]], wanted[[0, 2]])))
-    assert mask_loss(logits, torch.full((3, 4, 4), UNKNOWN)) is None
+    assert mask_loss(logits, torch.full((3, 4, 4), NO_MASK)) is None
 
 
 def batch(masks: torch.Tensor | None) -> Batch:
@@ -106,7 +106,7 @@ def test_without_masks_only_the_class_teaches_and_with_them_both(weight: float) 
     objective = Classify(Recipe(model="resformer_lite", descriptors=0, guide=0, label_smoothing=0, class_weight=weight))
     learner = objective.learner(create_model("resformer_lite", 2)).eval()
     known = torch.rand(4, 32, 32).round()
-    class_alone = objective.value(learner, batch(torch.full((4, 32, 32), UNKNOWN)))
+    class_alone = objective.value(learner, batch(torch.full((4, 32, 32), NO_MASK)))
     class_alone.backward()
     assert not learner.net.mask.weight.grad.any() and learner.net.classifier.weight.grad.any()
     logits, mask = learner.net(batch(None).images)
@@ -141,11 +141,10 @@ def test_a_mask_network_without_any_mask_is_refused(tmp_path: Path, capsys) -> N
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Recall is ill-defined")  # thirteen held-back photographs lack a class
-def test_a_short_run_finds_lesions_and_learns_classes(tmp_path: Path) -> None:
-    """Thirty epochs at 64 pixels; the whole picture as lesion would have a Dice of about 0.25."""
-    sample = write_sample(tmp_path / "sample", seed=5, patients=24)
-    flags = ["--model", "resformer_lite", "--data", str(sample), "--out", str(tmp_path / "run")]
-    short = ["--stages", "64x30", "--descriptors", "0", "--guide", "0", "--ema", "0.9", "--precision", "32-true"]
+def test_a_short_run_finds_lesions_and_learns_classes(small_sample: Path, tmp_path: Path) -> None:
+    """Sixteen epochs at 64 pixels; the whole picture as lesion would have a Dice of about 0.25."""
+    flags = ["--model", "resformer_lite", "--data", str(small_sample), "--out", str(tmp_path / "run")]
+    short = ["--stages", "64x16", "--descriptors", "0", "--guide", "0", "--ema", "0.9", "--precision", "32-true"]
     assert main([*flags, *short]) == 0
     metrics = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["metrics"]["unseen"]
     assert metrics["masks"]["dice_mean"] > 0.6

@@ -16,18 +16,18 @@ import pytest
 import torch
 from torch import nn
 
+from dermedge.commands.train import main
 from edge import scheme as schemes
 from edge.checkpoint import load, save
 from edge.errors import InputError
 from edge.scheme import Layer, Scheme
-from train import _loop
+from train import _trainer
 from train._fake_quant import FakeQuantised, by_module, round_rows, rounded, rounded_weight
 from train._imitate import Imitate, Student, noise
-from train._loop import StopRequest
 from train._objective import Batch
 from train._qat import verdict
 from train._recipe import Recipe
-from train.train import main
+from train._stop import StopRequest
 
 SIDE = 32
 
@@ -271,7 +271,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
             StopsItself.steps += 1
             return StopsItself.steps >= after
 
-    monkeypatch.setattr(_loop, "StopRequest", StopsItself)
+    monkeypatch.setattr(_trainer, "StopRequest", StopsItself)
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +382,7 @@ def test_other_classes_are_refused(start, folder_of_photographs, tmp_path, capsy
 
 
 def test_cross_validation_has_no_scheme(start, folder_of_photographs, tmp_path, capsys):
-    from train.cross_validate import main as cross_validate
+    from dermedge.commands.cross_validate import main as cross_validate
 
     scheme = write_scheme(tmp_path / "scheme.json", start)
     assert cross_validate(["--data", str(folder_of_photographs), "--qat", str(scheme)]) == 2

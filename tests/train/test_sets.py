@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from dermedge.commands.train import main
 from edge.checkpoint import Checkpoint
 from edge.data.identity import archive_id
-from edge.data.synthetic import write_sample
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
@@ -24,10 +25,10 @@ from train._batches import Squares, Views
 from train._cut import Cut, by_domain, cut_sets
 from train._loss import chances, log_priors, loss
 from train._objective import Batch, Classify
+from train._options import Split
 from train._recipe import Recipe
-from train._run import refuse_seen
 from train._sets import open_sets
-from train.train import main
+from train._start import refuse_seen
 
 NAMES = [f"ISIC_{number:07d}" for number in range(100, 106)]
 
@@ -105,9 +106,9 @@ def test_a_photograph_without_a_class_moves_the_mask_alone() -> None:
     assert learner.net.mask.weight.grad.any()
 
 
-def test_training_with_masks_that_have_no_class(tmp_path: Path) -> None:
+def test_training_with_masks_that_have_no_class(small_sample: Path, tmp_path: Path) -> None:
     """PAD-like photographs without a mask teach the class, ISIC 2018's without a class the mask."""
-    write_sample(tmp_path / "classes", seed=3, patients=24)
+    shutil.copytree(small_sample, tmp_path / "classes")
     for path in (tmp_path / "classes").rglob("*_segmentation.png"):
         path.unlink()
     names = [f"ISIC_{number:07d}" for number in range(20)]
@@ -141,8 +142,8 @@ def test_a_patient_of_two_sets_is_in_one_part(monkeypatch) -> None:
     both = [photo(f"x{n}", str(n), "isic_2018") for n in (1, 2, 3, 4)]
     second = Cut(set_of(*both), set_of(*both), set_of(*both))
     cuts = iter([first, second])
-    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
-    one, two = cut_sets([set_of(*both), set_of(*both)], folds=5, fold=0, held_back=0.1, seed=0)
+    monkeypatch.setattr(_cut, "cut_photos", lambda *_: next(cuts))
+    one, two = cut_sets([set_of(*both), set_of(*both)], Split())
     assert one == first
     assert [two.train.patients, two.held_back.patients, two.unseen.patients] == [["1", "4"], ["2", "4"], ["3", "4"]]
 
@@ -152,9 +153,9 @@ def test_patients_of_two_data_sets_of_ones_own_are_others(monkeypatch) -> None:
         Cut(set_of(photo("a", "1", "mine")), set_of(photo("b", "2", "mine")), set_of(photo("c", "3", "mine"))),
         Cut(set_of(photo("d", "3", "yours")), set_of(), set_of()),
     ])  # fmt: skip
-    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
+    monkeypatch.setattr(_cut, "cut_photos", lambda *_: next(cuts))
     labelled = set_of(photo("d", "3"))
-    _, second = cut_sets([labelled, labelled], folds=5, fold=0, held_back=0.1, seed=0)
+    _, second = cut_sets([labelled, labelled], Split())
     assert second.train.patients == ["3"]
 
 
@@ -163,10 +164,10 @@ def test_a_set_of_which_everyone_is_kept_apart_is_refused(monkeypatch) -> None:
         Cut(set_of(photo("a", "1")), set_of(photo("b", "2")), set_of(photo("c", "3"))),
         Cut(set_of(photo("d", "3")), set_of(), set_of()),
     ])  # fmt: skip
-    monkeypatch.setattr(_cut, "cut_photos", lambda photos, **_: next(cuts))
+    monkeypatch.setattr(_cut, "cut_photos", lambda *_: next(cuts))
     labelled = set_of(photo("d", "3"))
     with pytest.raises(InputError, match="leave it out"):
-        cut_sets([labelled, labelled], folds=5, fold=0, held_back=0.1, seed=0)
+        cut_sets([labelled, labelled], Split())
 
 
 @pytest.mark.parametrize(
@@ -211,9 +212,9 @@ def test_without_a_class_neither_descriptors_nor_guide_teach() -> None:
     assert gradient(torch.eye(2)).any()
 
 
-def test_a_mask_that_fits_no_photograph_is_found_before_training(tmp_path: Path, capsys) -> None:
+def test_a_mask_that_fits_no_photograph_is_found_before_training(small_sample: Path, tmp_path: Path, capsys) -> None:
     """In the unseen part it would be met after the last epoch. The run of before stays, with --force too."""
-    write_sample(tmp_path / "data", seed=3, patients=24)
+    shutil.copytree(small_sample, tmp_path / "data")
     flags = ["--model", "resformer_lite", "--data", str(tmp_path / "data"), "--stages", "32x1", "--threads", "1"]
     flags += ["--out", str(tmp_path / "run"), "--force"]
     (tmp_path / "run").mkdir()

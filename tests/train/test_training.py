@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
@@ -24,21 +23,28 @@ from PIL import Image
 from safetensors import safe_open
 from scipy.special import softmax
 
+from dermedge.commands.train import machine_of, main, parser, recipe_of, split_of
 from edge.checkpoint import Checkpoint, Preprocess, load
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
-from train import _loop, _run
+from train import _trainer
 from train._augment import MARGIN, augment
 from train._batches import Order, Squares, Views, loader
 from train._cut import cut_photos, ids
 from train._descriptors import DESCRIPTORS, describe
+from train._flags import WITHOUT_FLAG, flags_of
 from train._guide import fit_guide
-from train._loop import Interrupted, StopRequest, average, fit, learning_rate
 from train._loss import chances, distance, log_priors, loss
+from train._options import Machine, Split
 from train._recipe import Recipe, parse_stages
+from train._schedule import average, learning_rate
+from train._start import preprocess_for
+from train._state import load as load_state
+from train._stop import Abandoned, Interrupted, StopRequest
 from train._temperature import fit_temperature
-from train.train import main, parser
+from train._trainer import Trainer
+from train._training_data import TrainingData
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 32
@@ -350,17 +356,31 @@ def test_stages():
 
 @pytest.mark.parametrize("text", ["", "128", "128x", "x3", "100x3", "0x3", "32x0", "2048x1", "32x1,", "32X1", "-32x1"])
 def test_bad_stages(text):
-    with pytest.raises(InputError, match="--stages"):
+    with pytest.raises(InputError, match="`stages`"):
         parse_stages(text)
 
 
 def test_flags_are_the_recipe():
-    """A default that the recipe has and a flag has not would be a third place for it."""
-    args = vars(parser().parse_args(["--data", "x"]))
-    for name, value in asdict(Recipe()).items():
-        if name in args and name != "stages":
-            assert args[name] == value
-    assert parse_stages(args["stages"]) == Recipe().stages
+    """A default that the options have and a flag has not would be a third place for it."""
+    args = parser().parse_args(["--data", "x"])
+    assert recipe_of(args) == Recipe() and split_of(args) == Split() and machine_of(args) == Machine()
+
+
+def test_flags_of_options_are_read_back_as_these_options():
+    """A cross-validation starts its folds by their flags: an option without one would be lost there."""
+    recipe = Recipe(
+        "mnasnet", ((32, 2), (64, 1)), 6, 1e-3, 0.01, 0.05, 0.04, 0.1, 0.9, 0.2, 0.3, 2.0, 1.5, 0.5, 3, 0.9, 0.7, 11
+    )
+    usual = asdict(Recipe())
+    assert {name for name, value in asdict(recipe).items() if value == usual[name]} == set(WITHOUT_FLAG)
+    split, machine = Split(4, 2, 0.25, 9), Machine("32-true", 1, 2)
+    more = {"data": Path("a b"), "folder": Path("out"), "also": [Path("c"), Path("d")], "init": Path("e")}
+    args = parser().parse_args(flags_of(recipe, split, machine, **more, skip_unreadable=True))
+    assert (recipe_of(args), split_of(args), machine_of(args)) == (recipe, split, machine)
+    assert [args.data, args.out, args.also, args.init] == list(more.values()) and args.skip_unreadable
+    for name in WITHOUT_FLAG:
+        with pytest.raises(InputError, match=name):
+            flags_of(replace(recipe, **{name: 0.5}), split, machine, **more)
 
 
 # The three parts
@@ -378,35 +398,33 @@ def photos(rng) -> PhotoSet:
 
 
 def test_three_parts_share_no_patient(photos):
-    part = cut_photos(photos, folds=5, fold=2, held_back=0.1, seed=0)
+    part = cut_photos(photos, Split(fold=2))
     parts = (part.train, part.held_back, part.unseen)
     patients = [set(p.patients) for p in parts]
     assert sum(map(len, patients)) == len(set.union(*patients)) == len(set(photos.patients))
     assert sum(map(len, parts)) == len(photos)
     assert len(part.unseen) == pytest.approx(30, abs=8) and len(part.held_back) == pytest.approx(12, abs=5)
-    assert part == cut_photos(photos, folds=5, fold=2, held_back=0.1, seed=0)
+    assert part == cut_photos(photos, Split(fold=2))
     assert ids(part.unseen)["patients"] == sorted(patients[2])
 
 
 def test_every_photograph_is_unseen_in_one_fold(photos):
-    seen = Counter(
-        p.image_id for k in range(5) for p in cut_photos(photos, folds=5, fold=k, held_back=0.1, seed=0).unseen.photos
-    )
+    seen = Counter(p.image_id for k in range(5) for p in cut_photos(photos, Split(fold=k)).unseen.photos)
     assert set(seen.values()) == {1} and len(seen) == len(photos)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"fold": 5}, "--fold"),
-        ({"fold": -1}, "--fold"),
-        ({"held_back": 0.0}, "--held-back"),
-        ({"held_back": 0.9}, "--held-back"),
+        ({"fold": 5}, "`fold`"),
+        ({"fold": -1}, "`fold`"),
+        ({"held_back": 0.0}, "`held_back`"),
+        ({"held_back": 0.9}, "`held_back`"),
     ],
 )
 def test_bad_cuts(photos, changes, words):
     with pytest.raises(InputError, match=words):
-        cut_photos(photos, **{"folds": 5, "fold": 0, "held_back": 0.1, "seed": 0, **changes})
+        cut_photos(photos, Split(**changes))
 
 
 def test_class_with_nothing_left_to_learn(photos):
@@ -417,7 +435,7 @@ def test_class_with_nothing_left_to_learn(photos):
     outcomes = []
     for fold in range(5):
         try:
-            outcomes.append(cut_photos(whole, folds=5, fold=fold, held_back=0.1, seed=0).train.counts["MEL"])
+            outcomes.append(cut_photos(whole, Split(fold=fold)).train.counts["MEL"])
         except InputError as error:
             assert "no photograph of MEL is left" in str(error)
             outcomes.append("refused")
@@ -453,18 +471,12 @@ class Run:
 
         with self.monkeypatch.context() as patch:
             if stop_after is not None:
-                patch.setattr(_loop, "StopRequest", StopsItself)
-            return fit(
-                recipe,
-                Preprocess("v", SIDE),
-                initial={},
-                classes=3,
-                squares_at=lambda side: self.squares,
-                held_back_at=lambda side: self.held_back,
-                folder=folder,
-                resume=resume,
-                precision="32-true",
-            )
+                patch.setattr(_trainer, "StopRequest", StopsItself)
+            data = TrainingData(3, lambda side: self.squares, lambda side: self.held_back)
+            machine = Machine(precision="32-true")
+            trainer = Trainer(recipe, Preprocess("v", SIDE), data, folder=folder, machine=machine)
+            fitted = trainer.fit(resume=resume)
+            return fitted.state, fitted.history, fitted.precision
 
 
 @pytest.fixture
@@ -524,7 +536,7 @@ def test_what_is_not_restored_is_noticed(uninterrupted, train, tmp_path, monkeyp
     (expected, _, _), _ = uninterrupted
     with pytest.raises(Interrupted):
         train(tmp_path, stop_after=4)
-    monkeypatch.setattr(_loop, "restore_optimiser", lambda *_: None)
+    monkeypatch.setattr(_trainer, "restore_optimiser", lambda *_: None)
     state, *_ = train(tmp_path, resume=True)
     assert not all(torch.equal(state[key], value) for key, value in expected.items())
 
@@ -557,7 +569,7 @@ def test_state_is_no_pickle(uninterrupted):
 def test_resume_with_other_flags(uninterrupted, train, tmp_path, changes, words):
     _, folder = uninterrupted
     (tmp_path / "resume.safetensors").write_bytes((folder / "resume.safetensors").read_bytes())
-    with pytest.raises(InputError, match=f"other settings.*{words}.*repeat the flags"):
+    with pytest.raises(InputError, match=f"other settings.*{words}.*repeat those"):
         train(tmp_path, recipe=replace(TINY, **changes), resume=True)
 
 
@@ -577,7 +589,7 @@ def test_resume_from_something_else(uninterrupted, train, tmp_path, content):
 
 
 def test_diverged_training_says_so(train, tmp_path):
-    with pytest.raises(InputError, match=r"the loss became nan.*--learning-rate"):
+    with pytest.raises(InputError, match=r"the loss became nan.*`learning_rate`"):
         train(tmp_path, recipe=replace(TINY, learning_rate=1e20, warmup=0.0, weight_decay=1e20))
 
 
@@ -712,7 +724,7 @@ def test_resume_on_another_split_is_refused(folder_of_photographs, tmp_path, mon
     interrupt(monkeypatch, 3)
     out = tmp_path / "out"
     assert main(flags(folder_of_photographs, out, stages="32x3")) == 130
-    monkeypatch.setattr(_loop, "StopRequest", StopRequest)
+    monkeypatch.setattr(_trainer, "StopRequest", StopRequest)
     assert main(flags(folder_of_photographs, out, "--resume", *more, stages="32x3")) == 2
     assert not (out / "checkpoint.json").exists()
 
@@ -726,7 +738,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
             StopsItself.steps += 1
             return StopsItself.steps >= after
 
-    monkeypatch.setattr(_loop, "StopRequest", StopsItself)
+    monkeypatch.setattr(_trainer, "StopRequest", StopsItself)
 
 
 def test_init_from_a_model_that_saw_the_unseen_is_refused(trained, folder_of_photographs, tmp_path, capsys):
@@ -760,10 +772,30 @@ def test_second_ctrl_c_ends_without_saving():
     with StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.asked
-        with pytest.raises(SystemExit):
+        with pytest.raises(Abandoned):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
-    assert isinstance(parser(), argparse.ArgumentParser)
+
+
+def test_an_abandoned_run_keeps_the_state_of_its_last_finished_epoch(train, tmp_path, monkeypatch):
+    """The second Ctrl-C may come in the middle of a step, when the weights are neither here nor there."""
+
+    class StopsAtOnce(StopRequest):
+        steps = 0
+
+        @property
+        def asked(self) -> bool:
+            StopsAtOnce.steps += 1
+            if StopsAtOnce.steps == 5:
+                raise Abandoned
+            return False
+
+    monkeypatch.setattr(_trainer, "StopRequest", StopsAtOnce)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        train(tmp_path)
+    assert stopped.type is Abandoned
+    _, facts = load_state(tmp_path / "resume.safetensors")
+    assert (facts["progress"]["epoch"], facts["progress"]["step"]) == (1, 0)
 
 
 @pytest.mark.slow
@@ -801,6 +833,6 @@ def test_ctrl_c(folder_of_photographs, tmp_path, cache):
 def test_a_new_checkpoint_has_its_familys_normalisation(model, start, expected):
     recipe = replace(Recipe(), model=model)
     given = Checkpoint(start, PAD_UFES_20, Preprocess("v", 64, (0.5, 0.4, 0.3), (0.2,) * 3), {}) if start else None
-    found = _run.preprocess_for(recipe, given)
+    found = preprocess_for(recipe, given)
     assert found.mean == expected and found.side == recipe.side
     assert (found.std == (0.2,) * 3) == (model == start)

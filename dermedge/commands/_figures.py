@@ -1,0 +1,43 @@
+"""How the figures of training look on the screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def figures_table(summary: dict, title: str) -> Table:
+    """A summary of `train/_summary.py`."""
+    from rich.table import Table
+
+    table = Table(title=f"{title}: {summary['images']} photographs, {summary['patients']} patients")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_row("balanced accuracy", *cells(summary["balanced_accuracy"]))
+    table.add_row("accuracy", f"{summary['accuracy']:.3f}", "")
+    table.add_row("expected calibration error", f"{summary['calibration_error']:.3f}", "")
+    for name, value in summary.get("malignant", {}).items():
+        table.add_row(f"malignant against benign: {name}", *cells(value))
+    if unknown := summary.get("malignancy_unknown"):
+        table.add_row("malignancy unknown of", ", ".join(unknown), "")
+    for code, value in summary["sensitivity"].items():
+        table.add_row(f"sensitivity {code} ({value['images']})", *cells(value))
+    return table
+
+
+def cells(value: dict) -> tuple[str, str]:
+    if value["value"] is None:
+        return "-", ""
+    return f"{value['value']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}"
+
+
+def mask_line(figures: dict[str, float]) -> str:
+    """The figures of `train/_masks.py` in a sentence."""
+    return (
+        f"masks of {figures['images']} photographs: Dice {figures['dice_mean']:.3f} on average, "
+        f"{figures['dice_median']:.3f} median; IoU {figures['iou_mean']:.3f}; "
+        f"boundary {figures['boundary_px_median']:.1f} pixels away (95 % Hausdorff, median)"
+    )

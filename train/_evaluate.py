@@ -1,0 +1,92 @@
+"""How good a checkpoint is on photographs of patients that it never saw."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from edge.checkpoint import Checkpoint
+from edge.data.selection import unseen
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.files import write_json
+from edge.progress import Listener, listening
+
+from ._masks import masks_of
+from ._plots import confusion_plot
+from ._predict import predict
+from ._summary import summarise
+
+log = logging.getLogger("dermedge")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The answers on the unseen photographs of one set."""
+
+    photos: PhotoSet
+    logits: np.ndarray  # calibrated, float64 (N, K)
+    figures: dict  # of `summarise`, with "synthetic" and, where there are masks, "masks"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    checkpoint: Checkpoint
+    sets: tuple[Judged, ...]
+
+    def as_json(self) -> dict:
+        figures = {judged.photos.name: judged.figures for judged in self.sets}
+        return {"checkpoint_sha256": self.checkpoint.sha256, "sets": figures}
+
+    def write(self, folder: Path) -> None:
+        """evaluation.json, and a confusion matrix of every set."""
+        for judged in self.sets:
+            photos = judged.photos
+            path = folder / f"confusion-{photos.photos[0].domain}.png"
+            confusion_plot(np.array(photos.targets), judged.logits.argmax(1), photos.codes, path, title=photos.name)
+        write_json(folder / "evaluation.json", self.as_json())
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    photos: PhotoSet | Sequence[PhotoSet],
+    *,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> Evaluation:
+    """The figures of a checkpoint on each set, without the patients that trained it or set its temperature.
+
+    A set with other classes is left out, with a warning. Raises InputError where no set is left, where nobody in one
+    is unseen, or where photographs cannot be read, unless `skip_unreadable`.
+    """
+    net, judged = checkpoint.network(), []
+    with listening(on_progress):
+        for own in [photos] if isinstance(photos, PhotoSet) else photos:
+            if own.classes != checkpoint.labels:
+                log.warning("%s has other classes than the checkpoint and is left out", own.name)
+                continue
+            judged.append(judge(net, checkpoint, own, skip_unreadable=skip_unreadable))
+    if not judged:
+        codes = ", ".join(label.code for label in checkpoint.labels)
+        raise InputError(f"no photographs with the checkpoint's classes ({codes})")
+    return Evaluation(checkpoint, tuple(judged))
+
+
+def judge(net: nn.Module, checkpoint: Checkpoint, photos: PhotoSet, *, skip_unreadable: bool) -> Judged:
+    photos, squares = load_squares(
+        unseen(photos, checkpoint), checkpoint.preprocess.side, skip_unreadable=skip_unreadable
+    )
+    logits = predict(net, squares, checkpoint.preprocess) / checkpoint.temperature
+    figures = {
+        **summarise(np.array(photos.targets), photos.patients, logits, photos.classes),
+        "synthetic": photos.synthetic,
+    }
+    if masks := masks_of(net, photos, checkpoint.preprocess):
+        figures["masks"] = masks
+    return Judged(photos, logits, figures)

@@ -1,0 +1,36 @@
+"""Lightning Fabric: devices, precision, processes and the TensorBoard log are its business."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+
+def make_fabric(*, precision: str, folder: Path) -> Fabric:
+    from lightning_fabric.loggers import TensorBoardLogger
+
+    if precision == "auto":
+        precision = "bf16-mixed" if bf16_pays() else "32-true"
+    logger = TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
+    fabric = Fabric(accelerator="auto", precision=precision, loggers=logger, **processes())  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+def processes() -> dict[str, Any]:
+    """Under torchrun as many processes as it has started; else what Fabric chooses: every GPU, or one CPU process."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return {"devices": "auto"}
+    here, all_of_them = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    return {"devices": here, "num_nodes": all_of_them // here, "strategy": "ddp" if all_of_them > 1 else "auto"}
+
+
+def bf16_pays() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware; on others autocast is slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

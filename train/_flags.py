@@ -1,0 +1,43 @@
+"""Options -> the flags of `dermedge train` that set them, for a run in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from edge.errors import InputError
+
+from ._options import Machine, Split
+from ._recipe import Recipe, stages_text
+
+WITHOUT_FLAG = ("final_rate", "warmup")  # fields of a recipe
+
+
+def flags_of(
+    recipe: Recipe,
+    split: Split,
+    machine: Machine,
+    *,
+    data: Path,
+    folder: Path,
+    also: Sequence[Path] = (),
+    init: Path | None = None,
+    skip_unreadable: bool = False,
+) -> list[str]:
+    """The command line behind `dermedge train`; InputError for a value that no flag can set."""
+    numbers = asdict(recipe) | {"stages": stages_text(recipe.stages)}
+    for name in WITHOUT_FLAG:
+        if numbers.pop(name) != getattr(Recipe(), name):
+            raise InputError(f"`{name}` cannot be set in a cross-validation: `train` has no flag for it")
+    numbers |= {"folds": split.folds, "fold": split.fold, "held_back": split.held_back, "split_seed": split.seed}
+    numbers |= asdict(machine)
+    flags = [word for name, value in numbers.items() if value is not None for word in (flag(name), str(value))]
+    flags += ["--data", str(data), "--out", str(folder), *(word for path in also for word in ("--also", str(path)))]
+    if init:
+        flags += ["--init", str(init)]
+    return [*flags, "--skip-unreadable"] if skip_unreadable else flags
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,60 @@
+"""The folder of a run: what lies in it, and that no run is lost by a slip."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.files import moved_into_place, scratch_in
+
+RUN_FILES = (
+    "checkpoint.safetensors",
+    "checkpoint.pt2",
+    "checkpoint.json",
+    "resume.safetensors",
+    "history.csv",
+    "curves.png",
+    "confusion.png",
+    "unseen.csv",
+)
+
+
+def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
+    """Refuse to overwrite a run, unless told to, and a place that cannot be written to."""
+    with scratch_in(folder):
+        pass
+    there = (folder / "checkpoint.json").exists() or (folder / "resume.safetensors").exists()
+    if there and not (resume or force):
+        raise InputError(
+            f"{folder} holds a run; continue it with `resume`, replace it with `force`, or give another `out`"
+        )
+
+
+def remove_run(folder: Path) -> None:
+    """Delete what a run writes, and nothing else that may be in the folder."""
+    for name in RUN_FILES:
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def write_history(path: Path, history: list[dict]) -> None:
+    """One row an epoch; columns that some rows lack stay empty there."""
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    with moved_into_place(path) as unfinished, unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def write_answers(path: Path, photos: PhotoSet, logits: np.ndarray) -> None:
+    """One row a photograph: id, patient, class, and the calibrated logits (N, K) in class order."""
+    with moved_into_place(path) as unfinished, unfinished.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "patient", "label", *(f"logit_{code}" for code in photos.codes)])
+        for photo, row in zip(photos.photos, logits, strict=True):
+            writer.writerow([photo.image_id, photo.patient, photo.label, *(f"{value:.6f}" for value in row)])

@@ -1,0 +1,44 @@
+"""What a network answers: bytes in, logits out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edge.checkpoint import Preprocess
+from edge.models.deployed import class_and_mask
+
+
+def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """uint8 (N, 3, S, S) -> float32, channels last in memory, as the network was built for."""
+    mean, std = (torch.tensor(v, device=images.device).reshape(1, 3, 1, 1) for v in (preprocess.mean, preprocess.std))
+    return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def predict(net: nn.Module, images: np.ndarray, preprocess: Preprocess, *, batch: int = 32) -> np.ndarray:
+    """Logits, float64 (N, K), of uint8 squares (N, S, S, 3) in float32 arithmetic."""
+    device = next(net.parameters()).device
+    net.eval()
+    parts = []
+    for start in range(0, len(images), batch):
+        block = torch.from_numpy(np.array(images[start : start + batch])).permute(0, 3, 1, 2).to(device)
+        logits, _ = class_and_mask(net(normalise(block, preprocess)))
+        parts.append(logits.double().cpu().numpy())
+    return np.concatenate(parts)
+
+
+@torch.no_grad()
+def predict_masks(net: nn.Module, images: np.ndarray, preprocess: Preprocess, *, batch: int = 32) -> np.ndarray | None:
+    """Probabilities of pixels, float32 (N, S, S), of uint8 squares (N, S, S, 3); None of a network without masks."""
+    device = next(net.parameters()).device
+    net.eval()
+    parts = []
+    for start in range(0, len(images), batch):
+        block = torch.from_numpy(np.array(images[start : start + batch])).permute(0, 3, 1, 2).to(device)
+        _, mask = class_and_mask(net(normalise(block, preprocess)))
+        if mask is None:
+            return None
+        parts.append(torch.sigmoid(mask[:, 0].float()).cpu().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,328 @@
+"""The training loop on Lightning Fabric: precision, devices and logging are Fabric's, the order of things is here."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import recall_score
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from edge.checkpoint import Preprocess
+from edge.errors import InputError
+from edge.models import create_model
+from edge.progress import report
+
+from ._batches import Order, Views, loader, steps_per_epoch, views_for
+from ._fabric import make_fabric
+from ._folder import write_history
+from ._loss import chances, log_priors
+from ._masks import measured_masks
+from ._objective import Batch, Classify, Objective
+from ._options import Machine
+from ._predict import normalise, predict
+from ._recipe import Recipe
+from ._schedule import average, learning_rate
+from ._start import take_tensors
+from ._state import load, optimiser_tensors, restore_optimiser, save
+from ._stop import Abandoned, Interrupted, StopRequest
+from ._training_data import TrainingData
+
+CURVE_POINTS = 40  # at most so many looks at the held-back patients per run
+LONGEST_GRADIENT = 2.0  # beyond, it is scaled down
+
+CreateNetwork = Callable[[int], nn.Module]  # number of classes -> a fresh network
+
+
+@dataclass
+class Position:
+    """How far a run is. Everything else about it follows from the recipe and the weights."""
+
+    epoch: int = 0
+    step: int = 0  # inside the epoch
+    loss_sum: float = 0.0  # over the steps of the epoch
+    seconds: float = 0.0
+    history: list[dict] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    state: dict[str, Tensor]  # the averaged weights, on the CPU; the same in every process
+    history: list[dict]  # a row an epoch
+    precision: str  # that was used
+    leads: bool  # whether this process writes; under torchrun one of them does
+
+
+class Trainer:
+    """A network on its way through a recipe.
+
+    `create` makes the network, normalised RGB (N, 3, S, S) -> logits (N, K) or (logits, mask logits); the default is
+    the family of the recipe's model. Tensors of `initial` whose name and shape fit are started from. The objective is
+    that of the recipe where none is given. `on_epoch` is told each row of the history.
+
+    The state is saved in `folder` at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run
+    gives, bit for bit on the same machine, the weights of one that was never stopped.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        preprocess: Preprocess,
+        data: TrainingData,
+        objective: Objective | None = None,
+        *,
+        folder: Path,
+        initial: dict[str, Tensor] | None = None,
+        create: CreateNetwork | None = None,
+        machine: Machine | None = None,
+        on_epoch: Callable[[dict], None] | None = None,
+    ) -> None:
+        machine = machine or Machine()
+        self.recipe, self.preprocess, self.data, self.folder = recipe, preprocess, data, folder
+        self.objective = objective or Classify(recipe)
+        self.workers, self.on_epoch = machine.workers, on_epoch
+        self.at = Position()
+        self.fabric = make_fabric(precision=machine.precision, folder=folder)
+        torch.manual_seed(recipe.seed)
+        self.net = create(data.classes) if create else create_model(recipe.model, data.classes)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        take_tensors(self.net, initial or {})
+        self.averaged = AveragedModel(self.net, avg_fn=average(recipe.ema), use_buffers=True)
+        self.learner = self.objective.learner(self.net)
+        optimiser = torch.optim.AdamW(
+            parameter_groups(self.learner, recipe.weight_decay),
+            lr=recipe.learning_rate,
+            fused=self.fabric.device.type != "mps",
+        )
+        self.model, self.optimiser = self.fabric.setup(self.learner, optimiser)
+        self.averaged.to(self.fabric.device)
+        self.views_at = cache(lambda side: views_for(recipe, data.squares_at(side), side, data.classes))
+        self.stop = StopRequest()
+        self.metric = ""  # of the last look, beside the progress bar
+
+    def fit(self, *, resume: bool = False) -> Fitted:
+        """Train to the end. Raises `Interrupted` after Ctrl-C, InputError where the loss leaves the numbers."""
+        if resume:
+            self.resume()
+        with StopRequest() as self.stop:
+            try:
+                self.run_epochs()
+            except Abandoned:
+                raise
+            except KeyboardInterrupt:
+                self.save()
+                raise Interrupted(f"stopped in epoch {self.at.epoch + 1} of {self.recipe.epochs}") from None
+            finally:
+                report("training", 0, None, ended=True)
+        with suppress(Exception):  # a logger that cannot flush must not cost a finished training
+            self.fabric.logger.finalize("success")
+        if self.fabric.is_global_zero:
+            write_history(self.folder / "history.csv", self.at.history)
+        state = {name: value.cpu() for name, value in self.averaged.module.state_dict().items()}
+        return Fitted(self.fabric.broadcast(state), self.at.history, self.precision, self.fabric.is_global_zero)
+
+    def run_epochs(self) -> None:
+        while self.at.epoch < self.recipe.epochs:
+            self.epoch()
+            if self.is_due():
+                self.look()
+            self.close_epoch()
+
+    def epoch(self) -> None:
+        """The steps of the epoch that are left, and its row in the history."""
+        at, recipe = self.at, self.recipe
+        views = self.views_at(recipe.side_at(at.epoch))
+        squares = views.squares
+        drawn = chances(squares.targets, squares.domains, recipe.evenness) if recipe.evenness else None
+        order = Order(
+            len(views), recipe.batch, epoch=at.epoch, seed=recipe.seed,
+            rank=self.fabric.global_rank, world=self.fabric.world_size, start=at.step, chances=drawn,
+        )  # fmt: skip
+        priors = log_priors(squares.targets, squares.domains, views.classes, recipe.evenness)
+        adjustment = (recipe.balance * priors).to(self.fabric.device)
+        guide = self.guide_of(views)
+        self.model.train()
+        begun = time.monotonic()
+        for images, wanted, domains, descriptors, masks in loader(views, order, workers=self.workers):
+            self.prepare_step(order.steps)
+            images, wanted, domains, descriptors, masks = self.fabric.to_device(
+                (images, wanted, domains, descriptors, masks)
+            )
+            batch = Batch(normalise(images, self.preprocess), wanted, adjustment[domains], descriptors, guide, masks)
+            at.loss_sum += self.step(batch)
+            at.step += 1
+            now = time.monotonic()
+            at.seconds, begun = at.seconds + now - begun, now
+            if self.stop.asked:
+                raise KeyboardInterrupt
+            self.show()
+        at.history.append(
+            {
+                "epoch": at.epoch + 1,
+                "side": recipe.side_at(at.epoch),
+                "loss": at.loss_sum / max(1, at.step),
+                "learning_rate": learning_rate(recipe, recipe.share_done(at.epoch + at.step / order.steps)),
+                "images_per_second": self.images_so_far / max(at.seconds, 1e-9),
+            }
+        )
+
+    def prepare_step(self, steps: int) -> None:
+        """The rate and the seed of the step to come, of `steps` in the epoch."""
+        rate = learning_rate(self.recipe, self.recipe.share_done(self.at.epoch + (self.at.step + 1) / steps))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        # dropout and stochastic depth depend on the step alone, so that a resumed run repeats them
+        torch.manual_seed(
+            self.recipe.seed * 1_000_003 + self.steps_done * self.fabric.world_size + self.fabric.global_rank
+        )
+
+    def step(self, batch: Batch) -> float:
+        """One step of the optimiser and of the average; the loss."""
+        value = self.objective.value(self.model, batch)
+        self.fabric.backward(value)
+        self.fabric.clip_gradients(self.model, self.optimiser, max_norm=LONGEST_GRADIENT, error_if_nonfinite=False)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.averaged.update_parameters(self.net)
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise InputError(f"the loss became {number} in epoch {self.at.epoch + 1}; lower `learning_rate`")
+        return number
+
+    def is_due(self) -> bool:
+        """Whether the held-back patients are looked at after this epoch."""
+        every = max(1, self.recipe.epochs // CURVE_POINTS)
+        return (self.at.epoch + 1) % every == 0 or self.at.epoch + 1 == self.recipe.epochs
+
+    def look(self) -> None:
+        """Add the figures of the averaged weights on the held-back patients to the last row of the history."""
+        net, row, side = self.averaged.module, self.at.history[-1], self.recipe.side_at(self.at.epoch)
+        held_back = self.data.held_back_at(side)
+        row |= held_back_figures(net, self.preprocess, held_back)
+        row |= self.objective.look(net, self.preprocess, held_back)
+        if self.data.held_back_masks_at:
+            figures = measured_masks(net, self.preprocess, held_back[0], *self.data.held_back_masks_at(side))
+            row |= {"held_back_dice": figures["dice_mean"]} if figures else {}
+        self.metric = f"bal. acc. {row['held_back_balanced_accuracy']:.2f}"
+
+    def close_epoch(self) -> None:
+        """Go on to the next epoch: what is logged and saved says that this one is over."""
+        at = self.at
+        at.epoch, at.step, at.loss_sum, at.seconds = at.epoch + 1, 0, 0.0, 0.0
+        row = at.history[-1]
+        self.fabric.log_dict({name: value for name, value in row.items() if name != "epoch"}, step=at.epoch)
+        if self.on_epoch and self.fabric.is_global_zero:
+            self.on_epoch(row)
+        self.save()
+
+    def save(self) -> None:
+        """Write the state from which `resume` goes on."""
+        if not self.fabric.is_global_zero:
+            return
+        save(
+            self.state_file,
+            tensors={
+                "net": self.learner.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimiser": optimiser_tensors(self.optimiser),
+            },
+            facts={"identity": self.identity(), "progress": asdict(self.at)},
+        )
+
+    def resume(self) -> None:
+        """Take up the saved state; InputError where there is none, or one of a run with other settings."""
+        groups, facts = load(self.state_file)
+        mine, theirs = self.identity(), facts["identity"]
+        if mine != theirs:
+            differing = [name for name in mine["recipe"] if mine["recipe"][name] != theirs["recipe"].get(name)]
+            raise InputError(
+                f"{self.state_file} is a run with other settings "
+                f"({', '.join(differing) or 'the split, the data, the scheme, precision or processes'}); "
+                "repeat those of the interrupted run or start without `resume`"
+            )
+        self.learner.load_state_dict(groups["net"])
+        self.averaged.load_state_dict(groups["averaged"])
+        restore_optimiser(self.optimiser, groups["optimiser"])
+        self.at = Position(**facts["progress"])
+
+    def identity(self) -> dict:
+        """What a resumed run must have in common with the interrupted one."""
+        own = {
+            "recipe": asdict(self.recipe),
+            "precision": self.precision,
+            "processes": self.fabric.world_size,
+            "data": self.data.digests,
+        }
+        return as_json(own | self.objective.identity)
+
+    def guide_of(self, views: Views) -> tuple[Tensor, Tensor] | None:
+        """Weight (D, K) and bias (K,) of the guide, on the device; None where nothing listens to one."""
+        if not (views.guide and self.recipe.guide):
+            return None
+        return self.fabric.to_device((torch.from_numpy(views.guide.weight), torch.from_numpy(views.guide.bias)))
+
+    def show(self) -> None:
+        """Report the progress, with loss, speed and the last figures."""
+        loss, speed = self.at.loss_sum / self.at.step, self.images_so_far / self.at.seconds
+        report("training", self.steps_done, self.total_steps, f"loss {loss:.3f} {speed:.0f} images/s {self.metric}")
+
+    @property
+    def steps_an_epoch(self) -> int:
+        count = len(self.data.squares_at(self.recipe.side))
+        return steps_per_epoch(count, self.recipe.batch, self.fabric.world_size)
+
+    @property
+    def steps_done(self) -> int:
+        return self.at.epoch * self.steps_an_epoch + self.at.step
+
+    @property
+    def total_steps(self) -> int:
+        return self.recipe.epochs * self.steps_an_epoch
+
+    @property
+    def images_so_far(self) -> int:
+        """In this epoch, of all processes."""
+        return self.at.step * self.recipe.batch * self.fabric.world_size
+
+    @property
+    def precision(self) -> str:
+        return str(self.fabric._precision.precision)
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "resume.safetensors"
+
+
+def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:
+    """Weight decay for matrices and kernels; none for biases and norms."""
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def held_back_figures(
+    net: nn.Module, preprocess: Preprocess, held_back: tuple[np.ndarray, np.ndarray]
+) -> dict[str, float]:
+    """Columns of the history: loss and balanced accuracy on uint8 squares (N, S, S, 3) and classes (N,)."""
+    images, targets = held_back
+    logits = torch.from_numpy(predict(net, images, preprocess))
+    return {
+        "held_back_loss": float(nn.functional.cross_entropy(logits, torch.from_numpy(targets))),
+        "held_back_balanced_accuracy": recall_score(  # of the classes that are there
+            targets, logits.argmax(1).numpy(), average="macro", zero_division=np.nan
+        ),
+    }
+
+
+def as_json(value: dict) -> dict:
+    """The value as it comes back from JSON, so that a saved and a fresh one compare equal."""
+    return json.loads(json.dumps(value))

@@ -1,0 +1,56 @@
+"""What a network learns from and is looked at on, as arrays of one side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from edge.data.masks import load_masks
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+
+from ._augment import MARGIN
+from ._batches import Squares
+from ._cut import Cut
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Functions of the side in pixels, each of which keeps what it has read."""
+
+    classes: int
+    squares_at: Callable[[int], Squares]  # training photographs, a margin larger than the side
+    held_back_at: Callable[[int], tuple[np.ndarray, np.ndarray]]  # uint8 (N, S, S, 3) and classes (N,), for the curves
+    # their masks, uint8 (N, S, S), and which are known, bool (N,); None where no masks are learned
+    held_back_masks_at: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
+    digests: tuple[str, ...] | None = None  # of the training parts: a resumed run must have the same
+
+
+def training_data(cuts: Sequence[Cut], *, masks: bool) -> TrainingData:
+    """All sets are learned from, the held-back patients of the first looked at. `masks`: whether any are learned."""
+    parts, held_back = [part.train for part in cuts], cuts[0].held_back
+    targets = np.array(held_back.targets)
+    return TrainingData(
+        classes=len(held_back.classes),
+        squares_at=cache(lambda side: training_squares(parts, side, masks=masks)),
+        held_back_at=cache(lambda side: (load_squares(held_back, side)[1], targets)),
+        held_back_masks_at=cache(lambda side: load_masks(held_back, side)) if masks else None,
+        digests=tuple(part.sha256() for part in parts),
+    )
+
+
+def training_squares(parts: Sequence[PhotoSet], side: int, *, masks: bool = False) -> Squares:
+    """All training photographs of all sets in memory, a margin larger than `side`, where wanted with their masks."""
+    wide = round(side * MARGIN)
+    images = [load_squares(part, wide)[1] for part in parts]
+    drawn, known = zip(*(load_masks(part, wide) for part in parts), strict=True) if masks else (None, None)
+    return Squares(
+        np.concatenate(images),
+        np.concatenate([np.array(part.targets) for part in parts]),
+        np.concatenate([np.full(len(part), number) for number, part in enumerate(parts)]),
+        np.concatenate(drawn) if drawn else None,
+        np.concatenate(known) if known else None,
+    )
