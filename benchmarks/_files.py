@@ -96,9 +96,9 @@ def ours(checkpoint: Checkpoint, data: Path | None) -> tuple[str, Iterator[tuple
     from convert._tflite.quantise import made
 
     lowered = float_model(checkpoint)
-    found = measured(checkpoint, lowered, data=data)
-    layers = found.scheme.layers if found.scheme else None
-    return lowered.by, ((recipe, made(recipe, lowered.content, found.rounded, layers)) for recipe in TFLITE)
+    measurement = measured(checkpoint, lowered, data=data)
+    layers = measurement.scheme.layers if measurement.scheme else None
+    return lowered.by, ((recipe, made(recipe, lowered.content, measurement.rounded, layers)) for recipe in TFLITE)
 
 
 def parameters(module) -> int:

@@ -105,9 +105,9 @@ def main(argv: list[str] | None = None) -> int:
     return GOOD
 
 
-def chosen(given: str | None) -> list[str]:
+def chosen(only: str | None) -> list[str]:
     """Names of candidates; InputError with the known ones."""
-    names = [word.strip() for word in given.split(",")] if given else list(CANDIDATES)
+    names = [word.strip() for word in only.split(",")] if only else list(CANDIDATES)
     for name in names:
         if name not in CANDIDATES:
             raise InputError(f"--only: unknown candidate {name!r}; known: {', '.join(CANDIDATES)}")
@@ -237,12 +237,12 @@ def markdown(report: Mapping[str, Any]) -> str:
                 ]
             )
         )
-    for name, found in report["against_the_first"].items():
-        before, after = (words(one) for one in found["balanced_accuracy"])
+    for name, comparison in report["against_the_first"].items():
+        before, after = (words(estimate) for estimate in comparison["balanced_accuracy"])
         lines += [
             "",
             f"All folds together: {report['rows'][0]['name']} {before}, {name} {after}, difference "
-            f"{words(found['difference'], '+')}; {sample(found)}.",
+            f"{words(comparison['difference'], '+')}; {sample(comparison)}.",
         ]
     return "\n".join([*lines, ""])
 

@@ -35,7 +35,7 @@ class Imitation:
         self.layers: list[Weighted] = weighted(self.model.program)
         self.reads = {layer.operation.name: layer.input for layer in self.layers}
         self.halves = {  # names of the tensors that the program holds in fp16
-            one.name for op in self.model.program.operations for one in op.outputs if one.element == "FLOAT16"
+            output.name for op in self.model.program.operations for output in op.outputs if output.element == "FLOAT16"
         }
         self.places = {call.operation.name: number for number, call in enumerate(self.model.calls)}
         classify = next((op for op in self.model.program.operations if op.kind == "classify"), None)
@@ -62,11 +62,11 @@ class Imitation:
         for call in self.model.calls[first:]:
             wanted = inputs.get(call.operation.name)
             if wanted is not None:
-                given = self.reads[call.operation.name]
-                whole = values[given]
-                values[given] = on_grid(whole, wanted)
+                tensor = self.reads[call.operation.name]
+                whole = values[tensor]
+                values[tensor] = on_grid(whole, wanted)
                 results = call.run(values)
-                values[given] = whole
+                values[tensor] = whole
             else:
                 results = call.run(values)
             for output, result in zip(call.operation.outputs, results, strict=True):

@@ -57,15 +57,15 @@ def measured(
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
-    given, judging = np.split(squares, [len(squares) * 2 // 3])
-    steps = _rounding.steps_for(content, _rounding.second_moments(content, given))
+    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
+    steps = _rounding.steps_for(content, _rounding.second_moments(content, calibrating))
     how = measured_on(photos)
     scheme = None
     if choosing:
         tuned = fine_tuned_for(checkpoint, content)
         facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
         scheme = choose(
-            content, steps, given, judging, modules=lowered.modules, facts=facts, fixed=tuned[0] if tuned else None
+            content, steps, calibrating, judging, modules=lowered.modules, facts=facts, fixed=tuned[0] if tuned else None
         )  # fmt: skip
         how += compared(tuned[1], scheme.measured) if tuned else ""
     if target:
