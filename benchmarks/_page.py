@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.questions.parity.report import plain as strict
 from edge.questions.zoo.rounds import WARM_UP, Measured
+from edge.report.strict import plain as strict
 from edge.report.words import number
 
 from ._files import Candidate

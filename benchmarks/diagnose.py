@@ -29,11 +29,11 @@ from edge.data.selection import judging_set
 from edge.errors import at_least_one
 from edge.progress import track
 from edge.questions.mistakes import diagnosis
+from edge.questions.mistakes.catalogue import mistakes_for
 from edge.questions.mistakes.diagnosis import FINE, Hypothesis
 from edge.questions.mistakes.model import Model, open_models
 from edge.questions.mistakes.phone_output import PhoneOutput
 from edge.questions.mistakes.scene import Scene, Target, photographed
-from edge.questions.mistakes.table import mistakes_for
 from edge.runtimes.litert import LiteRT
 
 TOGETHER = 3  # photographs

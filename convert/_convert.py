@@ -81,7 +81,7 @@ def convert(
         try:
             with busy("tracing and lowering the float model"):
                 reference = Reference(checkpoint)
-                outputs = answers_of(reference, images, checkpoint.model)
+                outputs = answers_of(reference, images, str(path or checkpoint.model))
                 source = Source(
                     checkpoint, photos, images, outputs, data, path, folder, skip_unreadable, measure_again, fine_tune
                 )
@@ -132,8 +132,8 @@ def chosen_recipes(form: Format, recipes: Sequence[str] | None) -> list[str]:
     return wanted
 
 
-def answers_of(reference: Reference, images: np.ndarray, model: str) -> Outputs:
-    """What the float model says; InputError if that cannot be kept."""
+def answers_of(reference: Reference, images: np.ndarray, weights: str) -> Outputs:
+    """What the float model says; InputError that names its `weights` if that cannot be kept."""
     outputs = reference.run(images)
     finite = np.isfinite(outputs.probabilities).all(axis=1)
     if outputs.masks is not None:
@@ -141,7 +141,7 @@ def answers_of(reference: Reference, images: np.ndarray, model: str) -> Outputs:
     broken = int((~finite).sum())
     if broken:
         raise InputError(
-            f"{model}: the float model's answers are NaN or infinite on {broken} of {len(images)} images; "
+            f"{weights}: the float model's answers are NaN or infinite on {broken} of {len(images)} images; "
             "its weights are damaged or its training diverged"
         )
     return outputs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from edge.errors import InputError
 from edge.manifest import Audit, FineTuned, Parity
 from edge.metrics.gates import judge as judge_arrays
 from edge.questions.observe import observations_of, parity_summary, shortfalls
-from edge.runtimes import Outputs, Runtime, joined
+from edge.runtimes import Outputs
 from edge.runtimes.open import modes_of, open_file
+from edge.runtimes.timing import timed_run
 
 from ._format import Format, Prepared, Source
 
@@ -45,7 +45,7 @@ def judge(
     try:
         if runtime.side != source.checkpoint.preprocess.side:
             raise InputError(f"{path.name} takes {runtime.side} pixels, the model {source.checkpoint.preprocess.side}")
-        candidate, milliseconds = timed_run(runtime, source.images)
+        candidate, milliseconds = timed_run(runtime, source.images, task=f"judging {path.name}")
         answers = runtime.run(test_images)
     finally:
         runtime.close()
@@ -77,14 +77,3 @@ def broken_rules(audit: Audit | None, recipe: str) -> list[str]:
     """The warnings of an audit, but not that a float32 package is float32."""
     warnings = audit.warnings if audit else ()
     return [line for line in warnings if not (recipe == "fp32" and line.startswith("ane-float32"))]
-
-
-def timed_run(runtime: Runtime, images: np.ndarray) -> tuple[Outputs, float]:
-    """The answers, and the median milliseconds of one image after a warm-up. This host's, not a phone's."""
-    runtime.run(images[:1])
-    rows, times = [], []
-    for image in images:
-        begun = time.perf_counter()
-        rows.append(runtime.run(image[None]))
-        times.append(1e3 * (time.perf_counter() - begun))
-    return joined(rows), float(np.median(times))

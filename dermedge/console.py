@@ -149,7 +149,7 @@ def messages_on_screen() -> Iterator[None]:
 @contextmanager
 def progress_on_screen() -> Iterator[None]:
     """A bar with count and time left for every task that is reported. Nothing is drawn where no terminal watches."""
-    if not screen().is_terminal:
+    if not sys.stdout.isatty():  # rich itself is not loaded for `--help` or into a pipe
         yield
         return
     bars = Bars()

@@ -26,6 +26,7 @@ class Build:
     rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
 
     def path(self, entry: FileEntry) -> Path:
+        """Where a file of the manifest lies."""
         return self.folder / entry.file
 
     def chosen(self, names: Sequence[str] | None) -> list[FileEntry]:
@@ -43,16 +44,19 @@ class Build:
 
     def _repr_html_(self) -> str:
         """A short table for notebooks."""
-        head = "<tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>"
-        rows = ""
-        for entry in self.manifest.files:
-            verdict = entry.parity.verdict if entry.parity else "not run here"
-            cells = (escape(entry.file), f"{entry.bytes:,}", escape(entry.opens_from), verdict)
-            rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        verdicts = [(entry, entry.parity.verdict if entry.parity else "not run here") for entry in self.manifest.files]
+        rows = "".join(
+            f"<tr><td>{escape(entry.file)}</td><td style='text-align:right'>{entry.bytes:,}</td>"
+            f"<td>{escape(entry.opens_from)}</td><td>{verdict}</td></tr>"
+            for entry, verdict in verdicts
+        )
         rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
-        title = f"<b>{escape(self.manifest.model)}</b>, {self.manifest.parameters:,} parameters"
-        listed = f"<ul>{rejected}</ul>" if rejected else ""
-        return f"<p>{title}, in {escape(str(self.folder))}</p><table>{head}{rows}</table>{listed}"
+        model, folder = escape(self.manifest.model), escape(str(self.folder))
+        return (
+            f"<p><b>{model}</b>, {self.manifest.parameters:,} parameters, in {folder}</p>"
+            f"<table><tr><th>file</th><th>bytes</th><th>opens from</th><th>verdict</th></tr>{rows}</table>"
+            + (f"<ul>{rejected}</ul>" if rejected else "")
+        )
 
     def schemes(self) -> dict[str, Scheme]:
         """Format -> the quantisation scheme beside its files, if it is the one that they were made with."""

@@ -173,7 +173,7 @@ def shipped(model: str) -> Path:
         have = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
         raise InputError(
             f"no checkpoint of {model} comes with dermedge (there is: {have}); "
-            f"train one with `python train/train.py --model {model} --data …` and give it with --checkpoint, or see "
+            f"train one with `python train/train.py --model {model} --data …` and give it as `checkpoint`, or see "
             f"its size and speed with random weights: `python convert/to_tflite.py --model {model} --untrained`"
         )
     return path

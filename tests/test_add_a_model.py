@@ -25,7 +25,7 @@ def clone(tmp_path_factory) -> Path:
     """A copy of the code with the page's file and the page's line, and nothing else changed."""
     family, line = blocks("python")
     copy = tmp_path_factory.mktemp("clone")
-    for room in ("edge", "convert", "train"):
+    for room in ("dermedge", "edge", "convert", "train"):
         shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
     place = re.search(r"`(edge/models/\w+\.py)`, complete", PAGE)[1]
     (copy / place).write_text(family)

@@ -68,7 +68,7 @@ def tune(graph: fx.GraphModule, bits: int, photos: PhotoSet, images: np.ndarray,
     """
     if len(results(graph)) > 1:
         raise InputError(
-            "--fine-tune learns from the class alone and would spoil the mask that this network gives beside it; "
+            "`fine_tune` learns from the class alone and would spoil the mask that this network gives beside it; "
             "leave it out"
         )
     judging = held_back(photos)

@@ -30,7 +30,10 @@ SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weig
 
 
 def rewritten(checkpoint: Checkpoint) -> fx.GraphModule:
-    """The checkpoint's network after all passes: (1, 3, S, S), 0..255 -> probabilities (1, K)."""
+    """The checkpoint's network after all passes: (1, 3, S, S), 0..255 -> probabilities (1, K).
+
+    Raises InputError that names the place where the network cannot be traced.
+    """
     graph, _ = rewrite(trace(checkpoint.deployed(layout="NCHW"), example_of(checkpoint)), NEURAL_ENGINE_PASSES)
     return graph
 
@@ -64,18 +67,20 @@ def float_program(
 
     With `layers`, their activations are in 8 bits: Apple's passes put a quantize and a dequantize in front of and
     behind them, with the ranges given. That takes iOS 17, and `places`, the layers of that very program before.
+    Raises InputError with the operation, its arguments and its module where coremltools does not take one.
     """
     import coremltools as ct
 
     from . import gelu as _coreml_gelu  # noqa: F401  (its import mends a reader of coremltools)
     from .outputs import with_outputs
+    from .refusals import converted
 
     side = checkpoint.preprocess.side
     outputs = [ct.TensorType(name=PROBABILITIES), ct.TensorType(name=MASK, dtype=np.float32)]
     outputs = outputs[: len(program.graph_signature.user_outputs)]
     pipeline = with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: in_half(op, float32))
-    model = ct.convert(
+    model = converted(
         program,
         inputs=[ct.ImageType(name=INPUT, shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
         outputs=outputs,

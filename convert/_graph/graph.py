@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+
+from .refusals import exported, refused
 
 aten = torch.ops.aten
 # input, weight, bias, stride, padding, dilation, groups of aten.conv2d, where they are left out
@@ -15,6 +18,7 @@ CONVOLUTION = (None, None, None, [1, 1], [0, 0], [1, 1], 1)
 # input, weight, bias, stride, padding, output padding, groups, dilation of aten.conv_transpose2d
 TRANSPOSED = (None, None, None, [1, 1], [0, 0], [0, 0], 1, [1, 1])
 
+ORIGIN = ("nn_module_stack", "stack_trace")  # of a call, as torch.export leaves them
 # composite operations that never give a view of an operand
 FRESH = {
     aten.conv2d.default, aten.conv2d.padding, aten.linear.default, aten.batch_norm.default, aten.layer_norm.default,
@@ -28,16 +32,35 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
     """The forward pass for inputs shaped like `example`, static shapes, every node with `meta["val"]`.
 
     Nothing is changed in place: the rewrites take a value for what its node made of it. A layer's node knows whose
-    weight it uses: `meta["module"]`, the path of the module in `module`.
+    weight it uses: `meta["module"]`, the path of the module in `module`; every call knows where in the network's code
+    it comes from: `meta["nn_module_stack"]` and `meta["stack_trace"]`, as torch.export leaves them. Raises InputError
+    that names the place where the network cannot be followed.
     """
-    program = torch.export.export(module.eval(), (example,))
+    program = exported(module.eval(), example)
     graph = program.module(check_guards=False)
     if not without_changes_in_place(graph):
         graph = with_batch_norm(program.run_decompositions({}).module(check_guards=False))
     for node in graph.graph.nodes:
+        if draws(node):
+            raise refused(node, "it draws random numbers; the network has to answer alike every time")
+        if has_open_shape(node):
+            raise refused(node, "the shape of its result depends on the picture's values (data-dependent)")
         if node.target in {aten.conv2d.default, aten.conv2d.padding, aten.linear.default}:
             node.meta["module"] = owner(arguments(node)[1])
     return graph
+
+
+def draws(node: fx.Node) -> bool:
+    """Whether an operation gives random numbers; dropout does not, in evaluation."""
+    name = getattr(node.target, "__name__", str(node.target))
+    tagged = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return tagged and not any(word in name for word in ("dropout", "attention", "rrelu", "lstm", "gru", "rnn"))
+
+
+def has_open_shape(node: fx.Node) -> bool:
+    values = node.meta.get("val")
+    values = values if isinstance(values, (list, tuple)) else [values]
+    return any(isinstance(v, Tensor) and not all(isinstance(n, int) for n in v.shape) for v in values)
 
 
 def without_changes_in_place(graph: fx.GraphModule) -> bool:
@@ -97,7 +120,19 @@ def owner(attribute: object) -> str | None:
 
 def stands_for(new: fx.Node, old: fx.Node) -> None:
     """`new` does what `old` did: it is the same module's layer."""
-    new.meta |= {key: old.meta[key] for key in ("module", "normalised_by") if key in old.meta}
+    new.meta |= {key: old.meta[key] for key in ("module", "normalised_by", *ORIGIN) if key in old.meta}
+
+
+@contextmanager
+def in_place_of(graph: fx.GraphModule, node: fx.Node) -> Iterator[None]:
+    """New nodes go before `node`, and come from where it comes from."""
+    origin = {key: node.meta[key] for key in ORIGIN if key in node.meta}
+    with graph.graph.inserting_before(node):
+        yield
+    new = node.prev
+    while new.op in {"call_function", "get_attr"} and "nn_module_stack" not in new.meta:
+        new.meta |= origin
+        new = new.prev
 
 
 def copy_graph(graph: fx.GraphModule) -> fx.GraphModule:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import fx
@@ -16,7 +16,9 @@ from edge.models.deployed import OUTPUTS
 
 from .._graph.graph import results, trace
 from .._graph.passes import MOBILE_PASSES, PASSES, rewrite
-from .emit import emit
+from .._graph.refusals import first_line, refused
+from .._graph.take_apart import take_apart
+from .emit import NoOperator, emit, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 SIGNATURE = "serving_default"
 INPUT, OUTPUT = "image", OUTPUTS[0]
 METADATA = "dermedge"  # name of the metadata entry inside the file
+OTHER_ANSWER = 1e-2  # of a probability; what rounding does in float32 is far below, the gate judges the rest
 
 
 @dataclass(frozen=True)
@@ -51,38 +54,69 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
     """The float32 file of a module that keeps the tensor contract: `example` (1, S, S, 3) in, (1, K) out, and behind
     it, where the module gives one, a mask (1, S, S, 1).
 
-    Written operator by operator from the rewritten graph. Where that holds an operation without an operator in
-    `_emit`, litert-torch lowers the graph as it is before the rewrites that are for our own operators.
+    Written operator by operator from the rewritten graph. Operations without an operator in `emit` are taken apart as
+    torch does. Where one remains, litert-torch lowers the graph as it is before the rewrites that are for our own
+    operators. Raises InputError with the operation, its arguments and its module where that cannot either, or gives
+    other answers than the graph.
     """
     graph, fired = rewrite(trace(module, example), PASSES)
-    mobile, more = rewrite(graph, MOBILE_PASSES)
+    whole, first = graph, None
+    tried: set[Any] = set()
+    while True:
+        mobile, more = rewrite(graph, MOBILE_PASSES)
+        try:
+            content = emit(mobile, inputs=[INPUT], outputs=OUTPUTS[: len(results(mobile))])
+            return Lowered(content, fired | more, "operator by operator", modules_of(mobile))
+        except NoOperator as missing:
+            first = first or missing  # what the author wrote, not what became of it
+            targets = {node.target for node in unknown(mobile)} | {missing.node.target}
+            smaller, apart = take_apart(graph, targets - tried)
+        if not apart:
+            return by_litert_torch(whole, example, fired, first)
+        tried |= targets
+        graph, again = rewrite(smaller, PASSES)
+        fired = {name: count + again.get(name, 0) for name, count in fired.items()}
+        fired["take_apart"] = fired.get("take_apart", 0) + apart
+
+
+def by_litert_torch(graph: fx.GraphModule, example: Tensor, fired: dict[str, int], missing: NoOperator) -> Lowered:
+    """The file that litert-torch writes, if it can be opened and answers as the graph does."""
+    import litert_torch
+
+    why = f"there is no TFLite operator for {missing.why}"
     try:
-        content = emit(mobile, inputs=[INPUT], outputs=OUTPUTS[: len(results(mobile))])
-        return Lowered(content, fired | more, "operator by operator", modules_of(mobile))
-    except NotImplementedError as missing:
-        import litert_torch
-
-        try:
-            lowered = litert_torch.convert(graph, (example,))
-        except Exception as error:
-            said = (str(error).splitlines() or ["?"])[0]
-            raise RuntimeError(f"{missing}, and litert-torch gives up too ({type(error).__name__}: {said})") from error
-        content = named(lowered.model_content())
-        try:
-            open_in_runtime(content)
-        except Exception as error:
-            said = (str(error).splitlines() or ["?"])[0]
-            raise RuntimeError(
-                f"{missing}, and what litert-torch makes of it LiteRT cannot open ({said}); change the network there"
-            ) from error
-        return Lowered(content, fired, f"by litert-torch, because there is {missing}")
+        lowered = litert_torch.convert(graph, (example,))
+    except Exception as error:
+        raise refused(
+            missing.node, f"{why}, and litert-torch gives up too ({type(error).__name__}: {first_line(error)})"
+        ) from error
+    content = named(lowered.model_content())
+    try:
+        apart = largest_difference(content, graph, example)
+    except Exception as error:
+        raise refused(
+            missing.node, f"{why}, and what litert-torch makes of it LiteRT cannot open ({first_line(error)})"
+        ) from error
+    if not apart <= OTHER_ANSWER:
+        raise refused(missing.node, f"{why}, and the file that litert-torch writes is wrong by {apart:.2g}")
+    return Lowered(content, fired, f"by litert-torch, because there is {missing}")
 
 
-def open_in_runtime(content: bytes) -> None:
-    """Raise what LiteRT raises for a file that it cannot run."""
+def largest_difference(content: bytes, graph: fx.GraphModule, example: Tensor) -> float:
+    """Between the probabilities of a file and of its graph, on one picture of random colours; runs the file."""
+    import torch
     from ai_edge_litert.interpreter import Interpreter
 
-    Interpreter(model_content=content, num_threads=1).allocate_tensors()
+    picture = 255 * torch.rand(example.shape, generator=torch.Generator().manual_seed(0))
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture.numpy())
+    interpreter.invoke()
+    with torch.no_grad():
+        wanted = graph(picture)
+    wanted = wanted[0] if isinstance(wanted, (list, tuple)) else wanted
+    places = (entry["index"] for entry in interpreter.get_output_details() if len(entry["shape"]) == wanted.ndim)
+    return float(np.abs(interpreter.get_tensor(next(places)) - wanted.numpy()).max())
 
 
 def modules_of(graph: fx.GraphModule) -> dict[str, tuple[str, str | None]]:

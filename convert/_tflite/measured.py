@@ -83,7 +83,7 @@ def check_layers(scheme: Scheme, content: bytes) -> None:
         odd = next(iter(set(named) ^ set(there)), named[0] if named else ("", ""))
         raise InputError(
             f"the kept scheme ({SUFFIX}) of {scheme.model} does not name the layers of its graph, each once (first at "
-            f"{odd[0] or 'its end'}); it was changed or damaged: measure anew with --measure-again"
+            f"{odd[0] or 'its end'}); it was changed or damaged: measure anew with `measure_again`"
         )
 
 

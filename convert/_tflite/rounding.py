@@ -152,7 +152,7 @@ def rounded(content: bytes, steps: Steps) -> bytes:
         if name not in steps or steps[name].shape != layer.shape or steps[name].dtype != np.int8:
             raise InputError(
                 f"the kept rounding (.rounding.npz) does not fit the weight {name} {layer.shape}; it was changed or "
-                "damaged: measure anew with --measure-again"
+                "damaged: measure anew with `measure_again`"
             )
         rows = by_channel(values_of(model, layer), layer)
         scales = scales_of(rows)

@@ -14,8 +14,6 @@ from edge.errors import InputError
 from edge.files import read_json
 from edge.labels import Label, from_json
 
-from .wrapping import labels_of
-
 if TYPE_CHECKING:
     from torch import nn
 
@@ -97,6 +95,8 @@ def read_labels(text: str) -> tuple[Label, ...]:
     if text.endswith(".json"):
         path = Path(text)
         return from_json(read_json(path, what="class labels").get("classes"), where=str(path))
+    from .wrapping import labels_of  # brings NumPy along, which --help does without
+
     return labels_of([code.strip() for code in text.split(",") if code.strip()])
 
 

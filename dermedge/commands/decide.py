@@ -20,6 +20,7 @@ from pathlib import Path
 
 from dermedge.console import entry, screen
 from dermedge.flags import add_checkpoint, add_data, add_report_folder, add_skip_unreadable
+from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.models import DEFAULT_MODEL
 
 
@@ -47,10 +48,13 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge import artifact, thresholds
+    from dataclasses import replace
+
+    from edge import thresholds
     from edge.checkpoint import load, shipped
-    from edge.errors import GATE_FAILED, GOOD, InputError
-    from edge.questions.decision import page, run
+    from edge.questions.decision import thresholds as measured
+    from edge.questions.decision.measure import measure
+    from edge.report.page import Belongs, check_folder
 
     if not args.measure and (args.coverage is not None or args.alarm_share is not None):
         raise InputError("--coverage and --alarm-share say how to measure; they go with --measure")
@@ -59,39 +63,40 @@ def main(argv: list[str] | None = None) -> int:
     path = args.checkpoint or shipped(args.model)
     checkpoint = load(path)
     folder = args.out or Path("build") / checkpoint.model
-    if (folder / artifact.MANIFEST).is_file():
-        converted = artifact.read(folder).checkpoint_sha256
-        if converted != checkpoint.sha256:
-            raise InputError(
-                f"{folder} holds files of another checkpoint ({converted[:12]}…) than {path} "
-                f"({checkpoint.sha256[:12]}…); give that one with --checkpoint, or another --out"
-            )
+    check_folder(folder, Belongs(checkpoint.sha256, {}))  # before an hour of work
     kept = thresholds.beside(path)
-    skip = args.skip_unreadable
     if args.measure:
-        section = run.choose(
-            checkpoint, args.data, skip_unreadable=skip,
-            coverage=run.COVERAGE if args.coverage is None else args.coverage,
-            share=run.ALARM_SHARE if args.alarm_share is None else args.alarm_share,
-        )  # fmt: skip
+        section = measured.measure_thresholds(
+            checkpoint,
+            args.data,
+            coverage=measured.COVERAGE if args.coverage is None else args.coverage,
+            alarm_share=measured.ALARM_SHARE if args.alarm_share is None else args.alarm_share,
+            skip_unreadable=args.skip_unreadable,
+        )
     else:
         if not kept.is_file():
             raise InputError(f"{kept} does not exist: nobody has measured thresholds for {path}; add --measure")
         section = thresholds.load(kept, checkpoint_sha256=checkpoint.sha256, side=checkpoint.preprocess.side)
-    judged = run.judge(checkpoint, section, args.data, skip_unreadable=skip, limit=args.alarm_limit)
+    report = measure(
+        checkpoint,
+        args.data,
+        thresholds=section,
+        alarm_limit=args.alarm_limit,
+        skip_unreadable=args.skip_unreadable,
+    )
     if args.measure:
-        section = run.with_false_alarms(section, judged.report)
-        judged.report["decision"] = section
+        section = measured.with_false_alarms(section, report.report)
+        report = replace(report, report=report.report | {"decision": section})
         thresholds.save(kept, section, checkpoint_sha256=checkpoint.sha256)
         screen().print(f"thresholds: {kept}", soft_wrap=True, markup=False)
-    written = page.write(judged.report, folder, judged.thumbnails)
-    for table in page.tables(judged.report):
+    page = report.write(folder)
+    for table in report.tables():
         screen().print(table)
-    screen().print(f"page: {written}", soft_wrap=True, markup=False)
-    if judged.failed:
+    screen().print(f"page: {page}", soft_wrap=True, markup=False)
+    failed = report.failed
+    if failed:
         screen().print(
-            f"[bold red]failed[/] more than {args.alarm_limit:.1%} sent back: {', '.join(judged.failed)}",
-            soft_wrap=True,
+            f"[bold red]failed[/] more than {args.alarm_limit:.1%} sent back: {', '.join(failed)}", soft_wrap=True
         )
         return GATE_FAILED
     return GOOD

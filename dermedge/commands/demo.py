@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
                 str(built),
             ],
         ),
-        ("simulation", ["simulate", str(built), "--data", str(sample), "--images", "4"]),
+        ("simulation", ["parity", str(built), "--simulate", "--data", str(sample), "--images", "4"]),
         ("the report", ["parity", str(built), "--data", str(sample), "--images", "48"]),
     ]
     if not sample.exists():

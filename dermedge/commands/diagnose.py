@@ -20,7 +20,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dermedge.console import entry, screen, third_party_noise_into
+from dermedge.commands._noise import runtimes_quiet
+from dermedge.console import entry, screen
 from dermedge.flags import DEFAULT_BUILD, add_threads
 from edge.errors import at_least_one
 from edge.progress import busy, track
@@ -47,7 +48,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     import json
-    from tempfile import TemporaryDirectory
 
     from edge.errors import InputError
     from edge.questions.mistakes.diagnosis import diagnose
@@ -67,21 +67,20 @@ def main(argv: list[str] | None = None) -> int:
     outputs = [read_output(text, codes) for text in args.phone_output]
     target = target_of(manifest, args.checkpoint)
     looked = [photographed(path, target) for path in track(args.photo, "reading", len(args.photo))]
-    # LiteRT greets on standard error; the folder may be read-only, for nothing else is written
-    with TemporaryDirectory() as scratch, third_party_noise_into(Path(scratch) / "runtime.log"):
+    with runtimes_quiet():
         models = open_models(folder, manifest, threads=args.threads, only=only)
         try:
             with busy("taking every wrong path"):
-                found = diagnose(
+                diagnosis = diagnose(
                     [scene for scene, _ in looked], outputs, models, temperature=manifest.output.temperature
                 )
         finally:
             for model in models:
                 model.runtime.close()
     if args.json:
-        print(json.dumps(as_json(found, codes), indent=2, allow_nan=False, ensure_ascii=False))
+        print(json.dumps(as_json(diagnosis, codes), indent=2, allow_nan=False, ensure_ascii=False))
         return 0
-    first, *rest = sentences(found, codes)
+    first, *rest = sentences(diagnosis, codes)
     screen().print(first, style="bold", markup=False)
     for sentence in rest:
         screen().print(sentence, markup=False)
@@ -90,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             screen().print(f"{path.name} has EXIF orientation {orientation}.", markup=False)
         for remark in remarks(path):
             screen().print(f"{path.name} {remark}.", markup=False)
-    screen().print(table(found))
+    screen().print(table(diagnosis))
     screen().print(RULE, markup=False)
     screen().print("Research and engineering use; not a medical device.")
     return 0

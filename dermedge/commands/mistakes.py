@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 
+from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
 from dermedge.flags import add_build_and_photographs, add_images, add_report_folder, add_threads
 
@@ -35,17 +36,23 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build
-    from edge.questions.mistakes.page import markdown, table
-    from edge.questions.mistakes.run import cost_of, write, write_figures
+    from edge.questions.mistakes.measure import measure
 
     build = open_build(args.build, checkpoint=args.checkpoint)
-    cost = cost_of(build, data=args.data, skip_unreadable=args.skip_unreadable, limit=args.images, threads=args.threads)
-    page = write(cost, args.out or args.build)
+    folder = args.out or build.folder
+    with runtimes_quiet(build.folder):
+        report = measure(
+            build, args.data, images=args.images, threads=args.threads, skip_unreadable=args.skip_unreadable
+        )
+        page = report.write(folder)
     if args.docs:
-        write_figures(cost, args.out or args.build)
-        print(markdown(cost.report), end="")
+        from dermedge.commands._mistakes_docs import markdown, write_figures
+
+        write_figures(report, folder)
+        print(markdown(report.report))
     else:
-        screen().print(table(cost.report))
+        for table in report.tables():
+            screen().print(table)
     screen().print(f"page: {page}", markup=False, soft_wrap=True)
     return 0
 

@@ -1,11 +1,16 @@
 """Prove that exported files give the model's answers, or show where they do not.
 
     dermedge parity build/hierattn_xs --data photographs/
+    dermedge parity build/hierattn_xs --simulate
     dermedge parity build/hierattn_xs --layers
 
 Runs every file of the folder on photographs of patients that the checkpoint never saw and writes report.html
 (one file, no network), parity.json and parity.xml (JUnit). Exit code 1 if a file's binding gate fails; --strict
 makes every gate bind.
+
+--simulate only looks: it runs every file in every way that there is here, prints the table and writes no report. A
+.tflite runs on XNNPACK, on XNNPACK with fp16 forced (as ARMv8.2 phones do), and on the reference kernels; an .mlpackage
+runs by the interpreter, an .aimodel by Core AI's own runtime where that is installed. Times are this host's.
 
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
 shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a
@@ -17,11 +22,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
 from dermedge.flags import add_build_and_photographs, add_images, add_report_folder, add_threads
+from edge.errors import GATE_FAILED, GOOD, InputError
 
 if TYPE_CHECKING:
     from edge.build import Build
+    from edge.report.question import QuestionReport
+
+SIMULATED = 16  # photographs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +44,13 @@ def parser() -> argparse.ArgumentParser:
         help="how .tflite files run; repeatable (default: xnnpack, and xnnpack-fp16 for the fp16 file)",
     )  # fmt: skip
     add_threads(p)
-    p.add_argument("--layers", action="store_true", help="find the first layer that leaves the torch model (4 images)")
+    looks = p.add_mutually_exclusive_group()
+    looks.add_argument(
+        "--simulate", action="store_true", help=f"run every file in every way, do not judge ({SIMULATED} images)"
+    )
+    looks.add_argument(
+        "--layers", action="store_true", help="find the first layer that leaves the torch model (4 images)"
+    )
     p.add_argument(
         "--file", action="append", metavar="NAME", help="with --layers: this file or recipe alone; repeatable"
     )
@@ -46,50 +62,47 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build
-    from edge.errors import InputError
-    from edge.questions.parity.run import observe_files, write_report
 
     if args.file and not args.layers:
         raise InputError("--file goes with --layers")
     if args.layers and args.mode:
         raise InputError("--layers reads inner values, which only one way of running gives; leave out --mode")
     build = open_build(args.build, checkpoint=args.checkpoint)
-    if args.layers:
-        return layers(args, build)
-    seen = observe_files(
-        build,
-        data=args.data,
-        skip_unreadable=args.skip_unreadable,
-        limit=args.images,
-        modes=args.mode,
-        threads=args.threads,
-        judged=True,
-    )
-    page = write_report(seen, args.out or args.build)
-    screen().print(seen.table())
-    failed = seen.failed(strict=args.strict)
-    screen().print(f"page: {page}", soft_wrap=True)
-    if failed:
-        screen().print(f"[bold red]failed[/] {', '.join(failed)}", soft_wrap=True)
-        return 1
-    return 0
-
-
-def layers(args: argparse.Namespace, build: Build) -> int:
-    from edge.questions.layers.run import look_into, write
-
-    found = look_into(
-        build, data=args.data, skip_unreadable=args.skip_unreadable, images=args.images, files=args.file,
-        strict=args.strict,
-    )  # fmt: skip
-    written = write(found, args.out or args.build)
-    for table in found.tables():
+    with runtimes_quiet(build.folder):
+        report = measured(args, build)
+        page = None if args.simulate else report.write(args.out or build.folder)
+    for table in report.tables():
         screen().print(table, soft_wrap=isinstance(table, str))
-    screen().print(f"page: {written}", soft_wrap=True)
-    if found.failed:
-        screen().print(f"[bold red]failed[/] {', '.join(found.failed)}", soft_wrap=True)
-        return 1
-    return 0
+    if page is None:
+        return GOOD
+    screen().print(f"page: {page}", soft_wrap=True, markup=False)
+    failed = report.failing(strict=args.strict)
+    if failed:
+        screen().print("[bold red]failed[/]", end=" ")
+        screen().print(", ".join(failed), soft_wrap=True, markup=False)
+        return GATE_FAILED
+    return GOOD
+
+
+def measured(args: argparse.Namespace, build: Build) -> QuestionReport:
+    """The answer to the question that the flags ask."""
+    if args.layers:
+        from edge.questions.layers import measure as layers
+
+        return layers.measure(
+            build, args.data, images=args.images, files=args.file, skip_unreadable=args.skip_unreadable
+        )
+    from edge.questions.parity import measure as parity
+
+    return parity.measure(
+        build,
+        args.data,
+        images=SIMULATED if args.simulate and args.images is None else args.images,
+        modes=args.mode,
+        every_way=args.simulate,
+        threads=args.threads,
+        skip_unreadable=args.skip_unreadable,
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dermedge.console import entry, screen, third_party_noise_into
+from dermedge.commands._noise import runtimes_quiet
+from dermedge.console import entry, screen
 from edge.models import DEFAULT_MODEL
 
 
@@ -38,7 +39,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     import json
     from dataclasses import asdict
-    from tempfile import TemporaryDirectory
 
     import numpy as np
 
@@ -46,9 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     from edge.decision import RETAKE, decide
     from edge.errors import InputError
     from edge.preprocess import to_input
+    from edge.report.malignancy import mark
     from edge.runtimes.open import open_any
 
-    with TemporaryDirectory() as scratch, third_party_noise_into(Path(scratch) / "runtime.log"):
+    with runtimes_quiet():
         opened = open_any(args.file, model=args.model, mode=args.mode)
         answers = []
         try:
@@ -66,16 +67,17 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             opened.runtime.close()
     if args.json:
-        found = [
+        entries = [
             {
                 "photo": str(path),
                 "file": opened.name,
                 "probabilities": by_class,
+                "malignant": {label.code: label.malignant for label in opened.labels},  # null: malignancy unknown
                 "decision": asdict(decision) if decision else None,
             }
             for path, by_class, decision in answers
         ]
-        print(json.dumps(found, indent=2))
+        print(json.dumps(entries, indent=2))
         return 0
     if opened.untrained:
         screen().print(f"[yellow]note[/] {opened.name} has random weights: its answers mean nothing")
@@ -87,8 +89,10 @@ def main(argv: list[str] | None = None) -> int:
             if decision.outcome == RETAKE:  # what the model says of such a picture is no answer; --json has it
                 continue
         for code, p in sorted(by_class.items(), key=lambda item: -item[1]):
-            mark = " (malignant)" if names[code].malignant else ""
-            screen().print(f"  {p:6.1%}  {'█' * round(30 * p):30s} {code} {names[code].name}{mark}")
+            remark = mark(names[code].malignant)
+            screen().print(
+                f"  {p:6.1%}  {'█' * round(30 * p):30s} {code} {names[code].name}" + (f" ({remark})" if remark else "")
+            )
     screen().print("Research and engineering use; not a medical device.")
     return 0
 

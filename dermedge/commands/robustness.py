@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 
+from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
 from dermedge.flags import add_build_and_photographs, add_report_folder, add_threads
 from edge.questions.robustness.levels import LEVELS, SEVERITIES
@@ -50,17 +51,24 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build
-    from edge.questions.robustness.run import measure, write
+    from edge.questions.robustness.measure import measure
 
     build = open_build(args.build, checkpoint=args.checkpoint)
-    found = measure(
-        build, data=args.data, images=args.images, files=args.files, corruptions=args.corruption,
-        severities=args.severities, skip_unreadable=args.skip_unreadable, threads=args.threads, seed=args.seed,
-    )  # fmt: skip
-    page = write(found, args.out or args.build)
-    screen().print(found.table())
-    for one in found.report["files"][1:]:
-        screen().print(f"{one['sentence']} {one['detail']}", markup=False, soft_wrap=True)
+    with runtimes_quiet(build.folder):
+        report = measure(
+            build,
+            args.data,
+            images=args.images,
+            files=args.files,
+            corruptions=args.corruption,
+            severities=args.severities,
+            threads=args.threads,
+            seed=args.seed,
+            skip_unreadable=args.skip_unreadable,
+        )
+        page = report.write(args.out or build.folder)
+    for table in report.tables():
+        screen().print(table, soft_wrap=isinstance(table, str))
     screen().print(f"page: {page}", markup=False, soft_wrap=True)
     return 0
 

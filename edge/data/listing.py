@@ -67,7 +67,7 @@ def refuse_missing(table: Path, missing: list[str], rows: int, *, skip_missing: 
         return []
     text = f"{len(missing)} of the {rows} images in {table} are missing, first {', '.join(missing[:3])}"
     if not skip_missing or len(missing) == rows:
-        raise InputError(f"{text}. Put them below {table.parent}, or go on without them with --skip-unreadable")
+        raise InputError(f"{text}. Put them below {table.parent}, or go on without them with `skip_unreadable`")
     return [text]
 
 

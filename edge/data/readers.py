@@ -48,12 +48,12 @@ def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = 
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"no data folder at {folder}; give --data a folder of photographs (docs/your_own_model.md)")
+        raise InputError(f"no data folder at {folder}; give `data` a folder of photographs (docs/your_own_model.md)")
     photos = with_masks(read_set(folder, skip_missing=skip_missing), folder)
     if not photos.classes and not unlabelled:
         raise InputError(
             f"{folder} has photographs and masks, but no classes: neither a table nor a folder per class. They can "
-            "teach masks beside a set that has classes, as --also of train/train.py; see docs/multi_task.md"
+            "teach masks in training, beside a set that has classes: docs/multi_task.md says how"
         )
     return photos
 

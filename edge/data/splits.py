@@ -26,7 +26,7 @@ def patient_folds(targets: Sequence[int], patients: Sequence[str], *, folds: int
         raise InputError(f"a seed is 0 to {2**32 - 1}, got {seed}")
     _, labels = np.unique(np.asarray(targets), return_inverse=True)  # from 0, also where classes are unknown (-1)
     if np.bincount(labels).max() < folds:
-        raise InputError(f"no class has {folds} photographs, one for each fold; add photographs or lower --folds")
+        raise InputError(f"no class has {folds} photographs, one for each fold; add photographs or lower `folds`")
     fold_of = np.full(len(labels), -1, dtype=np.int64)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # a class with fewer photographs than folds is missing in some; no news here

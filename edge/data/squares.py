@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from edge.preprocess import MAX_INPUT_SIDE, PREPROCESS_VERSION, to_input
 from edge.progress import track
 
 log = logging.getLogger("dermedge")
+
+T = TypeVar("T")
 
 
 def cache_folder() -> Path:
@@ -46,28 +50,62 @@ def load_squares(
             squares = np.load(target, mmap_mode="r", allow_pickle=False)
             if squares.shape == (len(photos), side, side, 3) and squares.dtype == np.uint8:
                 return photos, squares
-    kept: list[Photo] = []
-    unreadable: list[str] = []
     squares = np.empty((len(photos), side, side, 3), np.uint8)
-    for photo in track(photos.photos, f"reading {photos.name}", len(photos)):
-        try:
-            squares[len(kept)] = to_input(read_photo(photo.path), side)
-        except InputError as error:
-            unreadable.append(f"{photo.image_id}: {error}")
-        else:
-            kept.append(photo)
+    filled = 0
+
+    def keep(_photo: Photo, square: np.ndarray) -> None:
+        nonlocal filled
+        squares[filled] = square
+        filled += 1
+
+    readable = read_each(
+        photos,
+        lambda photo: to_input(read_photo(photo.path), side),
+        keep,
+        task=f"reading {photos.name}",
+        skip_unreadable=skip_unreadable,
+    )
     squares.flags.writeable = False  # as a cached one
-    if unreadable:
-        text = f"{len(unreadable)} of {len(photos)} photographs of {photos.name} cannot be read: {unreadable[0]}"
-        if not skip_unreadable or not kept:
-            raise InputError(f"{text}. Mend or remove them, or go on without them with `skip_unreadable`")
-        log.warning("skipped %s", text)
-        photos = replace(photos, photos=tuple(kept), notes=(*photos.notes, text))
-        return photos, squares[: len(kept)]
+    if len(readable) < len(photos):
+        return readable, squares[:filled]
     if cache:
         with moved_into_place(target) as path, path.open("wb") as file:
             np.save(file, squares, allow_pickle=False)
     return photos, squares
+
+
+def read_each(
+    photos: PhotoSet,
+    read: Callable[[Photo], T],
+    use: Callable[[Photo, T], None],
+    *,
+    task: str,
+    skip_unreadable: bool = False,
+) -> PhotoSet:
+    """Read one photograph after the other and use what was read; the set without those that cannot be read.
+
+    Raises InputError that counts the photographs for which `read` raised one and names the first: if there is any, or
+    with `skip_unreadable` if none is left. What the others were used for is then incomplete. `task` names the work to
+    whoever listens to the progress.
+    """
+    kept: list[Photo] = []
+    unreadable: list[str] = []
+    for photo in track(photos.photos, task, len(photos)):
+        try:
+            content = read(photo)
+        except InputError as error:
+            unreadable.append(f"{photo.image_id}: {error}")
+            continue
+        if skip_unreadable or not unreadable:  # if not, the rest is only counted
+            use(photo, content)
+            kept.append(photo)
+    if not unreadable:
+        return photos
+    text = f"{len(unreadable)} of {len(photos)} photographs of {photos.name} cannot be read: {unreadable[0]}"
+    if not skip_unreadable or not kept:
+        raise InputError(f"{text}. Mend or remove them, or go on without them with `skip_unreadable`")
+    log.warning("skipped %s", text)
+    return replace(photos, photos=tuple(kept), notes=(*photos.notes, text))
 
 
 def key(photos: tuple[Photo, ...], side: int) -> str:

@@ -1,4 +1,4 @@
-"""Balanced accuracy and what is lost of it, with intervals that know that photographs of one patient are alike.
+"""Balanced accuracy and its drop, with patient-level bootstrap intervals.
 
 Patients (groups) are resampled, not images: a draw gives each group a multiplicity from the multinomial distribution,
 and the counts per group and class, weighted with it, are the counts of the resampled set. Percentile intervals
@@ -40,9 +40,9 @@ def balanced_accuracy_interval(
     if math.isnan(value):
         return Estimate(value, 0.0, 1.0)
     images = class_counts(labels, groups)
-    found = class_counts(labels, groups, predicted == labels)
+    right = class_counts(labels, groups, predicted == labels)
     weights = multiplicities(len(images), draws, seed)
-    low, high = np.quantile(mean_recall(totals(weights, found), totals(weights, images)), [0.025, 0.975])
+    low, high = np.quantile(mean_recall(totals(weights, right), totals(weights, images)), [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
 
@@ -52,8 +52,8 @@ def balanced_accuracy_drop(
     """How much balanced accuracy is lost from `reference` to `candidate`, both (N,) classes for the same images.
 
     Both are resampled together (paired). Resampling cannot see a loss that did not happen in the sample, so a plain
-    bootstrap would call ten unchanged images a proof of no loss. Each draw therefore also holds one more group that was
-    lost (for the lower bound: gained), as often as a group comes up in a draw, Poisson(1), and with the weight
+    bootstrap would take ten unchanged images for a proof of no loss. Each draw therefore holds one more group that was
+    lost (for the lower bound: gained), as often as a group comes up in a draw, Poisson(1), with the weight
     1 / effective groups. Without any change the upper bound is then the rule of three (Hanley & Lippman-Hand 1983),
     with a few changes it is close to the exact Poisson bound, and with many it makes no difference. On simulated sets
     of 150 and 700 photographs with PAD-UFES-20's class mix and true drops of 0.2 to 2.3 points, the bound lay above
@@ -102,8 +102,8 @@ def totals(weights: npt.NDArray[np.uint16], counts: Floats) -> Floats:
     return np.concatenate([part.astype(np.float64) @ counts for part in np.array_split(weights, PARTS)])
 
 
-def mean_recall(found: Floats, images: Floats) -> Floats:
+def mean_recall(right: Floats, images: Floats) -> Floats:
     """(draws, classes) counts -> (draws,) balanced accuracy over the classes that are in the draw."""
     present = images > 0
-    recall = np.divide(found, images, out=np.zeros_like(found), where=present)
+    recall = np.divide(right, images, out=np.zeros_like(right), where=present)
     return recall.sum(axis=1) / present.sum(axis=1)

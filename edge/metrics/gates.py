@@ -104,8 +104,8 @@ def judge(
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """The worst of several: fail, then inconclusive, then pass; reported if nothing was judged."""
-    found = set(verdicts)
-    return next((v for v in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in found), Verdict.REPORTED)
+    distinct = set(verdicts)
+    return next((v for v in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in distinct), Verdict.REPORTED)
 
 
 def _unusable(candidate: object, images: int, classes: int, image_ids: tuple[str, ...]) -> str | None:
@@ -116,64 +116,64 @@ def _unusable(candidate: object, images: int, classes: int, image_ids: tuple[str
     return problem(values, images, classes, image_ids)
 
 
-def _checks(gate: Gate, found: Statistics) -> list[Check]:
+def _checks(gate: Gate, statistics: Statistics) -> list[Check]:
     checks = []
     if gate.logit_difference is not None:
-        checks.append(_logit_difference(found, gate.logit_difference))
+        checks.append(_logit_difference(statistics, gate.logit_difference))
     if gate.median_sqnr_db is not None:
-        checks.append(_median_sqnr(found, gate.median_sqnr_db))
+        checks.append(_median_sqnr(statistics, gate.median_sqnr_db))
     if gate.agreement is not None:
-        checks.append(_agreement(found, gate.agreement))
+        checks.append(_agreement(statistics, gate.agreement))
     if gate.wide_margin_disagreements is not None:
-        checks.append(_wide_margin(found, gate.wide_margin_disagreements))
+        checks.append(_wide_margin(statistics, gate.wide_margin_disagreements))
     if gate.balanced_accuracy_drop is not None:
-        checks.append(_drop(found, gate.balanced_accuracy_drop))
-    if gate.mask_dice is not None and found.masks is not None:
-        checks.append(_mask_dice(found.masks, gate.mask_dice))
+        checks.append(_drop(statistics, gate.balanced_accuracy_drop))
+    if gate.mask_dice is not None and statistics.masks is not None:
+        checks.append(_mask_dice(statistics.masks, gate.mask_dice))
     return checks
 
 
-def _logit_difference(found: Statistics, limit: float) -> Check:
-    value = found.largest_logit_difference
+def _logit_difference(statistics: Statistics, limit: float) -> Check:
+    value = statistics.largest_logit_difference
     verdict = Verdict.PASS if value <= limit else Verdict.FAIL
     note = "in units of the image's largest |logit|, where that is above 1"
     return Check("Largest |Δ logit|", verdict, Unit.LOGIT, value, limit=limit, sense="at most", note=note)
 
 
-def _median_sqnr(found: Statistics, limit: float) -> Check:
-    name, interval = "Median SQNR of the logits", found.sqnr_db
+def _median_sqnr(statistics: Statistics, limit: float) -> Check:
+    name, interval = "Median SQNR of the logits", statistics.sqnr_db
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
     needed = None
     if verdict is Verdict.INCONCLUSIVE:
-        needed = _more(found.images, images_for_median(float(np.mean(found.sqnr_by_image >= limit))))
+        needed = _more(statistics.images, images_for_median(float(np.mean(statistics.sqnr_by_image >= limit))))
     bounds = (interval.value, interval.low, interval.high)
     return Check(name, verdict, Unit.DECIBEL, *bounds, limit, "at least", needed)
 
 
-def _agreement(found: Statistics, limit: float) -> Check:
-    interval = found.agreement
+def _agreement(statistics: Statistics, limit: float) -> Check:
+    interval = statistics.agreement
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
     needed = None
     if verdict is Verdict.INCONCLUSIVE:
-        needed = _more(found.images, images_for_share(interval.value, limit))
+        needed = _more(statistics.images, images_for_share(interval.value, limit))
     bounds = (interval.value, interval.low, interval.high)
-    note = f"another class on {found.disagreements} of {found.images} images"
+    note = f"top-1 flips: {statistics.disagreements} of {statistics.images} images"
     return Check("Top-1 agreement", verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
 
 
-def _wide_margin(found: Statistics, limit: int) -> Check:
-    name = f"Another class although the float model leads by more than {WIDE_MARGIN}"
-    if found.wide_margin_images == 0:
-        note = "no image was seen on which the float model has such a lead"
+def _wide_margin(statistics: Statistics, limit: int) -> Check:
+    name = f"Top-1 flips with float margin > {WIDE_MARGIN}"
+    if statistics.wide_margin_images == 0:
+        note = "the float model has such a margin on no image"
         return Check(name, Verdict.INCONCLUSIVE, Unit.IMAGES, limit=limit, sense="at most", note=note)
-    value = found.wide_margin_disagreements
+    value = statistics.wide_margin_disagreements
     verdict = Verdict.PASS if value <= limit else Verdict.FAIL
-    note = f"of {found.wide_margin_images} images with such a lead"
+    note = f"of {statistics.wide_margin_images} images with such a margin"
     return Check(name, verdict, Unit.IMAGES, value, limit=limit, sense="at most", note=note)
 
 
-def _drop(found: Statistics, limit: float) -> Check:
-    name, labelled = "Drop of balanced accuracy", found.labelled
+def _drop(statistics: Statistics, limit: float) -> Check:
+    name, labelled = "Drop of balanced accuracy", statistics.labelled
     if labelled is None:
         return Check(name, Verdict.NOT_JUDGED, Unit.POINTS, limit=limit, sense="at most", note="no labels")
     drop = labelled.drop
@@ -186,18 +186,18 @@ def _drop(found: Statistics, limit: float) -> Check:
     return Check(name, verdict, Unit.POINTS, *bounds, limit, "at most", needed, note)
 
 
-def _mask_dice(found: Masks, limit: float) -> Check:
-    name, interval = "Median Dice of the masks", found.dice
-    judged = len(found.dice_by_image)
+def _mask_dice(masks: Masks, limit: float) -> Check:
+    name, interval = "Median Dice of the masks", masks.dice
+    judged = len(masks.dice_by_image)
     if not judged:
-        note = f"no pixel in any of the {found.images} masks, nor in the float model's"
+        note = f"all {masks.images} masks are empty, and so are the float model's"
         return Check(name, Verdict.NOT_JUDGED, Unit.SHARE, limit=limit, sense="at least", note=note)
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
     needed = None
     if verdict is Verdict.INCONCLUSIVE:
-        needed = _more(judged, images_for_median(float(np.mean(found.dice_by_image >= limit))))
+        needed = _more(judged, images_for_median(float(np.mean(masks.dice_by_image >= limit))))
     bounds = (interval.value, interval.low, interval.high)
-    note = f"a mask on one side alone on {found.one_empty} of {found.images} images" if found.one_empty else ""
+    note = f"one of the two masks is empty on {masks.one_empty} of {masks.images} images" if masks.one_empty else ""
     return Check(name, verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
 
 

@@ -120,10 +120,12 @@ def _labelled(observations: Observations, candidate: Floats, seed: int) -> Label
     class_before, class_after = before.argmax(axis=1), after.argmax(axis=1)
     malignant = observations.malignant
     lost, gained, p = st.mcnemar(class_before == labels, class_after == labels)
-    found_before, found_after = (st.sensitivities(labels, c, len(malignant)) for c in (class_before, class_after))
+    sensitivity_before, sensitivity_after = (
+        st.sensitivities(labels, c, len(malignant)) for c in (class_before, class_after)
+    )
     triage_before, triage_after = (st.malignant_or_benign(labels, c, malignant) for c in (class_before, class_after))
     classes = [
-        ClassSensitivity(code, name, bad, int((labels == i).sum()), Pair(found_before[i], found_after[i]))
+        ClassSensitivity(code, name, bad, int((labels == i).sum()), Pair(sensitivity_before[i], sensitivity_after[i]))
         for i, (code, name, bad) in enumerate(
             zip(observations.class_codes, observations.class_names, observations.malignant, strict=True)
         )
@@ -149,12 +151,12 @@ def _labelled(observations: Observations, candidate: Floats, seed: int) -> Label
 
 def _domains(observations: Observations, candidate: Floats, sqnr: Floats, same: np.ndarray) -> tuple[Domain, ...]:
     names = np.array(observations.domains, dtype=object)
-    found = []
+    domains = []
     for name in sorted(set(observations.domains)):
         here = names == name
         known = here & (observations.labels != UNKNOWN)
         labels = observations.labels[known]
-        found.append(
+        domains.append(
             Domain(
                 name=name,
                 images=int(here.sum()),
@@ -166,7 +168,7 @@ def _domains(observations: Observations, candidate: Floats, sqnr: Floats, same: 
                 balanced_accuracy_after=_accuracy(labels, candidate[known]),
             )
         )
-    return tuple(found)
+    return tuple(domains)
 
 
 def _accuracy(labels: np.ndarray, probabilities: Floats) -> float:

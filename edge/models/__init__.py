@@ -150,4 +150,4 @@ def check_state(name: str, expected: dict[str, Tensor], state: dict[str, Tensor]
         if names
     ]
     if problems:
-        raise InputError(f"these weights do not fit {name}: {'; '.join(problems)}. Is --model right?")
+        raise InputError(f"these weights do not fit {name}: {'; '.join(problems)}. Is `model` right?")

@@ -9,7 +9,7 @@ from edge.manifest import MaskParity, Parity
 from edge.metrics.gates import FileParity, Verdict
 from edge.metrics.masks import Masks
 from edge.metrics.observations import UNKNOWN, Observations
-from edge.questions.parity.report import plain
+from edge.report.strict import plain
 from edge.report.words import in_words
 
 UNSETTLED = {Verdict.FAIL, Verdict.INCONCLUSIVE}

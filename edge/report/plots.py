@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -193,12 +194,17 @@ def figure(draw: Draw, height: float, width: float = WIDTH) -> Figure:
 
 
 def svg(draw: Draw, height: float, described: str, width: float = WIDTH) -> str:
-    """SVG of one plot, ready to stand in HTML. `described` is for those who cannot see it; no foreign text in it."""
+    """SVG of one plot, ready to stand in HTML. `described` is for those who cannot see it."""
+    return as_svg(lambda: figure(draw, height, width), described)
+
+
+def as_svg(make: Callable[[], Figure], described: str) -> str:
+    """The same of a figure; `make` draws it in the report's style."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
-        drawn = figure(draw, height, width)
+        drawn = make()
         drawn.patch.set_visible(False)
         for axes in drawn.axes:
             axes.patch.set_visible(False)
@@ -208,4 +214,4 @@ def svg(draw: Draw, height: float, described: str, width: float = WIDTH) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg [^>]*?) (?:width|height)="[^"]*"', r"\1", text)
     text = re.sub(r'(<svg [^>]*?) (?:width|height)="[^"]*"', r"\1", text)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{described}" ', 1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(described)}" ', 1)

@@ -62,7 +62,7 @@ def limit(check: Mapping[str, Any]) -> str:
 
 
 def in_words(check: Mapping[str, Any]) -> str:
-    """A check in one line: the verdict, what was found, what is asked, and what would decide it."""
+    """A check in one line: the verdict, what was measured, what is asked, and what would settle it."""
     parts = []
     if check.get("value") is not None or "value_is" in check:
         parts.append(f"{with_interval(check, check['unit'])}, wanted {limit(check)}")
@@ -74,8 +74,8 @@ def in_words(check: Mapping[str, Any]) -> str:
 
 
 def needed(check: Mapping[str, Any]) -> str:
-    """How an inconclusive check would be decided."""
+    """What would settle an inconclusive check."""
     images = check.get("images_needed")
     if images is not None:
-        return f"too few images to tell; if it stays so, about {images:,} would decide"
-    return "too few images to tell" + ("" if check.get("value") is None else ", and what was seen lies on the limit")
+        return f"too few images to tell; about {images:,} would settle it at this rate"
+    return "too few images to tell" + ("" if check.get("value") is None else "; what was measured lies on the limit")

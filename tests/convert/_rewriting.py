@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+from types import ModuleType
 
 import torch
 from torch import Tensor, fx, nn
@@ -79,3 +81,8 @@ def rewritten(rewrite, module: nn.Module, x: torch.Tensor, *, fires: int) -> fx.
     assert (new(other) - module(other)).abs().max() <= TOLERANCE
     assert new(x).shape == expected.shape and new(x).dtype == expected.dtype
     return new
+
+
+def file_of_pass(rewrite) -> ModuleType:
+    """The module of a pass, which has the pass's own name and so is hidden behind it."""
+    return sys.modules[rewrite.__module__]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from convert import to_coreai
-from dermedge.commands import parity, predict, simulate
+from dermedge.commands import parity, predict
 from edge import artifact, checkpoint
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
@@ -39,22 +39,23 @@ def images() -> np.ndarray:
 
 def test_the_files_say_what_the_contract_says(build: Path) -> None:
     manifest, codes = artifact.read(build), [label.code for label in PAD_UFES_20]
-    assert {entry["recipe"] for entry in manifest["files"]} == {"fp32", "fp16"}
-    for entry in manifest["files"]:
-        assert entry["format"] == "aimodel" and entry["input"] == {"layout": "NHWC", "dtype": "uint8"}
-        assert entry["parity"]["verdict"] == "pass" and entry["parity"]["binding"]
-        opened = CoreAI(build / entry["file"])
+    inside = manifest.facts_inside()
+    assert {entry.recipe for entry in manifest.files} == {"fp32", "fp16"}
+    for entry in manifest.files:
+        assert entry.format == "aimodel" and (entry.layout, entry.dtype) == ("NHWC", "uint8")
+        assert entry.parity.verdict == "pass" and entry.parity.binding
+        opened = CoreAI(build / entry.file)
         opened.close()
-        assert opened.shortcomings(recipe=entry["recipe"], side=SIDE, labels=codes) == []
-        other = "fp16" if entry["recipe"] == "fp32" else "fp32"
+        assert opened.shortcomings(recipe=entry.recipe, side=SIDE, labels=codes) == []
+        other = "fp16" if entry.recipe == "fp32" else "fp32"
         assert len(opened.shortcomings(recipe=other, side=SIDE, labels=codes)) == 2  # what is said, and what is stored
-        told = json.loads((build / entry["file"] / "metadata.json").read_text())
+        told = json.loads((build / entry.file / "metadata.json").read_text())
         facts = told["creatorDefinedMetadata"]
         assert told["author"] == "dermedge" and "Not a medical device" in told["description"]
         for key in ("labels", "input", "preprocess", "output", "training"):
-            assert json.loads(facts[f"dermedge.{key}"]) == manifest[key]
-        assert facts["dermedge.checkpoint_sha256"] == manifest["checkpoint_sha256"]
-    size = {entry["recipe"]: entry["bytes"] for entry in manifest["files"]}
+            assert json.loads(facts[f"dermedge.{key}"]) == inside[key]
+        assert facts["dermedge.checkpoint_sha256"] == manifest.checkpoint_sha256
+    size = {entry.recipe: entry.bytes for entry in manifest.files}
     assert size["fp16"] < 0.52 * size["fp32"]
     assert not [path for path in build.rglob("*") if path.name.startswith(".unfinished")]
 
@@ -80,17 +81,17 @@ def test_the_self_test_holds_the_files_own_answers(build: Path) -> None:
     from PIL import Image
 
     opened = CoreAI(build / "hierattn_xs-fp16.aimodel")
-    for entry in artifact.read(build)["self_test"]:
-        image = np.asarray(Image.open(build / entry["image"]))
+    for entry in artifact.read(build).self_test:
+        image = np.asarray(Image.open(build / entry.image))
         np.testing.assert_allclose(
-            opened.run(image[None]).probabilities[0], entry["expected"]["hierattn_xs-fp16.aimodel"], atol=1e-12
+            opened.run(image[None]).probabilities[0], entry.expected["hierattn_xs-fp16.aimodel"], atol=1e-12
         )
     opened.close()
 
 
 def test_parity_simulate_and_predict_run_them(build: Path, given: list[str], tmp_path: Path, capsys) -> None:
     arguments = [str(build), *given, "--images", "3"]
-    assert simulate.main(arguments) == 0
+    assert parity.main([*arguments, "--simulate"]) == 0
     assert parity.main([*arguments, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("core-ai") == 4
     report = json.loads((tmp_path / "parity.json").read_text())
@@ -151,10 +152,10 @@ def test_files_of_other_classes_are_refused(build: Path, tmp_path: Path, capsys)
 def test_a_mask_is_the_second_output(sample: Path, images: np.ndarray, tmp_path: Path) -> None:
     flags = ["--model", "resformer_lite", "--untrained", "--side", str(SIDE), "--data", str(sample)]
     assert to_coreai.main([*flags, "--recipe", "fp16", "--out", str(tmp_path)]) == 0
-    (entry,) = artifact.read(tmp_path)["files"]
-    assert entry["parity"]["verdict"] == "pass" and entry["parity"]["masks"]["dice_median"] > 0.99
+    (entry,) = artifact.read(tmp_path).files
+    assert entry.parity.verdict == "pass" and entry.parity.masks.dice_median > 0.99
     wanted = Reference(checkpoint.load(tmp_path / "untrained-0.safetensors")).run(images)
-    opened = CoreAI(tmp_path / entry["file"])
+    opened = CoreAI(tmp_path / entry.file)
     found = opened.run(images)
     opened.close()
     assert found.masks is not None and found.masks.shape == (2, SIDE, SIDE) and found.masks.dtype == np.float32

@@ -15,6 +15,7 @@ from convert._tflite.audit import INT8
 from convert._tflite.layers import name_of, weighted
 from dermedge.commands import parity
 from edge import artifact, checkpoint
+from edge.files import size as size_of
 from edge.labels import PAD_UFES_20
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
@@ -38,17 +39,17 @@ def build(tmp_path_factory, given: list[str]) -> Path:
 def test_every_recipe_is_written_and_described(build: Path) -> None:
     manifest = artifact.read(build)
     artifact.verify(build, manifest)
-    assert {entry["recipe"] for entry in manifest["files"]} == set(RECIPES)
-    assert [label["code"] for label in manifest["labels"]] == [label.code for label in PAD_UFES_20]
-    assert manifest["parameters"] == 1_078_390
+    assert {entry.recipe for entry in manifest.files} == set(RECIPES)
+    assert [label.code for label in manifest.labels] == [label.code for label in PAD_UFES_20]
+    assert manifest.parameters == 1_078_390
     assert not list(build.glob(".unfinished*"))
-    by_recipe = {entry["recipe"]: entry for entry in manifest["files"]}
-    assert by_recipe["fp32"]["parity"]["verdict"] == by_recipe["fp16"]["parity"]["verdict"] == "pass"
-    assert by_recipe["int8"]["bytes"] < by_recipe["fp16"]["bytes"] < by_recipe["fp32"]["bytes"]
-    made_of = {recipe: by_recipe[recipe]["audit"] for recipe in RECIPES}
-    assert all(a["largest_rank"] == 4 and a["layout_operators"] <= 90 for a in made_of.values())
-    assert made_of["fp32"]["warnings"] == made_of["int8-dynamic"]["warnings"] == []
-    assert made_of["int8-dynamic"]["macs_8bit"] > 0.8 * made_of["int8-dynamic"]["macs"]
+    by_recipe = {entry.recipe: entry for entry in manifest.files}
+    assert by_recipe["fp32"].parity.verdict == by_recipe["fp16"].parity.verdict == "pass"
+    assert by_recipe["int8"].bytes < by_recipe["fp16"].bytes < by_recipe["fp32"].bytes
+    made_of = {recipe: by_recipe[recipe].audit for recipe in RECIPES}
+    assert all(a.largest_rank == 4 and a.layout_operators <= 90 for a in made_of.values())
+    assert made_of["fp32"].warnings == made_of["int8-dynamic"].warnings == ()
+    assert made_of["int8-dynamic"].macs_8bit > 0.8 * made_of["int8-dynamic"].macs
 
 
 def test_float_file_gives_the_torch_models_probabilities(build: Path, weights: Path) -> None:
@@ -88,13 +89,13 @@ def test_self_test_can_be_repeated_by_an_app(build: Path) -> None:
     from PIL import Image
 
     manifest = artifact.read(build)
-    assert len(manifest["self_test"]) == 2
-    for entry in manifest["self_test"]:
-        rgb = np.asarray(Image.open(build / entry["image"]))
-        assert set(entry["expected"]) == {f"hierattn_xs-{recipe}.tflite" for recipe in RECIPES}
-        for name, expected in entry["expected"].items():
+    assert len(manifest.self_test) == 2
+    for entry in manifest.self_test:
+        rgb = np.asarray(Image.open(build / entry.image))
+        assert set(entry.expected) == {f"hierattn_xs-{recipe}.tflite" for recipe in RECIPES}
+        for name, expected in entry.expected.items():
             np.testing.assert_allclose(LiteRT(build / name).run(rgb[None]).probabilities[0], expected, atol=1e-6)
-        np.testing.assert_allclose(entry["expected"]["hierattn_xs-fp32.tflite"], entry["reference"], atol=2e-6)
+        np.testing.assert_allclose(entry.expected["hierattn_xs-fp32.tflite"], entry.reference, atol=2e-6)
 
 
 def test_parity_writes_its_three_pages(build: Path, given: list[str], tmp_path: Path) -> None:
@@ -154,8 +155,8 @@ def test_bytes_in_give_the_answers_of_numbers_in(build: Path) -> None:
     numbers, bytes_in = (LiteRT(build / f"hierattn_xs-{recipe}.tflite") for recipe in ("int8", "int8-io"))
     assert (numbers.engine.dtype, bytes_in.engine.dtype) == (np.float32, np.uint8)
     np.testing.assert_array_equal(numbers.run(images).probabilities, bytes_in.run(images).probabilities)
-    by_recipe = {entry["recipe"]: entry for entry in artifact.read(build)["files"]}
-    assert by_recipe["int8-io"]["input"]["dtype"] == "uint8" and by_recipe["int8"]["input"]["dtype"] == "float32"
+    by_recipe = {entry.recipe: entry for entry in artifact.read(build).files}
+    assert by_recipe["int8-io"].dtype == "uint8" and by_recipe["int8"].dtype == "float32"
 
 
 def test_the_scheme_lies_beside_the_file_and_names_modules(build: Path, weights: Path) -> None:
@@ -195,9 +196,9 @@ def test_core_ml_packages_say_what_the_contract_says(packages: Path) -> None:
 
     codes = [label.code for label in PAD_UFES_20]
     manifest = artifact.read(packages)
-    described = [entry for entry in manifest["files"] if entry["format"] == "mlpackage"]
-    assert {entry["recipe"] for entry in described} == set(COREML_RECIPES)
-    assert len(manifest["files"]) == len(RECIPES) + len(COREML_RECIPES)  # the .tflite files are still described
+    described = [entry for entry in manifest.files if entry.format == "mlpackage"]
+    assert {entry.recipe for entry in described} == set(COREML_RECIPES)
+    assert len(manifest.files) == len(RECIPES) + len(COREML_RECIPES)  # the .tflite files are still described
     for recipe in COREML_RECIPES:
         package = describe(packages / f"hierattn_xs-{recipe}.mlpackage")
         assert shortcomings(package, recipe=recipe, side=SIDE, labels=codes) == []
@@ -206,19 +207,19 @@ def test_core_ml_packages_say_what_the_contract_says(packages: Path) -> None:
         assert shortcomings(package, recipe=recipe, side=SIDE + 32, labels=codes)
         assert shortcomings(package, recipe=recipe, side=SIDE, labels=codes[::-1])
         assert shortcomings(package, recipe="fp32" if recipe != "fp32" else "fp16", side=SIDE, labels=codes)
-    size = {recipe: artifact.size(packages / f"hierattn_xs-{recipe}.mlpackage") for recipe in COREML_RECIPES}
+    size = {recipe: size_of(packages / f"hierattn_xs-{recipe}.mlpackage") for recipe in COREML_RECIPES}
     assert size["int8-weights"] < 0.65 * size["fp16"] < 0.4 * size["fp32"]
     assert size["palette4"] < size["palette6"] < size["palette8"] < 0.65 * size["fp16"]
-    assert size["int8-weights"] / manifest["parameters"] <= 1.25 and size["palette4"] / manifest["parameters"] <= 0.72
+    assert size["int8-weights"] / manifest.parameters <= 1.25 and size["palette4"] / manifest.parameters <= 0.72
 
 
 @pytest.mark.slow
 def test_core_ml_packages_are_run_and_judged(packages: Path, weights: Path) -> None:
     from edge.runtimes.coreml.classifier import CoreML
 
-    by_recipe = {e["recipe"]: e for e in artifact.read(packages)["files"] if e["format"] == "mlpackage"}
-    assert by_recipe["fp32"]["parity"]["verdict"] == by_recipe["fp16"]["parity"]["verdict"] == "pass"
-    assert by_recipe["palette4"]["parity"]["sqnr_db_median"] < by_recipe["palette8"]["parity"]["sqnr_db_median"]
+    by_recipe = {e.recipe: e for e in artifact.read(packages).files if e.format == "mlpackage"}
+    assert by_recipe["fp32"].parity.verdict == by_recipe["fp16"].parity.verdict == "pass"
+    assert by_recipe["palette4"].parity.sqnr_db_median < by_recipe["palette8"].parity.sqnr_db_median
     images = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
     expected = Reference(checkpoint.load(weights)).run(images).probabilities
     found = CoreML(packages / "hierattn_xs-fp32.mlpackage").run(images).probabilities

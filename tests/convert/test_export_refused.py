@@ -32,7 +32,9 @@ def good_float_model(fp32_build: Path, monkeypatch) -> None:
 
 def with_a_warning(monkeypatch) -> None:
     audit = _tflite_format.audit
-    monkeypatch.setattr(_tflite_format, "audit", lambda path: audit(path) | {"warnings": ["gpu-rank: ABS has rank 7"]})
+    monkeypatch.setattr(
+        _tflite_format, "audit", lambda path: replace(audit(path), warnings=("gpu-rank: ABS has rank 7",))
+    )
 
 
 def test_existing_output_is_not_overwritten(fp32_build: Path, given: list[str], capsys) -> None:
@@ -51,7 +53,7 @@ def test_a_file_that_fails_its_gate_is_not_kept(
     assert to_tflite.main([*arguments, "--out", str(tmp_path / "out")]) == 1
     assert "rejected" in capsys.readouterr().out
     assert not (tmp_path / "out" / "hierattn_xs-fp32.tflite").exists()
-    assert artifact.read(tmp_path / "out")["files"] == []
+    assert artifact.read(tmp_path / "out").files == ()
 
 
 @pytest.mark.slow
@@ -107,8 +109,8 @@ def test_an_operation_that_nobody_can_express_ends_in_words(
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return torch.softmax(operation(self.inner(image)), -1)
 
-    right = _tflite.deployed
-    monkeypatch.setattr(_tflite, "deployed", lambda held, layout: Changed(right(held, layout=layout)).eval())
+    right = _tflite.lower
+    monkeypatch.setattr(_tflite, "lower", lambda module, example: right(Changed(module).eval(), example))
     out = tmp_path / "out"
     assert to_tflite.main([*given, "--recipe", "fp32", "--out", str(out)]) == 2
     said = capsys.readouterr().err
@@ -124,7 +126,7 @@ def test_a_warning_binds_with_strict_alone(
     arguments = [*given, "--recipe", "fp32", "--out"]
     assert to_tflite.main([*arguments, str(tmp_path / "lenient")]) == 0
     assert "gpu-rank: ABS has rank 7" in capsys.readouterr().out
-    assert artifact.read(tmp_path / "lenient")["files"][0]["audit"]["warnings"] == ["gpu-rank: ABS has rank 7"]
+    assert artifact.read(tmp_path / "lenient").files[0].audit.warnings == ("gpu-rank: ABS has rank 7",)
     assert to_tflite.main([*arguments, str(tmp_path / "strict"), "--strict"]) == 1
     assert "rejected" in capsys.readouterr().out
     assert not (tmp_path / "strict" / "hierattn_xs-fp32.tflite").exists()
@@ -138,7 +140,7 @@ def test_what_fails_takes_the_file_it_should_have_replaced_along(
     assert to_tflite.main(arguments) == 0 and (tmp_path / "hierattn_xs-fp32.tflite").exists()
     with_a_warning(monkeypatch)
     assert to_tflite.main([*arguments, "--force", "--strict"]) == 1
-    assert not (tmp_path / "hierattn_xs-fp32.tflite").exists() and not artifact.read(tmp_path)["files"]
+    assert not (tmp_path / "hierattn_xs-fp32.tflite").exists() and not artifact.read(tmp_path).files
 
 
 def test_weights_that_are_no_numbers_are_named_before_anything_is_measured(

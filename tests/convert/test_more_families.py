@@ -151,8 +151,8 @@ def test_a_family_that_no_pass_knows(kind: type[nn.Module], tmp_path: Path) -> N
     path.write_bytes(lowered.content)
     np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
     made_of = audit(path)
-    assert made_of["largest_rank"] <= 4 and made_of["layout_operators"] <= 40
-    assert made_of["xnnpack_partitions"] == {Mixed: 2}.get(kind, 1)  # padding by 0.5 is no operator of XNNPACK's
+    assert made_of.largest_rank <= 4 and made_of.layout_operators <= 40
+    assert made_of.xnnpack_partitions == {Mixed: 2}.get(kind, 1)  # padding by 0.5 is no operator of XNNPACK's
     for recipe, bound in (("fp16", 55), ("int8-weights", 35), ("int8-dynamic", 30)):
         path.write_bytes(quantise(lowered.content, recipe))
         found = LiteRT(path).run(images).probabilities
@@ -171,7 +171,8 @@ def test_what_no_file_can_hold_is_refused(tmp_path: Path, monkeypatch, capsys) -
     from edge.checkpoint import shipped
 
     module = Deployed(Unknowable(), mean=(0.5,) * 3, std=(0.2,) * 3, temperature=1.0, layout="NHWC").eval()
-    monkeypatch.setattr(_tflite, "deployed", lambda checkpoint, layout: module)
+    right = _tflite.lower
+    monkeypatch.setattr(_tflite, "lower", lambda _network, example: right(module, example))
     monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
     arguments = ["--checkpoint", str(shipped("hierattn_xs")), "--recipe", "fp32", "--out", str(tmp_path / "out")]
     assert to_tflite.main(arguments) == 2

@@ -168,8 +168,8 @@ def test_takes_no_needless_transpose_and_is_one_piece(name: str, tmp_path: Path)
     path.write_bytes(lowered.content)
     np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
     found = audit(path)
-    assert found["operators"].get("TRANSPOSE", 0) == TRANSPOSES.get(name, 0)
-    assert (found["xnnpack_partitions"], found["largest_rank"], found["warnings"]) == (1, 4, [])
+    assert found.operators.get("TRANSPOSE", 0) == TRANSPOSES.get(name, 0)
+    assert (found.xnnpack_partitions, found.largest_rank, found.warnings) == (1, 4, ())
 
 
 @pytest.mark.parametrize("padding", [0, 1])
@@ -178,7 +178,7 @@ def test_normalisation_is_one_difference(padding: int, tmp_path: Path) -> None:
     net = deployed(nn.Sequential(conv(stride=1, padding=padding), head()))
     path = tmp_path / "x.tflite"
     path.write_bytes(lower(net, torch.zeros(1, SIDE, SIDE, 3)).content)
-    assert set(audit(path)["operators"]) == {"SUB", "CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}
+    assert set(audit(path).operators) == {"SUB", "CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}
 
 
 def test_eight_bits_are_as_good_as_without_a_mean(tmp_path: Path) -> None:

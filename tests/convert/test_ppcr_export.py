@@ -96,8 +96,8 @@ def test_file_resizes_nothing(name: str, tmp_path: Path) -> None:
     assert np.ptp(expected, axis=0).max() > 1e-3  # the pictures make a difference
     np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
     found = audit(path)
-    assert not [kind for kind in found["operators"] if kind.startswith(("RESIZE", "GATHER"))]
-    assert (found["xnnpack_partitions"], found["largest_rank"], found["warnings"]) == (1, 4, [])
+    assert not [kind for kind in found.operators if kind.startswith(("RESIZE", "GATHER"))]
+    assert (found.xnnpack_partitions, found.largest_rank, found.warnings) == (1, 4, ())
     for recipe, least in (("fp16", 50), ("int8-weights", 30), ("int8-dynamic", 30)):
         path.write_bytes(quantise(lowered.content, recipe))
         noise = sqnr_db(np.log(expected), np.log(LiteRT(path).run(images).probabilities))
@@ -110,8 +110,8 @@ def test_attention_adds_no_layout_operator(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.tflite"
         path.write_bytes(lower(deployed(net), torch.zeros(1, SIDE, SIDE, 3)).content)
         found[name] = audit(path)
-    assert found["with"]["layout_operators"] == found["without"]["layout_operators"] == 0
-    extra = sum(found["with"]["operators"].values()) - sum(found["without"]["operators"].values())
+    assert found["with"].layout_operators == found["without"].layout_operators == 0
+    extra = sum(found["with"].operators.values()) - sum(found["without"].operators.values())
     # a fixed convolution, a square, two sums, + eps, 1 / root, four products and a sigmoid
     assert extra == 2 * 11
 
@@ -137,7 +137,7 @@ def test_core_ml_resizes_nothing(tmp_path: Path) -> None:
     held = Checkpoint("hierattn_xs_ppcr", PAD_UFES_20, Preprocess(PREPROCESS_VERSION, SIDE), state)
     path = tmp_path / "x.mlpackage"
     float_program(held, exported(held, rewritten(held)), "fp16").save(str(path))
-    assert not [kind for kind in audit_package(path)["operators"] if "resize" in kind or "upsample" in kind]
+    assert not [kind for kind in audit_package(path).operators if "resize" in kind or "upsample" in kind]
     images = pictures(4)
     noise = sqnr_db(
         np.log(Reference(held).run(images).probabilities),

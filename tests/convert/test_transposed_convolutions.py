@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tests.convert.test_emit import Picture, answer, file_of, operators
 from torch import Tensor, nn
 
 from convert._graph.graph import aten, trace
@@ -22,6 +21,7 @@ from convert._tflite.rounding import inputs_of, rounded, second_moments, steps_f
 from edge.models.deployed import Deployed
 from edge.runtimes.litert import LiteRT
 from tests.convert._rewriting import Of, count, rewritten, settled
+from tests.convert.tflite.test_emit import Picture, answer, file_of, operators
 
 
 @pytest.fixture
@@ -141,10 +141,10 @@ def test_the_audit_counts_its_products(tmp_path):
     path = tmp_path / "x.tflite"
     path.write_bytes(file_of(net, torch.zeros(1, 6, 7, 4)))
     found = audit(path)
-    assert found["macs"] == found["macs_weights"] == 6 * 7 * 4 * 5 * 9 and found["macs_8bit"] == 0
+    assert found.macs == found.macs_weights == 6 * 7 * 4 * 5 * 9 and found.macs_8bit == 0
     path.write_bytes(quantise(path.read_bytes(), "int8-dynamic"))
     found = audit(path)
-    assert found["macs_8bit"] == found["macs"] and found["xnnpack_partitions"] == 1
+    assert found.macs_8bit == found.macs and found.xnnpack_partitions == 1
 
 
 @pytest.mark.parametrize("options", [(2, 2), (4, 2), (3, 1), ((2, 3), (1, 3))], ids=str)
@@ -228,10 +228,10 @@ def test_a_decoder_goes_all_the_way(decoder, tmp_path):
         path = tmp_path / f"{recipe}.tflite"
         path.write_bytes(made(recipe, lowered.content, grid, scheme.layers))
         found = audit(path)
-        assert found["operators"]["TRANSPOSE_CONV"] == 4 and "TRANSPOSE" not in found["operators"], recipe
-        assert found["warnings"] == [] and found["largest_rank"] == 4 and found["xnnpack_partitions"] == 1, recipe
+        assert found.operators["TRANSPOSE_CONV"] == 4 and "TRANSPOSE" not in found.operators, recipe
+        assert found.warnings == () and found.largest_rank == 4 and found.xnnpack_partitions == 1, recipe
         if recipe in {"int8-dynamic", "int8"}:
-            assert found["macs_8bit"] >= 0.8 * found["macs_weights"], recipe
+            assert found.macs_8bit >= 0.8 * found.macs_weights, recipe
         answers = LiteRT(path).run(images[3:])
         for image, probabilities, mask in zip(images[3:], answers.probabilities, answers.masks, strict=True):
             wanted, wanted_mask = both(decoder, image)

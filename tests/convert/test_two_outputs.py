@@ -17,9 +17,9 @@ from convert._tflite.choose import ranges_of
 from convert._tflite.file import float_model, unpack
 from convert._tflite.layers import described
 from convert._tflite.quantise import apply, quantise, with_byte_input
-from edge import artifact
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.labels import PAD_UFES_20
+from edge.manifest import Mask, from_json_value, to_json_value
 from edge.models import create_model, resformer_lite
 from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes import Outputs
@@ -27,6 +27,7 @@ from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.coreml_package import describe, shortcomings
 from edge.runtimes.litert import MODES, LiteRT
 from edge.runtimes.reference import Reference
+from tests.edge._manifests import manifest
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning"),
@@ -136,10 +137,7 @@ def program(checkpoint: Checkpoint):
     return exported(checkpoint, rewritten(checkpoint))
 
 
-MANIFEST = {
-    "model": "resformer_lite", "versions": {}, "checkpoint_sha256": "", "labels": [], "preprocess": {"version": "x"},
-    "input": {"side": SIDE}, "output": {"meaning": "p"}, "mask": {"meaning": "where"}, "training": {},
-}  # fmt: skip
+MASK = Mask("where", SIDE, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -149,11 +147,11 @@ def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program,
     model = float_program(checkpoint, program, "fp32" if recipe == "fp32" else "fp16")
     model = with_int8_weights(model) if recipe == "int8-weights" else model
     path = tmp_path / "m.mlpackage"
-    save(model, path, MANIFEST, recipe)
+    save(model, path, manifest(side=SIDE, mask=MASK), recipe)
     labels = [label.code for label in PAD_UFES_20]
     assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels, mask=True) == []
     assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels) != []
-    assert not [line for line in audit(path)["warnings"] if "dilation" in line]  # the Neural Engine would leave it
+    assert not [line for line in audit(path).warnings if "dilation" in line]  # the Neural Engine would leave it
     package = CoreML(path)
     by_name = {one.name: one.type for one in package.engine.output_description}
     assert by_name["mask"].multiArrayType.shape == [1, 1, SIDE, SIDE]
@@ -166,23 +164,13 @@ def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program,
     np.testing.assert_allclose(found.masks, wanted.masks, atol=near)
 
 
-def manifest(**more: object) -> dict:
-    return {
-        "schema": artifact.SCHEMA, "model": "m", "family": "f", "checkpoint_sha256": "0" * 64, "parameters": 1,
-        "macs": 1, "labels": [{"code": c, "name": c, "malignant": False} for c in "ab"],
-        "input": {"name": "image", "side": SIDE, "colour": "RGB", "range": [0, 255]},
-        "preprocess": {"version": "x", "crop": "centred square", "resize": "x"},
-        "output": {"name": "probabilities", "meaning": "x", "temperature": 1.0, "abstain_threshold": None},
-        "files": [], "self_test": [], "training": {"data": [], "attribution": ""}, "intended_use": "", "versions": {},
-        **more,
-    }  # fmt: skip
-
-
 def test_the_manifest_describes_the_mask_and_old_ones_stay_valid(checkpoint, tmp_path) -> None:
     images = self_test_images(checkpoint)
     answers = Outputs(np.full((2, 2), 0.5), np.full((2, SIDE, SIDE), 0.25, np.float32))
-    mask = {"name": "mask", "meaning": "where", "side": SIDE, "threshold": 0.5}
-    written = add_expected(write_self_test(tmp_path, manifest(mask=mask), images, answers), [])
-    assert artifact.check(written, where="here")["self_test"][0]["reference_mask"] == 0.25
-    plain = write_self_test(tmp_path, manifest(), images, Outputs(answers.probabilities, None))
-    assert "reference_mask" not in artifact.check(plain, where="here")["self_test"][0]
+    written = add_expected(write_self_test(tmp_path, manifest(side=SIDE, mask=MASK), images, answers), [])
+    value = to_json_value(written)
+    assert value["mask"] == {"name": "mask", "meaning": "where", "side": SIDE, "threshold": 0.5}
+    assert from_json_value(value, where="here").self_test[0].reference_mask == 0.25
+    plain = to_json_value(write_self_test(tmp_path, manifest(), images, Outputs(answers.probabilities, None)))
+    assert "reference_mask" not in plain["self_test"][0] and "mask" not in plain
+    assert from_json_value(plain, where="here").mask is None

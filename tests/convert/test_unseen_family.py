@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.convert.test_emit import answer
 from torch import Tensor, nn
 
 from convert._tflite.file import Lowered, lower, unpack
 from convert._tflite.quantise import quantise
 from edge.metrics.statistics import sqnr_db
 from edge.models.deployed import Deployed
+from tests.convert.tflite.test_emit import answer
 
 SIDE, CLASSES = 32, 5
 LOWEST = {"fp16": 65.0, "int8-weights": 40.0, "int8-dynamic": 38.0}  # dB of the log probabilities

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from convert import _export, to_tflite
+from convert import to_tflite
+from convert._convert import refuse_another_network
 from convert._untrained import untrained
 from dermedge.commands import parity
+from dermedge.commands._conversion import checkpoint_of
 from edge import artifact
 from edge.checkpoint import load, shipped
 from edge.data.readers import open_photos
 from edge.data.selection import synthetic_sample
 from edge.data.squares import load_squares
 from edge.errors import InputError
-from edge.metrics.gates import GATES, UNTRAINED
+from edge.manifest import SelfTest
+from edge.recipes import NEVER, TABLE
 from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
+from tests.edge._manifests import entry, manifest
 
 SIDE = 64
 
@@ -75,10 +80,10 @@ def build(home) -> Path:
 
 @pytest.mark.slow
 def test_files_say_that_nobody_trained_them(build, capsys):
-    manifest = artifact.read(build)
-    assert manifest["training"]["untrained"]["seed"] == 0 and "random" in manifest["training"]["attribution"]
-    assert [entry["parity"]["verdict"] for entry in manifest["files"]] == ["pass"] * 4
-    assert all(entry["audit"]["warnings"] == [] for entry in manifest["files"])
+    held = artifact.read(build)
+    assert held.training.untrained.seed == 0 and "random" in held.training.attribution
+    assert [described.parity.verdict for described in held.files] == ["pass"] * 4
+    assert all(described.audit.warnings == () for described in held.files)
     assert parity.main([str(build), "--images", "12"]) in (0, 1)  # forced fp16 may fail; the checkpoint lies there
     page = (build / "report.html").read_text()
     assert "Untrained." in page and "weights are random" in page
@@ -86,8 +91,9 @@ def test_files_say_that_nobody_trained_them(build, capsys):
 
 
 def test_random_weights_are_judged_on_the_logits_alone():
-    assert UNTRAINED.keys() == GATES.keys() and UNTRAINED["fp32"] == GATES["fp32"]
-    for gate in UNTRAINED.values():
+    for recipe in TABLE:
+        gate = recipe.gate_for(untrained=True)
+        assert (gate == recipe.gate) == (recipe.name == "fp32" or recipe.binding == NEVER)
         assert (gate.agreement, gate.wide_margin_disagreements, gate.balanced_accuracy_drop) == (None, None, None)
 
 
@@ -98,11 +104,11 @@ def flags(**given: object) -> argparse.Namespace:
 
 def test_flags_that_contradict_each_other(tmp_path):
     with pytest.raises(InputError, match="one of them"):
-        _export.checkpoint_of(flags(untrained=0, checkpoint=tmp_path / "x.safetensors"))
+        checkpoint_of(flags(untrained=0, checkpoint=tmp_path / "x.safetensors"))
     with pytest.raises(InputError, match="--side goes with --untrained"):
-        _export.checkpoint_of(flags(side=64))
+        checkpoint_of(flags(side=64))
     with pytest.raises(InputError, match="multiple of 32"):
-        _export.checkpoint_of(flags(untrained=0, side=65, out=tmp_path))
+        checkpoint_of(flags(untrained=0, side=65, out=tmp_path))
 
 
 def test_without_a_checkpoint_the_way_out_is_named():
@@ -113,15 +119,13 @@ def test_without_a_checkpoint_the_way_out_is_named():
 def test_files_of_another_forward_pass_are_not_mixed_with_new_ones(tmp_path):
     """Whoever edits a network and converts again with the same weights must not keep files of the old one beside."""
     probabilities = np.array([[0.2, 0.8], [0.7, 0.3]])
-    manifest = {
-        "files": [{"file": "m-fp32.tflite"}, {"file": "m-fp16.tflite"}],
-        "self_test": [{"reference": list(row)} for row in probabilities],
-    }
+    files = (entry("m-fp32.tflite"), entry("m-fp16.tflite"))
+    held = manifest(files=files, self_test=tuple(SelfTest("", "", "", tuple(row), {}) for row in probabilities))
     same, other = Outputs(probabilities + 1e-6, None), Outputs(probabilities[::-1], None)
-    _export.refuse_another_network(tmp_path, manifest, same, ["m-fp16.tflite"])
-    _export.refuse_another_network(tmp_path, manifest, other, ["m-fp16.tflite", "m-fp32.tflite"])  # none stays
+    refuse_another_network(tmp_path, held, same, ["m-fp16.tflite"])
+    refuse_another_network(tmp_path, held, other, ["m-fp16.tflite", "m-fp32.tflite"])  # none stays
     with pytest.raises(InputError, match=r"holds m-fp32.tflite, made .* when the network's code was another"):
-        _export.refuse_another_network(tmp_path, manifest, other, ["m-fp16.tflite"])
+        refuse_another_network(tmp_path, held, other, ["m-fp16.tflite"])
 
 
 def test_a_photograph_is_answered_with_the_remark_that_nobody_trained_it(home, capsys):
@@ -143,33 +147,30 @@ def test_no_weight_is_left_at_zero_everywhere(home):
 
 def test_a_mask_that_another_forward_pass_gives_is_noticed(tmp_path):
     probabilities, masks = np.array([[0.2, 0.8]]), np.full((1, 4, 4), 0.5, np.float32)
-    manifest = {
-        "files": [{"file": "m-fp32.tflite"}],
-        "self_test": [{"reference": [0.2, 0.8], "reference_mask": 0.5}],
-    }
-    _export.refuse_another_network(tmp_path, manifest, Outputs(probabilities, masks), [])
+    tested = SelfTest("", "", "", (0.2, 0.8), {}, reference_mask=0.5)
+    held = manifest(files=(entry("m-fp32.tflite"),), self_test=(tested,))
+    refuse_another_network(tmp_path, held, Outputs(probabilities, masks), [])
     with pytest.raises(InputError, match="code was another"):
-        _export.refuse_another_network(tmp_path, manifest, Outputs(probabilities, masks + 0.1), [])
+        refuse_another_network(tmp_path, held, Outputs(probabilities, masks + 0.1), [])
 
 
 def test_another_side_does_not_draw_over_the_weights_of_files_that_stay(home, tmp_path, monkeypatch):
     path = untrained("shufflenetv2", seed=0, side=32, folder=tmp_path)
     before = path.read_bytes()
     (tmp_path / artifact.MANIFEST).touch()
-    monkeypatch.setattr(artifact, "read", lambda folder: {"model": "shufflenetv2"})
+    monkeypatch.setattr(artifact, "read", lambda folder: manifest(model="shufflenetv2"))
     flags = argparse.Namespace(untrained=0, checkpoint=None, model="shufflenetv2", out=tmp_path, side=64)
-    with pytest.raises(InputError, match="another --side than 64"):
-        _export.checkpoint_of(flags)
+    with pytest.raises(InputError, match="another `side` than 64"):
+        checkpoint_of(flags)
     assert path.read_bytes() == before
 
 
 @pytest.mark.slow
 def test_the_command_refuses_a_folder_of_another_forward_pass(build, tmp_path, capsys):
     shutil.copytree(build, tmp_path / "build")
-    manifest = artifact.read(tmp_path / "build")
-    for entry in manifest["self_test"]:
-        entry["reference"] = entry["reference"][::-1]  # as if the network had answered so then
-    artifact.write(tmp_path / "build", manifest)
+    held = artifact.read(tmp_path / "build")
+    turned = [replace(tested, reference=tested.reference[::-1]) for tested in held.self_test]
+    artifact.write(tmp_path / "build", replace(held, self_test=tuple(turned)))  # as if it had answered so then
     arguments = ["--model", "shufflenetv2", "--untrained", "--side", str(SIDE), "--out", str(tmp_path / "build")]
     assert to_tflite.main([*arguments, "--recipe", "int8"]) == 2
     assert "code was another" in " ".join(capsys.readouterr().err.split())

@@ -135,7 +135,7 @@ def refused(path: Path, *words: str) -> None:
 
 
 def test_missing(tmp_path):
-    refused(tmp_path / "no.safetensors", str(tmp_path / "no.safetensors"), "--checkpoint")
+    refused(tmp_path / "no.safetensors", str(tmp_path / "no.safetensors"), "`checkpoint`")
 
 
 def test_missing_description(written):

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from edge import decision
 from edge.decision import CHECKS, Measurements, Thresholds, decide, faults, measure, retake
 from edge.errors import InputError
+from tests.edge._manifests import manifest
 from tests.golden.decision import make, reference
 
 STORED = json.loads(Path(make.FILE).read_text("utf-8"))
@@ -176,4 +177,4 @@ def test_thresholds_of_another_version_are_refused():
 
 
 def test_a_manifest_without_thresholds_has_none():
-    assert decision.of_manifest({"labels": [{"code": "ACK"}]}) is None
+    assert decision.of_manifest(manifest()) is None

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from edge import artifact, decision, thresholds
+from edge import decision, thresholds
 from edge.checkpoint import shipped
 from edge.decision import Thresholds
 from edge.errors import InputError
 from edge.files import read_json
+from edge.manifest import Manifest, from_json_value, to_json_value
+from tests.edge._manifests import manifest
 from tests.golden.decision import make
 
 SECTION: dict[str, Any] = {
@@ -75,15 +77,15 @@ def test_thresholds_of_another_checkpoint_are_refused(tmp_path):
         thresholds.load(path, checkpoint_sha256="a" * 64, side=128)
 
 
-def test_weights_that_were_trained_again_have_no_thresholds(tmp_path, capsys):
+def test_weights_that_were_trained_again_have_no_thresholds(tmp_path, messages):
     """Conversion goes on, says so, and never writes limits that were measured with another network."""
     weights = tmp_path / "net.safetensors"
     assert thresholds.find(weights, checkpoint_sha256="a" * 64, side=128) is None
     thresholds.save(thresholds.beside(weights), SECTION, checkpoint_sha256="a" * 64)
     assert thresholds.find(weights, checkpoint_sha256="a" * 64, side=128) == SECTION
-    assert capsys.readouterr().out == ""
+    assert not messages
     assert thresholds.find(weights, checkpoint_sha256="b" * 64, side=128) is None
-    assert "decide --measure" in capsys.readouterr().out
+    assert len(messages) == 1 and "decide --measure" in messages[0]
 
 
 def test_a_folder_of_training_has_one_place(tmp_path):
@@ -105,45 +107,34 @@ def test_the_shipped_thresholds_are_those_of_the_shipped_weights():
     assert measured["quality_from"]["images"] == sum(len(part["images"]) for part in trained.values())
 
 
-MANIFEST: dict[str, Any] = {
-    "schema": artifact.SCHEMA,
-    "model": "net",
-    "family": "net",
-    "checkpoint_sha256": "a" * 64,
-    "parameters": 1,
-    "macs": 1,
-    "labels": [{"code": code, "name": code, "malignant": False} for code in ("ACK", "BCC")],
-    "input": {"name": "image", "side": 128, "colour": "RGB", "range": [0, 255]},
-    "preprocess": {"version": "area-2", "crop": "centred square", "resize": "area"},
-    "output": {"name": "probabilities", "meaning": "softmax", "temperature": 1.0, "abstain_threshold": None},
-    "files": [],
-    "self_test": [],
-    "training": {"data": [], "attribution": ""},
-    "intended_use": "research",
-    "versions": {},
-}
+MANIFEST = manifest(side=128)
 
 
-def test_older_manifests_stay_valid():
-    assert decision.of_manifest(artifact.check(MANIFEST, where="here")) is None
+def read(manifest: Manifest, **changes: Any) -> Manifest:
+    """What comes back of the JSON of a manifest, with these top-level fields in place of its own."""
+    return from_json_value(json.loads(json.dumps(to_json_value(manifest) | changes)), where="here")
+
+
+def test_a_manifest_without_thresholds_stays_valid():
+    assert decision.of_manifest(read(MANIFEST)) is None
 
 
 def test_a_manifest_carries_them():
     whole = thresholds.with_section(MANIFEST, SECTION)
-    rule = decision.of_manifest(artifact.check(whole, where="here"))
+    rule = decision.of_manifest(read(whole))
     assert rule == Thresholds(128, make.LIMITS, 0.45, ("ACK", "BCC"))
-    assert whole["output"]["abstain_threshold"] == 0.45  # the older place says the same
+    assert whole.output.abstain_threshold == 0.45  # the older place says the same
     assert thresholds.with_section(whole, None) == MANIFEST
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"output": MANIFEST["output"] | {"abstain_threshold": 0.3}}, "different abstain thresholds"),
-        ({"input": MANIFEST["input"] | {"side": 256}}, "another side"),
+        ({"output": to_json_value(MANIFEST)["output"] | {"abstain_threshold": 0.3}}, "different abstain thresholds"),
+        ({"input": to_json_value(MANIFEST)["input"] | {"side": 256}}, "another side"),
         ({"decision": SECTION | {"side": "128"}}, "decision/side"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(change, word):
     with pytest.raises(InputError, match=word):
-        artifact.check(thresholds.with_section(MANIFEST, SECTION) | change, where="here")
+        read(thresholds.with_section(MANIFEST, SECTION), **change)

@@ -14,9 +14,14 @@ from .fold_batchnorm import fold_batchnorm
 from .fold_constants import fold_constants
 from .fold_scales import fold_scales
 from .fold_shifts import fold_shifts
+from .group_norms import group_norms
 from .linear_as_convolution import linear_as_convolution
 from .one_row import one_row
+from .patches import patches
+from .plain_activations import plain_activations
 from .plain_layer_norm import plain_layer_norm
+from .plain_moves import plain_moves, plain_padding
+from .plain_reductions import plain_reductions, plain_rms_norms
 from .pool_borders import pool_borders
 from .pooling_matrices import pooling_matrices
 from .rearrange import rearrange
@@ -36,7 +41,9 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
 # For Core ML.
-NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (*PASSES, undilate, dilated_pools, plain_rolls)
+NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (
+    *PASSES, undilate, dilated_pools, plain_rolls, plain_padding, plain_rms_norms,
+)  # fmt: skip
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
@@ -46,6 +53,11 @@ HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 MOBILE_PASSES: tuple[Pass, ...] = (
     one_row,
     transposed_convolutions,
+    group_norms,
+    patches,
+    plain_activations,
+    plain_reductions,
+    plain_moves,
     spell_out,
     average_borders,
     dilated_pools,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, fx
 
-from ..graph import add_constant, aten, call, copy_graph, filled, finish, get
+from ..graph import add_constant, aten, call, copy_graph, filled, finish, get, in_place_of
 from ..mobile_ops import pooling_scheme
 from .pool_borders import pair
 
@@ -43,7 +43,7 @@ def average_borders(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         factor = torch.outer(*(share for _, share in sides))
         if one.divisor is not None:
             factor = torch.full_like(factor, one.kernel[0] * one.kernel[1] / one.divisor)
-        with graph.graph.inserting_before(node):
+        with in_place_of(graph, node):
             (bottom, right), (top, left) = (after for after, _ in sides), one.padding
             x = one.x
             if top or left or bottom or right:

@@ -39,6 +39,7 @@ from ..graph import (  # fmt: skip
     filled,
     finish,
     get,
+    in_place_of,
     stands_for,
 )
 from .average_borders import average_of, divides_by_what_it_sees
@@ -50,6 +51,8 @@ ELEMENTWISE = {
     aten.hardswish.default, aten.hardsigmoid.default, aten.gelu.default, aten.tanh.default, aten.exp.default,
     aten.abs.default, aten.neg.default, aten.sqrt.default, aten.rsqrt.default, aten.pow.Tensor_Scalar,
     aten.clamp.default, aten.leaky_relu.default, aten.rsub.Scalar, aten.square.default, aten.reciprocal.default,
+    aten.log.default, aten.elu.default, aten.sin.default, aten.cos.default, aten.floor.default, aten.ceil.default,
+    aten.sign.default,
 }  # fmt: skip
 REDUCTIONS = {aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default}
 PADS = {aten.pad.default, aten.constant_pad_nd.default}
@@ -68,7 +71,7 @@ def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         if twins.turns_into_a_map(node):
             twins.known[node] = arguments(node)[0]
             continue
-        with graph.graph.inserting_before(node):
+        with in_place_of(graph, node):
             made = twins.move(node)
         if made is not None:
             stands_for(made, node)

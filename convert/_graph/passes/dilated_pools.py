@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from torch import fx
 
-from ..graph import aten, call, copy_graph, finish
+from ..graph import aten, call, copy_graph, finish, in_place_of
 from .pool_borders import max_pool_of
 
 
@@ -29,7 +29,7 @@ def dilated_pools(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         if set(dilation) == {1} or any(d > side for d, side in zip(dilation, sides, strict=True)):
             continue
         rank = pool.meta["val"].ndim
-        with graph.graph.inserting_before(pool):
+        with in_place_of(graph, pool):
             y = x
             for i, axis in enumerate((rank - 2, rank - 1)):
                 y = along(graph, y, axis, pool.meta["val"].shape[axis], kernel[i], stride[i], padding[i], dilation[i])

@@ -28,6 +28,7 @@ from ..graph import (  # fmt: skip
     filled,
     finish,
     get,
+    in_place_of,
     owner,
     stands_for,
 )
@@ -56,7 +57,7 @@ def fold_batchnorm(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         start = c.double() if c is not None else torch.zeros_like(m, dtype=torch.float64)
         new_kernel = (kernel.double() * per_kernel(scale, conv)).to(kernel.dtype)
         new_bias = (scale * (start - m.double()) + b.double()).to(kernel.dtype)
-        with graph.graph.inserting_before(norm):
+        with in_place_of(graph, norm):
             names = [add_constant(graph, f"folded_{part}", t) for part, t in (("w", new_kernel), ("b", new_bias))]
             replacement = call(graph, conv.target, conv.args[0], *(get(graph, name) for name in names), *conv.args[3:])
         stands_for(replacement, conv)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from ..axes import is_link
-from ..graph import CONVOLUTION, add_constant, arguments, aten, constant, copy_graph, filled, finish, get
+from ..graph import CONVOLUTION, add_constant, arguments, aten, constant, copy_graph, filled, finish, get, in_place_of
 from .fold_scales import scale_of
 
 SCALES = {aten.mul.Tensor, aten.div.Tensor}
@@ -86,7 +86,7 @@ def into_bias(graph: fx.GraphModule, node: fx.Node, shift: Tensor) -> bool:
         made = wide @ channels
     if bias and bias[0] is not None:
         made = made + bias[0].double()
-    with graph.graph.inserting_before(user):
+    with in_place_of(graph, user):
         new = get(graph, add_constant(graph, "shifted", made.to(weight.dtype)))
     user.args = (*arguments(user)[:2], new, *arguments(user)[3:])
     return True

@@ -12,7 +12,7 @@ import math
 
 from torch import fx
 
-from ..graph import add_constant, aten, call, constant, copy_graph, filled, finish, get, stands_for
+from ..graph import add_constant, aten, call, constant, copy_graph, filled, finish, get, in_place_of, stands_for
 
 
 def linear_as_convolution(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -25,7 +25,7 @@ def linear_as_convolution(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         if value is None:
             continue
         *rows, width = x.meta["val"].shape
-        with graph.graph.inserting_before(linear):
+        with in_place_of(graph, linear):
             kernel = get(graph, add_constant(graph, "pointwise", value.reshape(*value.shape, 1, 1).contiguous()))
             y = call(graph, aten.reshape.default, x, [1, math.prod(rows), 1, width])
             y = call(graph, aten.permute.default, y, [0, 3, 1, 2])

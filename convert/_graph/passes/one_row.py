@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import fx
 
-from ..graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get
+from ..graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get, in_place_of
 
 FOR_MAPS = {
     aten.conv1d.default: aten.conv2d.default,
@@ -35,7 +35,7 @@ def one_row(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         if node.target not in POOLS and kernel is None:
             continue
         n, channels, length = x.meta["val"].shape
-        with graph.graph.inserting_before(node):
+        with in_place_of(graph, node):
             wide = call(graph, aten.reshape.default, x, [n, channels, 1, length])
             if kernel is not None:
                 name = add_constant(graph, f"{rest[0].name}_row", kernel.unsqueeze(2))

@@ -18,7 +18,19 @@ import torch
 from torch import Tensor, fx
 
 from ..axes import forward, is_link
-from ..graph import CONVOLUTION, add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get
+from ..graph import (
+    CONVOLUTION,
+    add_constant,
+    arguments,
+    aten,
+    call,
+    constant,
+    copy_graph,
+    filled,
+    finish,
+    get,
+    in_place_of,
+)
 from .zero_mean_streams import CENTRED
 
 
@@ -32,7 +44,7 @@ def plain_layer_norm(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         if len(shape) != 1 or (weight is not None and g is None) or (bias is not None and b is None):
             continue
         readers = readers_of(graph, norm, norm.meta["val"].ndim - 1)
-        with graph.graph.inserting_before(norm):
+        with in_place_of(graph, norm):
             if not norm.meta.get(CENTRED):
                 x = call(graph, aten.sub.Tensor, x, call(graph, aten.mean.dim, x, [-1], True))
             power = call(graph, aten.mean.dim, call(graph, aten.mul.Tensor, x, x), [-1], True)
@@ -91,7 +103,7 @@ def absorb(graph: fx.GraphModule, layer: fx.Node, g: Tensor | None, b: Tensor | 
         bias = bias + (wide * b.double().reshape(shape)).flatten(1).sum(1)
     if g is not None:
         wide = wide * g.double().reshape(shape)
-    with graph.graph.inserting_before(layer):
+    with in_place_of(graph, layer):
         new = [get(graph, add_constant(graph, "absorbed_w", wide.to(weight.dtype)))]
         if b is not None or old is not None:
             new.append(get(graph, add_constant(graph, "absorbed_b", bias.to(weight.dtype))))

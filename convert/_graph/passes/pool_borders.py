@@ -17,7 +17,7 @@ import math
 from torch import fx
 
 from ..axes import LINKS
-from ..graph import aten, call, copy_graph, filled, finish
+from ..graph import aten, call, copy_graph, filled, finish, in_place_of
 from ..mobile_ops import pooling_scheme
 
 NEVER_NEGATIVE = {
@@ -44,7 +44,7 @@ def pool_borders(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             max((count - 1) * s + k - p - length, 0)
             for length, count, k, s, p in zip(old, new, kernel, stride, padding, strict=True)
         ]
-        with graph.graph.inserting_before(pool):
+        with in_place_of(graph, pool):
             if never_negative(x):
                 (top, left), (bottom, right) = padding, after
                 x = call(graph, aten.pad.default, x, [left, right, top, bottom], "constant", 0.0)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx
 
-from ..graph import add_constant, aten, call, copy_graph, finish, get
+from ..graph import add_constant, aten, call, copy_graph, finish, get, in_place_of
 
 
 def pooling_matrices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -27,7 +27,7 @@ def pooling_matrices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     for pool in list(graph.graph.find_nodes(op="call_function", target=aten.adaptive_avg_pool1d.default)):
         x, (count,) = pool.args
         value = x.meta["val"]
-        with graph.graph.inserting_before(pool):
+        with in_place_of(graph, pool):
             if count == 1:
                 y = call(graph, aten.mean.dim, x, [-1], True)
             else:
@@ -42,7 +42,7 @@ def pooling_matrices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         if value.ndim != 4:
             continue
         n, c, height, width = value.shape
-        with graph.graph.inserting_before(pool):
+        with in_place_of(graph, pool):
             if (h, w) == (1, 1):
                 y = call(graph, aten.mean.dim, x, [2, 3], True)
             elif height % h == 0 and width % w == 0:

@@ -24,7 +24,7 @@ from math import prod
 from torch import fx
 
 from ..axes import MOVES, is_link, order_of
-from ..graph import arguments, aten, call, copy_graph, finish
+from ..graph import arguments, aten, call, copy_graph, finish, in_place_of
 
 RANK = 4
 MAX_ATOMS = 7  # 5040 orders; more do not occur, and such a chain is left alone
@@ -42,7 +42,7 @@ def rearrange(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         plan = plan_for(source.meta["val"].shape, chain)
         if plan is None or not better(plan, chain):
             continue
-        with graph.graph.inserting_before(node):
+        with in_place_of(graph, node):
             new = source
             for target, argument in plan:
                 new = call(graph, target, new, list(argument))

@@ -29,7 +29,19 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from ..graph import add_constant, arguments, aten, call, constant, copy_graph, filled, finish, get, stands_for
+from ..graph import (
+    add_constant,
+    arguments,
+    aten,
+    call,
+    constant,
+    copy_graph,
+    filled,
+    finish,
+    get,
+    in_place_of,
+    stands_for,
+)
 
 RANK = 4
 BINARY = {
@@ -59,7 +71,7 @@ def spelled_by(graph: fx.GraphModule, spellers: Mapping[object, Speller]) -> tup
         spell = spellers.get(node.target) if node.op == "call_function" else None
         if spell is None:
             continue
-        with graph.graph.inserting_before(node):
+        with in_place_of(graph, node):
             made = spell(graph, node)
         if made is not None:
             node.replace_all_uses_with(made)

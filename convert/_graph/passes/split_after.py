@@ -16,7 +16,7 @@ import operator
 from torch import fx
 
 from ..axes import MOVES, order_of
-from ..graph import arguments, aten, call, copy_graph, filled, finish
+from ..graph import arguments, aten, call, copy_graph, filled, finish, in_place_of
 
 SPLITS = {aten.chunk.default, aten.split.Tensor, aten.split_with_sizes.default}
 RESHAPES = {aten.reshape.default, aten.view.default, aten.unflatten.int}
@@ -35,7 +35,7 @@ def split_after(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         pieces, heads, size, order = found
         x = arguments(split)[0]
         shape = [*x.meta["val"].shape[:-1], heads * len(pieces), size]
-        with graph.graph.inserting_before(split):
+        with in_place_of(graph, split):
             y = call(graph, aten.reshape.default, x, shape)
             axis = len(shape) - 2
             if order is not None:

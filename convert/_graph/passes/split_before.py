@@ -19,7 +19,7 @@ from math import prod
 from torch import fx
 
 from ..axes import MOVES, backward, forward, is_link, order_of
-from ..graph import arguments, aten, call, copy_graph, finish
+from ..graph import arguments, aten, call, copy_graph, finish, in_place_of
 
 
 def split_before(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -35,7 +35,7 @@ def split_before(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         x = arguments(chain[0])[0]
         count = chain[0].meta["val"].shape[first]
         pieces = list(node.users)
-        with graph.graph.inserting_before(pieces[0]):
+        with in_place_of(graph, pieces[0]):
             parts = call(graph, aten.split.Tensor, x, x.meta["val"].shape[whole] // count, whole)
             made: dict[int, fx.Node] = {}
             for piece in pieces:

@@ -24,7 +24,7 @@ from math import prod
 
 from torch import fx
 
-from ..graph import arguments, aten, call, copy_graph, filled, finish
+from ..graph import arguments, aten, call, copy_graph, filled, finish, in_place_of
 
 
 def strided_slices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -33,7 +33,7 @@ def strided_slices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     replaced = 0
     for target, rewrite in ((aten.cat.default, merged), (aten.slice.Tensor, picked)):
         for node in list(graph.graph.find_nodes(op="call_function", target=target)):
-            with graph.graph.inserting_before(node):
+            with in_place_of(graph, node):
                 made = rewrite(graph, node)
             if made is not None:
                 node.replace_all_uses_with(made)

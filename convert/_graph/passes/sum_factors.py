@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from ..graph import arguments, aten, call, copy_graph, finish
+from ..graph import arguments, aten, call, copy_graph, finish, in_place_of
 
 SUMS = (aten.add.Tensor, aten.sub.Tensor)
 
@@ -25,7 +25,7 @@ def sum_factors(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             if factor == 1:
                 continue
             x, y = arguments(node)[:2]
-            with graph.graph.inserting_before(node):
+            with in_place_of(graph, node):
                 scaled = call(graph, aten.mul.Tensor, y, factor) if isinstance(y, fx.Node) else y * factor
                 made = call(graph, target, x, scaled)
             node.replace_all_uses_with(made)

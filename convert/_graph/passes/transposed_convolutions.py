@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from ..graph import TRANSPOSED, add_constant, aten, call, constant, copy_graph, filled, finish, get
+from ..graph import TRANSPOSED, add_constant, aten, call, constant, copy_graph, filled, finish, get, in_place_of
 from ..mobile_ops import transposed_scheme
 
 
@@ -35,7 +35,7 @@ def transposed_convolutions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]
     graph = copy_graph(graph)
     changed = 0
     for node in list(graph.graph.find_nodes(op="call_function", target=aten.conv_transpose2d.input)):
-        with graph.graph.inserting_before(node):
+        with in_place_of(graph, node):
             made = other_form(graph, node)
         if made is not None:
             node.replace_all_uses_with(made)

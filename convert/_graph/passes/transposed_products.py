@@ -10,7 +10,7 @@ from torch import fx
 
 from .. import mobile_ops as _mobile_ops
 from ..axes import MOVES, order_of
-from ..graph import arguments, aten, call, copy_graph, finish
+from ..graph import arguments, aten, call, copy_graph, finish, in_place_of
 
 
 def transposed_products(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -24,7 +24,7 @@ def transposed_products(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         rank = b.meta["val"].ndim
         if rank < 3 or a.meta["val"].ndim != rank or order_of(b) != [*range(rank - 2), rank - 1, rank - 2]:
             continue
-        with graph.graph.inserting_before(product):
+        with in_place_of(graph, product):
             new = call(graph, _mobile_ops.matmul_transposed, a, arguments(b)[0])
         product.replace_all_uses_with(new)
         graph.graph.erase_node(product)

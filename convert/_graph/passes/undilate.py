@@ -19,7 +19,19 @@ from typing import NamedTuple
 
 from torch import Tensor, fx
 
-from ..graph import CONVOLUTION, add_constant, aten, call, constant, copy_graph, filled, finish, get, stands_for
+from ..graph import (
+    CONVOLUTION,
+    add_constant,
+    aten,
+    call,
+    constant,
+    copy_graph,
+    filled,
+    finish,
+    get,
+    in_place_of,
+    stands_for,
+)
 
 WIDEST = 7  # places; kernels as wide are common, the zeros of wider ones cost more than the cuts
 
@@ -46,7 +58,7 @@ def undilate(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
         one = dilated(graph, node)
         if one is None:
             continue
-        with graph.graph.inserting_before(node):
+        with in_place_of(graph, node):
             reach = (d * (k - 1) + 1 for d, k in zip(one.dilation, one.kernel.shape[2:], strict=True))
             new = with_zeros(graph, one) if one.depthwise and max(reach) <= WIDEST else by_place(graph, one)
         node.replace_all_uses_with(new)

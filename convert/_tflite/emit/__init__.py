@@ -10,20 +10,33 @@ from ..._graph.graph import constant, results
 from .lower import TABLE, Scope
 from .writer import Writer
 
-__all__ = ["emit", "unknown_operations"]
+__all__ = ["NoOperator", "emit", "unknown", "unknown_operations"]
+
+
+class NoOperator(NotImplementedError):
+    """There is no operator for an operation, or for a form of it."""
+
+    def __init__(self, node: fx.Node, why: str) -> None:
+        super().__init__(f"no TFLite operator for {why} ({node.name})")
+        self.node, self.why = node, why
+
+
+def unknown(graph: fx.GraphModule) -> list[fx.Node]:
+    """The calls that `emit` has no operator for."""
+    calls = [n for n in graph.graph.nodes if n.op not in {"placeholder", "output", "get_attr"}]
+    return [node for node in calls if node.target not in TABLE]
 
 
 def unknown_operations(graph: fx.GraphModule) -> list[str]:
-    """Names of the operations that `emit` has no operator for."""
-    calls = [n for n in graph.graph.nodes if n.op not in {"placeholder", "output", "get_attr"}]
-    return sorted({str(node.target) for node in calls if node.target not in TABLE})
+    """The names of their operations."""
+    return sorted({str(node.target) for node in unknown(graph)})
 
 
 def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
     """The float32 file of a graph whose values know their shapes (`meta["val"]`).
 
     `inputs` and `outputs` name the tensors and the signature's entries, in the graph's order. Raises
-    NotImplementedError, with the node, for an operation or a form of one that there is no operator for.
+    NoOperator, with the node, for an operation or a form of one that there is no operator for.
     """
     writer = Writer()
     constants = {
@@ -41,11 +54,11 @@ def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]
         elif node.op == "call_function":
             lower = TABLE.get(node.target)
             if lower is None:
-                raise NotImplementedError(f"no TFLite operator for {node.target} ({node.name})")
+                raise NoOperator(node, str(node.target))
             try:
                 scope.at[node] = lower(scope, node)
             except NotImplementedError as error:
-                raise NotImplementedError(f"no TFLite operator for {error} ({node.name})") from None
+                raise NoOperator(node, str(error)) from None
         elif node.op == "output":
             found = {name: scope[result] for name, result in zip(outputs, results(graph), strict=True)}
     return writer.finish(given, found, description="dermedge")

@@ -17,7 +17,7 @@ FEWEST_ANSWERS = 20  # for the threshold
 DECIMALS = 10_000  # the threshold is kept to four
 
 
-def limits_of(found: Sequence[Measurements], share: float) -> dict[str, int]:
+def limits_of(measurements: Sequence[Measurements], share: float) -> dict[str, int]:
     """The limit of each check that sends back at most `share` of these photographs (0 to 0.5).
 
     The limit is a photograph's own value, and a value equal to it is good: of N photographs the floor(share N) most
@@ -25,15 +25,15 @@ def limits_of(found: Sequence[Measurements], share: float) -> dict[str, int]:
     """
     if not 0 < share < 0.5:
         raise InputError(f"the share of good photographs that a check may send back is between 0 and 0.5, got {share}")
-    if len(found) < FEWEST_PHOTOS:
+    if len(measurements) < FEWEST_PHOTOS:
         raise InputError(
-            f"limits come from at least {FEWEST_PHOTOS} photographs of training patients, got {len(found)}; "
-            "give --data the photographs that the checkpoint was trained on"
+            f"limits come from at least {FEWEST_PHOTOS} photographs of training patients, got {len(measurements)}; "
+            "give `data` the photographs that the checkpoint was trained on"
         )
-    beyond = math.floor(share * len(found))
+    beyond = math.floor(share * len(measurements))
     limits = {}
     for name, (kind, _) in CHECKS.items():
-        ordered = sorted((asdict(one)[name] for one in found), reverse=kind == "max")
+        ordered = sorted((asdict(photo)[name] for photo in measurements), reverse=kind == "max")
         limits[name] = ordered[beyond]
     return limits
 
@@ -45,7 +45,7 @@ def threshold_of(largest: Floats, coverage: float) -> float:
     if len(largest) < FEWEST_ANSWERS:
         raise InputError(
             f"the threshold comes from at least {FEWEST_ANSWERS} photographs of patients held back from training, "
-            f"got {len(largest)}; give --data their photographs, or train with some held back"
+            f"got {len(largest)}; give `data` their photographs, or train with some held back"
         )
     # 1e-9: 0.1 of 30 photographs are 3, not the 2 that (1 - 0.9) * 30 rounds down to
     below = math.floor((1 - coverage) * len(largest) + 1e-9)

@@ -177,16 +177,16 @@ def cuts_of_other_photographs(side: int) -> dict[str, list[Picture]]:
         from sklearn.datasets import load_sample_image
     except ModuleNotFoundError:
         return {}
-    found = {}
+    cuts = {}
     for name, file in (
         ("cuts of a photograph of a temple", "china.jpg"),
         ("cuts of a photograph of a flower", "flower.jpg"),
     ):
         photo = load_sample_image(file)
         high, wide = photo.shape[0] // CUTS, photo.shape[1] // CUTS
-        found[name] = [
+        cuts[name] = [
             to_input(photo[high * r : high * (r + 1), wide * q : wide * (q + 1)], side)
             for r in range(CUTS)
             for q in range(CUTS)
         ]
-    return found
+    return cuts

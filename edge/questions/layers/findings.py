@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from edge.progress import track
-from edge.questions.parity.report import plain
+from edge.report.strict import plain
 from edge.runtimes.inside import Inside
 
 from .kinds import ANCHORS, MOVING
@@ -26,26 +26,26 @@ def compared(network: Network, inside: Inside, doing: str = "comparing layers") 
     """Every result of the file as a row, in its order; the first that is off; how many have no counterpart."""
     walk = Walk(network, inside)
     steps = walk.run(lambda steps: track(steps, doing, len(steps)))
-    rows = [row(network, inside, step) for step in steps if step.key in inside.values]
-    off = [number for number, one in enumerate(rows) if one["status"] == OFF]
-    counts = {status: sum(one["status"] == status for one in rows) for status in (OK, OFF, ALONE, MOVED)}
+    rows = [row_of(network, inside, step) for step in steps if step.key in inside.values]
+    off = [number for number, row in enumerate(rows) if row["status"] == OFF]
+    counts = {status: sum(row["status"] == status for row in rows) for status in (OK, OFF, ALONE, MOVED)}
     return {"rows": rows, "first": off[0] if off else None, "counts": counts}
 
 
-def row(network: Network, inside: Inside, step: Step) -> dict[str, Any]:
+def row_of(network: Network, inside: Inside, step: Step) -> dict[str, Any]:
     tensors = inside.values[step.key]
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "op": step.op.place, "kind": step.op.kind, "name": step.op.name, "status": status_of(step), "module": "",
         "torch": "", "seen": "", "own_db": None, "least_db": None, "model_db": None,
         "file_range": span(tensors), "torch_range": None, "confirmed": step.confirmed, "around": step.around,
     }  # fmt: skip
     if step.place is None:
-        return plain(found)
+        return plain(facts)
     place = step.place
     model = [place.view.there(value, value) for value in network.model_value(place.node)]
     same = [arranged(tensor, place.order, value) for tensor, value in zip(tensors, model, strict=True)]
     named = (layer_of(place.node) if step.op.kind in ANCHORS or step.closes else "") or module_of(place.node)
-    return plain(found | {
+    return plain(facts | {
         "module": named, "torch": operation_of(place.node), "seen": place.view.words,
         "own_db": step.own_db, "least_db": step.least_db, "model_db": sqnr_db(model, same),
         "torch_range": span([value.numpy() for value in model]),

@@ -229,7 +229,7 @@ class Walk:
         """
         kinds = kinds_of(step.op.kind)
         near = [p for p in places if kind_of(p.node) in kinds or p.node in starts or p.sqnr_db >= SIMILAR_DB]
-        near.sort(key=lambda p: -max(p.sqnr_db, SIMILAR_DB))  # of those that are like nothing the nearest comes first
+        near.sort(key=lambda p: -max(p.sqnr_db, SIMILAR_DB))  # stable sort: weak candidates stay nearest first
         found = []
         for place in near[:TRIES]:
             bare = best_place(self.network, place.node, self.inside.values[step.key], bare=True)

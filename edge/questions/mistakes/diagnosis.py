@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.metrics import statistics as st
+from edge.questions.mistakes.catalogue import mistakes_for
 from edge.questions.mistakes.model import Model, ask_all
 from edge.questions.mistakes.phone_output import PhoneOutput
 from edge.questions.mistakes.scene import Scene
-from edge.questions.mistakes.table import mistakes_for
 
 TOLERANCE = 0.02  # of a probability
 RATIO = 3.0

@@ -16,11 +16,11 @@ from edge.errors import InputError
 from edge.files import read_json
 from edge.manifest import Manifest
 from edge.preprocess import check_version
+from edge.questions.mistakes.catalogue import Mistake
 from edge.questions.mistakes.scene import Scene, Target
-from edge.questions.mistakes.table import Mistake
 from edge.recipes import TFLITE
 from edge.runtimes import Runtime
-from edge.runtimes.litert import LiteRT
+from edge.runtimes.open import open_file
 from edge.runtimes.reference import Reference
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def open_models(
             f"{folder / only} is not the fp32 or int8 .tflite of its manifest; give one of them, or the folder"
         )
     artifact.verify_files(folder, entries.values())
-    models = [Model(form, entry.file, LiteRT(folder / entry.file, threads=threads)) for form, entry in entries.items()]
+    models = [
+        Model(form, entry.file, open_file(folder / entry.file, "tflite", threads=threads))
+        for form, entry in entries.items()
+    ]
     if "float" not in entries and checkpoint is not None:
         models.insert(0, Model("float", f"{manifest.model} (torch)", Reference(checkpoint)))
     if not models:
@@ -86,9 +89,9 @@ def ask_all(
         return known[key]
 
     answers = {}
-    for one in mistakes:
-        right, wrong = one.right(scene), one.wrong(scene)
-        answers[one.code] = {model.form: (ask(model, right), ask(model, wrong)) for model in models}
+    for mistake in mistakes:
+        right, wrong = mistake.right(scene), mistake.wrong(scene)
+        answers[mistake.code] = {model.form: (ask(model, right), ask(model, wrong)) for model in models}
     return answers
 
 
@@ -106,13 +109,13 @@ def target_of(manifest: Manifest, checkpoint: Path | None = None) -> Target:
     Needs no torch. InputError if `checkpoint` is given and is another one.
     """
     side = manifest.side
-    found = checkpoint
-    if found is None:
+    weights = checkpoint
+    if weights is None:
         with suppress(InputError):
-            found = shipped(manifest.model)
-    if found is None:
+            weights = shipped(manifest.model)
+    if weights is None:
         return Target(side)
-    path = found / "checkpoint.json" if found.is_dir() else found.with_suffix(".json")
+    path = weights / "checkpoint.json" if weights.is_dir() else weights.with_suffix(".json")
     described = read_json(path, what="the description of a checkpoint (dermedge/checkpoint/1)")
     try:
         digest, numbers = described["weights"]["sha256"], described["preprocess"]

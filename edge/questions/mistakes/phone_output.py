@@ -45,12 +45,12 @@ def read_output(text: str, codes: Sequence[str]) -> PhoneOutput:
 def contents_of(text: str) -> tuple[str, str]:
     """(what messages call it, the text of the file or the text itself)."""
     if text.lstrip()[:1] in {"[", "{"}:
-        return "--phone-output", text
+        return "`phone_output`", text
     path = Path(text)
     if re.fullmatch(r"[-+\d.,;\seE]*", text) and not path.is_file():
-        return "--phone-output", f"[{bare(text)}]"
+        return "`phone_output`", f"[{bare(text)}]"
     if not path.is_file():
-        raise InputError(f"--phone-output: there is no file {path}, and it is no list of numbers; expected {EXPECTED}")
+        raise InputError(f"`phone_output`: there is no file {path}, and it is no list of numbers; expected {EXPECTED}")
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path} has more than {MAX_BYTES} bytes; expected {EXPECTED}")
     try:

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from enum import Enum
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-import edge
-from edge.files import moved_into_place, read_json
 from edge.metrics.gates import FileParity, Observations, Verdict, overall
 from edge.metrics.observations import UNKNOWN
 from edge.metrics.statistics import Floats
+from edge.questions.parity.section import SCHEMA
+from edge.report.header import header
+from edge.report.strict import plain
 from edge.scheme import Scheme
-
-SCHEMA = "dermedge/parity/1"
-NOTICE = "Research and engineering use; not a medical device."
-FILES = ("parity.json", "parity.xml")
 
 WORST = 6  # images shown per file
 WORTH_SHOWING = 0.005  # a probability that moves by less looks the same in print
 DECADES = np.linspace(-8, 0, 33)  # bins of the |Δp| histogram: quarter decades from 1e-8 to 1
-LEFT_OUT = {"sqnr_by_image", "dice_by_image"}  # one number per image is no summary
 
 
 class Entry(NamedTuple):
-    """One file on one runtime, and what was found."""
+    """One file on one runtime, and its parity."""
 
     file: str
     sha256: str
@@ -38,6 +30,8 @@ class Entry(NamedTuple):
     recipe: str
     runtime: str  # name and kind, as a person reads it
     parity: FileParity
+    binding: bool = True  # whether a failed gate fails the command
+    milliseconds: float | None = None  # median of one image on this host; None: not taken
 
 
 def build_report(
@@ -69,13 +63,8 @@ def build_report(
         for entry, values in zip(entries, candidates, strict=True)
     ]
     return {
-        "schema": SCHEMA,
-        "notice": NOTICE,
-        "dermedge": edge.__version__,
-        "model": model,
-        "checkpoint_sha256": checkpoint_sha256,
+        **header(SCHEMA, model=model, checkpoint_sha256=checkpoint_sha256, data=dict(data)),
         "untrained": untrained,
-        "data": plain(dict(data)),
         "classes": [
             {"code": code, "name": name, "malignant": malignant}
             for code, name, malignant in zip(
@@ -89,71 +78,14 @@ def build_report(
     }
 
 
-def write(
-    report: Mapping[str, Any], folder: Path, thumbnails: Mapping[str, np.ndarray] | None = None
-) -> tuple[Path, ...]:
-    """Write parity.json, parity.xml (JUnit) and the section of report.html; all are made before the first is written.
-
-    `thumbnails`: image id -> uint8 RGB (height, width, 3), for the worst images; any may be missing.
-    """
-    import json
-
-    from edge.questions.parity.page import section
-    from edge.report import page as one_page
-    from edge.report.junit import junit
-
-    texts = (
-        json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
-        junit(report),
-    )
-    body = section(report, thumbnails or {})
-    paths = tuple(Path(folder) / name for name in FILES)
-    for path, text in zip(paths, texts, strict=True):
-        with moved_into_place(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
-    return (*paths, one_page.place(Path(folder), "parity", body, one_page.belongs(report)))
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A report as `write` left it, to be rendered again; InputError if it is something else."""
-    from edge.errors import InputError
-
-    report = read_json(path, what=f"a parity report ({SCHEMA})")
-    if report.get("schema") != SCHEMA:
-        raise InputError(f"{path} is no parity report: expected schema {SCHEMA!r}, got {report.get('schema')!r}")
-    return report
-
-
-def plain(value: Any) -> Any:
-    """Strict JSON from dataclasses, arrays and enums; a float that is not finite becomes null and says which it was."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain({f.name: getattr(value, f.name) for f in fields(value) if f.name not in LEFT_OUT})
-    if isinstance(value, Mapping):
-        out: dict[str, Any] = {}
-        for key, item in value.items():
-            out[str(key)] = plain(item)
-            if isinstance(item, float) and not math.isfinite(item):
-                out[f"{key}_is"] = "not defined" if math.isnan(item) else "infinite" if item > 0 else "minus infinite"
-        return out
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
-
-
 def _file(entry: Entry, observations: Observations, candidate: Floats) -> dict[str, Any]:
-    found = entry.parity
-    if found.recipe != entry.recipe or found.images != len(observations):
+    parity = entry.parity
+    if parity.recipe != entry.recipe or parity.images != len(observations):
         raise ValueError(
-            f"{entry.file}: judged as {found.recipe} on {found.images} images, "
+            f"{entry.file}: judged as {parity.recipe} on {parity.images} images, "
             f"reported as {entry.recipe} on {len(observations)}"
         )
-    usable = found.statistics is not None
+    usable = parity.statistics is not None
     return {
         "file": entry.file,
         "sha256": entry.sha256,
@@ -161,10 +93,12 @@ def _file(entry: Entry, observations: Observations, candidate: Floats) -> dict[s
         "format": entry.format,
         "recipe": entry.recipe,
         "runtime": entry.runtime,
-        "verdict": found.verdict.value,
-        "images": found.images,
-        "checks": plain(found.checks),
-        "statistics": plain(found.statistics),
+        "verdict": parity.verdict.value,
+        "binding": entry.binding,
+        "images": parity.images,
+        "host_ms": entry.milliseconds,
+        "checks": plain(parity.checks),
+        "statistics": plain(parity.statistics),
         "delta_p": _histogram(observations.reference, candidate) if usable else None,
         "worst": _worst(observations, candidate) if usable else [],
     }

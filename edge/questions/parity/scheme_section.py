@@ -33,23 +33,23 @@ def view(form: str, scheme: Mapping[str, Any]) -> dict[str, Any]:
         "counts": [(kind, kinds.count(kind)) for kind in KINDS if kind in kinds],
         "plot": plots.scheme_curve(scheme["curve"], scheme["chosen"], scheme["budget_db"]),
         "timed": "host_ms" in chosen,  # a Core ML package is run by an interpreter, whose time means nothing
-        "points": [point(one, one is chosen) for one in scheme["curve"]],
+        "points": [point(choice, choice is chosen) for choice in scheme["curve"]],
         "other": other,
         "layers": [layer_row(layer, other) for layer in hurt[:SHOWN]],
         "more": max(0, len(hurt) - SHOWN),
     }
 
 
-def point(one: Mapping[str, float], chosen: bool) -> dict[str, Any]:
+def point(choice: Mapping[str, float], chosen: bool) -> dict[str, Any]:
     return {
         "chosen": chosen,
-        "static": f"{one['macs_static']:.0%}",
-        "eight": f"{one['macs_8bit']:.0%}",
-        "sqnr": f"{one['sqnr_db']:.1f} dB",
-        "p5": f"{one['sqnr_db_p5']:.1f}",
-        "agreement": f"{one['agreement']:.1%}",
-        "size": words.size(int(one["bytes"])) if "bytes" in one else words.NOTHING,
-        "ms": f"{one['host_ms']:.2f}" if "host_ms" in one else words.NOTHING,
+        "static": f"{choice['macs_static']:.0%}",
+        "eight": f"{choice['macs_8bit']:.0%}",
+        "sqnr": f"{choice['sqnr_db']:.1f} dB",
+        "p5": f"{choice['sqnr_db_p5']:.1f}",
+        "agreement": f"{choice['agreement']:.1%}",
+        "size": words.size(int(choice["bytes"])) if "bytes" in choice else words.NOTHING,
+        "ms": f"{choice['host_ms']:.2f}" if "host_ms" in choice else words.NOTHING,
     }
 
 

@@ -20,7 +20,7 @@ from edge.questions.robustness.corruptions import Condition
 
 DRAWS = 4000
 FEW = 20  # photographs; of fewer, resampling says nothing about how far probabilities move
-UNBOUNDED = "+0.00 points (no answer changed between right and wrong: so few photographs give no interval)"
+UNBOUNDED = "+0.00 points (no answer changed between right and wrong, so there is no interval)"
 FLOAT = "float32"
 
 
@@ -44,16 +44,17 @@ def figures(
     known = labels != UNKNOWN
     those = [patient for patient, use in zip(patients, known, strict=True) if use]
     accuracy = {
-        name: accuracy_draws(given[known].argmax(axis=2), labels[known], those, seed) for name, given in answers.items()
+        name: accuracy_draws(values[known].argmax(axis=2), labels[known], those, seed)
+        for name, values in answers.items()
     }
     weights = multiplicities(len(set(patients)), DRAWS, seed)
     model = answers[FLOAT]
-    found = []
-    for name, given in answers.items():
-        changed = (given.argmax(axis=2) != model.argmax(axis=2)).astype(np.float64)
-        moved = np.abs(given - model).max(axis=2)
+    files = []
+    for name, probabilities in answers.items():
+        changed = (probabilities.argmax(axis=2) != model.argmax(axis=2)).astype(np.float64)
+        moved = np.abs(probabilities - model).max(axis=2)
         value, draws = accuracy[name]
-        one: dict[str, Any] = {
+        file: dict[str, Any] = {
             "name": name,
             "conditions": [
                 {
@@ -62,10 +63,12 @@ def figures(
                     "balanced_accuracy": value[c],
                     "balanced_accuracy_low": quantile(draws[:, c], 0.025),
                     "balanced_accuracy_high": quantile(draws[:, c], 0.975),
-                    "same_as_clean": float((given[:, c].argmax(axis=1) == given[:, 0].argmax(axis=1)).mean()),
+                    "same_as_clean": float(
+                        (probabilities[:, c].argmax(axis=1) == probabilities[:, 0].argmax(axis=1)).mean()
+                    ),
                     "same_as_float": 1 - float(changed[:, c].mean()),
                     "mean_largest_delta_p": float(moved[:, c].mean()),
-                    "calibration_error": reliability(given[known][:, c], labels[known]).error
+                    "calibration_error": reliability(probabilities[known][:, c], labels[known]).error
                     if known.any()
                     else float("nan"),
                 }
@@ -75,20 +78,20 @@ def figures(
             "balanced_accuracy_bad": estimate(value[1:].mean(), draws[:, 1:].mean(axis=1)),
         }
         for key in ("same_as_clean", "same_as_float", "calibration_error"):
-            one[f"{key}_bad"] = float(np.mean([c[key] for c in one["conditions"][1:]]))
-        one["calibration_error_clean"] = one["conditions"][0]["calibration_error"]
+            file[f"{key}_bad"] = float(np.mean([c[key] for c in file["conditions"][1:]]))
+        file["calibration_error_clean"] = file["conditions"][0]["calibration_error"]
         if name != FLOAT:
             lost, lost_draws = accuracy[FLOAT][0] - value, accuracy[FLOAT][1] - draws
-            one["class_changes"] = extra_by_image(changed, patients, weights, unseen=True, seed=seed)
-            one["delta_p"] = extra_by_image(moved, patients, weights, unseen=False, seed=seed)
-            one["accuracy_lost"] = Extra(
+            file["class_changes"] = extra_by_image(changed, patients, weights, unseen=True, seed=seed)
+            file["delta_p"] = extra_by_image(moved, patients, weights, unseen=False, seed=seed)
+            file["accuracy_lost"] = Extra(
                 float(lost[0]),
                 estimate(lost[1:].mean(), lost_draws[:, 1:].mean(axis=1)),
                 estimate(lost[1:].mean() - lost[0], lost_draws[:, 1:].mean(axis=1) - lost_draws[:, 0]),
             )
-            one["sentence"], one["detail"] = sentence(one, len(labels)), detail(one, len(labels))
-        found.append(one)
-    return {"photographs": len(labels), "labelled": int(known.sum()), "patients": len(set(patients)), "files": found}
+            file["sentence"], file["detail"] = sentence(file, len(labels)), detail(file, len(labels))
+        files.append(file)
+    return {"photographs": len(labels), "labelled": int(known.sum()), "patients": len(set(patients)), "files": files}
 
 
 def accuracy_draws(classes: Ints, labels: Ints, patients: Sequence[str], seed: int) -> tuple[Floats, Floats]:
@@ -129,32 +132,29 @@ def quantile(draws: Floats, share: float) -> float:
     return float(np.quantile(draws, share))
 
 
-def sentence(one: Mapping[str, Any], photographs: int) -> str:
+def sentence(file: Mapping[str, Any], photographs: int) -> str:
     """Whether quantisation costs more on bad photographs, by the classes that it changes."""
-    changes = one["class_changes"]
+    changes = file["class_changes"]
     judged = {
         "more": "Quantisation costs more on bad photographs than on good ones",
         "less": "Quantisation costs less on bad photographs than on good ones",
-        "cannot tell": f"From {photographs} photographs one cannot tell whether quantisation costs more on bad ones",
+        "cannot tell": f"{photographs} photographs are too few to tell whether quantisation costs more on bad ones",
     }[changes.verdict]
     return (
-        f"{judged}: {one['name']} gives another class than float on {100 * changes.good:.1f} % of the good and "
+        f"{judged}: {file['name']} gives another class than float on {100 * changes.good:.1f} % of the good and "
         f"{100 * changes.bad.value:.1f} % of the bad ones, difference {points(changes.extra)}."
     )
 
 
-def detail(one: Mapping[str, Any], photographs: int) -> str:
+def detail(file: Mapping[str, Any], photographs: int) -> str:
     """What else is known of it: probabilities, which say more than classes do, and accuracy."""
-    lost, moved = one["accuracy_lost"], one["delta_p"]
-    told = {"more": "more on bad ones", "less": "less on bad ones", "cannot tell": "no difference to be told"}
+    lost, moved = file["accuracy_lost"], file["delta_p"]
+    wording = {"more": "more on bad ones", "less": "less on bad ones", "cannot tell": "no clear difference"}
     verdict = moved.verdict if photographs >= FEW else "cannot tell"
-    text = (
-        f"The probability that moves most moves by {moved.good:.4f} on good and {moved.bad.value:.4f} on bad ones "
-        f"({told[verdict]})."
-    )
+    text = f"Mean largest |Δp|: {moved.good:.4f} on good and {moved.bad.value:.4f} on bad ones ({wording[verdict]})."
     if np.isfinite(lost.good):
         text += (
-            f" Balanced accuracy that it costs: {100 * lost.good:+.2f} points on good, {100 * lost.bad.value:+.2f} on "
+            f" Lost balanced accuracy: {100 * lost.good:+.2f} points on good, {100 * lost.bad.value:+.2f} on "
             f"bad ones, difference {points(lost.extra) if lost.extra.low < lost.extra.high else UNBOUNDED}."
         )
     return text

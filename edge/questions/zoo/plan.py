@@ -11,9 +11,9 @@ from edge.errors import InputError
 from edge.models import MODELS, family_name
 from edge.recipes import COREML, TFLITE
 
-# what a person calls a format -> the command that writes it, and its recipes
-FORMATS = {"tflite": ("to-tflite", tuple(TFLITE)), "coreml": ("to-coreml", tuple(COREML))}
-RECIPES = tuple(dict.fromkeys(recipe for _, recipes in FORMATS.values() for recipe in recipes))
+# what a person calls a format -> its recipes
+FORMATS = {"tflite": tuple(TFLITE), "coreml": tuple(COREML)}
+RECIPES = tuple(dict.fromkeys(recipe for recipes in FORMATS.values() for recipe in recipes))
 YARDSTICK, YARDSTICK_RECIPE = "mobilenetv2", "fp32"  # the .tflite that every time is a multiple of
 OF_LARGE = ("fp32", "fp16")  # recipes of a model above the limit
 
@@ -44,7 +44,7 @@ def jobs(
         heavy = parameters[model] > limit
         if heavy and not large and model != YARDSTICK:
             continue
-        for form, (_, known) in FORMATS.items():
+        for form, known in FORMATS.items():
             asked = form in formats and model in models and (large or not heavy)
             chosen = [r for r in known if asked and r in recipes and (not heavy or r in OF_LARGE)]
             if model == YARDSTICK and form == "tflite" and YARDSTICK_RECIPE not in chosen:
@@ -60,27 +60,20 @@ def checkpoint_for(model: str, folder: Path | None) -> Path | None:
     return next((path for path in [*places, SHIPPED / f"{model}.safetensors"] if path.is_file()), None)
 
 
-def models_of(given: str | None) -> list[str]:
-    """'a,b' -> [a, b], all without it; InputError for an unknown name."""
-    names = [name.strip() for name in given.split(",")] if given else list(MODELS)
+def known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """The names without repetition, all that are known for None; InputError for an unknown one of the `kind`."""
+    if names is None:
+        return list(known)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"`{kind}`: unknown {', '.join(unknown)}; known: {', '.join(known)}")
+    return list(dict.fromkeys(names))
+
+
+def models_of(names: Sequence[str] | None) -> list[str]:
+    """All models of ours for None; InputError for an unknown one."""
+    if names is None:
+        return list(MODELS)
     for name in names:
         family_name(name)
-    return list(dict.fromkeys(names))
-
-
-def formats_of(given: str | None) -> list[str]:
-    """'tflite' -> [tflite], all without it; InputError for an unknown name."""
-    names = [name.strip() for name in given.split(",")] if given else list(FORMATS)
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown:
-        raise InputError(f"--formats: unknown {', '.join(unknown)}; known: {', '.join(FORMATS)}")
-    return list(dict.fromkeys(names))
-
-
-def recipes_of(given: str | None) -> list[str]:
-    """'fp32,int8' -> [fp32, int8], all without it; InputError for an unknown name."""
-    names = [name.strip() for name in given.split(",")] if given else list(RECIPES)
-    unknown = [name for name in names if name not in RECIPES]
-    if unknown:
-        raise InputError(f"--recipes: unknown {', '.join(unknown)}; known: {', '.join(RECIPES)}")
     return list(dict.fromkeys(names))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.files import moved_into_place
-from edge.report.plots import BLUE, INK, STYLE, VERMILLION
+from edge.questions.zoo.tables import file_of
+from edge.report.plots import BLUE, INK, STYLE, VERMILLION, as_svg
 
-from .report import file_of
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LOOKS = {"fp32": (BLUE, "o"), "int8": (VERMILLION, "^")}
 DOTS_PER_INCH = 200
@@ -20,7 +22,7 @@ def write(models: Sequence[Mapping[str, Any]], target: Path) -> bool:
     """One SVG or PNG; False if nothing was timed."""
     import matplotlib as mpl
 
-    if not points(models, "fp32", size) and not points(models, "int8", size):
+    if not timed(models):
         return False
     with mpl.rc_context(STYLE):
         drawn = figure(models)
@@ -30,7 +32,16 @@ def write(models: Sequence[Mapping[str, Any]], target: Path) -> bool:
     return True
 
 
-def figure(models: Sequence[Mapping[str, Any]]):
+def svg(models: Sequence[Mapping[str, Any]]) -> str:
+    """The figure for a page; nothing if nothing was timed."""
+    return as_svg(lambda: figure(models), "Size and accuracy against time for every model") if timed(models) else ""
+
+
+def timed(models: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(points(models, "fp32", size) or points(models, "int8", size))
+
+
+def figure(models: Sequence[Mapping[str, Any]]) -> Figure:
     from matplotlib.figure import Figure
 
     judged = [model for model in models if model["balanced_accuracy"]]
@@ -43,18 +54,18 @@ def figure(models: Sequence[Mapping[str, Any]]):
     for axes, (label, shown, value, best) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for recipe, (colour, marker) in LOOKS.items():
             # accuracy is the float model's: what 8 bits make of it is not measured on enough photographs to be drawn
-            found = points(shown, recipe, value) if value is size or recipe == "fp32" else []
-            if not found:
+            marks = points(shown, recipe, value) if value is size or recipe == "fp32" else []
+            if not marks:
                 continue
-            front = pareto(found, best)
+            front = pareto(marks, best)
             axes.plot(
                 [x for _, x, _ in front], [y for _, _, y in front], color=colour, linewidth=0.9, drawstyle="steps-post"
             )
             axes.plot(
-                [x for _, x, _ in found], [y for _, _, y in found], linestyle="", marker=marker, color=colour,
+                [x for _, x, _ in marks], [y for _, _, y in marks], linestyle="", marker=marker, color=colour,
                 markeredgecolor=INK, markersize=5.5, label=recipe,
             )  # fmt: skip
-            for number, (name, x, y) in enumerate(sorted(found, key=lambda one: (one[1], one[2]))):
+            for number, (name, x, y) in enumerate(sorted(marks, key=lambda mark: (mark[1], mark[2]))):
                 # neighbours in time at different heights, so that names of like models do not lie on one another
                 above = HEIGHTS[number % len(HEIGHTS)]
                 axes.annotate(name, (x, y), (5, above), textcoords="offset points", fontsize=6, color=INK)
@@ -80,22 +91,22 @@ def plain_ticks(axis) -> None:
 def points(models: Sequence[Mapping[str, Any]], recipe: str, value) -> list[tuple[str, float, float]]:
     """(name, time, value) of every model whose file of this recipe was timed."""
     files = [(model, file_of(model, recipe)) for model in models]
-    return [(m["model"], one["ratio"], value(m, one)) for m, one in files if one and one["ratio"] is not None]
+    return [(m["model"], file["ratio"], value(m, file)) for m, file in files if file and file["ratio"] is not None]
 
 
-def size(_model: Mapping[str, Any], one: Mapping[str, Any]) -> float:
-    return one["bytes"] / 1e6
+def size(_model: Mapping[str, Any], file: Mapping[str, Any]) -> float:
+    return file["bytes"] / 1e6
 
 
-def right(model: Mapping[str, Any], _one: Mapping[str, Any]) -> float:
+def right(model: Mapping[str, Any], _file: Mapping[str, Any]) -> float:
     return model["balanced_accuracy"]["value"]
 
 
-def pareto(found: Sequence[tuple[str, float, float]], best: str) -> list[tuple[str, float, float]]:
+def pareto(points: Sequence[tuple[str, float, float]], best: str) -> list[tuple[str, float, float]]:
     """Those that no other beats in both, by time. `best`: whether a "lower" or an "upper" value is better."""
     sign = 1 if best == "lower" else -1
     front: list[tuple[str, float, float]] = []
-    for one in sorted(found, key=lambda p: (p[1], sign * p[2])):
-        if not front or sign * one[2] < sign * front[-1][2]:
-            front.append(one)
+    for point in sorted(points, key=lambda p: (p[1], sign * p[2])):
+        if not front or sign * point[2] < sign * front[-1][2]:
+            front.append(point)
     return front

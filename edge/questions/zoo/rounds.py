@@ -40,18 +40,18 @@ def timed(files: Mapping[str, Path], threads: int, rounds: int) -> dict[str, Mea
         name: subprocess.Popen([sys.executable, WORKER, path, str(threads)], stdin=pipe, stdout=pipe, text=True)
         for name, path in files.items()
     }
-    found = {name: Measured() for name in files}
+    measured = {name: Measured() for name in files}
     try:
         for number in track(range(rounds + WARM_UP), f"rounds, {threads} thread(s)", rounds + WARM_UP):
             for name, process in workers.items():
                 milliseconds = once(name, process)
                 if number >= WARM_UP:
-                    found[name].milliseconds.append(milliseconds)
+                    measured[name].milliseconds.append(milliseconds)
     finally:  # closes their input, at which they say what memory they took, and end
         last = {name: process.communicate()[0].split() for name, process in workers.items()}
     for name, words in last.items():
-        found[name].memory_before, found[name].memory = (int(word) for word in words)
-    return found
+        measured[name].memory_before, measured[name].memory = (int(word) for word in words)
+    return measured
 
 
 def once(name: str, process: subprocess.Popen[str]) -> float:

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dermedge.console import third_party_noise_into
 from edge import artifact
 from edge.files import read_json, sha256, write_json
-
-from .make import LOG
-from .plan import YARDSTICK, YARDSTICK_RECIPE
-from .rounds import timed
+from edge.questions.zoo.plan import YARDSTICK, YARDSTICK_RECIPE
+from edge.questions.zoo.rounds import timed
 
 TIMES = "times.json"
 
@@ -31,12 +28,11 @@ def ratios(model: str, out: Path, *, rounds: int) -> dict[str, dict[str, float]]
     identity = {"rounds": rounds, "yardstick": sha256(yardstick), **{e.file: e.sha256 for e in files}}
     kept = folder / TIMES
     if kept.is_file():
-        found = read_json(kept, what="times that the zoo has measured")
-        if found.get("identity") == identity:
-            return found["times"]
+        earlier = read_json(kept, what="times that the zoo has measured")
+        if earlier.get("identity") == identity:
+            return earlier["times"]
     paths = {"": yardstick} | {entry.file: folder / entry.file for entry in files}
-    with third_party_noise_into(folder / LOG):  # the runtime greets once a process
-        measured = {name: np.array(took.milliseconds) for name, took in timed(paths, 1, rounds).items()}
+    measured = {name: np.array(took.milliseconds) for name, took in timed(paths, 1, rounds).items()}
     times = {
         name: {"ms": float(np.median(took)), "ratio": float(np.median(took / measured[""]))}
         for name, took in measured.items()

@@ -2,8 +2,10 @@
 
     python edge/questions/zoo/worker.py FILE THREADS
 
-Imports nothing of dermedge, so that the memory it reports is that of the interpreter, NumPy, the runtime and the file.
-The last line holds two numbers of bytes: the resident set's high-water mark before the file was opened and at the end.
+The one module below the commands that prints: what it prints is the protocol of a process of its own, which
+`edge.questions.zoo.rounds` starts and reads. It imports nothing of dermedge, so that the memory it reports is that of
+the interpreter, NumPy, the runtime and the file. The last line holds two numbers of bytes: the resident set's
+high-water mark before the file was opened and at the end.
 """
 
 from __future__ import annotations

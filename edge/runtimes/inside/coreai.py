@@ -17,7 +17,7 @@ import numpy as np
 from edge.errors import InputError
 from edge.runtimes.coreai import ENTRY, INPUT, OUTPUT, CoreAI, first_line
 
-from . import FLOAT16, FLOAT32, Inside, Op, Precision
+from .operations import FLOAT16, FLOAT32, Inside, Op, Precision
 
 FLOATS = {"f16": FLOAT16, "f32": FLOAT32}
 UNNAMED = ("coreai.", "decomposable.", "broadcasting_")  # parts in front of an operation's name

@@ -12,7 +12,7 @@ from PIL import Image
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.coreml.program import Operation, Program, Ref
 
-from . import FLOAT16, FLOAT32, Inside, Op, Precision
+from .operations import FLOAT16, FLOAT32, Inside, Op, Precision
 
 
 def of_package(path: Path, images_u8: np.ndarray) -> Inside:

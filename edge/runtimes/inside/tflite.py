@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.errors import InputError
 
-from . import FLOAT16, Inside, Op, Precision
+from .operations import FLOAT16, Inside, Op, Precision
 
 LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL"}
 

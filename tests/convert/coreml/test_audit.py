@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import saved
 
 from convert._coreml.audit import audit
+from tests.edge.runtimes.coreml._programs import saved
 
 X = np.zeros((1, 4, 8, 6), np.float32)
 KERNEL = np.ones((8, 4, 3, 3), np.float32)
@@ -28,17 +28,17 @@ def test_figures_counted_by_hand(tmp_path: Path) -> None:
 
     a = found(build, tmp_path)
     convolution, attention, linear = 8 * 8 * 6 * 4 * 9, 8 * 8 * 48, 8 * 3 * 8
-    assert a["macs"] == convolution + attention + linear
-    assert a["macs_weights"] == convolution + linear and a["macs_8bit"] == 0
-    assert a["operators"] == {"conv": 1, "linear": 1, "identity": 1, "matmul": 1, "relu": 1, "reshape": 1}
-    assert (a["layout_operators"], a["layout_bytes"], a["largest_rank"]) == (1, 8 * 48 * 4, 4)
-    assert a["peak_activation_bytes"] == 2 * 8 * 48 * 4 + 8 * 8 * 4  # what the matmul takes, and what it gives
-    assert [line.split(":")[0] for line in a["warnings"]] == ["ane-float32"]
+    assert a.macs == convolution + attention + linear
+    assert a.macs_weights == convolution + linear and a.macs_8bit == 0
+    assert a.operators == {"conv": 1, "linear": 1, "identity": 1, "matmul": 1, "relu": 1, "reshape": 1}
+    assert (a.layout_operators, a.layout_bytes, a.largest_rank) == (1, 8 * 48 * 4, 4)
+    assert a.peak_activation_bytes == 2 * 8 * 48 * 4 + 8 * 8 * 4  # what the matmul takes, and what it gives
+    assert [line.split(":")[0] for line in a.warnings] == ["ane-float32"]
 
 
 def test_float16_breaks_no_rule_and_halves_the_bytes(tmp_path: Path) -> None:
     a = found(lambda x: mb.relu(x=mb.conv(x=x, weight=KERNEL, pad_type="same")), tmp_path, half=True)
-    assert a["warnings"] == [] and a["operators"]["conv"] == 1
+    assert a.warnings == () and a.operators["conv"] == 1
 
 
 def test_what_reads_a_dequantize_is_an_8_bit_product(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_what_reads_a_dequantize_is_an_8_bit_product(tmp_path: Path) -> None:
         return mb.conv(x=mb.dequantize(input=q, scale=np.float32(0.1)), weight=KERNEL, pad_type="same")
 
     a = found(build, tmp_path, ios=17)
-    assert a["macs_8bit"] == a["macs_weights"] == a["macs"] > 0
+    assert a.macs_8bit == a.macs_weights == a.macs > 0
 
 
 BROKEN = {
@@ -61,10 +61,10 @@ BROKEN = {
 
 @pytest.mark.parametrize("word", BROKEN)
 def test_a_broken_rule_is_named(word: str, tmp_path: Path) -> None:
-    lines = [line for line in found(BROKEN[word], tmp_path)["warnings"] if line.startswith("ane-operator")]
+    lines = [line for line in found(BROKEN[word], tmp_path).warnings if line.startswith("ane-operator")]
     assert len(lines) == 1 and word in lines[0]
 
 
 def test_an_open_shape_is_named(tmp_path: Path) -> None:
-    lines = found(lambda x: mb.non_zero(x=x), tmp_path)["warnings"]
+    lines = found(lambda x: mb.non_zero(x=x), tmp_path).warnings
     assert any(line.startswith("static-shapes") for line in lines)

@@ -87,7 +87,7 @@ def test_ordinary_numbers_all_become_float16(images: np.ndarray, tmp_path: Path)
     ranges = _half_ranges.half_ranges(package(loud(loud=1.0, faint=1.0), tmp_path / "full.mlpackage", None), images)
     assert not _half_ranges.kept_float32(ranges)
     found = _half_ranges.summary(ranges)
-    assert found["largest_activation"] < 100 and found["kept_float32"] == 0
+    assert found.largest_activation < 100 and found.kept_float32 == 0
 
 
 def test_the_largest_value_is_torchs(images: np.ndarray, tmp_path: Path) -> None:

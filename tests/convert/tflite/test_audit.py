@@ -16,6 +16,7 @@ from convert._tflite.emit import emit
 from convert._tflite.emit.writer import Code, Writer
 from convert._tflite.file import pack, unpack
 from convert._tflite.quantise import quantise
+from edge.manifest import Audit
 
 
 class Small(nn.Module):
@@ -38,7 +39,7 @@ def content() -> bytes:
     return emit(graph, inputs=["image"], outputs=["probabilities"])
 
 
-def audited(content: bytes, folder: Path) -> dict:
+def audited(content: bytes, folder: Path) -> Audit:
     path = folder / "x.tflite"
     path.write_bytes(content)
     return audit(path)
@@ -46,20 +47,20 @@ def audited(content: bytes, folder: Path) -> dict:
 
 def test_figures_by_hand(content, tmp_path):
     found = audited(content, tmp_path)
-    assert found["operators"] == {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "MEAN": 1, "RESHAPE": 1}
-    assert found["macs"] == 48 * 8 * 9 * 4 + 48 * 8 * 9 + 8 * 3
-    assert found["macs_8bit"] == 0
-    assert (found["largest_rank"], found["layout_operators"], found["layout_bytes"]) == (4, 1, 8 * 4)
-    assert found["peak_activation_bytes"] == 2 * 48 * 8 * 4  # both sides of the depthwise convolution
-    assert found["xnnpack_partitions"] == 1 and found["warnings"] == []
+    assert found.operators == {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "MEAN": 1, "RESHAPE": 1}
+    assert found.macs == 48 * 8 * 9 * 4 + 48 * 8 * 9 + 8 * 3
+    assert found.macs_8bit == 0
+    assert (found.largest_rank, found.layout_operators, found.layout_bytes) == (4, 1, 8 * 4)
+    assert found.peak_activation_bytes == 2 * 48 * 8 * 4  # both sides of the depthwise convolution
+    assert found.xnnpack_partitions == 1 and found.warnings == ()
 
 
 def test_products_on_eight_bits_are_counted(content, tmp_path):
     """Dynamic: all but the depthwise convolution, which stays in float. Weights alone: none."""
     dynamic = audited(quantise(content, "int8-dynamic"), tmp_path)
-    assert 0 < dynamic["macs_8bit"] <= dynamic["macs"] - 48 * 8 * 9
-    assert audited(quantise(content, "int8-weights"), tmp_path)["macs_8bit"] == 0
-    assert audited(quantise(content, "fp16"), tmp_path)["macs_8bit"] == 0
+    assert 0 < dynamic.macs_8bit <= dynamic.macs - 48 * 8 * 9
+    assert audited(quantise(content, "int8-weights"), tmp_path).macs_8bit == 0
+    assert audited(quantise(content, "fp16"), tmp_path).macs_8bit == 0
 
 
 def test_a_rank_of_five_is_a_warning(tmp_path):
@@ -67,8 +68,8 @@ def test_a_rank_of_five_is_a_warning(tmp_path):
     x = w.tensor([1, 2, 3, 2, 2], "image")
     (y,) = w.operator(Code.ABS, [x], [[1, 2, 3, 2, 2]], "much")
     found = audited(w.finish({"image": x}, {"probabilities": y}, description="x"), tmp_path)
-    assert found["largest_rank"] == 5
-    assert any(line.startswith("gpu-rank: ABS (probabilities) has rank 5") for line in found["warnings"])
+    assert found.largest_rank == 5
+    assert any(line.startswith("gpu-rank: ABS (probabilities) has rank 5") for line in found.warnings)
 
 
 def test_an_operator_outside_xnnpack_is_a_border(tmp_path):
@@ -78,15 +79,15 @@ def test_an_operator_outside_xnnpack_is_a_border(tmp_path):
     (b,) = w.operator(Code.SIGN, [a], [[1, 4]], "b")
     (c,) = w.operator(Code.ABS, [b], [[1, 4]], "c")
     found = audited(w.finish({"image": x}, {"probabilities": c}, description="x"), tmp_path)
-    assert found["xnnpack_partitions"] == 2
-    assert found["warnings"] == ["xnnpack-partitions: 2 pieces, not one; each border costs copies"]
+    assert found.xnnpack_partitions == 2
+    assert found.warnings == ("xnnpack-partitions: 2 pieces, not one; each border costs copies",)
 
 
 def test_refused_operators_and_open_shapes_are_named(content):
     graph = unpack(content).subgraphs[0]
     graph.tensors[0].shapeSignature = np.array([-1, 8, 6, 4], np.int32)
     shapes = [[int(n) for n in t.shape] for t in graph.tensors]
-    lines = warnings_of({"xnnpack_partitions": 1}, ["GATHER_ND"] * len(graph.operators), graph, shapes)
+    lines = warnings_of(1, ["GATHER_ND"] * len(graph.operators), graph, shapes)
     assert [line.split(":")[0] for line in lines] == ["gpu-operator", "static-shapes"]
     assert "5 GATHER_ND" in lines[0]
 

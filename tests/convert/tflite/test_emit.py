@@ -209,7 +209,7 @@ def test_equal_constants_are_stored_once():
         (lambda m, x: torch.softmax(x, 1, dtype=torch.float64), {}, "another axis"),
         (lambda m, x: F.conv2d(x, m.c(x)[:, :, :3, :3].mean(0, keepdim=True)), conv(4, 4, 3, padding=1), "computed"),
         (lambda m, x: F.pad(x, (1, -1)), {}, "negative"),
-        (lambda m, x: F.pad(x, (1, 1, 1, 1), mode="circular"), {}, "'circular'"),
+        (lambda m, x: F.pad(x, (1, 1, 1, 1), mode="replicate"), {}, "'replicate'"),
         (lambda m, x: torch.rsub(x, 1.0, alpha=2), {}, "alpha"),
     ],
     ids=["unknown", "softmax in another type", "kernel", "negative padding", "padding", "alpha"],

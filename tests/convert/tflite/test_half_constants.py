@@ -13,6 +13,7 @@ from convert._tflite.audit import audit
 from convert._tflite.file import lower
 from convert._tflite.half_constants import SMALLEST, with_half_constants
 from convert._tflite.quantise import quantise
+from edge.manifest import Audit
 from edge.models.deployed import Deployed
 from edge.runtimes.litert import LiteRT
 
@@ -39,7 +40,7 @@ def lowered(net: nn.Module) -> bytes:
     return lower(module, torch.zeros(1, SIDE, SIDE, 3)).content
 
 
-def opened(content: bytes, path: Path) -> tuple[np.ndarray, dict]:
+def opened(content: bytes, path: Path) -> tuple[np.ndarray, Audit]:
     path.write_bytes(content)
     images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
     return LiteRT(path).run(images).probabilities, audit(path)
@@ -53,8 +54,8 @@ def test_large_tables_take_half_the_room(tmp_path: Path) -> None:
     (expected, before), (got, after) = (opened(one, tmp_path / "x.tflite") for one in (content, small))
     np.testing.assert_allclose(got, expected, atol=1e-4)
     assert not np.array_equal(got, expected)  # they are rounded
-    assert after["operators"] == {**before["operators"], "DEQUANTIZE": 2}
-    assert after["xnnpack_partitions"] == 1 and not after["warnings"]
+    assert after.operators == {**before.operators, "DEQUANTIZE": 2}
+    assert after.xnnpack_partitions == 1 and not after.warnings
 
 
 @pytest.mark.parametrize("recipe", ["fp16", "int8-weights", "int8-dynamic"])
@@ -63,7 +64,7 @@ def test_every_smaller_recipe_has_them(recipe: str, tmp_path: Path) -> None:
     answers, found = opened(quantise(content, recipe), tmp_path / "x.tflite")
     expected, _ = opened(content, tmp_path / "x.tflite")
     np.testing.assert_allclose(answers, expected, atol=0.02)
-    assert found["operators"]["DEQUANTIZE"] >= 2
+    assert found.operators["DEQUANTIZE"] >= 2
     assert len(quantise(content, recipe)) < 0.75 * len(content)
     assert quantise(content, "fp32") == content
 
@@ -79,7 +80,7 @@ def test_what_half_precision_cannot_hold_stays(tmp_path: Path) -> None:
     content = lowered(WithTable(largest=1e6))
     small = with_half_constants(content)
     answers, found = opened(small, tmp_path / "x.tflite")
-    assert found["operators"]["DEQUANTIZE"] == 1 and np.isfinite(answers).all()
+    assert found.operators["DEQUANTIZE"] == 1 and np.isfinite(answers).all()
 
 
 def test_weights_of_layers_are_the_quantisers() -> None:

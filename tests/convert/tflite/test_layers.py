@@ -181,11 +181,10 @@ def package(model: Deployed, precision: str, path: Path, **options) -> Path:
     half = copy.deepcopy(model)
     half.layout = "NCHW"
     held = SimpleNamespace(
-        preprocess=SimpleNamespace(side=SIDE), labels=[SimpleNamespace(code=f"c{number}") for number in range(5)]
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_coreml, "deployed", lambda checkpoint, layout: half)
-        exported = _coreml.exported(held, _coreml.rewritten(held))  # type: ignore[arg-type]
+        preprocess=SimpleNamespace(side=SIDE), labels=[SimpleNamespace(code=f"c{number}") for number in range(5)],
+        deployed=lambda layout: half,
+    )  # fmt: skip
+    exported = _coreml.exported(held, _coreml.rewritten(held))  # type: ignore[arg-type]
     single = "fp32" if precision == "fp32" else "fp16"
     program = _coreml.float_program(held, exported, single, **options)  # type: ignore[arg-type]
     if precision == "int8-weights":

@@ -20,6 +20,7 @@ from dermedge.commands import predict
 from edge.errors import InputError
 from edge.questions.parity import run
 from edge.runtimes import coreai
+from tests.edge._manifests import entry
 
 EXTRA = "pip install -e '.[coreai]' in dermedge's folder"
 
@@ -69,11 +70,11 @@ def test_a_photograph_without_the_extra_is_one_line(absent, tmp_path, capsys):
 
 
 def test_parity_leaves_the_files_out_with_one_line(absent):
-    entries = [{"file": f"m-{recipe}.{kind}", "format": kind} for kind in ("tflite", "aimodel") for recipe in "ab"]
-    assert run.coreai_missing(entries) == (
+    entries = [entry(f"m-{recipe}.{kind}") for kind in ("tflite", "aimodel") for recipe in "ab"]
+    assert run.left_out(entries) == (
         f"left out m-a.aimodel, m-b.aimodel: running .aimodel files needs Core AI: {EXTRA}"
     )
-    assert run.coreai_missing(entries[:2]) is None  # nobody is told to install what nothing here needs
+    assert run.left_out(entries[:2]) is None  # nobody is told to install what nothing here needs
 
 
 @pytest.mark.parametrize(
@@ -96,9 +97,9 @@ def test_a_broken_installation_is_one_line(error, words, monkeypatch):
 
 
 def test_modes():
-    entry = {"format": "aimodel", "recipe": "fp16"}
-    assert run.modes_for(entry, None, judged=True) == run.modes_for(entry, None, judged=False) == ("core-ai",)
-    assert run.modes_for(entry, ["xnnpack"], judged=True) == ()
+    package = entry("m-fp16.aimodel")
+    assert run.modes_for(package, None, judged=True) == run.modes_for(package, None, judged=False) == ("core-ai",)
+    assert not run.modes_for(package, ["xnnpack"], judged=True)
 
 
 def test_a_whole_folder_passes(tmp_path):
@@ -208,7 +209,7 @@ def test_shortcomings_are_in_words():
 
 def test_images_of_another_size_are_named():
     found = coreai.CoreAI.__new__(coreai.CoreAI)
-    found.side, found.path = 64, Path("m.aimodel")
+    found.side, found.name = 64, "m.aimodel"
     for images in (np.zeros((1, 32, 32, 3), np.uint8), np.zeros((1, 64, 64, 3), np.float32)):
         with pytest.raises(InputError, match=r"takes uint8 \(N, 64, 64, 3\)"):
             found.run(images)

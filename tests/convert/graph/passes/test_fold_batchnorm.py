@@ -11,7 +11,6 @@ from torch import nn
 
 from convert._graph.graph import trace
 from convert._graph.passes import fold_batchnorm
-from convert._graph.passes import fold_batchnorm as _fold_batchnorm
 from tests.convert._rewriting import count, rewritten, settled
 
 
@@ -149,6 +148,6 @@ def test_folds_one_and_leaves_the_other(x):
 
 def test_a_wrong_fold_is_noticed(x, monkeypatch):
     """eps forgotten, as it easily is: the comparison sees it."""
-    monkeypatch.setattr(_fold_batchnorm.torch, "sqrt", lambda v: (v - 1e-3).sqrt())
+    monkeypatch.setattr(torch, "sqrt", lambda v: (v - 1e-3).sqrt())
     with pytest.raises(AssertionError):
         rewritten(fold_batchnorm, nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4, eps=1e-3)), x, fires=1)

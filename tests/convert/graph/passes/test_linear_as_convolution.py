@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from convert._graph.passes import linear_as_convolution
-from convert._graph.passes import linear_as_convolution as _linear_as_convolution
-from convert._graph.passes import pooling_matrices as _pooling_matrices
-from tests.convert._rewriting import Of, count, rewritten
+from convert._graph.passes import linear_as_convolution, pooling_matrices
+from tests.convert._rewriting import Of, count, file_of_pass, rewritten
+
+_linear_as_convolution = file_of_pass(linear_as_convolution)
+_pooling_matrices = file_of_pass(pooling_matrices)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from convert._graph.passes import pool_borders
-from convert._graph.passes import pool_borders as _pool_borders
-from tests.convert._rewriting import Of, count, rewritten
+from tests.convert._rewriting import Of, count, file_of_pass, rewritten
+
+_pool_borders = file_of_pass(pool_borders)
 
 
 @pytest.mark.parametrize("before", [F.relu, torch.tanh], ids=["zeros", "edges"])

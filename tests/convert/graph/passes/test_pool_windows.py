@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.convert.test_emit import Picture, answer, file_of, operators
 from torch import Tensor, nn
 
 from convert._graph.graph import trace
 from convert._graph.passes import average_borders, channels_last, dilated_pools
 from tests.convert._rewriting import Of, count, rewritten
+from tests.convert.tflite.test_emit import Picture, answer, file_of, operators
 
 
 @pytest.fixture

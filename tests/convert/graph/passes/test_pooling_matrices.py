@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from convert._graph.passes import pooling_matrices
-from convert._graph.passes import pooling_matrices as _pooling_matrices
-from tests.convert._rewriting import count, rewritten
+from tests.convert._rewriting import count, file_of_pass, rewritten
+
+_pooling_matrices = file_of_pass(pooling_matrices)
 
 
 def square_map(side: int, height: int | None = None) -> torch.Tensor:

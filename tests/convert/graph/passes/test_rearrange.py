@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from convert._graph.graph import trace
 from convert._graph.passes import rearrange
-from convert._graph.passes import rearrange as _rearrange
-from tests.convert._rewriting import Of, count, ranks, rewritten
+from tests.convert._rewriting import Of, count, file_of_pass, ranks, rewritten
+
+_rearrange = file_of_pass(rearrange)
 
 
 def patches(m: nn.Module, x: Tensor) -> Tensor:

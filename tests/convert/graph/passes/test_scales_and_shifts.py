@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from convert._graph.passes import fold_scales, fold_shifts
-from convert._graph.passes import fold_scales as _fold_scales
-from convert._graph.passes import fold_shifts as _fold_shifts
-from tests.convert._rewriting import D, Of, count, rewritten
+from tests.convert._rewriting import D, Of, count, file_of_pass, rewritten
+
+_fold_scales = file_of_pass(fold_scales)
+_fold_shifts = file_of_pass(fold_shifts)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from convert._graph.passes import plain_layer_norm, rewrite, zero_mean_streams
-from convert._graph.passes import plain_layer_norm as _plain_layer_norm
-from convert._graph.passes import zero_mean_streams as _zero_mean_streams
-from tests.convert._rewriting import D, Of, count, norm, rewritten
+from tests.convert._rewriting import D, Of, count, file_of_pass, norm, rewritten
+
+_plain_layer_norm = file_of_pass(plain_layer_norm)
+_zero_mean_streams = file_of_pass(zero_mean_streams)
 
 
 def stream(m: nn.Module, x: Tensor) -> Tensor:

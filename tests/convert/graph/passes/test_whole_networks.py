@@ -65,6 +65,11 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
         "transposed_convolutions",
         "average_borders",
         "dilated_pools",
+        "group_norms",
+        "patches",
+        "plain_activations",
+        "plain_reductions",
+        "plain_moves",
     }
     assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
     assert ranks(graph) == 4

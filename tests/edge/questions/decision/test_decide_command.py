@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-
 from convert._describe import with_decision
+
 from dermedge.commands import decide, predict
 from edge import artifact, checkpoint, thresholds
 from edge.data import selection

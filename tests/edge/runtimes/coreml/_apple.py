@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import TARGETS
+
+from tests.edge.runtimes.coreml._programs import TARGETS
 
 
 def folded(kind: str, *, ios: int = 16, **inputs: Any) -> Any:

@@ -7,8 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._apple import folded
-from tests.edge.coreml._programs import run
+
+from tests.edge.runtimes.coreml._apple import folded
+from tests.edge.runtimes.coreml._programs import run
 
 RNG = np.random.default_rng(0)
 X = (RNG.standard_normal((2, 3, 4, 5)) * 4).astype(np.float32)

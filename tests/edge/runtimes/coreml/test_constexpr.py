@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
 from coremltools.converters.mil.mil import types
-from tests.edge.coreml._apple import folded
-from tests.edge.coreml._programs import run
 
 from edge.runtimes.coreml.values import unpacked
+from tests.edge.runtimes.coreml._apple import folded
+from tests.edge.runtimes.coreml._programs import run
 
 RNG = np.random.default_rng(4)
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
 from coremltools.proto import Model_pb2
-from tests.edge.coreml._programs import saved
 
 from edge.errors import InputError
 from edge.runtimes import coreml
 from edge.runtimes.coreml import features
+from tests.edge.runtimes.coreml._programs import saved
 
 SPEC = Path("Data", "com.apple.CoreML", "model.mlmodel")
 WEIGHTS = Path("Data", "com.apple.CoreML", "weights", "weight.bin")

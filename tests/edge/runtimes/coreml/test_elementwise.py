@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._apple import folded
-from tests.edge.coreml._programs import run
+
+from tests.edge.runtimes.coreml._apple import folded
+from tests.edge.runtimes.coreml._programs import run
 
 RNG = np.random.default_rng(2)
 A = RNG.uniform(-4, 4, (2, 1, 4)).astype(np.float32)

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import run
-from tests.edge.coreml.test_shape import counting, same
 
 from edge.errors import InputError
+from tests.edge.runtimes.coreml._programs import run
+from tests.edge.runtimes.coreml.test_shape import counting, same
 
 CHANGES = {
     "update": lambda old, new: new, "add": lambda old, new: old + new, "sub": lambda old, new: old - new,

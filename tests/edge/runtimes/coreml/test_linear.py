@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import run
+
+from tests.edge.runtimes.coreml._programs import run
 
 RNG = np.random.default_rng(0)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import run
 from torch.nn import functional as F
 
 from edge.runtimes.coreml.ops.normalization import layer_norm
+from tests.edge.runtimes.coreml._programs import run
 
 RNG = np.random.default_rng(0)
 

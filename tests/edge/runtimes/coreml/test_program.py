@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import run
+
+from tests.edge.runtimes.coreml._programs import run
 
 
 def test_a_cast_cuts_towards_zero():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._apple import folded
-from tests.edge.coreml._programs import run
+
+from tests.edge.runtimes.coreml._apple import folded
+from tests.edge.runtimes.coreml._programs import run
 
 RNG = np.random.default_rng(1)
 FLOATS = RNG.uniform(0.2, 2, (2, 3, 4, 5)).astype(np.float32)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import run
 from torch.nn import functional as F
 
 from edge.runtimes.coreml.ops.resize import crop_resize_roi
+from tests.edge.runtimes.coreml._programs import run
 
 RNG = np.random.default_rng(0)
 MODES = ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS", "UNALIGN_CORNERS")

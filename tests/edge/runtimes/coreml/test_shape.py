@@ -7,9 +7,9 @@ import pytest
 import torch
 from coremltools.converters.mil import Builder as mb
 from coremltools.converters.mil.mil import types
-from tests.edge.coreml._programs import TARGETS, run
 
 from edge.errors import InputError
+from tests.edge.runtimes.coreml._programs import TARGETS, run
 
 
 def counting(*shape: int, dtype: type = np.float32) -> np.ndarray:

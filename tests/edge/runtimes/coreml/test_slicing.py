@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
-from tests.edge.coreml._programs import run
-from tests.edge.coreml.test_shape import check_folded, counting, same
 
 from edge.errors import InputError
+from tests.edge.runtimes.coreml._programs import run
+from tests.edge.runtimes.coreml.test_shape import check_folded, counting, same
 
 CUTS: list[dict] = [
     {"begin": [0, 1, 2], "end": [1, 3, 4]},

@@ -1,0 +1,44 @@
+"""coremltools' exceptions in words for the network's author: which operation, its arguments, whose module.
+
+coremltools says at most what an operation is called inside it. The node that it was at lies in the frames of the
+exception, or else its message names the result of one.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from typing import Any
+
+from torch import fx
+
+from edge.errors import InputError
+
+from .._graph.refusals import first_line, refused
+
+
+def converted(program: Any, **options: Any):
+    """`ct.convert` of an exported program; InputError with the operation that it does not take."""
+    import coremltools as ct
+
+    try:
+        return ct.convert(program, **options)
+    except (InputError, OSError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        why = f"coremltools does not take it ({type(error).__name__}: {first_line(error)})"
+        node = node_of(error, program)
+        if node is None:
+            raise InputError(f"the network cannot be converted to Core ML: {why}") from error
+        raise refused(node, why) from error
+
+
+def node_of(error: BaseException, program: Any) -> fx.Node | None:
+    """The program's node that coremltools gave up at, if that can be told."""
+    by_name = {node.name: node for node in program.graph.nodes if node.op == "call_function"}
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        name = getattr(frame.f_locals.get("node"), "name", None)
+        if isinstance(name, str) and name in by_name and "coremltools" in frame.f_code.co_filename:
+            return by_name[name]
+    quoted = re.findall(r"""["'](\w+)["']""", str(error))
+    return next((by_name[name] for name in quoted if name in by_name), None)

@@ -1,0 +1,113 @@
+"""Activations that files have no operator for, in those that they have.
+
+    clamp from one side       clamp
+    elu, selu, celu           max(x, 0) s + a s (exp(min(x, 0) t) - 1)
+    softplus                  max(x, 0) + log(1 + exp(-b |x|)) / b, which is log(1 + exp(b x)) / b without overflow
+    mish                      x tanh(softplus(x))
+    log-sigmoid               -softplus(-x)
+    log-softmax               x - max - log(sum(exp(x - max)))
+    gated linear unit         a sigmoid(b) of the two halves
+
+Torch's softplus is x itself above a threshold, 20, where both are one in float32. Fires once per activation.
+"""
+
+from __future__ import annotations
+
+from torch import fx
+
+from ..graph import arguments, aten, call, filled
+from .spell_out import Speller, spelled_by
+
+
+def plain_activations(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """The rewritten copy and how many activations were spelled out."""
+    return spelled_by(graph, SPELLERS)
+
+
+def clamp_from_below(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    return call(graph, aten.clamp.default, *arguments(node))
+
+
+def clamp_from_above(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x, high = arguments(node)
+    return call(graph, aten.clamp.default, x, None, high)
+
+
+def elu(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    x, alpha, scale, inside = filled(node, None, 1.0, 1.0, 1.0)
+    return None if (alpha, scale, inside) == (1, 1, 1) else two_sided(graph, x, scale, alpha * scale, inside)
+
+
+def selu(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    return two_sided(graph, arguments(node)[0], scale, alpha * scale, 1.0)
+
+
+def celu(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x, alpha = filled(node, None, 1.0)
+    return two_sided(graph, x, 1.0, alpha, 1 / alpha)
+
+
+def two_sided(graph: fx.GraphModule, x: fx.Node, above: float, below: float, inside: float) -> fx.Node:
+    """above max(x, 0) + below (exp(inside min(x, 0)) - 1)"""
+    low = call(graph, aten.clamp.default, x, None, 0.0)
+    low = call(graph, aten.exp.default, scaled(graph, low, inside))
+    low = scaled(graph, call(graph, aten.sub.Tensor, low, 1.0), below)
+    return call(graph, aten.add.Tensor, scaled(graph, call(graph, aten.relu.default, x), above), low)
+
+
+def scaled(graph: fx.GraphModule, x: fx.Node, factor: float) -> fx.Node:
+    return x if factor == 1 else call(graph, aten.mul.Tensor, x, factor)
+
+
+def softplus(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    x, beta, threshold = filled(node, None, 1.0, 20.0)
+    return None if threshold < 18 else log_of_sum(graph, x, beta)  # above 18, exp(-x) is lost beside x in float32
+
+
+def log_of_sum(graph: fx.GraphModule, x: fx.Node, beta: float = 1.0) -> fx.Node:
+    small = scaled(graph, call(graph, aten.abs.default, x), -beta)
+    small = call(graph, aten.add.Tensor, call(graph, aten.exp.default, small), 1.0)
+    small = scaled(graph, call(graph, aten.log.default, small), 1 / beta)
+    return call(graph, aten.add.Tensor, call(graph, aten.relu.default, x), small)
+
+
+def mish(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x = arguments(node)[0]
+    return call(graph, aten.mul.Tensor, x, call(graph, aten.tanh.default, log_of_sum(graph, x)))
+
+
+def log_sigmoid(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x = call(graph, aten.neg.default, arguments(node)[0])
+    return call(graph, aten.neg.default, log_of_sum(graph, x))
+
+
+def log_softmax(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    x, axis, *dtype = arguments(node)
+    if dtype and dtype[0] not in {None, x.meta["val"].dtype}:
+        return None
+    x = call(graph, aten.sub.Tensor, x, call(graph, aten.amax.default, x, [axis], True))
+    total = call(graph, aten.sum.dim_IntList, call(graph, aten.exp.default, x), [axis], True)
+    return call(graph, aten.sub.Tensor, x, call(graph, aten.log.default, total))
+
+
+def gated(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x, axis = filled(node, None, -1)
+    half = x.meta["val"].shape[axis] // 2
+    left = call(graph, aten.slice.Tensor, x, axis, 0, half)
+    right = call(graph, aten.slice.Tensor, x, axis, half, 2 * half)
+    return call(graph, aten.mul.Tensor, left, call(graph, aten.sigmoid.default, right))
+
+
+SPELLERS: dict[object, Speller] = {
+    aten.clamp_min.default: clamp_from_below,
+    aten.clamp_max.default: clamp_from_above,
+    aten.elu.default: elu,
+    aten.selu.default: selu,
+    aten.celu.default: celu,
+    aten.softplus.default: softplus,
+    aten.mish.default: mish,
+    aten.log_sigmoid.default: log_sigmoid,
+    aten.log_softmax.int: log_softmax,
+    aten.glu.default: gated,
+}

@@ -1,0 +1,70 @@
+"""Operations over axes that files have no operator for, in those that they have.
+
+    RMS norm                      g x / sqrt(mean(x x) + eps)
+    log-sum-exp                   max + log(sum(exp(x - max)))
+    maximum or minimum of all     the same over every axis
+    minimum and its place         the minimum, where nobody reads the place
+
+Fires once per operation spelled out.
+Core ML's converter has the other ones; it does not know an RMS norm.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import fx
+
+from ..graph import arguments, aten, call, filled
+from .spell_out import Speller, first_alone, spelled_by
+
+
+def plain_reductions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """The rewritten copy and how many operations were spelled out."""
+    return spelled_by(graph, SPELLERS)
+
+
+def plain_rms_norms(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """RMS norms alone."""
+    return spelled_by(graph, {aten.rms_norm.default: rms_norm})
+
+
+def rms_norm(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x, shape, weight, eps = filled(node, None, None, None, None)
+    eps = torch.finfo(x.meta["val"].dtype).eps if eps is None else eps
+    axes = list(range(-len(shape), 0))
+    power = call(graph, aten.mean.dim, call(graph, aten.mul.Tensor, x, x), axes, True)
+    y = call(graph, aten.mul.Tensor, x, call(graph, aten.rsqrt.default, call(graph, aten.add.Tensor, power, eps)))
+    return y if weight is None else call(graph, aten.mul.Tensor, y, weight)
+
+
+def log_sum_exp(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x, axes, keep = filled(node, None, None, False)
+    axes = [axes] if isinstance(axes, int) else list(axes)
+    highest = call(graph, aten.amax.default, x, axes, True)
+    total = call(graph, aten.exp.default, call(graph, aten.sub.Tensor, x, highest))
+    total = call(graph, aten.log.default, call(graph, aten.sum.dim_IntList, total, axes, True))
+    total = call(graph, aten.add.Tensor, highest, total)
+    return total if keep else call(graph, aten.reshape.default, total, list(node.meta["val"].shape))
+
+
+def of_all(target: object) -> Speller:
+    def spell(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+        (x,) = arguments(node)
+        axes = list(range(x.meta["val"].ndim))
+        return call(graph, target, x, axes, False) if axes else None  # type: ignore[arg-type]
+
+    return spell
+
+
+def minimum(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    x, axis, keep = filled(node, None, None, False)
+    return first_alone(graph, node, lambda: call(graph, aten.amin.default, x, [axis], keep))
+
+
+SPELLERS: dict[object, Speller] = {
+    aten.rms_norm.default: rms_norm,
+    aten.logsumexp.default: log_sum_exp,
+    aten.max.default: of_all(aten.amax.default),
+    aten.min.default: of_all(aten.amin.default),
+    aten.min.dim: minimum,
+}

@@ -1,0 +1,58 @@
+"""Decisions for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edge.decision import UNCERTAIN
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NOTHING = "–"
+
+
+def share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1%}"
+
+
+def interval(estimate: Mapping[str, Any]) -> str:
+    """`2.0 % [0.7, 5.6]`"""
+    if estimate["value"] is None:
+        return NOTHING
+    low, high = (f"{100 * estimate[end]:.1f}" for end in ("low", "high"))
+    return f"{estimate['value']:.1%} [{low}, {high}]"
+
+
+def tables(report: Mapping[str, Any]) -> list[Table]:
+    """What a terminal shows."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    kind = "synthetic images" if report["synthetic"] else "photographs of unseen patients"
+    sets = Table(title=f"{report['model']}: what becomes of {kind}")
+    for name in ("set", "images", "sent back [95 %]", "limit", "verdict", "answered", "wrong among them", "if always"):
+        sets.add_column(name, justify="left" if name in ("set", "verdict") else "right")
+    for part in report["sets"]:
+        curve = part["curve"]
+        sets.add_row(
+            escape(part["name"]),
+            str(part["images"]),
+            escape(interval(part["sent_back"])),
+            share(report["alarm_limit"]),
+            part["verdict"],
+            share(curve["chosen"]["coverage"]) if curve else NOTHING,
+            escape(interval(curve["chosen"]["risk"])) if curve else NOTHING,
+            share(curve["always"]["value"]) if curve else NOTHING,
+        )
+    tried = Table(title="what becomes of pictures that should be sent back")
+    for name in ("what", "of", "images", "retake [95 %]", "uncertain", "a class"):
+        tried.add_column(name, justify="left" if name in ("what", "of") else "right")
+    for row in (*report["worse"], *report["not_skin"]):
+        outcome, images = row["outcomes"], row["images"]
+        tried.add_row(
+            row["what"], escape(row.get("photographs", NOTHING)), str(images), escape(interval(row["sent_back"])),
+            share(outcome[UNCERTAIN] / images), share(outcome["class"] / images),
+        )  # fmt: skip
+    return [sets, tried]

@@ -1,0 +1,48 @@
+"""Parity for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NOTHING = "-"
+
+
+def table(report: Mapping[str, Any]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    data = report["data"]
+    kind = "synthetic images" if data["synthetic"] else "photographs of unseen patients"
+    shown = Table(title=escape(f"{report['model']}: {data['images']} {kind} ({data['name']})"))
+    shown.add_column("file")
+    shown.add_column("runtime")
+    for name in ("host ms", "SQNR dB", "5th pct.", "agreement", "largest |Δp|"):
+        shown.add_column(name, justify="right")
+    shown.add_column("verdict")
+    for file in report["files"]:
+        shown.add_row(*map(escape, cells(file)))
+    return shown
+
+
+def cells(file: Mapping[str, Any]) -> list[str]:
+    statistics, verdict = file["statistics"], file["verdict"]
+    numbers = [NOTHING] * 4
+    if statistics:
+        numbers = [
+            decibel(statistics["sqnr_db"]["value"]),
+            decibel(statistics["sqnr_db_p5"]),
+            f"{statistics['agreement']['value']:.1%}",
+            f"{statistics['largest_delta_p']:.2g}",
+        ]
+    milliseconds = NOTHING if file["host_ms"] is None else f"{file['host_ms']:.1f}"
+    loose = "" if file["binding"] or verdict == "reported" else " (not binding)"
+    return [file["file"], file["runtime"], milliseconds, *numbers, verdict + loose]
+
+
+def decibel(value: float | None) -> str:
+    """Null stands for an infinite ratio."""
+    return "equal" if value is None else f"{value:.1f}"
