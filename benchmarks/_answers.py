@@ -27,7 +27,7 @@ def answers(
     photos: PhotoSet,
     images: np.ndarray,
 ) -> dict[str, dict]:
-    """`compared` of every file, by name. `images`: uint8 (N, S, S, 3) RGB of `photos`."""
+    """`compare_answers` of every file, by name. `images`: uint8 (N, S, S, 3) RGB of `photos`."""
     model = observations_of(photos, Reference(checkpoint).run(images).probabilities)
     answers_by_file: dict[str, np.ndarray] = {}
     for name, path in track(files.items(), "comparing answers", len(files)):
@@ -43,12 +43,12 @@ def answers(
         expected = model if other is None else replace(model, reference=answers_by_file[other])
         comparisons[name] = {
             "compared_with": other or "the float torch model",
-            **compared(expected, answers_by_file[name]),
+            **compare_answers(expected, answers_by_file[name]),
         }
     return comparisons
 
 
-def compared(expected: Observations, probabilities: np.ndarray) -> dict:
+def compare_answers(expected: Observations, probabilities: np.ndarray) -> dict:
     """Median SQNR of the logits in dB, infinite where all are equal, and the share of images with the same class.
 
     `probabilities`: (N, K). None where they are no probabilities.

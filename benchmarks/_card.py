@@ -39,8 +39,8 @@ def card(checkpoint: Checkpoint, validation: dict, remarks: str) -> str:
         ),
         "## How good it is",
         f"Out of fold: {pooled['images']} photographs of {pooled['patients']} patients, each judged by one of "
-        f"{validation['folds']} models that never saw the patient (`train/cross_validate.py`, recipe below; the shipped "
-        "weights are the model of fold 0). Intervals are 95 %, from resampling patients for balanced accuracy, "
+        f"{validation['folds']} models that never saw the patient (`train/cross_validate.py`, recipe below; the "
+        "shipped weights are the model of fold 0). Intervals are 95 %, from resampling patients for balanced accuracy, "
         "Wilson's otherwise.",
         table(
             ["figure", "value", "95 % interval"],

@@ -15,7 +15,7 @@ from edge.metrics.bootstrap import DRAWS, balanced_accuracy_interval, class_coun
 from edge.metrics.statistics import Estimate, balanced_accuracy, mcnemar
 
 
-def compared(first: Path, second: Path) -> dict[str, Any]:
+def compare_runs(first: Path, second: Path) -> dict[str, Any]:
     """Balanced accuracy out of fold of two cross-validations, and the second's minus the first's, with 95 % intervals.
 
     Only folds that both finished count. Patients are resampled, both models together. One run a fold: what another seed
@@ -82,7 +82,8 @@ def words(estimate: Mapping[str, float], sign: str = "") -> str:
 
 def sample(comparison: Mapping[str, Any]) -> str:
     """What a comparison rests on."""
+    folds = ", ".join(map(str, comparison["folds"]))
     return (
-        f"{comparison['images']} photographs of {comparison['patients']} patients, folds {', '.join(map(str, comparison['folds']))}, "
-        "one run each; 95 % intervals over patients"
+        f"{comparison['images']} photographs of {comparison['patients']} patients, folds {folds}, one run each; "
+        "95 % intervals over patients"
     )

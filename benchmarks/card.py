@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     from ._card import card
 
     checkpoint = load(args.checkpoint)
-    validation = read_json(args.cross_validation, what="the figures of a cross-validation")
+    validation = read_json(args.cross_validation, expected="the figures of a cross-validation")
     if validation.get("model") != checkpoint.model or "out_of_fold" not in validation:
         raise InputError(f"{args.cross_validation} is not about {checkpoint.model}; run train/cross_validate.py for it")
     remarks = args.remarks.read_text(encoding="utf-8") if args.remarks else ""

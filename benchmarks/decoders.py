@@ -97,14 +97,15 @@ def main(argv: list[str] | None = None) -> int:
         reference = Reference(checkpoint)
         photos = judging_set(checkpoint, args.data, limit=args.images)
     side = checkpoint.preprocess.side
-    rows = [row for case in CASES for row in compared(case, [photo.path for photo in photos.photos], side, reference)]
+    paths = [photo.path for photo in photos.photos]
+    rows = [row for case in CASES for row in compare_readers(case, paths, side, reference)]
     write_json(args.out / "decoders.json", {"model": args.model, "data": photos.name, "side": side, "rows": rows})
     for row in rows:
         screen().print(line(row), soft_wrap=True, markup=False)
     return GOOD
 
 
-def compared(case: str, paths: Sequence[Path], side: int, reference: Any) -> list[dict[str, Any]]:
+def compare_readers(case: str, paths: Sequence[Path], side: int, reference: Any) -> list[dict[str, Any]]:
     """A row for each other reader of one kind of file."""
     from edge.capture import read_photo
 

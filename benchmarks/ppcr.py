@@ -33,7 +33,7 @@ from edge.files import scratch_in, write_json, write_text
 from edge.questions.zoo.rounds import WARM_UP, timed
 
 from ._flags import add_network, add_out
-from ._out_of_fold import compared, sample, words
+from ._out_of_fold import compare_runs, sample, words
 
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
 TIMED = ("fp32", "int8-dynamic", "int8")
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds, images=args.images)
     if args.runs:
-        report = compared(*args.runs)
+        report = compare_runs(*args.runs)
         name, page = "ppcr_gain", gain_page(report)
     else:
         with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):

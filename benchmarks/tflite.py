@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     counts = threads_of(args.threads)
     at_least_one(rounds=args.rounds, images=args.images)
     with scratch_in(args.out) as work, third_party_noise_into(args.out / LOG):
-        report = measured(args, counts, work)
+        report = measure_files(args, counts, work)
     from . import _page, _plot
 
     page = _page.markdown(report)
@@ -80,7 +80,7 @@ def threads_of(threads: str | None) -> list[int]:
     return counts
 
 
-def measured(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
+def measure_files(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
     """What tflite.json holds; files are made in `work`."""
     from edge.data.selection import judging_set
     from edge.data.squares import load_squares

@@ -118,7 +118,7 @@ def ranges_of(half: Imitation, images: np.ndarray) -> Ranges:
     pick = np.random.default_rng(0)
     with torch_threads(1):
         for image in track(images, "int8: ranges", len(images)):
-            values = half.begun(image)
+            values = half.starting_values(image)
             half.go_on(values, 0, {}, {})
             for name in names:
                 seen = values[name].numpy().ravel()
@@ -178,7 +178,7 @@ def better(
     whole: list[Outputs] = []
     with torch_threads(1):
         for image in track(images, f"int8: each {kind} alone", len(images)):
-            base = half.begun(image)
+            base = half.starting_values(image)
             whole.append(half.go_on(base, 0, {}, {}))
             for n, some in trials.items():
                 first = half.places[half.layers[n].operation.name]

@@ -52,7 +52,7 @@ def half_ranges(path: Path, images: np.ndarray) -> list[RangeRow]:
     def look(operation: Operation, results: tuple[Any, ...]) -> None:
         for output, result in zip(operation.outputs, results, strict=True):
             if output.is_float and isinstance(result, Tensor):
-                now, before = measured(result), sums.get(output.name)
+                now, before = sums_over(result), sums.get(output.name)
                 sums[output.name] = now if before is None else np.append(max(now[0], before[0]), now[1:] + before[1:])
 
     with torch_threads(1):
@@ -61,10 +61,10 @@ def half_ranges(path: Path, images: np.ndarray) -> list[RangeRow]:
     operations = [operation for operation in model.program.operations if operation.outputs[0].name in sums]
     beyond = {name for name, total in sums.items() if total[0] * HEADROOM > LARGEST}
     beyond |= {name for name, value in model.constants.items() if does_not_fit(value)}
-    return [seen(operation, sums[operation.outputs[0].name], beyond) for operation in operations]
+    return [row_of(operation, sums[operation.outputs[0].name], beyond) for operation in operations]
 
 
-def measured(result: Tensor) -> np.ndarray:
+def sums_over(result: Tensor) -> np.ndarray:
     x = result.double()
     size = x.abs()
     some = size > 0
@@ -84,7 +84,7 @@ def does_not_fit(value: Any) -> bool:
     return largest > LARGEST or (largest > 0 and not bool(value.half().any()))
 
 
-def seen(operation: Operation, total: np.ndarray, beyond: set[str]) -> RangeRow:
+def row_of(operation: Operation, total: np.ndarray, beyond: set[str]) -> RangeRow:
     largest, some, subnormal, lost, signal, noise = (float(v) for v in total)
     decibel = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else None
     touched = {*names_of(operation), *(output.name for output in operation.outputs)}

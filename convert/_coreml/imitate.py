@@ -45,11 +45,12 @@ class Imitation:
         self.mask = mask_of(self.model)
         self.image = self.model.input_description[0].name
 
-    def begun(self, image: np.ndarray) -> dict[str, Any]:
+    def starting_values(self, image: np.ndarray) -> dict[str, Any]:
         """What is there before the first operation on a uint8 image (S, S, 3)."""
         from PIL import Image
 
-        return self.model.begun(features.given(self.model.input_description, {self.image: Image.fromarray(image)}))
+        inputs = features.read_inputs(self.model.input_description, {self.image: Image.fromarray(image)})
+        return self.model.starting_values(inputs)
 
     @torch.inference_mode()
     def go_on(
@@ -79,7 +80,7 @@ class Imitation:
         """What is said of uint8 images (N, S, S, 3) with every layer as it says."""
         inputs, outputs = ranges_in(layers, self.layers)
         with torch_threads(1):
-            return joined([self.go_on(self.begun(image), 0, inputs, outputs) for image in images])
+            return joined([self.go_on(self.starting_values(image), 0, inputs, outputs) for image in images])
 
 
 def ranges_in(layers: Sequence[Layer], places: Sequence[Weighted]) -> tuple[dict[str, Range], dict[str, Range]]:

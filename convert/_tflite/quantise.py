@@ -19,7 +19,7 @@ CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by
 OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
 
 
-def made(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
+def recipe_file(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
     """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need."""
     content = rounded if recipe in ROUNDED else float32
     if recipe not in CHOSEN:

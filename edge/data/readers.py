@@ -193,7 +193,7 @@ def read_class_folders(folder: Path) -> PhotoSet:
     notes = []
     labels_file = folder / "labels.json"
     if labels_file.is_file():
-        classes = from_json(read_json(labels_file, what="class labels").get("classes"), where=str(labels_file))
+        classes = from_json(read_json(labels_file, expected="class labels").get("classes"), where=str(labels_file))
         unknown = sorted(set(codes) - {label.code for label in classes})
         if unknown:
             raise InputError(f"{labels_file} does not name the class folder(s) {', '.join(unknown)}")

@@ -16,7 +16,7 @@ ARRAYS = {65552: np.float16, 65568: np.float32, 65600: np.float64, 131104: np.in
 COLOURS = {10: "GRAYSCALE", 20: "RGB", 30: "BGR", 40: "GRAYSCALE_FLOAT16"}
 
 
-def given(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
+def read_inputs(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
     """The program's inputs from what `predict` was handed; InputError for a missing, unknown or unfitting one."""
     if not isinstance(data, Mapping):
         raise InputError(f"predict takes a dictionary by input name, or a list of such, got {type(data).__name__}")
@@ -119,7 +119,7 @@ def from_array(name: str, kind: Any, value: Any) -> Tensor:
     return torch.from_numpy(np.array(array, dtype))
 
 
-def answered(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def write_outputs(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """What `predict` gives, by the output's name: arrays as NumPy, labels as text, class probabilities as a dict."""
     outputs = {}
     for feature in description:

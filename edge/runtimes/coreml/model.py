@@ -93,12 +93,12 @@ class CoreMLModel:
         """
         if isinstance(data, list):
             return [self.predict(inputs, observe=observe) for inputs in data]
-        values = self.run(features.given(self.input_description, data), observe)
-        return features.answered(self.output_description, values)
+        values = self.run(features.read_inputs(self.input_description, data), observe)
+        return features.write_outputs(self.output_description, values)
 
     def run(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """The program on tensors by input name -> every output of the program."""
-        values = self.begun(inputs)
+        values = self.starting_values(inputs)
         for number, call in enumerate(self.calls):
             results = call.run(values)
             if observe is not None:
@@ -109,7 +109,7 @@ class CoreMLModel:
                 values.pop(name, None)
         return {name: values[name] for name in self.program.outputs}
 
-    def begun(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def starting_values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What is there before the first operation: constants and inputs, as the operations want them."""
         values: dict[str, Any] = dict(self.constants)
         for feature in self.program.inputs:

@@ -90,7 +90,7 @@ def listed(package: Path) -> Path:
     Weights lie beside the model.
     """
     file = package / MANIFEST
-    facts = read_json(file, what="the list of contents of a Core ML package, which is not whole without it")
+    facts = read_json(file, expected="the list of contents of a Core ML package, which is not whole without it")
     version = str(facts.get("fileFormatVersion", ""))
     if version.split(".")[0] != "1":
         raise InputError(f"{file}: fileFormatVersion is {version or 'missing'}; 1 is known. Save the package again")
