@@ -87,7 +87,9 @@ def _(x: torch.Tensor) -> torch.Tensor:
     ("operation", "words"),
     [
         pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=pytest.mark.slow),
-        pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero.default(float32[1, 6])", marks=pytest.mark.slow),
+        pytest.param(
+            lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero.default(float32[1, 6])", marks=pytest.mark.slow
+        ),
         pytest.param(lambda x: x.sort(-1).values, "LiteRT cannot open", marks=pytest.mark.slow),
         (lambda x: x + 1 if x.sum() > 0 else x, "data-dependent"),
     ],
