@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--formats", metavar="A,B", help="tflite, coreml or both (default: both)")
     p.add_argument(
         "--checkpoints", type=Path,
-        help="folder with <model>.safetensors or <model>/checkpoint.safetensors (default: the shipped ones)",
+        help="folder with <model>.safetensors or <model>/checkpoint.safetensors (default: the shipped ones), or "
+        "networks of your own as <name>.pt2, as `dermedge.save` and training write them",
     )  # fmt: skip
     p.add_argument(
         "--limit", type=float, default=LIMIT, metavar="M", help="millions of parameters (default: %(default)s)"
