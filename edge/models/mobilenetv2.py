@@ -63,7 +63,7 @@ def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of torchvision's `mobilenet_v2` to ours; values are untouched."""
     if any(key.startswith("mobilenet_v2.") for key in state):
         raise InputError(
-            "these are weights of transformers' MobileNetV2, which pads as TensorFlow does; `model` is mobilenetv2_tf"
+            "these are weights of transformers' MobileNetV2, which pads as TensorFlow does; give `model` mobilenetv2_tf"
         )
     return {renamed(key): value for key, value in state.items()}
 

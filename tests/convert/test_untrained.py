@@ -98,7 +98,9 @@ def test_random_weights_are_judged_on_the_logits_alone():
 
 
 def flags(**given: object) -> argparse.Namespace:
-    empty = dict.fromkeys(("untrained", "side", "checkpoint", "model", "out"))
+    empty = dict.fromkeys(
+        ("untrained", "side", "checkpoint", "model", "out", "weights", "labels", "mean", "std", "name")
+    )
     return argparse.Namespace(**{**empty, **given})
 
 
