@@ -92,13 +92,15 @@ def candidates(checkpoint: Checkpoint, images: np.ndarray, *, peers: bool, data:
 def ours(checkpoint: Checkpoint, data: Path | None) -> tuple[str, Iterator[tuple[str, bytes]]]:
     """Who wrote the float file, and (recipe, bytes) of each recipe; what 8 bits need is measured for this side."""
     from convert._tflite.file import float_model
-    from convert._tflite.measured import measured
-    from convert._tflite.quantise import made
+    from convert._tflite.measured import measure
+    from convert._tflite.quantise import recipe_file
 
     lowered = float_model(checkpoint)
-    found = measured(checkpoint, lowered, data=data)
-    layers = found.scheme.layers if found.scheme else None
-    return lowered.by, ((recipe, made(recipe, lowered.content, found.rounded, layers)) for recipe in TFLITE)
+    measurement = measure(checkpoint, lowered, data=data)
+    layers = measurement.scheme.layers if measurement.scheme else None
+    return lowered.by, (
+        (recipe, recipe_file(recipe, lowered.content, measurement.rounded, layers)) for recipe in TFLITE
+    )
 
 
 def parameters(module) -> int:

@@ -108,14 +108,14 @@ def main(argv: list[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     for task, (shape, peer, ways) in TASKS.items():
         times = timed(ways, picture(shape), args.rounds, task)
-        for way, found in times.items():
+        for way, milliseconds in times.items():
             facts = {"task": task, "way": way, "memory_bytes": extra_memory(task, way)}
-            rows.append(facts | summary(found, times[peer]))
+            rows.append(facts | summary(milliseconds, times[peer]))
     write_json(args.out / "capture.json", {"side": SIDE, "rounds": args.rounds, "rows": rows})
-    for one in rows:
+    for row in rows:
         screen().print(
-            f"{one['task']:30} {one['way']:29} {one['ms']:7.2f} ms  {one['ratio']:5.2f} of OpenCV  "
-            f"(± {one['spread']:.2f} ms)  {one['memory_bytes'] / 1e6:5.1f} MB beside its input",
+            f"{row['task']:30} {row['way']:29} {row['ms']:7.2f} ms  {row['ratio']:5.2f} of OpenCV  "
+            f"(± {row['spread']:.2f} ms)  {row['memory_bytes'] / 1e6:5.1f} MB beside its input",
             soft_wrap=True,
         )  # fmt: skip
     return GOOD

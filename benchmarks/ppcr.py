@@ -33,7 +33,7 @@ from edge.files import scratch_in, write_json, write_text
 from edge.questions.zoo.rounds import WARM_UP, timed
 
 from ._flags import add_network, add_out
-from ._out_of_fold import compared, sample, words
+from ._out_of_fold import compare_runs, sample, words
 
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
 TIMED = ("fp32", "int8-dynamic", "int8")
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds, images=args.images)
     if args.runs:
-        report = compared(*args.runs)
+        report = compare_runs(*args.runs)
         name, page = "ppcr_gain", gain_page(report)
     else:
         with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
@@ -88,14 +88,16 @@ def cost_of(args: argparse.Namespace, work: Path) -> dict[str, Any]:
         checkpoint = settled_on(images, checkpoint)
         parameters, macs = cost(checkpoint.network(), args.side)
         by, contents = ours(checkpoint, args.data)
-        made = {recipe: Candidate(recipe, content, by, parameters) for recipe, content in contents if recipe in RECIPES}
-        own = {recipe: work / f"{model}-{recipe}.tflite" for recipe in made}
-        for recipe, one in made.items():
-            own[recipe].write_bytes(one.content)
-        found = answers(made, own, checkpoint, photos, images)
-        sizes = {recipe: len(one.content) for recipe, one in made.items()}
+        candidates = {
+            recipe: Candidate(recipe, content, by, parameters) for recipe, content in contents if recipe in RECIPES
+        }
+        own = {recipe: work / f"{model}-{recipe}.tflite" for recipe in candidates}
+        for recipe, candidate in candidates.items():
+            own[recipe].write_bytes(candidate.content)
+        comparisons = answers(candidates, own, checkpoint, photos, images)
+        sizes = {recipe: len(candidate.content) for recipe, candidate in candidates.items()}
         rows.append(
-            {"model": model, "parameters": parameters, "macs": macs, "by": by, "bytes": sizes, "answers": found}
+            {"model": model, "parameters": parameters, "macs": macs, "by": by, "bytes": sizes, "answers": comparisons}
         )
         files |= {f"{model} {recipe}": own[recipe] for recipe in TIMED}
     times = timed(files, 1, args.rounds)
@@ -151,13 +153,13 @@ def cost_page(report: dict[str, Any]) -> str:
         times = [f"{row['ms'][recipe]:.2f}" for row in rows]
         lines.append(line([f"ms, {recipe}", *times, f"{middle:.3f} [{low:.3f}, {high:.3f}]"]))
     for recipe in RECIPES:
-        found = [row["answers"][recipe]["sqnr_db_median"] for row in rows]
-        lines.append(line([f"SQNR, {recipe}", *("-" if v is None else f"{v:.1f} dB" for v in found), ""]))
+        sqnrs = [row["answers"][recipe]["sqnr_db_median"] for row in rows]
+        lines.append(line([f"SQNR, {recipe}", *("-" if v is None else f"{v:.1f} dB" for v in sqnrs), ""]))
     return "\n".join([*lines, ""])
 
 
 def gain_page(gain: dict[str, Any]) -> str:
-    without, with_it = (words(one) for one in gain["balanced_accuracy"])
+    without, with_it = (words(estimate) for estimate in gain["balanced_accuracy"])
     return (
         f"Balanced accuracy without attention {without}, with {with_it}, difference {words(gain['difference'], '+')}: "
         f"{sample(gain)}. {gain['gained']} photographs were right with attention alone, "

@@ -26,6 +26,7 @@ class Build:
     rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
 
     def path(self, entry: FileEntry) -> Path:
+        """Where a file of the manifest lies."""
         return self.folder / entry.file
 
     def chosen(self, names: Sequence[str] | None) -> list[FileEntry]:

@@ -217,8 +217,8 @@ def tables(matrix: str, full_range: bool) -> tuple[np.ndarray, ...]:
     shift = 16 - FRACTION
     rounding = 1 << (shift - 1)
     bright = ((luma * (value - (0 if full_range else 16)) + rounding) >> shift) + (1 << (FRACTION - 1))
-    colours = [((one * (value - 128) + rounding) >> shift).astype(np.int16) for one in chroma]
-    return bright.astype(np.int16), *(np.stack((one, one), axis=1).view(np.int32)[:, 0] for one in colours)
+    colours = [((coefficient * (value - 128) + rounding) >> shift).astype(np.int16) for coefficient in chroma]
+    return bright.astype(np.int16), *(np.stack((colour, colour), axis=1).view(np.int32)[:, 0] for colour in colours)
 
 
 def rectangle(frame: Frame, crop: Rectangle | None) -> Rectangle:
@@ -285,9 +285,9 @@ def samples_of(
     data: np.ndarray, width: int, height: int, row_stride: int, pixel_stride: int, name: str = ""
 ) -> np.ndarray:
     """A view (height, width); the last row may end with its last sample, as Android's does."""
-    for what, stride in (("row", row_stride), ("pixel", pixel_stride)):
+    for axis, stride in (("row", row_stride), ("pixel", pixel_stride)):
         if not isinstance(stride, int | np.integer) or isinstance(stride, bool) or not 1 <= stride <= 2**31:
-            raise InputError(f"the {what} stride is a whole number of bytes, at least 1, got {stride!r}")
+            raise InputError(f"the {axis} stride is a whole number of bytes, at least 1, got {stride!r}")
     if row_stride < (width - 1) * pixel_stride + 1:
         raise InputError(
             f"rows of {width} samples, {pixel_stride} bytes apart, do not fit into a row stride of {row_stride}"
@@ -297,10 +297,10 @@ def samples_of(
     return np.lib.stride_tricks.as_strided(data, (height, width), (row_stride, pixel_stride), writeable=False)
 
 
-def check_length(data: np.ndarray, needed: int, what: str, width: int, height: int) -> None:
+def check_length(data: np.ndarray, needed: int, name: str, width: int, height: int) -> None:
     if data.size < needed:
         raise InputError(
-            f"{what} has {data.size} bytes; {width} x {height} samples with its strides take {needed}. Pass the whole "
+            f"{name} has {data.size} bytes; {width} x {height} samples with its strides take {needed}. Pass the whole "
             "buffer, and the strides that came with it"
         )
 

@@ -75,8 +75,8 @@ def read_bounded(path: Path, name: str) -> bytes:
         status = path.stat()
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise InputError(f"{name} is {what}; expected one {ALLOWED} file")
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise InputError(f"{name} is {kind}; expected one {ALLOWED} file")
         if status.st_size > MAX_BYTES:
             raise InputError(too_many_bytes(name, status.st_size))
         with path.open("rb") as file:
@@ -102,11 +102,11 @@ def tell_format(head: bytes, name: str) -> str:
         return "WEBP"
     if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
         return "HEIF"
-    found = next((form for start, form in REFUSED.items() if head.startswith(start)), None)
+    kind = next((form for start, form in REFUSED.items() if head.startswith(start)), None)
     if head[4:12] in (b"ftypavif", b"ftypavis"):
-        found = "AVIF"
-    found = f"a {found} file" if found else f"something else (it starts with {head.hex(' ')})"
-    raise InputError(f"{name} is {found}; expected {ALLOWED}. Save it as JPEG, or leave it out")
+        kind = "AVIF"
+    kind = f"a {kind} file" if kind else f"something else (it starts with {head.hex(' ')})"
+    raise InputError(f"{name} is {kind}; expected {ALLOWED}. Save it as JPEG, or leave it out")
 
 
 def decode(contents: bytes, form: str, name: str) -> np.ndarray:

@@ -203,7 +203,7 @@ def load(path: Path) -> Checkpoint:
             f"no checkpoint at {weights}; give `checkpoint` the .safetensors file that training wrote"
             + (f" ({path} holds {inside_names})" if inside_names else "")
         )
-    facts = read_json(described, what=f"the description that belongs to {weights.name}")
+    facts = read_json(described, expected=f"the description that belongs to {weights.name}")
     schema = PROGRAM_SCHEMA if program else SCHEMA
     if facts.get("schema") != schema:
         raise InputError(f"{described}: expected schema {schema}, got {facts.get('schema')!r}")

@@ -140,11 +140,11 @@ def ratio(near: int, far: int) -> int:
 
 def faults(measured: Measurements, limits: Mapping[str, int]) -> tuple[str, ...]:
     """The measurements beyond their limit, in the order of CHECKS. A value equal to the limit is good."""
-    found = asdict(measured)
+    values = asdict(measured)
     return tuple(
         name
         for name, (kind, _) in CHECKS.items()
-        if (found[name] < limits[name] if kind == "min" else found[name] > limits[name])
+        if (values[name] < limits[name] if kind == "min" else values[name] > limits[name])
     )
 
 

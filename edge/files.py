@@ -102,20 +102,20 @@ def write_json(target: Path, value: object) -> None:
     write_text(target, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, *, what: str) -> dict:
+def read_json(path: Path, *, expected: str) -> dict:
     """The object in a JSON file; InputError that says what was expected if there is none."""
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {what}")
+            raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; expected {what}") from error
+        raise InputError(f"{path} does not exist; expected {expected}") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); expected {what}") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); expected {what}") from error
+        raise InputError(f"{path} is not JSON ({error}); expected {expected}") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path} holds no JSON object; expected {what}")
+        raise InputError(f"{path} holds no JSON object; expected {expected}")
     return value
 
 

@@ -39,18 +39,18 @@ Ranges = Mapping[str, tuple[Range, ...]]  # tensor -> ranges to try, the widest 
 def choose(
     half: Imitation,
     stored: Imitation,
-    given: np.ndarray,
+    calibrating: np.ndarray,
     judging: np.ndarray,
     wanted: Outputs,
     *,
     facts: Mapping[str, str],
 ) -> Scheme:
-    """The scheme of an fp16 program: uint8 images `given` (N, S, S, 3) lend ranges, `judging` tell what is lost.
+    """The scheme of an fp16 program: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
 
     `stored` is the same program with its weights as the int8 package keeps them; `wanted` is what the float32
     model says of the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme.
     """
-    layers = tried_alone(half, ranges_of(half, given), judging[:ALONE])
+    layers = tried_alone(half, ranges_of(half, calibrating), judging[:ALONE])
     schemes = [layers]
     curve: list[Mapping[str, float]] = [point(layers, wanted, stored.answers(judging, layers))]
     limit = Limit.of(curve[0])
@@ -61,17 +61,17 @@ def choose(
         best = start
         for count in track(counts, f"int8: what 8-bit {kind}s cost", len(counts)):
             chosen = set(places[:count])
-            one = [replace(layer, kind=kind) if n in chosen else layer for n, layer in enumerate(start)]
-            schemes.append(one)
-            curve.append(point(one, wanted, stored.answers(judging, one)))
+            candidate = [replace(layer, kind=kind) if n in chosen else layer for n, layer in enumerate(start)]
+            schemes.append(candidate)
+            curve.append(point(candidate, wanted, stored.answers(judging, candidate)))
             if limit.holds(curve[-1]):
-                best = one
+                best = candidate
         return best
 
     best = best_along("static", best_along("input", layers))
     return Scheme(
         **facts,
-        images=len(given),
+        images=len(calibrating),
         budget_db=limit.median_db,
         layers=tuple(best),
         curve=tuple(curve),
@@ -102,7 +102,7 @@ class Limit:
 def in_order(layers: Sequence[Layer], kind: str) -> list[int]:
     """Places of the layers that can take the kind, least noise per multiply-accumulate first."""
     before = "float" if kind == "input" else "input"
-    able = [n for n, one in enumerate(layers) if one.kind == before and one.alone_db.get(kind) is not None]
+    able = [n for n, layer in enumerate(layers) if layer.kind == before and layer.alone_db.get(kind) is not None]
     return sorted(able, key=lambda n: noise(layers[n], kind) / max(1, layers[n].macs))
 
 
@@ -118,18 +118,18 @@ def ranges_of(half: Imitation, images: np.ndarray) -> Ranges:
     pick = np.random.default_rng(0)
     with torch_threads(1):
         for image in track(images, "int8: ranges", len(images)):
-            values = half.begun(image)
+            values = half.starting_values(image)
             half.go_on(values, 0, {}, {})
             for name in names:
                 seen = values[name].numpy().ravel()
                 low[name], high[name] = min(low[name], float(seen.min())), max(high[name], float(seen.max()))
                 samples[name].append(seen[pick.integers(0, seen.size, SAMPLED)])
-    found = {}
+    ranges = {}
     for name in names:
         widest = (low[name], high[name])
         both = dict.fromkeys((widest, least_squares(np.concatenate(samples[name]), widest)))
-        found[name] = tuple(one for one in both if fits(one))
-    return found
+        ranges[name] = tuple(candidate for candidate in both if fits(candidate))
+    return ranges
 
 
 def tried_alone(half: Imitation, ranges: Ranges, images: np.ndarray) -> list[Layer]:
@@ -146,17 +146,19 @@ def tried_alone(half: Imitation, ranges: Ranges, images: np.ndarray) -> list[Lay
         tensors = {n: (place.input if kind == "input" else place.output) for n, place in enumerate(half.layers)}
         trials = {
             n: [
-                replace(layer, kind=kind, input=one) if kind == "input" else replace(layer, kind=kind, output=one)
-                for one in ([decided[tensor]] if tensor in decided else ranges[tensor])
+                replace(layer, kind=kind, input=candidate)
+                if kind == "input"
+                else replace(layer, kind=kind, output=candidate)
+                for candidate in ([decided[tensor]] if tensor in decided else ranges[tensor])
             ]
             for n, layer in enumerate(layers)
             if (tensor := tensors[n]) and tensor in ranges and (kind == "input" or layer.input)
         }
         layers = better(half, layers, {n: some for n, some in trials.items() if some}, images, kind, tensors)
         for n, layer in enumerate(layers):
-            one = layer.input if kind == "input" else layer.output
-            if one and (tensor := tensors[n]):
-                decided[tensor] = one
+            chosen_range = layer.input if kind == "input" else layer.output
+            if chosen_range and (tensor := tensors[n]):
+                decided[tensor] = chosen_range
     return layers
 
 
@@ -176,15 +178,15 @@ def better(
     whole: list[Outputs] = []
     with torch_threads(1):
         for image in track(images, f"int8: each {kind} alone", len(images)):
-            base = half.begun(image)
+            base = half.starting_values(image)
             whole.append(half.go_on(base, 0, {}, {}))
             for n, some in trials.items():
                 first = half.places[half.layers[n].operation.name]
-                for k, one in enumerate(some):
-                    found = half.go_on(dict(base), first, *ranges_in([one], half.layers))
-                    rows.setdefault((n, k), []).append(found)
+                for k, trial in enumerate(some):
+                    outputs = half.go_on(dict(base), first, *ranges_in([trial], half.layers))
+                    rows.setdefault((n, k), []).append(outputs)
     wanted = joined(whole)
-    score = {key: float(sqnr(wanted, joined(found)).mean()) for key, found in rows.items()}
+    score = {key: float(sqnr(wanted, joined(outputs)).mean()) for key, outputs in rows.items()}
     noted = list(layers)
     for tensor in {tensors[n] for n in trials}:
         users = [n for n in trials if tensors[n] == tensor]

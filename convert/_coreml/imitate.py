@@ -35,7 +35,7 @@ class Imitation:
         self.layers: list[Weighted] = weighted(self.model.program)
         self.reads = {layer.operation.name: layer.input for layer in self.layers}
         self.halves = {  # names of the tensors that the program holds in fp16
-            one.name for op in self.model.program.operations for one in op.outputs if one.element == "FLOAT16"
+            output.name for op in self.model.program.operations for output in op.outputs if output.element == "FLOAT16"
         }
         self.places = {call.operation.name: number for number, call in enumerate(self.model.calls)}
         classify = next((op for op in self.model.program.operations if op.kind == "classify"), None)
@@ -45,11 +45,12 @@ class Imitation:
         self.mask = mask_of(self.model)
         self.image = self.model.input_description[0].name
 
-    def begun(self, image: np.ndarray) -> dict[str, Any]:
+    def starting_values(self, image: np.ndarray) -> dict[str, Any]:
         """What is there before the first operation on a uint8 image (S, S, 3)."""
         from PIL import Image
 
-        return self.model.begun(features.given(self.model.input_description, {self.image: Image.fromarray(image)}))
+        inputs = features.read_inputs(self.model.input_description, {self.image: Image.fromarray(image)})
+        return self.model.starting_values(inputs)
 
     @torch.inference_mode()
     def go_on(
@@ -62,11 +63,11 @@ class Imitation:
         for call in self.model.calls[first:]:
             wanted = inputs.get(call.operation.name)
             if wanted is not None:
-                given = self.reads[call.operation.name]
-                whole = values[given]
-                values[given] = on_grid(whole, wanted)
+                tensor = self.reads[call.operation.name]
+                whole = values[tensor]
+                values[tensor] = on_grid(whole, wanted)
                 results = call.run(values)
-                values[given] = whole
+                values[tensor] = whole
             else:
                 results = call.run(values)
             for output, result in zip(call.operation.outputs, results, strict=True):
@@ -79,7 +80,7 @@ class Imitation:
         """What is said of uint8 images (N, S, S, 3) with every layer as it says."""
         inputs, outputs = ranges_in(layers, self.layers)
         with torch_threads(1):
-            return joined([self.go_on(self.begun(image), 0, inputs, outputs) for image in images])
+            return joined([self.go_on(self.starting_values(image), 0, inputs, outputs) for image in images])
 
 
 def ranges_in(layers: Sequence[Layer], places: Sequence[Weighted]) -> tuple[dict[str, Range], dict[str, Range]]:

@@ -58,9 +58,9 @@ def scheme_for(
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
-    given, judging = np.split(squares, [len(squares) * 2 // 3])
+    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
     facts = {"model": checkpoint.model, "checkpoint_sha256": checkpoint.sha256, "graph": key, "data": photos.name}
-    scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run(judging), facts=facts)
+    scheme = choose(fp16, int8, calibrating, judging, Reference(checkpoint).run(judging), facts=facts)
     if target:
         schemes.save(target.with_suffix(schemes.COREML_SUFFIX), scheme)
     return Int8Scheme(scheme, fp16.layers, measured_on(photos))
@@ -75,5 +75,8 @@ def opened(model, path: Path) -> Imitation:
 
 def program_key(program: Program) -> str:
     """SHA-256 of a program's operations, names and shapes; the weights are known by the checkpoint's."""
-    plain = [[one.kind, one.name, [[o.name, o.shape] for o in one.outputs]] for one in program.operations]
+    plain = [
+        [operation.kind, operation.name, [[o.name, o.shape] for o in operation.outputs]]
+        for operation in program.operations
+    ]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()

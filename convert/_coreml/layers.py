@@ -30,26 +30,26 @@ class Weighted:
 
 def shapes_of(program: Program) -> dict[str, Shape]:
     """Every tensor whose shape is closed, constants among them."""
-    found = {one.name: one.shape for one in program.inputs if one.shape is not None}
-    found |= {name: tuple(value.shape) for name, value in program.constants.items() if hasattr(value, "shape")}
+    shapes = {tensor.name: tensor.shape for tensor in program.inputs if tensor.shape is not None}
+    shapes |= {name: tuple(value.shape) for name, value in program.constants.items() if hasattr(value, "shape")}
     for operation in program.operations:
-        found |= {one.name: one.shape for one in operation.outputs if one.shape is not None}
-    return found
+        shapes |= {output.name: output.shape for output in operation.outputs if output.shape is not None}
+    return shapes
 
 
-def shape_of(given: object, shapes: Mapping[str, Shape]) -> Shape:
-    if isinstance(given, Ref):
-        return shapes.get(given.name, ())
-    return tuple(getattr(given, "shape", ()))
+def shape_of(value: object, shapes: Mapping[str, Shape]) -> Shape:
+    if isinstance(value, Ref):
+        return shapes.get(value.name, ())
+    return tuple(getattr(value, "shape", ()))
 
 
 def stored(program: Program) -> set[str]:
     """Names of constants, and of what is only expanded from them."""
     return set(program.constants) | {
-        one.name
+        output.name
         for operation in program.operations
         if operation.kind.startswith("constexpr_")
-        for one in operation.outputs
+        for output in operation.outputs
     }
 
 
@@ -57,31 +57,31 @@ def macs_of(operation: Operation, shapes: Mapping[str, Shape], constants: Mappin
     """Multiply-accumulates of one operation; 0 for all that are no products."""
     if operation.kind not in PRODUCTS:
         return 0
-    made = prod(operation.outputs[0].shape or (0,))
-    given = {name: shape_of(value, shapes) for name, value in operation.inputs.items()}
+    results = prod(operation.outputs[0].shape or (0,))
+    input_shapes = {name: shape_of(value, shapes) for name, value in operation.inputs.items()}
     if operation.kind == "conv":
-        return made * prod(given["weight"][1:])
+        return results * prod(input_shapes["weight"][1:])
     if operation.kind == "conv_transpose":
-        return prod(given["x"]) * prod(given["weight"][1:])
+        return prod(input_shapes["x"]) * prod(input_shapes["weight"][1:])
     if operation.kind == "linear":
-        return made * given["weight"][-1]
+        return results * input_shapes["weight"][-1]
     if operation.kind == "matmul":
         transposed = bool(numbers_of(operation, "transpose_x", constants)[:1] == [1])
-        return made * given["x"][-2 if transposed and len(given["x"]) > 1 else -1]
+        return results * input_shapes["x"][-2 if transposed and len(input_shapes["x"]) > 1 else -1]
     if operation.kind == "scaled_dot_product_attention":
-        keys = given["key"]
-        return prod(given["query"]) * keys[-2] + made * keys[-2]
+        keys = input_shapes["key"]
+        return prod(input_shapes["query"]) * keys[-2] + results * keys[-2]
     values = operation.inputs.get("values")  # einsum: two tensors, the axes that the result has not are summed over
-    both = [shape_of(one, shapes) for one in values] if isinstance(values, list) else []
-    return made * max((shape[-1] for shape in both if shape), default=0)
+    both = [shape_of(value, shapes) for value in values] if isinstance(values, list) else []
+    return results * max((shape[-1] for shape in both if shape), default=0)
 
 
 def numbers_of(operation: Operation, key: str, constants: Mapping[str, Value]) -> list[int]:
     """A constant input as whole numbers; empty where it is left out or computed."""
-    given = operation.inputs.get(key)
-    if isinstance(given, Ref):
-        given = constants.get(given.name)
-    return [int(v) for v in given.reshape(-1).tolist()] if isinstance(given, Tensor) else []
+    value = operation.inputs.get(key)
+    if isinstance(value, Ref):
+        value = constants.get(value.name)
+    return [int(v) for v in value.reshape(-1).tolist()] if isinstance(value, Tensor) else []
 
 
 def weighted(program: Program) -> list[Weighted]:
@@ -90,19 +90,19 @@ def weighted(program: Program) -> list[Weighted]:
     values = program.constants
     users: dict[str, list[Operation]] = {}
     for operation in program.operations:
-        for given in operation.inputs.values():
-            for one in given if isinstance(given, list) else [given]:
-                if isinstance(one, Ref):
-                    users.setdefault(one.name, []).append(operation)
-    found = []
+        for argument in operation.inputs.values():
+            for value in argument if isinstance(argument, list) else [argument]:
+                if isinstance(value, Ref):
+                    users.setdefault(value.name, []).append(operation)
+    layers = []
     for operation in program.operations:
         if operation.kind not in WEIGHTED:
             continue
         x, weight = operation.inputs["x"], operation.inputs["weight"]
         if not isinstance(x, Ref) or x.name in constants or (isinstance(weight, Ref) and weight.name not in constants):
             continue
-        found.append(Weighted(operation, x.name, end_of(operation, users), macs_of(operation, shapes, values)))
-    return found
+        layers.append(Weighted(operation, x.name, end_of(operation, users), macs_of(operation, shapes, values)))
+    return layers
 
 
 def end_of(operation: Operation, users: Mapping[str, list[Operation]]) -> str | None:

@@ -103,10 +103,10 @@ def with_8bit_activations(layers: Sequence[Layer], places: Sequence[Weighted]):
     import coremltools.optimize as cto
 
     by_tensor = {place.operation.outputs[0].name: place for place in places}
-    ends = {"prefix": [(by_tensor[one.tensor], one) for one in layers if one.kind in {"input", "static"}],
-            "suffix": [(by_tensor[one.tensor], one) for one in layers if one.kind == "static"]}  # fmt: skip
-    ranges = [(place.input, one.input) for place, one in ends["prefix"]]
-    ranges += [(place.output or "", one.output) for place, one in ends["suffix"]]
+    ends = {"prefix": [(by_tensor[layer.tensor], layer) for layer in layers if layer.kind in {"input", "static"}],
+            "suffix": [(by_tensor[layer.tensor], layer) for layer in layers if layer.kind == "static"]}  # fmt: skip
+    ranges = [(place.input, layer.input) for place, layer in ends["prefix"]]
+    ranges += [(place.output or "", layer.output) for place, layer in ends["suffix"]]
     statistics = {name: {"rmin": pair[0], "rmax": pair[1]} for name, pair in ranges if pair}
     affine = cto.coreml.OpLinearQuantizerConfig(mode="linear")
     pipeline = ct.PassPipeline.DEFAULT
@@ -186,16 +186,16 @@ def compact(model, *, names: bool = True):
     spec = model.get_spec()
     function = spec.mlProgram.functions["main"]
     block = function.block_specializations[function.opset]
-    kept = {*block.outputs, *(given.name for given in function.inputs)}
+    kept = {*block.outputs, *(tensor.name for tensor in function.inputs)}
     short: dict[str, str] = {}  # of a value, or of the equal constant before it
     written: dict[bytes, str] = {}
     operations = list(block.operations)
     del block.operations[:]
     for op in operations:
         for argument in op.inputs.values():
-            for one in argument.arguments:
-                if one.WhichOneof("binding") == "name":
-                    one.name = short.get(one.name, one.name)
+            for reference in argument.arguments:
+                if reference.WhichOneof("binding") == "name":
+                    reference.name = short.get(reference.name, reference.name)
         value = op.attributes["val"] if op.type == "const" else None
         if value is not None and value.WhichOneof("value") == "immediateValue" and op.outputs[0].name not in kept:
             content = value.SerializeToString(deterministic=True)

@@ -43,9 +43,9 @@ def audit(path: Path) -> Audit:
         work = macs_of(name, [shapes[i] for i in o.inputs if i >= 0], shapes[o.outputs[0]])
         macs += work
         macs_weights += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
-        given = graph.tensors[o.inputs[operand_of(name)]].type
+        input_type = graph.tensors[o.inputs[operand_of(name)]].type
         weight = graph.tensors[o.inputs[1]].type if work else None
-        if INT8 in (given, weight) or given == UINT8:
+        if INT8 in (input_type, weight) or input_type == UINT8:
             macs_8bit += work
         if name in LAYOUT:
             layout_bytes += sizes[o.outputs[0]]

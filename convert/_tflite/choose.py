@@ -40,14 +40,14 @@ STATIC = {"CONV_2D"}
 def choose(
     content: bytes,
     steps: Mapping[str, np.ndarray],
-    given: np.ndarray,
+    calibrating: np.ndarray,
     judging: np.ndarray,
     *,
     modules: Modules,
     facts: Mapping[str, str],
     fixed: Sequence[Layer] | None = None,
 ) -> Scheme:
-    """The scheme of a float file: uint8 images `given` (N, S, S, 3) lend ranges, `judging` tell what is lost.
+    """The scheme of a float file: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
 
     `facts` are model, checkpoint_sha256, graph and data of the scheme. With `fixed` nothing is chosen, only judged, as
     for a checkpoint that was fine-tuned for those layers.
@@ -57,16 +57,18 @@ def choose(
     if fixed is not None:
         curve = [wanted.point(base, fixed)]
         return Scheme(
-            **facts, images=len(given), budget_db=BUDGET_DB, layers=tuple(fixed), curve=tuple(curve), chosen=0
+            **facts, images=len(calibrating), budget_db=BUDGET_DB, layers=tuple(fixed), curve=tuple(curve), chosen=0
         )
-    layers, candidates = described(content, modules), ranges_of(content, given)
+    layers, candidates = described(content, modules), ranges_of(content, calibrating)
     layers = tried_alone(base, layers, candidates, wanted)
     schemes = choices(layers)
-    curve = [wanted.point(base, one) for one in track(schemes, "int8: what each choice costs", len(schemes))]
+    curve = [
+        wanted.point(base, candidate) for candidate in track(schemes, "int8: what each choice costs", len(schemes))
+    ]
     chosen = best_of(curve)
     return Scheme(
         **facts,
-        images=len(given),
+        images=len(calibrating),
         budget_db=BUDGET_DB,
         layers=tuple(schemes[chosen]),
         curve=tuple(curve),
@@ -79,8 +81,8 @@ def best_of(curve: Sequence[Mapping[str, float]]) -> int:
 
     If nothing keeps both: the most faithful that has the share; if nothing has it, the most of what keeps the budget.
     """
-    shared = [n for n, one in enumerate(curve) if one["macs_8bit"] >= WANTED_SHARE]
-    kept = [n for n, one in enumerate(curve) if keeps_budget(one)]
+    shared = [n for n, entry in enumerate(curve) if entry["macs_8bit"] >= WANTED_SHARE]
+    kept = [n for n, entry in enumerate(curve) if keeps_budget(entry)]
     both = [n for n in shared if n in kept]
     if shared and not both:
         return max(shared, key=lambda n: curve[n]["sqnr_db"])
@@ -102,14 +104,14 @@ class Judge:
 
     def sqnr(self, content: bytes) -> np.ndarray:
         """dB per image."""
-        found, _ = answers(content, self.images)
-        return sqnr(self.wanted, found)
+        outputs, _ = answers(content, self.images)
+        return sqnr(self.wanted, outputs)
 
     def point(self, base: bytes, layers: Sequence[Layer]) -> dict[str, float]:
         """What a choice costs and gives."""
         content = apply(base, layers)
-        found, milliseconds = answers(content, self.images)
-        return point(layers, self.wanted, found) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
+        outputs, milliseconds = answers(content, self.images)
+        return point(layers, self.wanted, outputs) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
 
 
 def answers(content: bytes, images: np.ndarray) -> tuple[Outputs, float]:
@@ -118,11 +120,13 @@ def answers(content: bytes, images: np.ndarray) -> tuple[Outputs, float]:
 
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    given, outputs = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
-    answer, mask = (next((one["index"] for one in outputs if len(one["shape"]) == rank), None) for rank in (2, 4))
+    image_index, outputs = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
+    answer, mask = (
+        next((output["index"] for output in outputs if len(output["shape"]) == rank), None) for rank in (2, 4)
+    )
     rows, masks, times = [], [], []
     for image in images:
-        interpreter.set_tensor(given, image[None].astype(np.float32))
+        interpreter.set_tensor(image_index, image[None].astype(np.float32))
         begun = time.perf_counter()
         interpreter.invoke()
         times.append(1e3 * (time.perf_counter() - begun))
@@ -163,37 +167,39 @@ def ranges_of(content: bytes, images: np.ndarray) -> Candidates:
 def from_picture(model, layers: Iterable[Weighted]) -> set[int]:
     """Tensors that hold the picture's own bytes, padded or not: their range is known and exact."""
     graph = model.subgraphs[0]
-    made = {int(o.outputs[0]): o for o in graph.operators}
-    given = {int(t) for t in graph.inputs}
-    found = set()
+    makers = {int(o.outputs[0]): o for o in graph.operators}
+    graph_inputs = {int(t) for t in graph.inputs}
+    tensors = set()
     for layer in layers:
-        maker = made.get(layer.input)
-        if layer.input in given or (maker is not None and len(maker.inputs) == 2 and int(maker.inputs[0]) in given):
-            found.add(layer.input)
-    return found
+        maker = makers.get(layer.input)
+        if layer.input in graph_inputs or (
+            maker is not None and len(maker.inputs) == 2 and int(maker.inputs[0]) in graph_inputs
+        ):
+            tensors.add(layer.input)
+    return tensors
 
 
 def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge: Judge) -> list[Layer]:
     """Each layer with the SQNR of every kind, all else float, and the range that is best if it becomes static."""
     silent = [replace(layer, kind="float") for layer in layers]
-    found = []
+    measured = []
     for number, layer in track(enumerate(layers), "int8: each layer alone", len(layers)):
         alone: dict[str, float | None] = {}
         best: Layer = layer
 
-        def tried(one: Layer, place: int = number) -> float:
-            return float(judge.sqnr(apply(base, [*silent[:place], one, *silent[place + 1 :]])).mean())
+        def tried(candidate: Layer, place: int = number) -> float:
+            return float(judge.sqnr(apply(base, [*silent[:place], candidate, *silent[place + 1 :]])).mean())
 
         if layer.kind == "dynamic":
             alone["dynamic"] = tried(layer)
         for way in candidates.get(layer.tensor, {}) if layer.kind == "dynamic" else ():
             taken, answer = candidates[layer.tensor][way]
-            one = replace(layer, kind="static", input=taken, output=answer)
-            decibel = tried(one)
+            candidate = replace(layer, kind="static", input=taken, output=answer)
+            decibel = tried(candidate)
             if decibel > (alone.get("static") or -np.inf):
-                alone["static"], best = decibel, replace(one, kind=layer.kind)
-        found.append(replace(best, alone_db=alone))
-    return found
+                alone["static"], best = decibel, replace(candidate, kind=layer.kind)
+        measured.append(replace(best, alone_db=alone))
+    return measured
 
 
 def choices(layers: list[Layer]) -> list[list[Layer]]:

@@ -12,11 +12,12 @@ import numpy as np
 from torch import fx
 
 from edge.checkpoint import Checkpoint
+from edge.exporting import first_line
 from edge.models.deployed import OUTPUTS
 
 from .._graph.graph import results, trace
 from .._graph.passes import MOBILE_PASSES, PASSES, rewrite
-from .._graph.refusals import first_line, refused
+from .._graph.refusals import refused
 from .._graph.take_apart import take_apart
 from .emit import NoOperator, emit, unknown
 
@@ -60,7 +61,8 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
     other answers than the graph.
     """
     graph, fired = rewrite(trace(module, example), PASSES)
-    whole, first, tried = graph, None, set()
+    whole, first = graph, None
+    tried: set[object] = set()
     while True:
         mobile, more = rewrite(graph, MOBILE_PASSES)
         try:

@@ -32,7 +32,7 @@ class Measured:
     how: str  # in words
 
 
-def measured(
+def measure(
     checkpoint: Checkpoint,
     lowered: Lowered,
     *,
@@ -57,17 +57,16 @@ def measured(
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
-    given, judging = np.split(squares, [len(squares) * 2 // 3])
-    steps = _rounding.steps_for(content, _rounding.second_moments(content, given))
+    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
+    steps = _rounding.steps_for(content, _rounding.second_moments(content, calibrating))
     how = measured_on(photos)
     scheme = None
     if choosing:
         tuned = fine_tuned_for(checkpoint, content)
         facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
-        scheme = choose(
-            content, steps, given, judging, modules=lowered.modules, facts=facts, fixed=tuned[0] if tuned else None
-        )  # fmt: skip
-        how += compared(tuned[1], scheme.measured) if tuned else ""
+        fixed = tuned[0] if tuned else None
+        scheme = choose(content, steps, calibrating, judging, modules=lowered.modules, facts=facts, fixed=fixed)
+        how += tuning_in_words(tuned[1], scheme.measured) if tuned else ""
     if target:
         _rounding.save(_rounding.beside(target), steps, checkpoint_sha256=sha256, key=key)
         if scheme:
@@ -107,7 +106,7 @@ def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer],
     return layers, before
 
 
-def compared(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+def tuning_in_words(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     """In words: whether the fine-tuned int8 file is nearer to its float model than the one before was to its own."""
     no_worse = all(after[key] >= before[key] for key in COMPARED)
     return (

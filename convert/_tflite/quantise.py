@@ -19,7 +19,7 @@ CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by
 OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
 
 
-def made(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
+def recipe_file(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
     """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need."""
     content = rounded if recipe in ROUNDED else float32
     if recipe not in CHOSEN:
@@ -92,12 +92,12 @@ def with_byte_input(content: bytes) -> bytes:
     model = unpack(content)
     graph = model.subgraphs[0]
     old = graph.inputs[0]
-    given = schema.TensorT()
-    given.shape, given.type, given.hasRank = graph.tensors[old].shape, schema.TensorType.UINT8, True
-    given.name, graph.tensors[old].name = graph.tensors[old].name, b"numbers"
-    given.quantization = schema.QuantizationParametersT()
-    given.quantization.scale, given.quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
-    graph.tensors.append(given)
+    byte_input = schema.TensorT()
+    byte_input.shape, byte_input.type, byte_input.hasRank = graph.tensors[old].shape, schema.TensorType.UINT8, True
+    byte_input.name, graph.tensors[old].name = graph.tensors[old].name, b"numbers"
+    byte_input.quantization = schema.QuantizationParametersT()
+    byte_input.quantization.scale, byte_input.quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
+    graph.tensors.append(byte_input)
     new = len(graph.tensors) - 1
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE

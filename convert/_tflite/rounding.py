@@ -38,12 +38,12 @@ def second_moments(content: bytes, images: np.ndarray) -> dict[int, np.ndarray]:
     `images` are uint8 (N, S, S, 3). A weight that several operators read gets the sum.
     """
     layers = weighted(unpack(content))
-    found: dict[int, np.ndarray] = {}
+    moments: dict[int, np.ndarray] = {}
     for tensor in activations(content, images, "what the layers see"):
         for layer in layers:
             rows = inputs_of(layer, tensor(layer.input))
-            found[layer.weight] = found.get(layer.weight, 0.0) + (rows.transpose(0, 2, 1) @ rows).astype(np.float64)
-    return found
+            moments[layer.weight] = moments.get(layer.weight, 0.0) + (rows.transpose(0, 2, 1) @ rows).astype(np.float64)
+    return moments
 
 
 def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
@@ -90,15 +90,15 @@ def around(length: int, kernel: int, stride: int, dilation: int) -> tuple[int, i
 def steps_for(content: bytes, moments: Mapping[int, np.ndarray]) -> dict[str, np.ndarray]:
     """Weight tensor -> how many grid points each weight is put away from the nearest one, int8 in its shape."""
     model = unpack(content)
-    found = {}
+    steps_by_weight = {}
     for layer in weighted(model):
         values = values_of(model, layer)
         rows = by_channel(values, layer)
         h = moments[layer.weight]  # of each group; its output channels lie next to each other
         chosen = np.concatenate([rounded_rows(some, own) for some, own in zip(np.split(rows, len(h)), h, strict=True)])
         steps = chosen - np.round(rows / scales_of(rows))
-        found[name_of(model, layer.weight)] = back(steps, layer).clip(-128, 127).astype(np.int8)
-    return found
+        steps_by_weight[name_of(model, layer.weight)] = back(steps, layer).clip(-128, 127).astype(np.int8)
+    return steps_by_weight
 
 
 def rounded_rows(rows: np.ndarray, h: np.ndarray) -> np.ndarray:

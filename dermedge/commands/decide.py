@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     for table in report.tables():
         screen().print(table)
     screen().print(f"page: {page}", soft_wrap=True, markup=False)
-    failed = report.failed()
+    failed = report.failed
     if failed:
         screen().print(
             f"[bold red]failed[/] more than {args.alarm_limit:.1%} sent back: {', '.join(failed)}", soft_wrap=True

@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     if page is None:
         return GOOD
     screen().print(f"page: {page}", soft_wrap=True, markup=False)
-    failed = report.failed(strict=args.strict)
+    failed = report.failing(strict=args.strict)
     if failed:
         screen().print("[bold red]failed[/]", end=" ")
         screen().print(", ".join(failed), soft_wrap=True, markup=False)

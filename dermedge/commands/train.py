@@ -49,9 +49,7 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--mean", help="of a network of your own: red, green, blue, such as 0.485,0.456,0.406")
     p.add_argument("--std", help="likewise, such as 0.229,0.224,0.225")
-    p.add_argument(
-        "--scale", type=float, default=1.0, help="1: they are of values in 0..1; 255: of 0..255"
-    )
+    p.add_argument("--scale", type=float, default=1.0, help="1: they are of values in 0..1; 255: of 0..255")
     p.add_argument("--name", help="of a network of your own, for file names (default: that of its class)")
     p.add_argument("--data", type=Path, required=True, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
     p.add_argument(

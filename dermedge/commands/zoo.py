@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
                 shutil.copyfile(args.out / name, args.docs / name)
     screen().print(f"{args.out / DOCUMENT}", soft_wrap=True, markup=False)
     screen().print(f"page: {page}", soft_wrap=True, markup=False)
-    rejected = report.failed()
+    rejected = report.failed
     if rejected:
         screen().print(f"[bold red]rejected[/] {', '.join(rejected)}", soft_wrap=True)
     return GATE_FAILED if rejected else GOOD

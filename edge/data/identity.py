@@ -24,8 +24,8 @@ def stem(image_id: str) -> str:
 
 def archive_id(image_id: str) -> str | None:
     """The ISIC id in an image id, which may be a path; None where there is none."""
-    found = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
-    return found[1] if found else None
+    match = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
+    return match[1] if match else None
 
 
 def photo_key(photo: Photo) -> str:

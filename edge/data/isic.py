@@ -78,7 +78,7 @@ def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | No
     tables = [(path, header(path)) for path in sorted([*folder.glob("*.csv"), *below])]
 
     def with_columns(columns: tuple[str, ...]) -> list[Path]:
-        return [path for path, found in tables if set(columns) <= set(found)]
+        return [path for path, names in tables if set(columns) <= set(names)]
 
     early = with_columns(COLUMNS_2017)
     truth = with_columns(COLUMNS_ONE_HOT)

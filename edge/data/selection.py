@@ -142,13 +142,13 @@ def calibration_patients(photos: PhotoSet) -> list[str]:
 
 def role_sets(checkpoint: Checkpoint, role: str, data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:
     """The photographs found that a checkpoint lists as `trained` or `held_back`, by set; sets without any left out."""
-    found = []
+    sets = []
     for photos in find_sets(data, skip_missing=skip_missing):
         listed = set(listed_for(getattr(checkpoint, role), photos.photos[0].domain)["images"])
         chosen = tuple(sorted((photo for photo in photos.photos if photo.image_id in listed), key=order))
         if chosen:
-            found.append(replace(photos, photos=chosen))
-    return found
+            sets.append(replace(photos, photos=chosen))
+    return sets
 
 
 def judging_set(

@@ -37,6 +37,7 @@ class PhotoSet:
         return len(self.photos)
 
     def where(self, keep: Callable[[Photo], bool]) -> PhotoSet:
+        """The set with the photographs that `keep` is true of."""
         return replace(self, photos=tuple(photo for photo in self.photos if keep(photo)))
 
     @property

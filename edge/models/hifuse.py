@@ -350,7 +350,7 @@ def build(name: str, *, num_classes: int) -> HiFuse:
 
 def earlier(name: str) -> Callable[[re.Match], str]:
     """They count stages from 1, we from 0: `name.<stage>.`."""
-    return lambda found: f"{name}.{int(found[1]) - 1}."
+    return lambda match: f"{name}.{int(match[1]) - 1}."
 
 
 # The authors' names, one rule a line, applied in this order; `\1` keeps what the group matched.

@@ -70,10 +70,10 @@ def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def renamed(key: str) -> str:
     for pattern, place in PLACES:
-        if found := re.match(pattern, key):
-            *block, part = found.groups()
+        if match := re.match(pattern, key):
+            *block, part = match.groups()
             ours = place.format(int(block[0]) - 2) if block else place
             if not ours.endswith(tuple(PARTS.values())):
                 ours += f".{PARTS[part]}"
-            return f"backbone.{ours}.{key[found.end() :]}"
+            return f"backbone.{ours}.{key[match.end() :]}"
     return key.replace("classifier.1.", "classifier.")

@@ -20,8 +20,18 @@ class QuestionReport:
     report: dict[str, Any]
     pictures: Mapping[str, str] = field(default_factory=dict)  # name -> data address
 
-    def failed(self, *, strict: bool = False) -> list[str]:
-        """What did not pass its gate; of a question without a gate nothing. `strict`: every gate binds."""
+    @property
+    def verdict(self) -> str:
+        """The worst of all that was judged: pass, fail, inconclusive or reported; of no gate, reported."""
+        return "fail" if self.failed else str(self.report.get("verdict", "reported"))
+
+    @property
+    def failed(self) -> list[str]:
+        """What did not pass a binding gate; of a question without a gate nothing."""
+        return self.failing()
+
+    def failing(self, *, strict: bool = False) -> list[str]:
+        """What did not pass its gate; `strict`: also where the gate only reports."""
         return []
 
     def tables(self) -> list[Table | str]:
@@ -32,7 +42,13 @@ class QuestionReport:
         """File name -> text of what is written beside the JSON."""
         return {}
 
-    def write(self, folder: Path) -> Path:
+    def _repr_html_(self) -> str:
+        """The question's section of the page, for notebooks."""
+        from edge.report.page import module_of
+
+        return f"<div class='dermedge-{self.name}'>{module_of(self.name).section(self.report, self.pictures)}</div>"
+
+    def write(self, folder: str | Path) -> Path:
         """Write `<name>.json` with its pictures and render the folder's page again; returns the page.
 
         All is made before the first file is written. InputError if `folder` cannot be written, or holds the files of

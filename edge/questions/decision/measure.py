@@ -41,7 +41,7 @@ class DecisionReport(QuestionReport):
 
     name: ClassVar[str] = "decision"
 
-    def failed(self, *, strict: bool = False) -> list[str]:
+    def failing(self, *, strict: bool = False) -> list[str]:
         """The sets of good photographs of which more are sent back than the limit allows, beyond doubt."""
         return [part["name"] for part in self.report["sets"] if part["verdict"] == "fail"]
 

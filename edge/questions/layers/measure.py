@@ -36,7 +36,7 @@ class LayersReport(QuestionReport):
 
     name: ClassVar[str] = "layers"
 
-    def failed(self, *, strict: bool = False) -> list[str]:
+    def failing(self, *, strict: bool = False) -> list[str]:
         """The files that lose more than their precision explains and whose gate binds; `strict`: every gate does."""
         return [
             file["file"] for file in self.report["files"] if file["first"] is not None and (strict or file["binding"])

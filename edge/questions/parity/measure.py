@@ -50,7 +50,7 @@ class ParityReport(QuestionReport):
         """The worst of all files: pass, fail, inconclusive or reported."""
         return self.report["verdict"]
 
-    def failed(self, *, strict: bool = False) -> list[str]:
+    def failing(self, *, strict: bool = False) -> list[str]:
         """The files whose binding gate failed, with the runtime; `strict` makes every gate bind."""
         return [
             f"{file['file']} on {file['runtime']}"

@@ -35,14 +35,14 @@ class ZooReport(QuestionReport):
 
     name: ClassVar[str] = "zoo"
 
-    def failed(self, *, strict: bool = False) -> list[str]:
+    def failing(self, *, strict: bool = False) -> list[str]:
         """Model, format and recipe of the files that a gate rejected."""
         return [f"{model['model']} {pair}" for model in self.report["models"] for pair in model["rejected"]]
 
     def other_files(self) -> dict[str, str]:
         return {DOCUMENT: markdown(self.report, FIGURE if plot.timed(self.report["models"]) else None)}
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: str | Path) -> Path:
         """zoo.json, zoo.md, zoo.svg and the page; returns the page. InputError if `folder` cannot be written."""
         page = super().write(folder)
         plot.write(self.report["models"], Path(folder) / FIGURE)

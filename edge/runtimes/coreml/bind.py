@@ -62,16 +62,16 @@ class Call:
     rounds: bool
 
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        given = {
+        arguments = {
             name: wanted(values[ref.name], kind)
             if isinstance(ref, Ref)
-            else [values[one.name] if isinstance(one, Ref) else one for one in ref]
+            else [values[item.name] if isinstance(item, Ref) else item for item in ref]
             for name, kind, ref in self.open
         }
         try:
-            result = self.function(**self.fixed, **given)
+            result = self.function(**self.fixed, **arguments)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            shapes = {k: tuple(v.shape) for k, v in {**self.fixed, **given}.items() if isinstance(v, Tensor)}
+            shapes = {k: tuple(v.shape) for k, v in {**self.fixed, **arguments}.items() if isinstance(v, Tensor)}
             raise PredictionError(
                 f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
                 f"{str(error).splitlines()[0]}"
@@ -117,14 +117,14 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
     parameters = inspect.signature(function).parameters
     fixed: dict[str, Any] = {}
     open_: list[tuple[str, str, Any]] = []
-    for name, given in operation.inputs.items():
+    for name, argument in operation.inputs.items():
         if name not in parameters:
             raise InputError(
                 f"{where(operation)} has an input {name}, which is not known of {operation.kind} in {opset}; "
                 "report it, or convert for an older iOS"
             )
         kind = str(parameters[name].annotation).removesuffix(" | None")
-        resolved = resolve(given, constants)
+        resolved = resolve(argument, constants)
         if kind == "Tensors" and not isinstance(resolved, list):
             resolved = [resolved]
         if has_refs(resolved):
@@ -141,16 +141,16 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
     return Call(operation, function, fixed, tuple(open_), operation.kind not in EXACT)
 
 
-def resolve(given: Argument, constants: Mapping[str, Any]) -> Any:
-    if isinstance(given, Ref):
-        return constants.get(given.name, given)
-    if isinstance(given, list) and any(isinstance(one, Ref | Tensor) for one in given):
-        return [resolve(one, constants) for one in given]
-    return given
+def resolve(argument: Argument, constants: Mapping[str, Any]) -> Any:
+    if isinstance(argument, Ref):
+        return constants.get(argument.name, argument)
+    if isinstance(argument, list) and any(isinstance(item, Ref | Tensor) for item in argument):
+        return [resolve(item, constants) for item in argument]
+    return argument
 
 
 def has_refs(value: Any) -> bool:
-    return isinstance(value, Ref) or (isinstance(value, list) and any(isinstance(one, Ref) for one in value))
+    return isinstance(value, Ref) or (isinstance(value, list) and any(isinstance(item, Ref) for item in value))
 
 
 def implementation(operation: Operation, opset: str) -> Callable[..., Any]:

@@ -94,7 +94,9 @@ def class_labels(model: Any) -> list[str]:
 
 def mask_of(model: Any) -> str | None:
     """The name of the mask, the one output that is an array; None where there is none."""
-    arrays = [one.name for one in model.output_description if one.type.WhichOneof("Type") == "multiArrayType"]
+    arrays = [
+        feature.name for feature in model.output_description if feature.type.WhichOneof("Type") == "multiArrayType"
+    ]
     return arrays[0] if len(arrays) == 1 else None
 
 

@@ -19,10 +19,10 @@ def amounts(
     if pad_type == "valid":
         return [(0, 0)] * len(sizes)
     if pad_type == "custom":
-        given = list(pad) or [0] * (2 * len(sizes))
-        if len(given) != 2 * len(sizes):
-            raise ValueError(f"pad has {len(given)} numbers, expected {2 * len(sizes)}")
-        return list(zip(given[::2], given[1::2], strict=True))
+        ends = list(pad) or [0] * (2 * len(sizes))
+        if len(ends) != 2 * len(sizes):
+            raise ValueError(f"pad has {len(ends)} numbers, expected {2 * len(sizes)}")
+        return list(zip(ends[::2], ends[1::2], strict=True))
     if pad_type not in {"same", "same_lower"}:
         raise ValueError(f"pad_type {pad_type} is not known; known are valid, same, same_lower and custom")
     totals = [max(0, (-(-n // s) - 1) * s + k - n) for n, k, s in zip(sizes, kernel, strides, strict=True)]

@@ -1,0 +1,172 @@
+"""What is asked of exported files: parity, layers, mistakes, robustness and decisions, each with the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.build import Build
+from edge.build import open_build as open_folder
+from edge.checkpoint import Checkpoint
+from edge.data.selection import Photographs
+from edge.errors import InputError
+from edge.progress import Listener
+
+if TYPE_CHECKING:
+    from edge.questions.decision.measure import DecisionReport
+    from edge.questions.layers.measure import LayersReport
+    from edge.questions.mistakes.measure import MistakesReport
+    from edge.questions.parity.measure import ParityReport
+    from edge.questions.robustness.measure import RobustnessReport
+
+# How many photographs robustness looks at: 56 pictures of each, three answers, take two to three minutes of one core.
+ROBUSTNESS_IMAGES = 128
+
+
+def opened(build: Build | str | Path) -> Build:
+    return build if isinstance(build, Build) else open_folder(Path(build))
+
+
+def parity(
+    build: Build | str | Path,
+    photos: Photographs = None,
+    *,
+    images: int | None = None,
+    modes: Sequence[str] | None = None,
+    threads: int = 1,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> ParityReport:
+    """Run every file of a build on photographs of unseen patients and judge its answers against the float network's.
+
+    `build`: a Build, or its folder. `photos`: a folder, a PhotoSet or several; None: the folder in DERMEDGE_PHOTOS,
+    else drawn images, and the proof says so. `images`: at most so many. `modes`: of "xnnpack", "xnnpack-fp16",
+    "reference" for .tflite files (None: as phones run them). `threads`: of the CPU.
+
+    The proof has `verdict` (pass, fail, inconclusive or reported), `failed` (files whose binding gate failed, with the
+    runtime), `report` (all figures, as parity.json has them), and `write(folder)`, which leaves report.html,
+    parity.json and parity.xml (JUnit). Raises InputError where photographs cannot be read or no file can be run here.
+    """
+    from edge.questions.parity.measure import measure
+
+    return measure(
+        opened(build),
+        photos,
+        images=images,
+        modes=modes,
+        threads=threads,
+        skip_unreadable=skip_unreadable,
+        on_progress=on_progress,
+    )
+
+
+def layers(
+    build: Build | str | Path,
+    photos: Photographs = None,
+    *,
+    images: int | None = None,
+    files: Sequence[str] | None = None,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> LayersReport:
+    """Find the first operation of each file that loses more than its precision explains, and its torch module.
+
+    `images`: how many photographs, 4 by default. `files`: these file names or recipes alone. `failed` names the files
+    with a binding gate that have such an operation. Raises InputError where no file can be looked into.
+    """
+    from edge.questions.layers.measure import measure
+
+    return measure(
+        opened(build), photos, images=images, files=files, skip_unreadable=skip_unreadable, on_progress=on_progress
+    )
+
+
+def mistakes(
+    build: Build | str | Path,
+    photos: Photographs = None,
+    *,
+    images: int | None = None,
+    threads: int = 1,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> MistakesReport:
+    """What the usual mistakes between camera and model cost: resize, crop, BGR, orientation, YUV, normalisation.
+
+    Runs the fp32 and the int8 .tflite of the build. It has no gate: `failed` is empty. Raises InputError where the
+    build has neither file.
+    """
+    from edge.questions.mistakes.measure import measure
+
+    return measure(
+        opened(build), photos, images=images, threads=threads, skip_unreadable=skip_unreadable, on_progress=on_progress
+    )
+
+
+def robustness(
+    build: Build | str | Path,
+    photos: Photographs = None,
+    *,
+    images: int | None = ROBUSTNESS_IMAGES,
+    files: Sequence[str] | None = None,
+    corruptions: Sequence[str] | None = None,
+    severities: Sequence[int] | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> RobustnessReport:
+    """What bad photographs cost the float model and the 8-bit files: eleven corruptions at severities 1 to 5.
+
+    `images`: at most so many photographs, None for all. `files`: .tflite files or recipes (None: those with 8-bit
+    products). It has no gate: `failed` is empty. Raises InputError for a name or number that is none.
+    """
+    from edge.questions.robustness.measure import measure
+
+    return measure(
+        opened(build),
+        photos,
+        images=images,
+        files=files,
+        corruptions=corruptions,
+        severities=severities,
+        threads=threads,
+        seed=seed,
+        skip_unreadable=skip_unreadable,
+        on_progress=on_progress,
+    )
+
+
+def decision(
+    checkpoint: Checkpoint,
+    photos: Photographs = None,
+    *,
+    thresholds: Mapping[str, Any] | None = None,
+    alarm_limit: float = 0.05,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> DecisionReport:
+    """Which photographs are sent back, and which answers are too unsure to be given: class, uncertain or retake.
+
+    `thresholds`: a manifest's `decision`; None: those that `dermedge decide --measure` kept beside the checkpoint.
+    `alarm_limit`: share of good photographs that may be sent back, 0 to 1. `failed` names the sets of which more are
+    sent back, beyond doubt. Raises InputError where no thresholds were measured.
+    """
+    from edge import thresholds as kept
+    from edge.questions.decision.measure import measure
+
+    if thresholds is None and checkpoint.path is not None:
+        side = checkpoint.preprocess.side
+        thresholds = kept.find(checkpoint.path, checkpoint_sha256=checkpoint.sha256, side=side)
+    if thresholds is None:
+        raise InputError(
+            f"no thresholds were measured for {checkpoint.model}; run `dermedge decide --measure`, or give `thresholds`"
+        )
+    return measure(
+        checkpoint,
+        photos,
+        thresholds=thresholds,
+        alarm_limit=alarm_limit,
+        skip_unreadable=skip_unreadable,
+        on_progress=on_progress,
+    )
