@@ -60,8 +60,8 @@ def test_only_binding_gates_fail() -> None:
     files = [
         {"file": f"{first} {binding}", "first": first, "binding": binding} for first in (None, 3) for binding in (0, 1)
     ]
-    assert LayersReport({"files": files}).failed() == ["3 1"]
-    assert LayersReport({"files": files}).failed(strict=True) == ["3 0", "3 1"]
+    assert LayersReport({"files": files}).failed == ["3 1"]
+    assert LayersReport({"files": files}).failing(strict=True) == ["3 0", "3 1"]
 
 
 @pytest.mark.parametrize(

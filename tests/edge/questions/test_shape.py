@@ -52,4 +52,4 @@ def test_its_report_begins_with_the_header_and_is_shown_by_json_alone(name):
     html = section.section(report.report, {})
     assert "<h2" not in html and '<section class="part"' not in html  # the page's own
     assert all(table is not None for table in report.tables())
-    assert isinstance(report.failed(), list) and isinstance(report.failed(strict=True), list)
+    assert isinstance(report.failed, list) and isinstance(report.failing(strict=True), list)

@@ -214,9 +214,9 @@ def test_what_fails_the_command(report):
     failing = [file["file"] for file in report["files"] if file["verdict"] == "fail"]
     assert len(failing) == 2
     whole = ParityReport(report)
-    assert [line.partition(" on ")[0] for line in whole.failed()] == failing and whole.verdict == "fail"
+    assert [line.partition(" on ")[0] for line in whole.failed] == failing and whole.verdict == "fail"
     loose = ParityReport(report | {"files": [file | {"binding": False} for file in report["files"]]})
-    assert loose.failed() == [] and len(loose.failed(strict=True)) == 2
+    assert loose.failed == [] and len(loose.failing(strict=True)) == 2
 
 
 def test_the_table_is_that_of_the_json(report):
