@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
+from edge.exporting import exported
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,14 +41,7 @@ def to_bytes(module: nn.Module, side: int) -> bytes:
     """
     import torch
 
-    try:
-        program = torch.export.export(module.eval(), (torch.zeros(1, 3, side, side),))
-    except Exception as error:  # torch has a class of its own for every reason
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(
-            f"torch.export cannot follow the network for a picture of {side} x {side} pixels "
-            f"({type(error).__name__}: {first[:300]}); what depends on the values of the picture has to go"
-        ) from error
+    program = exported(module, torch.zeros(1, 3, side, side))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     program._example_inputs = None

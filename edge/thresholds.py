@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.errors import InputError
 from edge.files import read_json, write_json
-from edge.manifest import Manifest
+from edge.manifest import Manifest, first_fault, schema
 
 log = logging.getLogger("dermedge")
 
@@ -63,15 +63,10 @@ def load(path: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
 
 def check_section(section: object, *, where: str) -> dict[str, Any]:
     """A manifest's `decision` if it fits the schema; InputError that names the first field that does not."""
-    from jsonschema import Draft202012Validator
-
-    from edge.manifest import schema
-
-    rule = {"$ref": "#/$defs/decision", "$defs": schema()["$defs"]}
-    error = next(iter(sorted(Draft202012Validator(rule).iter_errors(section), key=lambda e: list(e.path))), None)
-    if error is not None:
-        field = "/".join(["decision", *(str(part) for part in error.absolute_path)])
-        raise InputError(f"{where}: {field}: {error.message[:300]}; measure again with `dermedge decide --measure`")
+    fault = first_fault(section, {"$ref": "#/$defs/decision", "$defs": schema()["$defs"]})
+    if fault is not None:
+        field = "/".join(["decision", *fault[0]])
+        raise InputError(f"{where}: {field}: {fault[1]}; measure again with `dermedge decide --measure`")
     assert isinstance(section, dict)
     return section
 

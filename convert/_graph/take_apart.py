@@ -67,7 +67,8 @@ def parts_of(node: fx.Node) -> fx.GraphModule | None:
         for number, value in zip(places, values, strict=True):
             filled[number] = value
         args, kwargs = pytree.tree_unflatten(filled, shape)
-        return smaller(*args, **kwargs)
+        result = smaller(*args, **kwargs)
+        return tuple(result) if isinstance(result, (list, tuple)) else result
 
     examples = [torch.zeros(v.shape, dtype=v.dtype) for v in (leaves[number].meta["val"] for number in places)]
     try:

@@ -6,17 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import fx
 
 from edge.checkpoint import Checkpoint
+from edge.exporting import first_line
 from edge.models.deployed import OUTPUTS
 
 from .._graph.graph import results, trace
 from .._graph.passes import MOBILE_PASSES, PASSES, rewrite
-from .._graph.refusals import first_line, refused
+from .._graph.refusals import refused
 from .._graph.take_apart import take_apart
 from .emit import NoOperator, emit, unknown
 
@@ -61,7 +62,7 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
     """
     graph, fired = rewrite(trace(module, example), PASSES)
     whole, first = graph, None
-    tried: set[Any] = set()
+    tried: set[object] = set()
     while True:
         mobile, more = rewrite(graph, MOBILE_PASSES)
         try:

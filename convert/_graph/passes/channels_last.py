@@ -34,6 +34,7 @@ from ..graph import (  # fmt: skip
     arguments,
     aten,
     call,
+    comes_from,
     constant,
     copy_graph,
     filled,
@@ -51,8 +52,7 @@ ELEMENTWISE = {
     aten.hardswish.default, aten.hardsigmoid.default, aten.gelu.default, aten.tanh.default, aten.exp.default,
     aten.abs.default, aten.neg.default, aten.sqrt.default, aten.rsqrt.default, aten.pow.Tensor_Scalar,
     aten.clamp.default, aten.leaky_relu.default, aten.rsub.Scalar, aten.square.default, aten.reciprocal.default,
-    aten.log.default, aten.elu.default, aten.sin.default, aten.cos.default, aten.floor.default, aten.ceil.default,
-    aten.sign.default,
+    aten.log.default, aten.sin.default, aten.cos.default, aten.floor.default, aten.sign.default,
 }  # fmt: skip
 REDUCTIONS = {aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default}
 PADS = {aten.pad.default, aten.constant_pad_nd.default}
@@ -84,6 +84,7 @@ def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             if readers:
                 with graph.graph.inserting_after(twins.known[node]):
                     old = call(graph, aten.permute.default, twins.known[node], back(node.meta["val"].ndim))
+                comes_from(old, node)
                 for reader in readers:
                     reader.replace_input_with(node, old)
     return finish(graph), moved
