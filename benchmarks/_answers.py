@@ -1,4 +1,4 @@
-"""How far a file's answers are from those it should give, on photographs of patients that the model never saw."""
+"""How far a file's answers are from the expected ones, on photographs of patients that the model never saw."""
 
 from __future__ import annotations
 

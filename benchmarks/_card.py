@@ -1,11 +1,11 @@
-"""A checkpoint and its cross-validation -> the model card, Markdown. No figure that was not measured."""
+"""A checkpoint and its cross-validation -> the model card, Markdown. It has measured figures only."""
 
 from __future__ import annotations
 
 from edge.checkpoint import Checkpoint
 from edge.manifest import INTENDED_USE
 
-LEFT_OUT = {"folds", "fold", "held_back", "split_seed", "init"}  # said in words, the last in the remarks
+LEFT_OUT = {"folds", "fold", "held_back", "split_seed", "init"}  # put into words: `init` in the remarks
 
 
 def card(checkpoint: Checkpoint, validation: dict, remarks: str) -> str:

@@ -173,7 +173,7 @@ def settled(network: nn.Module, images: np.ndarray) -> Any:
 
     norms = [part for part in network.eval().modules() if getattr(part, "running_var", None) is not None]
     hooks = [norm.register_forward_pre_hook(take_statistics) for norm in norms]
-    hooks.append(last.register_forward_pre_hook(lambda _module, given: seen.append(given[0])))
+    hooks.append(last.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0])))
     network(batch)
     for hook in hooks:
         hook.remove()

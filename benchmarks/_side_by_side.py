@@ -1,4 +1,4 @@
-"""Several ways of doing one thing, timed round after round in one process, so that a slow moment is slow for all."""
+"""Several ways of doing one task, timed round by round in one process, so that a slow moment affects all of them."""
 
 from __future__ import annotations
 

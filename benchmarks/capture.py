@@ -3,8 +3,9 @@
     python benchmarks/capture.py
 
 Two tasks: an upright RGB photograph of 12 megapixels to 256 x 256, and a 1080p NV21 frame to a model input. One thread,
-rounds interleaved in one process; memory is measured in processes of their own. The ratios travel, the milliseconds are
-this machine's. Only dermedge's way gives the same bytes on every device. Prints tables and writes --out/capture.json.
+rounds interleaved in one process; memory is measured in processes of their own. Ratios can be compared between
+machines, milliseconds cannot. Only dermedge's way gives the same bytes on every device. Prints tables and writes
+--out/capture.json.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/coreml.py --model hierattn_xs --side 128
 
-One thread, one process, rounds interleaved: torch eager, then each package, and again. The ratios travel, the
-milliseconds are this machine's. They say how long a parity run takes, nothing about a phone. Prints a table and writes
+One thread, one process, rounds interleaved: torch eager, then each package, and again. Ratios can be compared between
+machines, milliseconds cannot. They say how long a parity run takes, nothing about a phone. Prints a table and writes
 --out/coreml.json.
 """
 

@@ -1,11 +1,11 @@
-"""What decoders of JPEG and HEIC and colour engines differ by, and what that does to the model's answer.
+"""How much decoders of JPEG and HEIC and colour engines differ, and how that changes the model's answer.
 
     python benchmarks/decoders.py --data photographs/
 
 Photographs of unseen patients are saved anew (JPEG 4:2:0 at quality 92, HEIC at 90, JPEG in Display P3) and read by
 each decoder that is installed: Pillow (libjpeg-turbo) as dermedge does, OpenCV, and PyAV (FFmpeg) where there is one.
 Bytes are compared upright at full size and as the model's input; answers are those of the shipped model in float32.
-LittleCMS is held against the colorimetry in floating point. Prints a table and writes --out/decoders.json.
+LittleCMS is compared with the colorimetry in floating point. Prints a table and writes --out/decoders.json.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def exact_p3(content: bytes) -> np.ndarray:
 
 
 def untouched(content: bytes) -> np.ndarray:
-    """The mistake: the profile is not looked at."""
+    """The stored pixels as if they were sRGB: the mistake of ignoring the profile."""
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))

@@ -198,7 +198,7 @@ def costed(args: argparse.Namespace, names: Sequence[str], work: Path) -> dict[s
         rows[name]["time"] = {}
         for recipe in RECIPES:
             ours, theirs = (np.array(times[str(key)].milliseconds) for key in ((name, recipe), (PEER, recipe)))
-            ratio = float(np.median(ours / theirs))  # round by round: a slow moment is slow for both
+            ratio = float(np.median(ours / theirs))  # by round, so that a slow moment affects both
             rows[name]["time"][recipe] = {"ms": float(np.median(ours)), "ratio_to_peer": ratio}
     return rows
 

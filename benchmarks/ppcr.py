@@ -4,10 +4,10 @@
     python benchmarks/ppcr.py --runs runs/plain runs/ppcr
 
 Cost: parameters, multiply-accumulates, bytes and milliseconds. Both networks have random weights and tables, every file
-runs in a process of its own, and rounds are interleaved: the ratios travel, the milliseconds do not. Gain, where --runs
-are given: balanced accuracy of two cross-validations (train/cross_validate.py, the same flags but for --model) on the
-photographs of the folds that both have, each answered by a run that never saw the patient, and the paired difference.
-Writes --out/ppcr_cost.md and .json, or ppcr_gain.md and .json.
+runs in a process of its own, and rounds are interleaved. Ratios can be compared between machines, milliseconds cannot.
+Gain, where --runs are given: balanced accuracy of two cross-validations (train/cross_validate.py, the same flags but
+for --model) on the photographs of the folds that both have, each answered by a run that never saw the patient, and the
+paired difference. Writes --out/ppcr_cost.md and .json, or ppcr_gain.md and .json.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def cost_of(args: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """What both networks are made of and take; files are made in `work`."""
+    """Size, cost, fidelity and time of both networks; files are written in `work`."""
     from edge.data.selection import judging_set
     from edge.data.squares import load_squares
     from edge.models import PPCR
@@ -113,7 +113,7 @@ def cost_of(args: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def untrained(model: str, side: int):
-    """A checkpoint with random weights, and tables far from the zeros that they start with."""
+    """A checkpoint with random weights, and random tables instead of the zeros that they start with."""
     import torch
 
     from edge.checkpoint import Checkpoint, Preprocess, check_side

@@ -3,7 +3,7 @@
     python benchmarks/tflite.py --model hierattn_xs --side 256 --peers
 
 Every file runs in a process of its own with its threads pinned; rounds are interleaved, so that a machine that slows
-down slows all of them down. Times are this machine's: the ratios travel, the milliseconds do not. `plain` is what
+down slows all of them down. Ratios can be compared between machines, milliseconds cannot. `plain` is what
 `litert_torch.convert` makes of the same module without any rewrite. Peers have random weights; they are there for their
 speed. Writes --out/tflite.md, tflite.json, tflite.png and tflite.svg.
 """

@@ -1,8 +1,8 @@
 """A photograph as a phone hands it over -> upright RGB.
 
-The first step of the chain: file -> `read_photo` -> uint8 RGB (H, W, 3) -> `preprocess.to_input`; frames of a camera
-go through `edge.camera`. Files come from strangers, so size and format are checked before anything is decoded, and
-whatever a decoder stumbles over becomes an InputError that names the file.
+The first step of the chain: file -> `read_photo` -> uint8 RGB (H, W, 3) -> `preprocess.to_input`; frames of a camera go
+through `edge.camera`. Files are not trusted: size and format are checked before anything is decoded, and every error of
+a decoder becomes an InputError that names the file.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     * Opaque alpha is dropped; a translucent picture is laid over white, as on a web page.
     * Of an animation the first frame is taken, of a file with several pictures the primary one.
 
-    The format is told from the contents, not from the suffix. `name` is what messages call the photograph
-    (default: its path). Raises InputError for anything that cannot be read or exceeds the limits above.
+    The format is recognised by the contents, not by the suffix. `name` is what messages call the photograph (default:
+    its path). Raises InputError for anything that cannot be read or exceeds the limits above.
     """
     if isinstance(source, bytes):
         contents, name = source, name or "the photograph"
@@ -116,7 +116,7 @@ def decode(contents: bytes, form: str, name: str) -> np.ndarray:
     if form == "HEIF":
         register_heif(name)
     with warnings.catch_warnings():
-        # Those about damaged metadata concern nobody who gets a picture; the one about size is an error.
+        # Warnings about damaged metadata do not matter if the picture decodes; the one about size is an error.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         if form == "PNG":

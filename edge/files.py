@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, then moved."""
+"""Files are written under a temporary name, then moved into place, so that none is ever half-written."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def remove(target: Path) -> None:
-    """Take a file or folder away, if it is there."""
+    """Delete a file or folder, if it exists."""
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     else:
@@ -120,7 +120,7 @@ def read_json(path: Path, *, expected: str) -> dict:
 
 
 def parts_of(folder: Path) -> list[Path]:
-    """Its files in name order, without what a file manager leaves in folders that one looks into."""
+    """A folder's files in name order, without those that file managers leave behind."""
     return sorted(part for part in folder.rglob("*") if part.is_file() and part.name not in LEFT_BEHIND)
 
 

@@ -1,10 +1,10 @@
-"""What a Core ML package is made of, and which rules of Apple's Neural Engine it breaks; read off the saved program.
+"""Operations, cost and Neural Engine warnings of a Core ML package, read from the saved program.
 
 Apple does not publish which operations its Neural Engine takes. The rules here are what Apple's own article on
 transformers for it says (machinelearning.apple.com/research/neural-engine-transformers: float16, few layout changes),
 what coremltools refuses (rank 5 at most) and what developers have collected (github.com/hollance/neural-engine: the
-operations that fall back to the CPU). A program that breaks none of them likely runs there; only a Mac or an iPhone
-shows it (Xcode's performance report).
+operations that fall back to the CPU). A program that breaks none of them probably runs there; only Xcode's performance
+report on a Mac or an iPhone confirms it.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def audit(path: Path) -> Audit:
 
 
 def has_weight(operation: Operation, constants: set[str]) -> bool:
-    """Whether one side of a product is stored: not so in attention."""
+    """Whether an operand of a product is a stored weight; in attention neither is."""
     sides = [operation.inputs[key] for key in ("weight", "x", "y") if key in operation.inputs]
     return any(not isinstance(side, Ref) or side.name in constants for side in sides)
 
 
 def names_in(operation: Operation) -> list[str]:
-    """The tensors that an operation reads, constants among them; its data first."""
+    """Names of the tensors that an operation reads, constants included; its data input comes first."""
     names = []
     for argument in operation.inputs.values():
         names += [
@@ -100,7 +100,7 @@ def bits_of(element: str) -> int:
 
 
 def warnings_of(program: Program, live: list[Operation]) -> list[str]:
-    """One line for every rule that is broken, with what breaks it first."""
+    """One line for each broken rule, naming what breaks it first."""
     lines = []
     for operation in live:
         rank = max((len(output.shape or ()) for output in operation.outputs), default=0)
@@ -129,7 +129,7 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
 
 
 def odd_window(operation: Operation, constants: Mapping[str, Value]) -> str | None:
-    """What of a convolution's or pool's window the Neural Engine is said not to take, in words."""
+    """In words, why the Neural Engine is said to refuse a convolution's or pool's window; None if it is not."""
     largest = {
         key: max(numbers_of(operation, key, constants), default=1) for key in ("dilations", "kernel_sizes", "strides")
     }

@@ -1,8 +1,9 @@
-"""Where float16 would not hold a program's numbers: measured on the float32 program, on photographs.
+"""Finds where float16 cannot hold a program's numbers, by running the float32 program on photographs.
 
-float16 ends at 65504 and rounds coarser below 6.1e-5 (its smallest normal number); what is smaller than 3e-8 becomes
-zero. An operation that takes or makes numbers beyond half of 65504 stays float32, since other photographs may go
-further; so does one whose result float16 cannot hold to `LEAST_DB`, where ordinary numbers are held to 70 dB and more.
+The largest float16 number is 65504; below 6.1e-5 (the smallest normal one) rounding gets coarser, and numbers below
+3e-8 become zero. An operation that reads or gives numbers beyond half of 65504 stays float32, because other photographs
+may reach further. So does one whose result in float16 has an SQNR below `LEAST_DB`; ordinary numbers have 70 dB and
+more.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def sums_over(result: Tensor) -> np.ndarray:
 
 
 def does_not_fit(value: Any) -> bool:
-    """Whether a constant is beyond float16, or all zero in it without being so."""
+    """Whether float16 cannot hold a constant: a number overflows, or all become zero that were not."""
     if not isinstance(value, Tensor) or not value.is_floating_point() or not value.numel():
         return False
     largest = float(value.abs().max())
@@ -101,7 +102,7 @@ def row_of(operation: Operation, total: np.ndarray, beyond: set[str]) -> RangeRo
 
 def names_of(operation: Operation) -> Iterable[str]:
     for key, argument in operation.inputs.items():
-        if key == "epsilon":  # what keeps a division from zero; Core ML has its own smallest
+        if key == "epsilon":  # keeps a division from zero; Core ML has a smallest value of its own
             continue
         for value in argument if isinstance(argument, list) else [argument]:
             if isinstance(value, Ref):

@@ -1,4 +1,4 @@
-"""What the int8 package needs to know from photographs: its scheme, as kept with a checkpoint or measured now."""
+"""The scheme of the int8 package: the one kept with the checkpoint, or one measured on photographs now."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def scheme_for(
 ) -> Int8Scheme:
     """The scheme of an fp16 program for iOS 17 (an MLModel); `stored` is the same with 8-bit weights.
 
-    `kept`: weight files beside which a scheme may lie; one of this very program and checkpoint is taken as it is. Else
-    it is measured on photographs of training patients from `data` (or drawn images) and written beside `target`.
+    `kept`: weight files that may have a scheme beside them; one of exactly this program and checkpoint is used as it
+    is. Otherwise it is measured on photographs of training patients from `data` (or drawn images) and written beside
+    `target`.
     """
     with tempfile.TemporaryDirectory() as folder:
         fp16, int8 = (opened(model, Path(folder, name)) for name, model in (("fp16", half), ("int8", stored)))
@@ -67,14 +68,14 @@ def scheme_for(
 
 
 def opened(model, path: Path) -> Imitation:
-    """An MLModel by way of the disk, which is what our runtime reads."""
+    """An MLModel, saved and opened by our runtime, which reads packages from disk."""
     path = path.with_suffix(".mlpackage")
     model.save(str(path))
     return Imitation(path)
 
 
 def program_key(program: Program) -> str:
-    """SHA-256 of a program's operations, names and shapes; the weights are known by the checkpoint's."""
+    """SHA-256 of a program's operations, names and shapes. Weights are not in it: the checkpoint's own covers them."""
     plain = [
         [operation.kind, operation.name, [[o.name, o.shape] for o in operation.outputs]]
         for operation in program.operations

@@ -1,4 +1,4 @@
-"""The operations of a Core ML program that multiply, and what one of them costs."""
+"""The multiplying operations of a Core ML program, and their cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.runtimes.coreml.values import Value
 
 WEIGHTED = {"conv", "linear"}  # what Apple's passes quantise the activations of
 PRODUCTS = {*WEIGHTED, "conv_transpose", "matmul", "einsum", "scaled_dot_product_attention"}
-# Behind these a suffix goes behind the activation function, which runtimes fuse (coremltools 9.0, Apple's own list).
+# A layer followed by one of these is quantised after it, because runtimes fuse the two (coremltools 9.0, Apple's list).
 FUSED = {"leaky_relu", "tanh", "scaled_tanh", "sigmoid", "hard_sigmoid", "relu", "relu6"}
 Shape = tuple[int, ...]
 
@@ -24,12 +24,12 @@ class Weighted:
 
     operation: Operation
     input: str  # name of the tensor it takes
-    output: str | None  # of the one that is quantised behind it; None where nothing reads it
+    output: str | None  # name of the tensor that is quantised after it; None where nothing reads it
     macs: int
 
 
 def shapes_of(program: Program) -> dict[str, Shape]:
-    """Every tensor whose shape is closed, constants among them."""
+    """Name -> shape of every tensor whose shape is fixed, constants included."""
     shapes = {tensor.name: tensor.shape for tensor in program.inputs if tensor.shape is not None}
     shapes |= {name: tuple(value.shape) for name, value in program.constants.items() if hasattr(value, "shape")}
     for operation in program.operations:
@@ -44,7 +44,7 @@ def shape_of(value: object, shapes: Mapping[str, Shape]) -> Shape:
 
 
 def stored(program: Program) -> set[str]:
-    """Names of constants, and of what is only expanded from them."""
+    """Names of constants, and of tensors that are only expanded from them."""
     return set(program.constants) | {
         output.name
         for operation in program.operations
@@ -54,7 +54,7 @@ def stored(program: Program) -> set[str]:
 
 
 def macs_of(operation: Operation, shapes: Mapping[str, Shape], constants: Mapping[str, Value]) -> int:
-    """Multiply-accumulates of one operation; 0 for all that are no products."""
+    """Multiply-accumulates of one operation; 0 if it is not a product."""
     if operation.kind not in PRODUCTS:
         return 0
     results = prod(operation.outputs[0].shape or (0,))
@@ -71,7 +71,7 @@ def macs_of(operation: Operation, shapes: Mapping[str, Shape], constants: Mappin
     if operation.kind == "scaled_dot_product_attention":
         keys = input_shapes["key"]
         return prod(input_shapes["query"]) * keys[-2] + results * keys[-2]
-    values = operation.inputs.get("values")  # einsum: two tensors, the axes that the result has not are summed over
+    values = operation.inputs.get("values")  # einsum of two tensors sums over the axes that the result lacks
     both = [shape_of(value, shapes) for value in values] if isinstance(values, list) else []
     return results * max((shape[-1] for shape in both if shape), default=0)
 
@@ -106,7 +106,7 @@ def weighted(program: Program) -> list[Weighted]:
 
 
 def end_of(operation: Operation, users: Mapping[str, list[Operation]]) -> str | None:
-    """The tensor behind a layer that a suffix quantises: its own result, or that of the activation it is fused with."""
+    """The tensor to quantise after a layer: its own result, or that of the activation function it is fused with."""
     own = operation.outputs[0].name
     readers = users.get(own, [])
     if not readers:

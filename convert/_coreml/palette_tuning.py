@@ -1,11 +1,11 @@
 """Fine-tuning for palettes: a network whose weights take 2^n values a tensor learns to answer as it did in float.
 
-k-means puts the values of a tensor where the weights are, not where the answers need them. Here each tensor keeps its
-table of 2^n values, each weight takes the nearest, and tables, weights and all that stays float (biases, norms) learn
-together: the gradient of a chosen value reaches its place in the table, and the weight behind it as if it had been that
-value (straight through; Bengio et al. 2013, arXiv:1308.3432). The teacher is the network itself in float, on
-photographs of its own training patients, turned and mirrored; no labels are needed. What is written has the learned
-values exactly, since a tensor of so few values is stored as it is.
+k-means places the values of a tensor by its weights, without regard to the answers. Here each tensor keeps its table of
+2^n values, each weight takes the nearest, and tables, weights and all that stays float (biases, norms) learn together:
+the gradient of a chosen value goes to its entry in the table, and straight through to the weight that chose it (Bengio
+et al. 2013, arXiv:1308.3432). The teacher is the network itself in float, on photographs of its own training patients,
+turned and mirrored; no labels are needed. What is written has the learned values exactly, since a tensor of so few
+values is stored as it is.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .program import SMALLEST_QUANTISED
 
 IMAGES = 1200  # of training patients at most; 25 ms an image and epoch on one x86-64 core, hierattn_xs at 128 pixels
 BATCH = 16
-HELD_BACK = 6  # every sixth patient judges whether it was worth it
-# Of Adam, for 4 bits, of tables and weights measured in the tensor's standard deviation, and of what stays float in its
-# mean size. Values of a table lie 2^bits closer, and so much smaller are the steps: at 6 bits these rates lose 3 dB,
-# where a quarter of them gains 3.
+HELD_BACK = 6  # every sixth patient is held back, to judge whether tuning helped
+# Learning rates of Adam at 4 bits: of tables and of weights in units of the tensor's standard deviation, and of what
+# stays float in units of its mean size. With more bits the values of a table lie closer, so rates shrink by 2^bits: at
+# 6 bits these rates lose 3 dB, where a quarter of them gains 3.
 RATES = (0.003, 0.003, 0.001)
-FLOOR = 1e-4  # of a probability; below it none is told apart, as in the parity report
+FLOOR = 1e-4  # of a probability; smaller ones count as equal, as in the parity report
 Weights = dict[str, Tensor]
 
 
@@ -84,7 +84,7 @@ def tune(graph: fx.GraphModule, bits: int, photos: PhotoSet, images: np.ndarray,
 
 
 class Palette:
-    """What is learned, in units of each tensor's own size, and the weights that it makes."""
+    """The tensors that learn, in units of each tensor's own size, and the weights that follow from them."""
 
     def __init__(self, graph: fx.GraphModule, bits: int) -> None:
         self.bits = bits
@@ -177,7 +177,7 @@ def varied(value: Tensor) -> bool:
 
 
 def centres(value: Tensor, bits: int) -> Tensor:
-    """2^bits numbers, float32, that the tensor's are near to: k-means, the same every time."""
+    """2^bits cluster centres of a tensor's numbers, float32, by k-means with a fixed seed."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
@@ -187,7 +187,7 @@ def centres(value: Tensor, bits: int) -> Tensor:
 
 
 def turned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One of the eight ways to lay a square picture."""
+    """The image in one of the eight orientations of a square, drawn at random."""
     image = np.rot90(image, int(rng.integers(4)))
     return image[:, ::-1] if rng.integers(2) else image
 
@@ -197,6 +197,6 @@ def as_input(image: np.ndarray) -> Tensor:
 
 
 def logits(probabilities: Tensor) -> Tensor:
-    """Read back from probabilities, less their mean."""
+    """Logits read back from probabilities, minus their mean."""
     logs = probabilities.clamp_min(FLOOR).log()
     return logs - logs.mean(-1, keepdim=True)

@@ -1,16 +1,15 @@
-"""Which layers get fixed 8-bit ranges, which measure them while they run, and which stay float: by trying each.
+"""Chooses the layers with fixed 8-bit ranges, with ranges measured at run time, and in float, by trying each.
 
-Every convolution is made static alone, every layer dynamic alone, all else float, and the answers are compared with
-the float file's on photographs of training patients that gave neither ranges nor rounding. Noise of several layers
-adds up to a first order, so layers are then made static in the order of noise per multiply-accumulate, and the curve
-of what each choice costs and gives is measured, not predicted. The most static point that keeps the budget is taken.
-If not even all-dynamic keeps it, the layers that hurt most go back to float first, as far as the share of 8-bit
-products that is asked of an int8 file allows.
+Every convolution is made static and every layer dynamic, one at a time with all else float, and the answers are
+compared with the float file's on photographs of training patients that gave neither ranges nor rounding. Noise of
+several layers adds up to a first order, so layers are then made static in the order of noise per multiply-accumulate,
+and the curve of what each choice costs and gives is measured, not predicted. The most static point that keeps the
+budget is taken. If not even all-dynamic keeps it, the layers that hurt most go back to float first, as far as the share
+of 8-bit products that is asked of an int8 file allows.
 
-Left out of the static ones on purpose: what is faster in float (`_layers.PAYS`; depthwise convolutions, too) and fully
-connected layers (dynamic keeps a scale for each token at the same speed).
-Products of two activations, softmax, layer norm, GELU and SiLU stay float: XNNPACK has no dynamic form of them, and
-fixed ranges for them are what makes hybrids collapse.
+Never static: layers that are faster in float (`layers.PAYS`, and depthwise convolutions), and fully connected layers
+(dynamic keeps a scale for each token at the same speed). Products of two activations, softmax, layer norm, GELU and
+SiLU stay float: XNNPACK has no dynamic form of them, and fixed ranges for them make hybrid networks collapse.
 """
 
 from __future__ import annotations
@@ -49,8 +48,8 @@ def choose(
 ) -> Scheme:
     """The scheme of a float file: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
 
-    `facts` are model, checkpoint_sha256, graph and data of the scheme. With `fixed` nothing is chosen, only judged, as
-    for a checkpoint that was fine-tuned for those layers.
+    `facts` are model, checkpoint_sha256, graph and data of the scheme. `fixed` layers are judged as they are, without a
+    choice, as for a checkpoint that was fine-tuned for them.
     """
     base = rounded(content, steps)
     wanted = Judge(content, judging)
@@ -77,9 +76,9 @@ def choose(
 
 
 def best_of(curve: Sequence[Mapping[str, float]]) -> int:
-    """The most on 8 bits, the most of it static, of what keeps the budget and the share that is asked of int8.
+    """Place of the choice with most MACs in 8 bits, then most static, among those within budget and share of int8.
 
-    If nothing keeps both: the most faithful that has the share; if nothing has it, the most of what keeps the budget.
+    If none has both: the most faithful with the share; if none has the share, the one with most MACs within the budget.
     """
     shared = [n for n, entry in enumerate(curve) if entry["macs_8bit"] >= WANTED_SHARE]
     kept = [n for n, entry in enumerate(curve) if keeps_budget(entry)]
@@ -108,14 +107,14 @@ class Judge:
         return sqnr(self.wanted, outputs)
 
     def point(self, base: bytes, layers: Sequence[Layer]) -> dict[str, float]:
-        """What a choice costs and gives."""
+        """Fidelity, size and time of a choice."""
         content = apply(base, layers)
         outputs, milliseconds = answers(content, self.images)
         return point(layers, self.wanted, outputs) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
 
 
 def answers(content: bytes, images: np.ndarray) -> tuple[Outputs, float]:
-    """What the file says, and the median milliseconds of one image on this host, one thread."""
+    """The file's outputs, and the median milliseconds of one image on this host, one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content, num_threads=1)
@@ -144,7 +143,7 @@ def ranges_of(content: bytes, images: np.ndarray) -> Candidates:
     model = unpack(content)
     layers = [layer for layer in weighted(model) if layer.operator in STATIC]
     tensors = sorted({t for layer in layers for t in (layer.input, layer.output)})
-    low, high = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)  # 0 always has a code of its own
+    low, high = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)  # 0 is always held exactly
     samples: dict[int, list[np.ndarray]] = {t: [] for t in tensors}
     pick = np.random.default_rng(0)
     for tensor in activations(content, images, "int8: ranges"):
@@ -165,7 +164,7 @@ def ranges_of(content: bytes, images: np.ndarray) -> Candidates:
 
 
 def from_picture(model, layers: Iterable[Weighted]) -> set[int]:
-    """Tensors that hold the picture's own bytes, padded or not: their range is known and exact."""
+    """Tensors that hold the picture's own bytes, padded or not, whose range is known exactly."""
     graph = model.subgraphs[0]
     makers = {int(o.outputs[0]): o for o in graph.operators}
     graph_inputs = {int(t) for t in graph.inputs}
@@ -203,7 +202,7 @@ def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge:
 
 
 def choices(layers: list[Layer]) -> list[list[Layer]]:
-    """From all that hurt in float, over all dynamic, to all that can be static, in the order of noise per MAC."""
+    """Choices to measure: the most harmful layers in float, all dynamic, then ever more static by noise per MAC."""
     order = sorted(
         (n for n, layer in enumerate(layers) if layer.alone_db.get("static") is not None),
         key=lambda n: noise(layers[n], "static") / max(1, layers[n].macs),

@@ -1,4 +1,4 @@
-"""The operators of a float file that have weights, and what the runtime computes in front of and behind them."""
+"""The operators of a float file that have weights, and the activations around them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Weighted:
 
 
 def weighted(model) -> list[Weighted]:
-    """All of them, in the file's order. `model` is an unpacked file."""
+    """All operators with constant weights, in the file's order. `model` is an unpacked file."""
     graph, names = model.subgraphs[0], operator_names()
     layers = []
     for o in graph.operators:
@@ -75,7 +75,7 @@ def weighted(model) -> list[Weighted]:
 
 
 def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
-    """Every layer at the 8-bit kind that harms least: dynamic, or float where 8 bits would not pay or have no kernel.
+    """Every layer with the least harmful 8-bit kind: dynamic, or float where 8 bits are no faster or have no kernel.
 
     As many convolutions as `WANTED_SHARE` of the multiply-accumulates needs are taken even if they do not pay.
     XNNPACK has no dynamically quantised depthwise convolution: each would end its piece of the graph and go to slow
@@ -127,7 +127,7 @@ def activations(content: bytes, images: np.ndarray, doing: str) -> Iterator:
 
 @contextmanager
 def preserved_tensors() -> Iterator[None]:
-    """The quantiser keeps every tensor to look at its range; the runtime warns that this takes memory."""
+    """Silences the runtime's warning that keeping every tensor takes memory; the quantiser does so for their ranges."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors", UserWarning)
         yield

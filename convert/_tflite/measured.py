@@ -1,4 +1,4 @@
-"""What 8-bit files need to know from photographs: rounding and scheme, as kept with a checkpoint or measured now."""
+"""Rounding and scheme of 8-bit files: those kept with the checkpoint, or measured on photographs now."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ def measure(
 ) -> Measured:
     """Rounding and, if `choosing`, the scheme of a lowered checkpoint.
 
-    `kept`: weight files beside which they may lie; those of this very graph and checkpoint are taken as they are. Else
-    they are measured on photographs of training patients from `data` (or drawn images) and written beside `target`.
+    `kept`: weight files that may have them beside; those of exactly this graph and checkpoint are used as they are.
+    Otherwise they are measured on photographs of training patients from `data` (or drawn images) and written beside
+    `target`.
     """
     key, content, sha256 = graph_key(lowered.content), lowered.content, checkpoint.sha256
     steps = first(_rounding.load(_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
@@ -87,7 +88,7 @@ def check_layers(scheme: Scheme, content: bytes) -> None:
 
 
 def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer], dict] | None:
-    """The layers that `train.py --qat` imitated and what they gave before; None for a checkpoint that was not so tuned.
+    """The layers that `train.py --qat` imitated, and the file's figures before; None for a checkpoint not tuned so.
 
     InputError if they are of another graph: fine-tuning keeps the graph, so the checkpoint was changed since.
     """
@@ -107,7 +108,7 @@ def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer],
 
 
 def tuning_in_words(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """In words: whether the fine-tuned int8 file is nearer to its float model than the one before was to its own."""
+    """In words: whether tuning brought the int8 file closer to its float model than the untuned file was to its own."""
     no_worse = all(after[key] >= before[key] for key in COMPARED)
     return (
         f"; fine-tuned for this scheme: median SQNR {before['sqnr_db']:.1f} -> {after['sqnr_db']:.1f} dB, same class "

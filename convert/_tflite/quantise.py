@@ -82,9 +82,9 @@ def quantised(content: bytes, rules: list[dict], statistics: dict | None) -> byt
 
 
 def with_byte_input(content: bytes) -> bytes:
-    """The file with a uint8 input in front: the camera's bytes, taken as the numbers 0 to 255 that they are.
+    """The file with a uint8 input in front: the camera's bytes, used as numbers from 0 to 255.
 
-    The new input has scale 1 and zero point 0, and one DEQUANTIZE makes the old input of it, which is exact: the
+    The new input has scale 1 and zero point 0, and one DEQUANTIZE turns it into the old input. That is exact: the
     answers are those of the float input, bit for bit.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -127,7 +127,7 @@ def as_statistics(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> 
 
 
 def half_floats() -> list[dict]:
-    """Weights stored in fp16, arithmetic as the runtime likes."""
+    """Rules that store weights in fp16 and leave the precision of arithmetic to the runtime."""
     from ai_edge_quantizer import recipe as known
 
     rules = known.weight_only_wi8_afp32()

@@ -90,8 +90,8 @@ def read_set(folder: Path, *, skip_missing: bool) -> PhotoSet:
 def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
     """The set with the masks that lie anywhere below its folder.
 
-    A mask is of the photograph of its name beside it, else of the only one of that name. Raises InputError where two
-    masks are of one photograph, or where it is open which photograph a mask is of.
+    A mask belongs to the photograph of its name in the same folder, else to the only one of that name. Raises
+    InputError where two masks belong to one photograph, or where it is ambiguous to which photograph a mask belongs.
     """
     masks_by_name = masks_below(folder)
     if not masks_by_name:
@@ -167,7 +167,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def read_unlabelled(folder: Path) -> PhotoSet | None:
-    """Photographs of which nothing is known but a mask, as of ISIC 2018, task 1; None where there are no masks."""
+    """Photographs with a mask and without a class, as of ISIC 2018, task 1; None where there are no masks."""
     masked = masks_below(folder)
     index = index_photos(folder)
     known = [path for path in index.values() if path.stem in masked]

@@ -40,7 +40,7 @@ MODELS = {
     "resformer_parallel": "resformer",
     "resformer_lite": "resformer_lite",
 }
-PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
+PPCR = "_ppcr"  # suffix of a model's name that adds pixel attention to it; see `edge.models.ppcr`
 DEFAULT_MODEL = "hierattn_xs"  # has shipped weights
 USUAL_SIDE = 224  # pixels
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .from_transformers import Classifier, transformers_for
 from .layers import StochasticDepth
 
-# Of ImageNet. That google/efficientnet-b0 names the roots of STD is for dividing by them twice.
+# Of ImageNet. google/efficientnet-b0 states the roots of STD, because its preprocessing divides by them twice.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FEATURES = 1280
 STOCHASTIC_DEPTH = 0.2  # of the last block; the others scale linearly with their place

@@ -222,7 +222,7 @@ def from_windows(x: Tensor, side: int, window: int) -> Tensor:
 
 
 class FourBranches(nn.Module):
-    """Dilated enhancement of a skip: 1x1 and three dilated 3x3 convolutions fused, a shortcut, where to look."""
+    """Dilated enhancement of a skip: 1x1 and three dilated 3x3 convolutions fused, a shortcut, spatial attention."""
 
     def __init__(self, c: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""ResFormer for phones: class and mask with the ideas of `resformer.py`, small enough to answer at once.
+"""ResFormer for phones: class and mask with the ideas of `resformer.py`, small enough for a phone.
 
 What is kept of Bui et al. (arXiv:2412.00351): convolutions and attention side by side and added, skips enhanced by
 dilated convolutions, one decoder for the mask, and a class head that reads both deep scales.

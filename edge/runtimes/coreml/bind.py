@@ -1,8 +1,8 @@
-"""From an operation of a program to a Python call: constants are made ready once, types are kept as the program says.
+"""Turns an operation of a program into a Python call: constants are prepared once, types are those the program states.
 
 An op is a function whose parameters are named as MIL names its inputs, with MIL's defaults. The annotation of a
 parameter tells what it wants: Tensor, Tensors (several), int, float, bool, str, Ints or Floats (lists). Floats reach it
-in float32; what it gives is rounded to the type that the program states, unless the op only moves values.
+in float32; its result is rounded to the type that the program states, unless the op only moves values.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PredictionError(InputError, RuntimeError):
 
 
 def widened(value: Any) -> Any:
-    """fp16 in float32, where sums and products are made; uint16, of which torch knows little, in int32."""
+    """fp16 as float32, in which sums and products are computed; uint16, for which torch has few ops, as int32."""
     if not isinstance(value, Tensor):
         return value
     return value.to(HELD_IN[value.dtype]) if value.dtype in HELD_IN else value

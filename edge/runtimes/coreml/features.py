@@ -1,4 +1,4 @@
-"""What an app hands over and gets: images and arrays in, arrays and class labels out, as the package describes them."""
+"""Inputs and outputs of `predict`: images and arrays in, arrays and class labels out, as the package describes them."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def from_array(name: str, kind: Any, value: Any) -> Tensor:
 
 
 def write_outputs(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `predict` gives, by the output's name: arrays as NumPy, labels as text, class probabilities as a dict."""
+    """What `predict` returns, by the output's name: arrays as NumPy, labels as text, class probabilities as a dict."""
     outputs = {}
     for feature in description:
         value = values[feature.name]

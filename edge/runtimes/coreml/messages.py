@@ -1,4 +1,4 @@
-"""Apple's message types of saved models, from the coremltools that is installed, without what importing that brings.
+"""Apple's message types of saved models, read from the installed coremltools without importing all of it.
 
 `import coremltools` takes 5 s and writes a dozen warnings about other packages; its message types take 0.1 s.
 """

@@ -110,7 +110,7 @@ class CoreMLModel:
         return {name: values[name] for name in self.program.outputs}
 
     def starting_values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What is there before the first operation: constants and inputs, as the operations want them."""
+        """The values before the first operation: constants and inputs, in the types that operations expect."""
         values: dict[str, Any] = dict(self.constants)
         for feature in self.program.inputs:
             if feature.name not in inputs:

@@ -1,8 +1,8 @@
 """Inner values of an .aimodel: its program again with every inner value as an output, run by Core AI's own runtime.
 
-The runtime's logger of inner values (coreai-torch's debugging, 0.4.3) gives 54 of the 570 of hierattn_xs, for most
+The runtime's logger of inner values (coreai-torch's debugging, 0.4.3) gives 54 of the 570 of hierattn_xs, because most
 operations are merged with others before it sees them. An output is never merged away. The answers of the longer program
-are held against those of the file, so that what is compared is what the file computes.
+are compared with those of the file, to make sure that both compute the same.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def with_keys(op: Op, other: dict[str, str]) -> Op:
 async def inner_values(
     asset: Any, image: str, ops: list[Op], images_u8: np.ndarray
 ) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
-    """Every value for each image, and the answers."""
+    """Every inner value for each image, and the answers."""
     from coreai.runtime import NDArray
 
     values: dict[str, list[np.ndarray]] = {image: []}

@@ -50,7 +50,7 @@ def of_package(path: Path, images_u8: np.ndarray) -> Inside:
 
 
 def step_of(op: Operation, program: Program) -> float | None:
-    """Between two values of an 8-bit activation; None for all that neither makes nor reads one."""
+    """The step between two values of an 8-bit activation; None for an operation that neither makes nor reads one."""
     if op.kind not in {"quantize", "dequantize"}:
         return None
     scale = op.inputs["scale"]

@@ -85,7 +85,7 @@ def tflite_precision(kind: str, source: dict, result: dict, constants: list[Any]
 
 
 def on_grid(weights: np.ndarray, axis: int) -> bool:
-    """Whether float weights are on an 8-bit grid in every output channel: rounded, and then stored as floats."""
+    """Whether float weights lie on an 8-bit grid in every output channel: rounded, but stored as floats."""
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
     steps = rows / (np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-30) / 127)
     return rows.shape[1] > 1 and bool((np.abs(steps - np.round(steps)) < 1e-3).all())

@@ -154,7 +154,7 @@ def overlap(box: Tensor, others: Tensor) -> Tensor:
 
 
 # Random values: drawn anew each time, or the same each time for a seed. They are not the ones that Apple's generator
-# draws, of which only the distribution is written down.
+# draws; of those only the distribution is documented.
 
 
 def generator(seed: int) -> torch.Generator:

@@ -13,8 +13,8 @@ Pads = list[tuple[int, int]]  # before, after
 def amounts(
     pad_type: str, pad: Sequence[int], sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int]
 ) -> Pads:
-    """`same` gives ceil(size / stride) results; what is odd of its padding goes to the end, of `same_lower` to the
-    start. `kernel` is the reach of the window, with dilation."""
+    """`same` gives ceil(size / stride) results; if its padding is odd, the extra place is at the end, for `same_lower`
+    at the start. `kernel` is the reach of the window, with dilation."""
     pad_type = pad_type.lower()
     if pad_type == "valid":
         return [(0, 0)] * len(sizes)

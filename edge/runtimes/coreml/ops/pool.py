@@ -36,7 +36,7 @@ def avg_pool(
     ceil_mode: bool = False,
     exclude_padding_from_average: bool = False,
 ) -> Tensor:
-    """What a window of `ceil_mode` reaches beyond the padding is never counted, the padding unless it is excluded."""
+    """Places beyond the padding, as `ceil_mode` reaches them, are never counted; the padding is, unless excluded."""
     rank = spatial(x)
     strides = strides or [1] * rank
     pads = amounts(pad_type, pad, x.shape[2:], kernel_sizes, strides)

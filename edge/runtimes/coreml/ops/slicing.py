@@ -12,7 +12,7 @@ from torch import Tensor
 from .kinds import Ints, Tensors
 from .shape import axis_of
 
-MAX_VALUES = 2**28  # in a tensor that is made larger; a phone model stays far below, a damaged one need not
+MAX_VALUES = 2**28  # in an enlarged tensor; phone models stay far below, damaged files may not
 
 
 def bounded(shape: Sequence[int]) -> tuple[int, ...]:
