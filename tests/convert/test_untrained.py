@@ -161,9 +161,9 @@ def test_another_side_does_not_draw_over_the_weights_of_files_that_stay(home, tm
     before = path.read_bytes()
     (tmp_path / artifact.MANIFEST).touch()
     monkeypatch.setattr(artifact, "read", lambda folder: manifest(model="shufflenetv2"))
-    flags = argparse.Namespace(untrained=0, checkpoint=None, model="shufflenetv2", out=tmp_path, side=64)
+    asked = flags(untrained=0, model="shufflenetv2", out=tmp_path, side=64)
     with pytest.raises(InputError, match="another `side` than 64"):
-        checkpoint_of(flags)
+        checkpoint_of(asked)
     assert path.read_bytes() == before
 
 
