@@ -125,13 +125,13 @@ def as_program(checkpoint: Checkpoint, net: nn.Module) -> Checkpoint:
 
 def versions_here() -> dict[str, str]:
     names = ("dermedge", "torch", "numpy", "opencv-python-headless", "Pillow", "lightning-fabric", "scikit-learn")
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def save(checkpoint: Checkpoint, stem: Path) -> None:

@@ -15,12 +15,7 @@ LONGEST = 3  # lines, from where a name is bound to its last use, both counted
 SCOPES = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
 )  # fmt: skip
-# Files and folders that hold no such name; add to it what has been cleaned.
-ROOMS = [
-    "benchmarks", "convert/_coreai", "convert/_coreml", "convert/_tflite/*.py", "edge/camera.py", "edge/capture.py",
-    "edge/colour.py", "edge/data", "edge/decision.py", "edge/files.py", "edge/models", "edge/preprocess.py",
-    "edge/runtimes/coreml", "edge/runtimes/inside",
-]  # fmt: skip
+ROOMS = ["benchmarks", "convert", "dermedge", "edge", "train"]
 
 
 def inside(scope: ast.AST) -> Iterator[ast.AST]:

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
-    given = sys.argv[1:] if argv is None else argv
+    words = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     from edge.questions.zoo.measure import DOCUMENT, FIGURE, measure
 
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
             large=args.large,
             side=args.side,
             rounds=args.rounds,
-            command=" ".join(["dermedge zoo", *given]),
+            command=" ".join(["dermedge zoo", *words]),
         )
         page = report.write(args.out)
     if args.docs:
