@@ -15,12 +15,12 @@ from edge.report.words import number
 
 from ._files import Candidate
 
-# What is shown of the audit.
+# Figures of the audit that are shown.
 COUNTED = (
     "largest_rank", "layout_operators", "macs", "macs_8bit", "macs_weights", "xnnpack_partitions",
     "peak_activation_bytes",
 )  # fmt: skip
-EIGHT_BITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # as /proc/cpuinfo says it
+EIGHT_BITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # as in /proc/cpuinfo
 
 
 def row(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
+from edge.exporting import exported
 from edge.program_file import checked
 
 if TYPE_CHECKING:
@@ -30,14 +31,7 @@ def to_bytes(module: nn.Module, side: int) -> bytes:
     """
     import torch
 
-    try:
-        program = torch.export.export(module.eval(), (torch.zeros(1, 3, side, side),))
-    except Exception as error:  # torch has a class of its own for every reason
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(
-            f"torch.export cannot follow the network for a picture of {side} x {side} pixels "
-            f"({type(error).__name__}: {first[:300]}); what depends on the values of the picture has to go"
-        ) from error
+    program = exported(module, torch.zeros(1, 3, side, side))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     program._example_inputs = None

@@ -33,7 +33,7 @@ def find(checkpoint: Path, *, checkpoint_sha256: str, side: int) -> dict[str, An
     path = beside(checkpoint)
     if not path.is_file():
         return None
-    if read_json(path, what=WHAT).get("checkpoint_sha256") != checkpoint_sha256:
+    if read_json(path, expected=WHAT).get("checkpoint_sha256") != checkpoint_sha256:
         log.warning(
             "%s was measured with other weights and is not used; `dermedge decide --measure` measures again", path
         )
@@ -49,7 +49,7 @@ def save(path: Path, section: Mapping[str, Any], *, checkpoint_sha256: str) -> N
 
 def load(path: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
     """The section that `save` wrote for this checkpoint; InputError if it is damaged or of another one."""
-    stored = read_json(path, what=WHAT)
+    stored = read_json(path, expected=WHAT)
     again = "measure again with `dermedge decide --measure`"
     if stored.get("schema") != SCHEMA:
         raise InputError(f"{path}: expected schema {SCHEMA}, got {stored.get('schema')!r}; {again}")

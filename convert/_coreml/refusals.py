@@ -13,8 +13,9 @@ from typing import Any
 from torch import fx
 
 from edge.errors import InputError
+from edge.exporting import first_line
 
-from .._graph.refusals import first_line, refused
+from .._graph.refusals import refused
 
 
 def converted(program: Any, **options: Any):

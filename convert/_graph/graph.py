@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from .refusals import exported, refused
+from edge.exporting import exported
+
+from .refusals import refused
 
 aten = torch.ops.aten
 # input, weight, bias, stride, padding, dilation, groups of aten.conv2d, where they are left out
@@ -36,7 +38,7 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
     it comes from: `meta["nn_module_stack"]` and `meta["stack_trace"]`, as torch.export leaves them. Raises InputError
     that names the place where the network cannot be followed.
     """
-    program = exported(module.eval(), example)
+    program = exported(module, example)
     graph = program.module(check_guards=False)
     if not without_changes_in_place(graph):
         graph = with_batch_norm(program.run_decompositions({}).module(check_guards=False))
@@ -123,15 +125,19 @@ def stands_for(new: fx.Node, old: fx.Node) -> None:
     new.meta |= {key: old.meta[key] for key in ("module", "normalised_by", *ORIGIN) if key in old.meta}
 
 
+def comes_from(new: fx.Node, old: fx.Node) -> None:
+    """`new` is there because of what the author wrote for `old`."""
+    new.meta |= {key: old.meta[key] for key in ORIGIN if key in old.meta}
+
+
 @contextmanager
 def in_place_of(graph: fx.GraphModule, node: fx.Node) -> Iterator[None]:
     """New nodes go before `node`, and come from where it comes from."""
-    origin = {key: node.meta[key] for key in ORIGIN if key in node.meta}
     with graph.graph.inserting_before(node):
         yield
     new = node.prev
     while new.op in {"call_function", "get_attr"} and "nn_module_stack" not in new.meta:
-        new.meta |= origin
+        comes_from(new, node)
         new = new.prev
 
 

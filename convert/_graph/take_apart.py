@@ -67,7 +67,8 @@ def parts_of(node: fx.Node) -> fx.GraphModule | None:
         for number, value in zip(places, values, strict=True):
             filled[number] = value
         args, kwargs = pytree.tree_unflatten(filled, shape)
-        return smaller(*args, **kwargs)
+        result = smaller(*args, **kwargs)
+        return tuple(result) if isinstance(result, (list, tuple)) else result
 
     examples = [torch.zeros(v.shape, dtype=v.dtype) for v in (leaves[number].meta["val"] for number in places)]
     try:
@@ -83,10 +84,10 @@ def parts_of(node: fx.Node) -> fx.GraphModule | None:
 def inlined(graph: fx.GraphModule, parts: fx.GraphModule, operands: list[fx.Node]) -> Any:
     """The nodes of `parts` at the current insertion point, on these operands; what its output names."""
     new: dict[fx.Node, fx.Node] = {}
-    given = iter(operands)
+    remaining = iter(operands)
     for node in parts.graph.nodes:
         if node.op == "placeholder":
-            new[node] = next(given)
+            new[node] = next(remaining)
         elif node.op == "get_attr":
             new[node] = get(graph, add_constant(graph, "part", getattr(parts, str(node.target))))
         elif node.op == "call_function":

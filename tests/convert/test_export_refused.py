@@ -87,7 +87,9 @@ def _(x: torch.Tensor) -> torch.Tensor:
     ("operation", "words"),
     [
         pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=pytest.mark.slow),
-        pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero", marks=pytest.mark.slow),
+        pytest.param(
+            lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero.default(float32[1, 6])", marks=pytest.mark.slow
+        ),
         pytest.param(lambda x: x.sort(-1).values, "LiteRT cannot open", marks=pytest.mark.slow),
         (lambda x: x + 1 if x.sum() > 0 else x, "data-dependent"),
     ],
@@ -114,8 +116,8 @@ def test_an_operation_that_nobody_can_express_ends_in_words(
     out = tmp_path / "out"
     assert to_tflite.main([*given, "--recipe", "fp32", "--out", str(out)]) == 2
     said = capsys.readouterr().err
-    assert "the conversion of hierattn_xs broke" in said and "Nothing was written" in said
     assert words in " ".join(said.split())
+    assert "Traceback" not in said and "in Changed" in " ".join(said.split())
     assert {path.name for path in out.iterdir()} <= {"convert.log"}
 
 

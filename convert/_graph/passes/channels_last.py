@@ -34,6 +34,7 @@ from ..graph import (  # fmt: skip
     arguments,
     aten,
     call,
+    comes_from,
     constant,
     copy_graph,
     filled,
@@ -51,8 +52,7 @@ ELEMENTWISE = {
     aten.hardswish.default, aten.hardsigmoid.default, aten.gelu.default, aten.tanh.default, aten.exp.default,
     aten.abs.default, aten.neg.default, aten.sqrt.default, aten.rsqrt.default, aten.pow.Tensor_Scalar,
     aten.clamp.default, aten.leaky_relu.default, aten.rsub.Scalar, aten.square.default, aten.reciprocal.default,
-    aten.log.default, aten.elu.default, aten.sin.default, aten.cos.default, aten.floor.default, aten.ceil.default,
-    aten.sign.default,
+    aten.log.default, aten.sin.default, aten.cos.default, aten.floor.default, aten.sign.default,
 }  # fmt: skip
 REDUCTIONS = {aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default}
 PADS = {aten.pad.default, aten.constant_pad_nd.default}
@@ -72,10 +72,10 @@ def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             twins.known[node] = arguments(node)[0]
             continue
         with in_place_of(graph, node):
-            made = twins.move(node)
-        if made is not None:
-            stands_for(made, node)
-            twins.known[node] = made
+            twin = twins.move(node)
+        if twin is not None:
+            stands_for(twin, node)
+            twins.known[node] = twin
             moved += 1
     for node in list(graph.graph.nodes):
         if node in twins.known and not isinstance(node.meta["val"], (list, tuple)):
@@ -84,6 +84,7 @@ def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             if readers:
                 with graph.graph.inserting_after(twins.known[node]):
                     old = call(graph, aten.permute.default, twins.known[node], back(node.meta["val"].ndim))
+                comes_from(old, node)
                 for reader in readers:
                     reader.replace_input_with(node, old)
     return finish(graph), moved
@@ -217,10 +218,10 @@ class Twins:
         gone = [axes] if isinstance(axes, int) else axes
         if left < rank and 0 in gone:
             return None
-        made = self.emit(node.target, self.of(x), axes, option)
+        result = self.emit(node.target, self.of(x), axes, option)
         if left < rank and (rank - 1 in gone or left <= 2):
-            node.replace_all_uses_with(made)
-        return made
+            node.replace_all_uses_with(result)
+        return result
 
     def elementwise(self, node: fx.Node) -> fx.Node | None:
         rank = node.meta["val"].ndim

@@ -1,4 +1,4 @@
-"""Activations that files have no operator for, in those that they have.
+"""Activations that files have no operator for, or not every runtime, in those that they have.
 
     clamp from one side       clamp
     elu, selu, celu           max(x, 0) s + a s (exp(min(x, 0) t) - 1)
@@ -7,6 +7,7 @@
     log-sigmoid               -softplus(-x)
     log-softmax               x - max - log(sum(exp(x - max)))
     gated linear unit         a sigmoid(b) of the two halves
+    rounded up                -floor(-x)
 
 Torch's softplus is x itself above a threshold, 20, where both are one in float32. Fires once per activation.
 """
@@ -33,9 +34,9 @@ def clamp_from_above(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     return call(graph, aten.clamp.default, x, None, high)
 
 
-def elu(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+def elu(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     x, alpha, scale, inside = filled(node, None, 1.0, 1.0, 1.0)
-    return None if (alpha, scale, inside) == (1, 1, 1) else two_sided(graph, x, scale, alpha * scale, inside)
+    return two_sided(graph, x, scale, alpha * scale, inside)
 
 
 def selu(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
@@ -91,6 +92,11 @@ def log_softmax(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     return call(graph, aten.sub.Tensor, x, call(graph, aten.log.default, total))
 
 
+def rounded_up(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x = call(graph, aten.neg.default, arguments(node)[0])
+    return call(graph, aten.neg.default, call(graph, aten.floor.default, x))
+
+
 def gated(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     x, axis = filled(node, None, -1)
     half = x.meta["val"].shape[axis] // 2
@@ -110,4 +116,5 @@ SPELLERS: dict[object, Speller] = {
     aten.log_sigmoid.default: log_sigmoid,
     aten.log_softmax.int: log_softmax,
     aten.glu.default: gated,
+    aten.ceil.default: rounded_up,
 }

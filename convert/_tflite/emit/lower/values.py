@@ -116,13 +116,6 @@ def leaky_relu(s: Scope, node: fx.Node) -> int:
     return s.one(Code.LEAKY_RELU, [s[x]], shape_of(node), node.name, options, Options.LeakyReluOptions)
 
 
-def elu(s: Scope, node: fx.Node) -> int:
-    x, *scales = filled(node, None, 1.0, 1.0, 1.0)
-    if scales != [1, 1, 1]:
-        raise NotImplementedError("an ELU with scales")
-    return s.one(Code.ELU, [s[x]], shape_of(node), node.name)
-
-
 def prelu(s: Scope, node: fx.Node) -> int:
     """A slope per channel, which is the last axis; ATen's own form has the channels on axis 1."""
     x, weight = arguments(node)

@@ -1,0 +1,66 @@
+"""torch.export with refusals that say where in the network's own code it could not follow."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+OURS = tuple(str(Path(__file__).parents[1] / room) for room in ("convert", "edge", "dermedge"))
+LONGEST = 160  # characters of another program's message
+
+
+def exported(module: nn.Module, example: Tensor) -> Any:
+    """torch.export's program of a module for inputs shaped like `example`, in evaluation mode.
+
+    Raises InputError with the place in the network's code and its module where torch.export cannot follow it.
+    """
+    import torch
+
+    try:
+        return torch.export.export(module.eval(), (example,))
+    except (InputError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:  # torch has a class of its own for every reason
+        shape = " x ".join(str(length) for length in example.shape)
+        raise InputError(f"torch.export cannot follow the network for a picture of {shape}: {said(error)}") from error
+
+
+def said(error: Exception) -> str:
+    """An exception from the network's own code in one line: its words, the place in the code, the module's class."""
+    words = f"{type(error).__name__}: {first_line(error)}"
+    if "data-dependent" in words:
+        words = "what it does depends on the picture (data-dependent), and a file does the same for each"
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if is_authors(frame)]
+    if not frames:
+        return words
+    frame, line = frames[-1]
+    code = shortened(traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name).line or "?")
+    owner = type(frame.f_locals["self"]).__name__ if "self" in frame.f_locals else ""
+    return f"{words} ({Path(frame.f_code.co_filename).name}:{line}, `{code}`{f', in {owner}' if owner else ''})"
+
+
+def is_authors(frame: Any) -> bool:
+    return theirs(frame.f_code.co_filename)
+
+
+def theirs(file: str) -> bool:
+    """Whether a source file is neither torch's nor dermedge's."""
+    import torch
+
+    return not file.startswith((*OURS, str(Path(torch.__file__).parent), "<"))
+
+
+def first_line(error: BaseException) -> str:
+    return shortened(next((line for line in str(error).splitlines() if line.strip()), "?"))
+
+
+def shortened(text: str) -> str:
+    """On one line, not too long."""
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
