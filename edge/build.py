@@ -25,6 +25,9 @@ class Build:
     checkpoint: Checkpoint
     rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
 
+    def __repr__(self) -> str:
+        return f"<Build {self.manifest.model} in {self.folder}: {len(self.manifest.files)} files>"
+
     def path(self, entry: FileEntry) -> Path:
         """Where a file of the manifest lies."""
         return self.folder / entry.file
@@ -85,7 +88,24 @@ def open_build(folder: Path, *, checkpoint: Path | None = None) -> Build:
             f"{folder} was converted from another checkpoint than {checkpoint or 'the shipped one'}; "
             "give the right one with `checkpoint`, or convert again"
         )
+    check_same(folder, manifest, source)
     return Build(folder, manifest, source)
+
+
+def check_same(folder: Path, manifest: Manifest, checkpoint: Checkpoint) -> None:
+    """InputError unless the manifest and the float network speak of the same classes, picture and temperature."""
+    for words, in_manifest, in_checkpoint in (
+        ("model", manifest.model, checkpoint.model),
+        ("classes", ", ".join(manifest.codes), ", ".join(label.code for label in checkpoint.labels)),
+        ("side", manifest.side, checkpoint.preprocess.side),
+        ("preprocessing", manifest.preprocess, checkpoint.preprocess.version),
+        ("temperature", manifest.output.temperature, checkpoint.temperature),
+    ):
+        if in_manifest != in_checkpoint:
+            raise InputError(
+                f"{folder}: manifest.json has the {words} {in_manifest}, its float network {in_checkpoint}; one of "
+                "them was changed: convert again"
+            )
 
 
 def weights_in(folder: Path, manifest: Manifest) -> Path | None:

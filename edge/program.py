@@ -88,10 +88,21 @@ def one_at_a_time() -> type[nn.Module]:
                 raise InputError("an exported program cannot be trained; give the network's own source as `model`")
             return self
 
+        def answer(self, picture: Tensor) -> Any:
+            try:
+                return self.graph(picture)
+            except (RuntimeError, AssertionError) as error:  # a program that was changed, or takes another side
+                if torch.compiler.is_exporting():
+                    raise
+                first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+                raise InputError(
+                    f"the exported network does not run on {tuple(picture.shape)}: {first}; convert it again"
+                ) from error
+
         def forward(self, images: Tensor) -> Any:
-            if images.shape[0] == 1:
-                return self.graph(images)
-            outputs = [self.graph(image[None]) for image in images]
+            outputs = [self.answer(image[None]) for image in images]
+            if len(outputs) == 1:
+                return outputs[0]
             if isinstance(outputs[0], tuple):
                 return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
             return torch.cat(outputs)

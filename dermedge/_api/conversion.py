@@ -15,6 +15,7 @@ from edge.progress import Listener, listening
 from edge.recipes import RECIPES
 
 from .._rooms import room
+from .loading import load
 
 # what a person calls a format -> its name in manifests, the room that writes it, the class in it
 FORMATS = {
@@ -25,7 +26,7 @@ FORMATS = {
 
 
 def convert(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | str | Path,
     *,
     formats: Sequence[str] = ("tflite",),
     recipes: Sequence[str] | None = None,
@@ -38,7 +39,7 @@ def convert(
     fine_tune: int = 0,
     on_progress: Listener | None = None,
 ) -> Build:
-    """Write a checkpoint as files for phones; returns the folder as a `Build`.
+    """Write a checkpoint (or the one of a shipped name or path) as files for phones; returns the folder as a `Build`.
 
     `formats`: of tflite, coreml, coreai. `recipes`: names like fp32, fp16, int8 (None: all that each format has); one
     that a format has not is left out there. `photos`: a folder, a PhotoSet or several; files are judged on those of
@@ -49,11 +50,12 @@ def convert(
     `build.rejected` names the files that failed a binding gate and were not kept. Raises InputError for what cannot be
     converted, with the operation and the module where it is known.
     """
-    wanted = list(dict.fromkeys([formats] if isinstance(formats, str) else formats))
+    checkpoint = checkpoint_of(checkpoint)
+    wanted = names_in(formats, "formats")
     unknown = [form for form in wanted if form not in FORMATS]
     if unknown or not wanted:
         raise InputError(f"`formats` are of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
-    names = [recipes] if isinstance(recipes, str) else recipes
+    names = None if recipes is None else names_in(recipes, "recipes")
     known = {recipe for form in wanted for recipe in RECIPES[FORMATS[form][0]]}
     strange = [recipe for recipe in names or () if recipe not in known]
     if strange:
@@ -82,6 +84,26 @@ def convert(
             rejected += [result.path.name for result in conversion.judged if result.rejected]
     manifest = conversion.manifest
     return Build(folder, manifest, replace(checkpoint), tuple(rejected))
+
+
+def names_in(names: Sequence[str], parameter: str) -> list[str]:
+    """A list of names, each once; InputError for anything else."""
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, list | tuple) or not listed or not all(isinstance(name, str) for name in listed):
+        raise InputError(f"`{parameter}` is a list of names, got {names!r:.80}")
+    return list(dict.fromkeys(listed))
+
+
+def checkpoint_of(checkpoint: Checkpoint | str | Path) -> Checkpoint:
+    """A checkpoint, or the one that a name or path stands for; InputError for anything else."""
+    if isinstance(checkpoint, str | Path):
+        return load(checkpoint)
+    if not isinstance(checkpoint, Checkpoint):
+        raise InputError(
+            f"expected a Checkpoint, a shipped name or a path, got {type(checkpoint).__name__}; `dermedge.wrap` makes "
+            "one of a torch module"
+        )
+    return checkpoint
 
 
 def format_of(form: str) -> Any:

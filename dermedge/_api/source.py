@@ -37,7 +37,7 @@ def builder_of(model: str) -> Builder:
         raise
     except ModuleNotFoundError as error:
         raise InputError(f"{place} cannot be imported ({error}); is its folder on PYTHONPATH?") from error
-    except Exception as error:  # whatever a stranger's module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a stranger's module does when it is imported
         raise InputError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
     build = getattr(module, name, None)
     if not callable(build):
@@ -71,7 +71,7 @@ def build_network(build: Builder, classes: int) -> nn.Module:
     called = getattr(build, "__name__", str(build))
     try:
         network = build(**{named: classes}) if named else build()
-    except Exception as error:  # whatever a stranger's function does
+    except (Exception, SystemExit) as error:  # whatever a stranger's function does
         first = (str(error).splitlines() or ["?"])[0][:300]
         raise InputError(f"{called} fails: {type(error).__name__}: {first}") from error
     if not isinstance(network, nn.Module):

@@ -18,6 +18,7 @@ from edge.preprocess import PREPROCESS_VERSION
 from edge.progress import Listener
 
 from .._rooms import room
+from .conversion import checkpoint_of
 from .source import build_network, builder_of, is_source
 from .wrapping import name_of, normalisation
 
@@ -100,7 +101,11 @@ def train(
 
 
 def evaluate(
-    checkpoint: Checkpoint, photos: Photographs, *, skip_unreadable: bool = False, on_progress: Listener | None = None
+    checkpoint: Checkpoint | str | Path,
+    photos: Photographs,
+    *,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
 ) -> Evaluation:
     """How good a checkpoint is on photographs of patients that it never saw.
 
@@ -109,6 +114,7 @@ def evaluate(
     calibration) and `logits`; `write(folder)` leaves evaluation.json and confusion matrices. Raises InputError where
     no set has the checkpoint's classes.
     """
+    checkpoint = checkpoint_of(checkpoint)
     sets = find_sets(photos, skip_missing=skip_unreadable)
     return room("train._evaluate").evaluate(checkpoint, sets, skip_unreadable=skip_unreadable, on_progress=on_progress)
 
@@ -153,7 +159,9 @@ def own_network(
     from edge.models.foreign import Foreign
 
     if mean is None or std is None:
-        raise InputError("a network of your own needs `mean` and `std`, as torchvision's")
+        raise InputError(
+            "a network of your own needs `mean` and `std`, as torchvision's 0.485,0.456,0.406 and 0.229,0.224,0.225"
+        )
     preprocess = Preprocess(PREPROCESS_VERSION, side, *normalisation(mean, std, scale))
     if isinstance(model, nn.Module):
         handed = model

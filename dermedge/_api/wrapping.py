@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+import math
+import operator
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +20,12 @@ from edge.preprocess import PREPROCESS_VERSION
 if TYPE_CHECKING:
     from torch import nn
 
+    from edge.models.foreign import Foreign
+
 log = logging.getLogger("dermedge")
+
+ALIKE = 1e-4  # of the largest score: the network against its exported program
+SMALLEST_STD = 1e-4  # of values in 0..1
 
 
 def wrap(
@@ -57,13 +64,14 @@ def wrap(
 
     if not isinstance(module, nn.Module):
         raise InputError(f"`module` is a torch.nn.Module, got {type(module).__name__}")
+    side = whole_number(side, "side")
     check_side(side, where="`side`", multiple=1)
     classes = labels_of(labels, malignant)
     preprocess = Preprocess(PREPROCESS_VERSION, side, *normalisation(mean, std, scale))
-    if not 0.01 <= temperature <= 100:
-        raise InputError(f"`temperature` is between 0.01 and 100, got {temperature}")
+    if not isinstance(temperature, int | float) or not 0.01 <= temperature <= 100:
+        raise InputError(f"`temperature` is a number between 0.01 and 100, got {temperature!r:.60}")
     model = name_of(module, name)
-    network = Foreign(copy.deepcopy(module).cpu().float()).eval().requires_grad_(False)
+    network = Foreign(own_copy(module)).eval().requires_grad_(False)
     returned = tried_out(network, side)
     if returned.classes != len(classes):
         raise InputError(
@@ -82,6 +90,7 @@ def wrap(
                 f"{model} gives probabilities, which have no `temperature`; leave it out, or take the softmax off"
             )
     program = to_bytes(network, side)
+    check_alike(network, program, side)
     facts = {"seed": 0, "settled_on": "nothing: handed over as untrained"}
     return Checkpoint(
         model=model,
@@ -99,10 +108,65 @@ def wrap(
     )
 
 
+def own_copy(module: nn.Module) -> nn.Module:
+    """A copy on the CPU in float32, without what torch.compile or DataParallel put around it; else InputError."""
+    module = getattr(module, "_orig_mod", module)
+    if type(module).__name__ in {"DataParallel", "DistributedDataParallel"}:
+        module = module.module  # type: ignore[assignment]
+    lazy = [name for name, value in module.named_parameters() if "Uninitialized" in type(value).__name__]
+    if lazy or any(value.is_meta for value in module.parameters()):
+        raise InputError(
+            f"the network has no weights yet{f' ({lazy[0]})' if lazy else ' (device meta)'}; run it once on a picture, "
+            "or load its weights, before it is wrapped"
+        )
+    try:
+        return copy.deepcopy(module).cpu().float()
+    except Exception as error:  # whatever a stranger's module holds
+        first = (str(error).splitlines() or ["?"])[0][:200]
+        raise InputError(f"the network cannot be copied ({type(error).__name__}: {first})") from error
+
+
+def check_alike(network: Foreign, program: bytes, side: int) -> None:
+    """InputError unless the exported program gives the scores of the network."""
+    import torch
+
+    from edge.models.foreign import Foreign, scores_of
+    from edge.program import from_bytes
+
+    picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        exported = Foreign(from_bytes(program, where="the network"))
+        wanted, given_back = scores_of(network, picture), scores_of(exported, picture)
+    difference = float((wanted - given_back).abs().max())
+    if not difference <= ALIKE * max(1.0, float(wanted.abs().max())):
+        raise InputError(
+            f"the network and its exported program differ by {difference:.1e} on one picture: it keeps a state of its "
+            "own, or does something that torch.export does not see"
+        )
+
+
+def whole_number(value: object, name: str) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(f"`{name}` is a whole number of pixels, got {value!r:.60}") from error
+
+
+def plain_bool(value: object) -> object:
+    """A truth value of NumPy or torch as Python's; anything else as it is."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def labels_of(labels: Sequence[str | Label], malignant: Sequence[bool | None] | None = None) -> tuple[Label, ...]:
     """Labels from class codes or Labels; InputError unless they are 2 or more that differ."""
-    if isinstance(labels, str) or not 2 <= len(labels) <= MAX_CLASSES:
-        raise InputError(f"`labels` is a list of 2 to {MAX_CLASSES} classes, got {labels!r}")
+    if not isinstance(labels, list | tuple) or not 2 <= len(labels) <= MAX_CLASSES:
+        raise InputError(f"`labels` is a list of 2 to {MAX_CLASSES} classes, got {labels!r:.120}")
+    if not all(isinstance(label, str | Label) for label in labels):
+        raise InputError(f"`labels` holds texts or dermedge.Label, got {labels!r:.120}")
+    if malignant is not None:
+        if not hasattr(malignant, "__len__"):
+            raise InputError(f"`malignant` is a list of True, False or None for each class, got {malignant!r:.60}")
+        malignant = [value if value is None or isinstance(value, bool) else plain_bool(value) for value in malignant]
     if malignant is not None and len(malignant) != len(labels):
         raise InputError(f"`malignant` has {len(malignant)} entries for {len(labels)} labels")
     if malignant is not None and not all(value is None or isinstance(value, bool) for value in malignant):
@@ -123,13 +187,22 @@ def labels_of(labels: Sequence[str | Label], malignant: Sequence[bool | None] | 
 Three = tuple[float, float, float]
 
 
+def three(values: Sequence[float], name: str) -> list[float]:
+    """Three numbers of a list, an array or a tensor; InputError otherwise."""
+    try:
+        numbers = [float(value) for value in values if not isinstance(value, bool | str)]
+    except (TypeError, ValueError, OverflowError):
+        numbers = []
+    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
+        raise InputError(f"`{name}` is three numbers, red, green and blue, got {values!r:.80}")
+    return numbers
+
+
 def normalisation(mean: Sequence[float], std: Sequence[float], scale: float) -> tuple[Three, Three]:
     """(mean, std) for values in 0..1; InputError where the numbers cannot be of values in 0..`scale`."""
-    if scale not in (1, 255):
+    if not isinstance(scale, int | float) or scale not in (1, 255):
         raise InputError(f"`scale` is 1 (mean and std of values in 0..1, as torchvision has them) or 255, got {scale}")
-    for what, values in (("mean", mean), ("std", std)):
-        if isinstance(values, str) or len(values) != 3 or not all(isinstance(v, int | float) for v in values):
-            raise InputError(f"`{what}` is three numbers, red, green and blue, got {values!r}")
+    mean, std = three(mean, "mean"), three(std, "std")
     smallest, words = (0.0, "within") if scale == 1 else (1.0, "0 or 1 at least, and within")
     if not all(v == 0 or smallest <= v <= scale for v in mean) or not all(v and smallest <= v <= scale for v in std):
         other = "for values in 0..255 say `scale=255`" if scale == 1 else "for values in 0..1 leave `scale` out"
@@ -138,6 +211,8 @@ def normalisation(mean: Sequence[float], std: Sequence[float], scale: float) -> 
             f"and a standard deviation above 0; {other}"
         )
     means, stds = (tuple(float(v) / scale for v in values) for values in (mean, std))
+    if min(stds) < SMALLEST_STD:
+        raise InputError(f"std {list(std)} is too small to divide by; a standard deviation is 0.2 to 0.3 of 0..1")
     return means, stds  # type: ignore[return-value]
 
 

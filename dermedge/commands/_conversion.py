@@ -139,6 +139,8 @@ def checkpoint_of(args: argparse.Namespace) -> tuple[Path | None, Checkpoint]:
     """The checkpoint that the flags name, and where its weights lie."""
     from edge.checkpoint import load, shipped
 
+    if args.untrained is not None and not 0 <= args.untrained < 2**63:
+        raise InputError(f"--untrained is a seed from 0 to 2^63 - 1, got {args.untrained}")
     if args.untrained is not None and not is_source(args.model):
         refuse_own_flags(args)
         if args.checkpoint:

@@ -3,7 +3,8 @@
     python train/train.py --model hierattn_xs --data photographs/
     python train/train.py --qat hierattn_xs-int8.scheme.json --data photographs/
 
-Writes to --out: checkpoint.safetensors and .json (what conversion takes), history.csv, curves.png,
+Writes to --out: checkpoint.safetensors (checkpoint.pt2 of a network of your own) and .json,
+which conversion takes, history.csv, curves.png,
 confusion.png, unseen.csv (the answers on patients that were kept apart) and a TensorBoard log.
 Ctrl-C saves; the same command with --resume goes on from there.
 """

@@ -186,7 +186,7 @@ def read_class_folders(folder: Path) -> PhotoSet:
     """One sub-folder per class, named by its code.
 
     Two optional files: `labels.json`, a {"classes": [{code, name, malignant}, …]} in output order (default:
-    the folders in alphabetical order, none malignant); `patients.csv` with the columns `file` (relative to
+    the folders in alphabetical order, malignancy unknown); `patients.csv` with the columns `file` (relative to
     the folder) and `patient` (default: every photograph is a patient of its own, which is noted).
     """
     codes = class_folders(folder)
@@ -199,10 +199,12 @@ def read_class_folders(folder: Path) -> PhotoSet:
             raise InputError(f"{labels_file} does not name the class folder(s) {', '.join(unknown)}")
     else:
         classes = tuple(
-            next((known for known in PAD_UFES_20 if known.code == name), Label(name, name, malignant=False))
+            next((known for known in PAD_UFES_20 if known.code == name), Label(name, name, malignant=None))
             for name in codes
         )
-        notes.append(f"no labels.json in {folder}: classes in alphabetical order, malignancy only of known codes")
+        notes.append(
+            f"no labels.json in {folder}: classes in alphabetical order, malignancy unknown but for known codes"
+        )
     if len(classes) < 2:
         raise InputError(f"{folder} has one class folder ({', '.join(codes)}); a classifier needs at least 2")
     patients = {}

@@ -39,6 +39,8 @@ def find_sets(data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet
     if isinstance(data, PhotoSet):
         return [data]
     if data is not None and not isinstance(data, Path | str):
+        if not isinstance(data, list | tuple) or not data or not all(isinstance(part, PhotoSet) for part in data):
+            raise InputError(f"photographs are a folder, a PhotoSet or a list of them, got {data!r:.80}")
         return list(data)
     if data is None and os.environ.get(ENVIRONMENT):
         data = os.environ[ENVIRONMENT]

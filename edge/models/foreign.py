@@ -12,6 +12,7 @@ from edge.errors import InputError
 
 TRIALS = 4  # random pictures that tell what a network returns
 SUM_TOLERANCE = 1e-3  # of probabilities
+LOUD = 1e4  # times the pictures, which a sigmoid keeps within 0..1 and a linear layer does not
 
 
 class Foreign(nn.Module):
@@ -61,31 +62,49 @@ class Returned:
 
 @torch.no_grad()
 def tried_out(net: Foreign, side: int) -> Returned:
-    """Run a network on random normalised pictures (1, 3, side, side), one by one; InputError if it gives no scores."""
+    """Run a network on random normalised pictures (1, 3, side, side); InputError where it is no steady classifier.
+
+    A steady one gives one picture the same scores twice
+    and different pictures different ones.
+    """
     pictures = torch.randn(TRIALS, 3, side, side, generator=torch.Generator().manual_seed(0))
-    rows = []
-    for picture in pictures:
-        try:
-            output = net(picture[None])
-        except InputError:
-            raise
-        except Exception as error:  # whatever a stranger's forward pass does
-            first = (str(error).splitlines() or [type(error).__name__])[0][:300]
-            raise InputError(
-                f"the network does not take float32 (1, 3, {side}, {side}): {type(error).__name__}: {first}"
-            ) from error
-        scores = output[0] if isinstance(output, tuple) else output
-        if scores.ndim != 2 or scores.shape[0] != 1:
-            raise InputError(f"the network gives {tuple(scores.shape)} for one picture; expected class scores (1, K)")
-        if isinstance(output, tuple) and tuple(output[1].shape) != (1, 1, side, side):
-            raise InputError(
-                f"the network's mask is {tuple(output[1].shape)}; expected mask logits (1, 1, {side}, {side})"
-            )
-        rows.append(scores[0].float())
-    scores = torch.stack(rows)
+    scores = torch.cat([scores_of(net, picture[None]) for picture in pictures])
     if not bool(scores.isfinite().all()):
         raise InputError("the network gives NaN or infinity for a random picture; its weights are damaged")
+    if not torch.equal(scores_of(net, pictures[:1]), scores[:1]):
+        raise InputError(
+            "the network gives one picture other scores the second time: it draws random numbers, as dropout does, or "
+            "keeps a state of its own; make it answer alike every time"
+        )
+    if bool((scores == scores[:1]).all()):
+        raise InputError(
+            f"the network gives {TRIALS} different pictures the same scores; expected a classifier of pictures"
+        )
     within = bool(((scores >= 0) & (scores <= 1)).all())
     whole = bool(((scores.sum(dim=1) - 1).abs() < SUM_TOLERANCE).all())
     gives = "probabilities" if within and whole else "logits"
-    return Returned(scores.shape[1], gives, doubtful=within and not whole)
+    loud = scores_of(net, LOUD * pictures[:1]) if within and not whole else scores[:1]
+    doubtful = within and not whole and bool(((loud >= 0) & (loud <= 1)).all())
+    return Returned(scores.shape[1], gives, doubtful)
+
+
+def scores_of(net: Foreign, picture: Tensor) -> Tensor:
+    """Class scores, float (1, K), of one picture; InputError for anything else that a network does or gives."""
+    side = picture.shape[-1]
+    try:
+        output = net(picture)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a stranger's forward pass does
+        first = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise InputError(
+            f"the network does not take float32 (1, 3, {side}, {side}): {type(error).__name__}: {first}"
+        ) from error
+    scores = output[0] if isinstance(output, tuple) else output
+    if scores.ndim != 2 or scores.shape[0] != 1 or scores.layout is not torch.strided:
+        raise InputError(f"the network gives {tuple(scores.shape)} for one picture; expected class scores (1, K)")
+    if not scores.is_floating_point():
+        raise InputError(f"the network gives {scores.dtype}; expected class scores in floating point, not classes")
+    if isinstance(output, tuple) and tuple(output[1].shape) != (1, 1, side, side):
+        raise InputError(f"the network's mask is {tuple(output[1].shape)}; expected mask logits (1, 1, {side}, {side})")
+    return scores.float()

@@ -158,6 +158,7 @@ def read_part(folder: Path, name: str) -> Part | None:
         return None
     try:
         about = belongs(report)
+        json.dumps(report, ensure_ascii=False).encode("utf-8")  # half a character cannot be written
         return Part(name, report, module.section(report, kept_pictures.read(folder, name, digest)), about)
     except ModuleNotFoundError as error:
         log.warning("%s: showing it needs %s: %s", left_out, error.name, install("report"))

@@ -20,6 +20,9 @@ class QuestionReport:
     report: dict[str, Any]
     pictures: Mapping[str, str] = field(default_factory=dict)  # name -> data address
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.report.get('model', 'several models')}: {self.verdict}>"
+
     @property
     def verdict(self) -> str:
         """The worst of all that was judged: pass, fail, inconclusive or reported; of no gate, reported."""

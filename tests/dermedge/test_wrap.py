@@ -229,3 +229,104 @@ def test_the_file_answers_as_the_network_does(build):
     want = Reference(wrapped()).run(image[None]).probabilities[0]
     np.testing.assert_allclose(list(outcome.probabilities.values()), want, atol=1e-5)
     assert outcome.outcome == "class" and "no thresholds" in outcome.reason
+
+
+class Odd(nn.Module):
+    """A classifier with one fault."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.net, self.fault = Small(), fault
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        scores = self.net(x)
+        if self.fault == "random":
+            return scores + torch.rand(1)
+        if self.fault == "state":
+            self.count += 1
+            return scores + self.count
+        if self.fault == "constant":
+            return torch.zeros(len(x), 3)
+        if self.fault == "classes":
+            return scores.argmax(-1, keepdim=True).expand(-1, 3)
+        raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("random", "other scores the second time"),
+        ("state", "other scores the second time"),
+        ("constant", "the same scores"),
+        ("classes", "floating point"),
+        ("exit", "SystemExit"),
+    ],
+)
+def test_what_is_no_steady_classifier_is_refused(fault, words):
+    with pytest.raises(dermedge.InputError) as raised:
+        wrapped(Odd(fault))
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"side": "32"}, "whole number"),
+        ({"side": None}, "whole number"),
+        ({"temperature": "1"}, "temperature"),
+        ({"mean": None}, "three numbers"),
+        ({"std": (1e-9,) * 3}, "too small"),
+        ({"labels": {"a", "b", "c"}}, "a list"),
+        ({"labels": [None, 1, 2]}, "texts"),
+        ({"malignant": True}, "a list"),
+        ({"module": nn.Sequential(nn.Flatten(), nn.LazyLinear(3))}, "no weights yet"),
+        ({"module": nn.Sequential(nn.Flatten(), nn.Linear(3, 3, device="meta"))}, "no weights yet"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(changes, words):
+    with pytest.raises(dermedge.InputError) as raised:
+        wrapped(**changes)
+    assert words in str(raised.value)
+
+
+def test_arrays_and_tensors_are_numbers_too():
+    checkpoint = wrapped(
+        mean=np.float32([0.5, 0.5, 0.5]), std=torch.tensor([0.25, 0.25, 0.25]), side=np.int64(64),
+        malignant=np.array([True, False, False]),
+    )  # fmt: skip
+    assert checkpoint.preprocess.std == (0.25, 0.25, 0.25) and type(checkpoint.preprocess.side) is int
+    assert [label.malignant for label in checkpoint.labels] == [True, False, False]
+
+
+def test_small_logits_are_not_taken_for_a_sigmoid(caplog_dermedge):
+    quiet = Small()
+    with torch.no_grad():
+        quiet.head.weight.mul_(1e-3)
+        quiet.head.bias.fill_(0.2)
+    wrapped(quiet)
+    assert not any("sigmoid" in line for line in caplog_dermedge)
+
+
+def test_labels_in_another_order_are_not_the_float_networks(build, tmp_path):
+    """Reversed in the description of the reference: every answer would be right but for the name of its class."""
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(build.folder, folder)
+    facts = json.loads((folder / "reference.json").read_text())
+    facts["classes"].reverse()
+    (folder / "reference.json").write_text(json.dumps(facts))
+    with pytest.raises(dermedge.InputError, match="has the classes"):
+        dermedge.open_build(folder)
+
+
+@pytest.mark.parametrize("options", [{"recipes": []}, {"formats": 5}, {"formats": []}, {"recipes": 5}, {"photos": 5}])
+def test_convert_refuses_other_kinds(options, tmp_path):
+    with pytest.raises(dermedge.InputError):
+        dermedge.convert(wrapped(), out=tmp_path, **options)
+
+
+def test_convert_names_what_is_no_checkpoint(tmp_path):
+    with pytest.raises(dermedge.InputError, match="wrap"):
+        dermedge.convert(Small(), out=tmp_path)  # type: ignore[arg-type]

@@ -93,7 +93,7 @@ def test_what_depends_on_the_pictures_values_is_said() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(InputError, match=r"cannot follow the network for a picture of 16 x 16.*values of the picture"):
+    with pytest.raises(InputError, match="what it does depends on the picture"):
         to_bytes(Branch(), SIDE)
 
 

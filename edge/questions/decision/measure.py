@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ALARM_LIMIT = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DecisionReport(QuestionReport):
     """What becomes of good and of bad photographs, and what abstention buys."""
 

@@ -30,7 +30,7 @@ IMAGES = 4
 TRACED_TO = 1e-4  # of a probability: the float64 graph against the float32 model; a graph that differs is no reference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayersReport(QuestionReport):
     """Where each file of a build loses more than its precision explains, if anywhere."""
 

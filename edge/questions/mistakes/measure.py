@@ -39,7 +39,7 @@ IGNORED = Mistake(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MistakesReport(QuestionReport):
     """What the usual mistakes of an app cost, the worst first. No gate."""
 

@@ -14,7 +14,7 @@ from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError, at_least_one
 from edge.manifest import FileEntry
-from edge.metrics.gates import judge
+from edge.metrics.gates import Verdict, judge, overall
 from edge.metrics.observations import Observations
 from edge.progress import Listener, busy, listening
 from edge.questions.observe import observations_of
@@ -39,7 +39,7 @@ log = logging.getLogger("dermedge")
 FORCED_FP16 = "xnnpack-fp16"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParityReport(QuestionReport):
     """Whether each file of a build gives the answers of its float model."""
 
@@ -47,8 +47,9 @@ class ParityReport(QuestionReport):
 
     @property
     def verdict(self) -> str:
-        """The worst of all files: pass, fail, inconclusive or reported."""
-        return self.report["verdict"]
+        """The worst of the files whose gate binds (of all where none does): pass, fail, inconclusive or reported."""
+        binding = [file["verdict"] for file in self.report["files"] if file.get("binding")]
+        return overall(Verdict(verdict) for verdict in binding).value if binding else self.report["verdict"]
 
     def failing(self, *, strict: bool = False) -> list[str]:
         """The files whose binding gate failed, with the runtime; `strict` makes every gate bind."""

@@ -42,7 +42,7 @@ DEFAULT = tuple(name for name, recipe in TFLITE.items() if (recipe.activations, 
 Run = Callable[[np.ndarray], Outputs]  # uint8 (C, S, S, 3) -> probabilities (C, K)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RobustnessReport(QuestionReport):
     """What bad photographs cost, and whether quantisation costs more on them. No gate."""
 

@@ -29,7 +29,7 @@ ROUNDS = 30
 DOCUMENT, FIGURE = "zoo.md", "zoo.svg"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ZooReport(QuestionReport):
     """Size, cost, time, SQNR, agreement and, where it is known, accuracy of every model."""
 

@@ -265,7 +265,7 @@ def test_isic_none_of_our_classes(tmp_path):
 
 def test_class_folders(tmp_path):
     photos = open_photos(classes(tmp_path / "My set", NEV=["b.jpg", "a.PNG", "notes.txt"], wart=["1.heic"], empty=[]))
-    assert photos.classes == (PAD_UFES_20[3], Label("wart", "wart", malignant=False))
+    assert photos.classes == (PAD_UFES_20[3], Label("wart", "wart", malignant=None))
     assert [(p.image_id, p.label) for p in photos.photos] == [
         ("NEV/a.PNG", "NEV"),
         ("NEV/b.jpg", "NEV"),
