@@ -34,10 +34,11 @@ from edge.errors import GOOD, InputError, at_least_one
 from edge.files import read_json, scratch_in, write_json, write_text
 from edge.progress import track
 from edge.questions.zoo.rounds import timed
+from edge.report.markdown import heading, line
 
 from ._flags import OUT, add_out
 from ._out_of_fold import compare_runs, sample, words
-from ._page import heading, line, machine
+from ._page import machine
 
 MODEL = "hifuse_tiny_compact"
 PEER = "mobilenetv2"

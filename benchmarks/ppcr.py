@@ -132,7 +132,7 @@ def untrained(model: str, side: int):
 
 
 def cost_page(report: dict[str, Any]) -> str:
-    from ._page import heading, line
+    from edge.report.markdown import heading, line
 
     rows, data = report["rows"], report["data"]
     kind = "synthetic images" if data["synthetic"] else "photographs"

@@ -87,9 +87,7 @@ def _(x: torch.Tensor) -> torch.Tensor:
     ("operation", "words"),
     [
         pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=pytest.mark.slow),
-        pytest.param(
-            lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero.default(float32[1, 6])", marks=pytest.mark.slow
-        ),
+        pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero.default(", marks=pytest.mark.slow),
         pytest.param(lambda x: x.sort(-1).values, "LiteRT cannot open", marks=pytest.mark.slow),
         (lambda x: x + 1 if x.sum() > 0 else x, "data-dependent"),
     ],
@@ -117,7 +115,7 @@ def test_an_operation_that_nobody_can_express_ends_in_words(
     assert to_tflite.main([*given, "--recipe", "fp32", "--out", str(out)]) == 2
     said = capsys.readouterr().err
     assert words in " ".join(said.split())
-    assert "Traceback" not in said and "in Changed" in " ".join(said.split())
+    assert "test_export_refused.py:" in " ".join(said.split())  # the line that asked for it
     assert {path.name for path in out.iterdir()} <= {"convert.log"}
 
 

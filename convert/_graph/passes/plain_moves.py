@@ -2,11 +2,14 @@
 
     turned round along axes       a selection by the places from last to first
     padded by the other end       the last places, the others, the first ones
+    in the shape of another       the same with that shape as numbers
 
 Fires once per operation spelled out. Core ML's converter knows how to turn round.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import fx
@@ -48,4 +51,14 @@ def padded_round(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     return x
 
 
-SPELLERS: dict[object, Speller] = {aten.flip.default: turned_round, aten.pad.default: padded_round}
+def in_shape_of_another(target: Callable) -> Speller:
+    return lambda graph, node: call(graph, target, arguments(node)[0], list(node.meta["val"].shape))
+
+
+SPELLERS: dict[object, Speller] = {
+    aten.flip.default: turned_round,
+    aten.pad.default: padded_round,
+    aten.expand_as.default: in_shape_of_another(aten.expand.default),
+    aten.reshape_as.default: in_shape_of_another(aten.reshape.default),
+    aten.view_as.default: in_shape_of_another(aten.reshape.default),
+}

@@ -186,5 +186,18 @@ def test_turned_round(picture):
     assert count(graph, "flip") == 0 and count(graph, "index_select") == 3
 
 
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: x.mean(1, keepdim=True).expand_as(x),
+        lambda m, x: x.tanh().flatten(1).reshape_as(x),
+        lambda m, x: x.tanh().flatten(2).view_as(x),
+    ],
+    ids=["expand_as", "reshape_as", "view_as"],
+)
+def test_in_the_shape_of_another(picture, forward):
+    assert count(rewritten(plain_moves, Of(forward), picture, fires=1), "_as") == 0
+
+
 def test_core_ml_turns_round_by_itself(picture):
     rewritten(plain_padding, Of(lambda m, x: x.flip(1, -1)), picture, fires=0)
