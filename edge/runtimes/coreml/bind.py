@@ -51,6 +51,28 @@ def wanted(value: Any, kind: str) -> Any:
     return value
 
 
+# What a parameter declares -> words for it, and whether a value that is ready for it fits.
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "Tensor": ("a tensor", lambda value: isinstance(value, Tensor)),
+    "Tensors": ("tensors", lambda value: isinstance(value, list) and all(isinstance(one, Tensor) for one in value)),
+    "int": ("a whole number", lambda value: isinstance(value, int)),
+    "float": ("a number", lambda value: isinstance(value, int | float)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "Ints": ("whole numbers", lambda value: isinstance(value, list) and all(isinstance(one, int) for one in value)),
+    "Floats": ("numbers", lambda value: isinstance(value, list) and all(isinstance(n, int | float) for n in value)),
+}
+
+
+def checked(value: Any, kind: str, operation: Operation, name: str) -> Any:
+    """The value if it is of the kind that the operation's parameter declares; InputError that names both otherwise."""
+    words, fits = KINDS.get(kind.split(" | ")[0], ("", lambda _value: True))
+    if not fits(value):
+        came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.60}"
+        raise InputError(f"{where(operation)}: its {name} is {came}, expected {words}; convert the model again")
+    return value
+
+
 @dataclass(frozen=True)
 class Call:
     """An operation that is ready to run on an environment of named values."""
@@ -62,12 +84,14 @@ class Call:
     rounds: bool
 
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        arguments = {
-            name: wanted(values[ref.name], kind)
-            if isinstance(ref, Ref)
-            else [values[item.name] if isinstance(item, Ref) else item for item in ref]
-            for name, kind, ref in self.open
-        }
+        arguments = {}
+        for name, kind, ref in self.open:
+            value = (
+                wanted(values[ref.name], kind)
+                if isinstance(ref, Ref)
+                else [values[item.name] if isinstance(item, Ref) else item for item in ref]
+            )
+            arguments[name] = checked(value, kind, self.operation, name)
         try:
             result = self.function(**self.fixed, **arguments)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -130,7 +154,8 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
         if has_refs(resolved):
             open_.append((name, kind, resolved))
         else:
-            fixed[name] = [widened(v) for v in resolved] if kind == "Tensors" else wanted(widened(resolved), kind)
+            value = [widened(v) for v in resolved] if kind == "Tensors" else wanted(widened(resolved), kind)
+            fixed[name] = checked(value, kind, operation, name)
     lacking = [
         name
         for name, parameter in parameters.items()

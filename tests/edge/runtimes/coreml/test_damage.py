@@ -27,8 +27,10 @@ WEIGHT = np.random.default_rng(1).normal(size=(8, 8, 3, 3)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
+    """The same bytes in every run, so that flipped bits are the same ones: maps of protobuf have no order."""
     folder = tmp_path_factory.mktemp("package")
-    return saved(lambda x: mb.relu(x=mb.conv(x=x, weight=WEIGHT, pad_type="same")), X, folder)
+    path = saved(lambda x: mb.relu(x=mb.conv(x=x, weight=WEIGHT, pad_type="same")), X, folder)
+    return edited(path, lambda spec: None)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def edited(package: Path, change: Callable[[Model_pb2.Model], object]) -> Path:
     spec = Model_pb2.Model()
     spec.ParseFromString((package / SPEC).read_bytes())
     change(spec)
-    (package / SPEC).write_bytes(spec.SerializeToString())
+    (package / SPEC).write_bytes(spec.SerializeToString(deterministic=True))
     return package
 
 
@@ -257,3 +259,52 @@ def test_flipped_bits_end_in_an_answer_or_an_error(package: Path) -> None:
 
 def test_apples_reader_takes_the_same_file(whole: Path) -> None:
     assert ct.models.MLModel(str(whole), skip_model_load=True).get_spec().WhichOneof("Type") == "mlProgram"
+
+
+def argument_of(spec, name: str, kind: str = "conv"):
+    """The input of the first operation of a kind."""
+    return next(op for op in block(spec).operations if op.type == kind).inputs[name]
+
+
+def no_argument(spec) -> None:
+    del argument_of(spec, "x").arguments[:]
+
+
+def two_arguments(spec) -> None:
+    argument_of(spec, "x").arguments.append(argument_of(spec, "x").arguments[0])
+
+
+def swapped(name: str, other: str) -> Callable[[Model_pb2.Model], None]:
+    def change(spec) -> None:
+        argument_of(spec, name).CopyFrom(argument_of(spec, other))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (no_argument, r"op \d+, conv \(.*\): its x is \[\], expected a tensor"),
+        (two_arguments, "its x is .*, expected a tensor"),
+        (swapped("x", "pad_type"), "its x is 'same', expected a tensor"),
+        (swapped("pad_type", "strides"), r"its pad_type is a tensor of shape \(2,\), expected a text"),
+        (swapped("groups", "strides"), r"its groups is a tensor of shape \(2,\), expected a whole number"),
+        (swapped("strides", "pad_type"), "its strides is 'same', expected whole numbers"),
+        (swapped("dilations", "weight"), r"its dilations is \[.*, expected whole numbers"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_named(package: Path, change, words: str) -> None:
+    """Before anything is computed, and never as a traceback of the function behind the operation."""
+    with pytest.raises(InputError, match=words):
+        coreml.load(edited(package, change)).predict(X)
+
+
+def test_a_computed_value_of_the_wrong_kind_is_named(package: Path) -> None:
+    """What comes from another operation is known only when the program runs."""
+
+    def computed(spec) -> None:
+        argument_of(spec, "pad_type").arguments[0].name = "x"
+
+    model = coreml.load(edited(package, computed))
+    with pytest.raises(InputError, match=r"its pad_type is a tensor of shape \(1, 8, 6, 6\), expected a text"):
+        model.predict(X)
