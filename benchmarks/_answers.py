@@ -1,4 +1,4 @@
-"""How far a file's answers are from those it should give, on photographs of patients that the model never saw."""
+"""How far a file's answers are from the expected ones, on photographs of patients that the model never saw."""
 
 from __future__ import annotations
 
@@ -27,30 +27,33 @@ def answers(
     photos: PhotoSet,
     images: np.ndarray,
 ) -> dict[str, dict]:
-    """`compared` of every file, by name. `images`: uint8 (N, S, S, 3) RGB of `photos`."""
+    """`compare_answers` of every file, by name. `images`: uint8 (N, S, S, 3) RGB of `photos`."""
     model = observations_of(photos, Reference(checkpoint).run(images).probabilities)
-    given: dict[str, np.ndarray] = {}
+    answers_by_file: dict[str, np.ndarray] = {}
     for name, path in track(files.items(), "comparing answers", len(files)):
         runtime = LiteRT(path)
-        given[name] = runtime.run(images).probabilities
+        answers_by_file[name] = runtime.run(images).probabilities
         runtime.close()
-    found: dict[str, dict] = {}
+    comparisons: dict[str, dict] = {}
     for name, candidate in candidates.items():
         other = candidate.compared_with
         if other == name:
-            found[name] = {"compared_with": None, "sqnr_db_median": None, "agreement": None}
+            comparisons[name] = {"compared_with": None, "sqnr_db_median": None, "agreement": None}
             continue
-        expected = model if other is None else replace(model, reference=given[other])
-        found[name] = {"compared_with": other or "the float torch model", **compared(expected, given[name])}
-    return found
+        expected = model if other is None else replace(model, reference=answers_by_file[other])
+        comparisons[name] = {
+            "compared_with": other or "the float torch model",
+            **compare_answers(expected, answers_by_file[name]),
+        }
+    return comparisons
 
 
-def compared(expected: Observations, given: np.ndarray) -> dict:
+def compare_answers(expected: Observations, probabilities: np.ndarray) -> dict:
     """Median SQNR of the logits in dB, infinite where all are equal, and the share of images with the same class.
 
-    `given`: (N, K). None where they are no probabilities.
+    `probabilities`: (N, K). None where they are no probabilities.
     """
-    if problem(given, len(expected), len(expected.class_codes), expected.image_ids):
+    if problem(probabilities, len(expected), len(expected.class_codes), expected.image_ids):
         return {"sqnr_db_median": None, "agreement": None}
-    statistics = measure(expected, given)
+    statistics = measure(expected, probabilities)
     return {"sqnr_db_median": statistics.sqnr_db.value, "agreement": statistics.agreement.value}

@@ -1,16 +1,16 @@
-"""A checkpoint and its cross-validation -> the model card, Markdown. No figure that was not measured."""
+"""A checkpoint and its cross-validation -> the model card, Markdown. It has measured figures only."""
 
 from __future__ import annotations
 
 from edge.checkpoint import Checkpoint
 from edge.manifest import INTENDED_USE
 
-LEFT_OUT = {"folds", "fold", "held_back", "split_seed", "init"}  # said in words, the last in the remarks
+LEFT_OUT = {"folds", "fold", "held_back", "split_seed", "init"}  # put into words: `init` in the remarks
 
 
-def card(checkpoint: Checkpoint, found: dict, remarks: str) -> str:
-    """`found` is a cross_validation.json of the same model."""
-    pooled = found["out_of_fold"]
+def card(checkpoint: Checkpoint, validation: dict, remarks: str) -> str:
+    """`validation` is a cross_validation.json of the same model."""
+    pooled = validation["out_of_fold"]
     parts = [
         f"# {checkpoint.model}",
         INTENDED_USE,
@@ -39,8 +39,8 @@ def card(checkpoint: Checkpoint, found: dict, remarks: str) -> str:
         ),
         "## How good it is",
         f"Out of fold: {pooled['images']} photographs of {pooled['patients']} patients, each judged by one of "
-        f"{found['folds']} models that never saw the patient (`train/cross_validate.py`, recipe below; the shipped "
-        "weights are the model of fold 0). Intervals are 95 %, from resampling patients for balanced accuracy, "
+        f"{validation['folds']} models that never saw the patient (`train/cross_validate.py`, recipe below; the "
+        "shipped weights are the model of fold 0). Intervals are 95 %, from resampling patients for balanced accuracy, "
         "Wilson's otherwise.",
         table(
             ["figure", "value", "95 % interval"],
@@ -58,12 +58,12 @@ def card(checkpoint: Checkpoint, found: dict, remarks: str) -> str:
                 ["expected calibration error", f"{pooled['calibration_error']:.3f}", ""],
                 *(
                     [f"baseline, {name}: balanced accuracy", *cells(b["balanced_accuracy"])]
-                    for name, b in found["baselines"].items()
+                    for name, b in validation["baselines"].items()
                 ),
             ],
         ),
         "By fold, balanced accuracy: "
-        + ", ".join(f"{fold['unseen']['balanced_accuracy']['value']:.3f}" for fold in found["by_fold"])
+        + ", ".join(f"{fold['unseen']['balanced_accuracy']['value']:.3f}" for fold in validation["by_fold"])
         + ".",
         remarks.strip(),
         "## Recipe",

@@ -1,4 +1,4 @@
-"""What is measured: the plain conversion, ours by recipe, and peers with random weights, one after another."""
+"""The files to measure: the plain conversion, ours by recipe, and peers with random weights, one after another."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Candidate:
 
     name: str
     content: bytes
-    by: str  # in words: who wrote the float file that it comes from
+    by: str  # in words: how the float file that it comes from was lowered
     parameters: int  # learnt numbers of the torch module
-    compared_with: str | None = None  # name of the file that its answers are held against; None: the float torch model
+    compared_with: str | None = None  # name of the file that its answers are compared with; None: the float torch model
 
 
 def checkpoint_at(model: str, side: int) -> Checkpoint:
@@ -39,7 +39,7 @@ def checkpoint_at(model: str, side: int) -> Checkpoint:
     try:
         path = shipped(model)
     except InputError:
-        family_name(model)  # an unknown name ends here, with the known ones
+        family_name(model)  # raises for an unknown name, and lists the known ones
         state = create_model(model, len(PAD_UFES_20)).state_dict()
         return Checkpoint(model, PAD_UFES_20, Preprocess(PREPROCESS_VERSION, side, *normalisation(model)), state)
     checkpoint = load(path)
@@ -52,7 +52,7 @@ def trained(checkpoint: Checkpoint) -> bool:
 
 
 def settled_on(images: np.ndarray, checkpoint: Checkpoint) -> Checkpoint:
-    """A checkpoint that nobody trained, so that its answers depend on `images`, uint8 (N, S, S, 3)."""
+    """An untrained checkpoint, settled on `images`, uint8 (N, S, S, 3), so that its answers depend on the image."""
     import torch
 
     torch.manual_seed(0)
@@ -90,15 +90,17 @@ def candidates(checkpoint: Checkpoint, images: np.ndarray, *, peers: bool, data:
 
 
 def ours(checkpoint: Checkpoint, data: Path | None) -> tuple[str, Iterator[tuple[str, bytes]]]:
-    """Who wrote the float file, and (recipe, bytes) of each recipe; what 8 bits need is measured for this side."""
+    """How the float file was lowered, and (recipe, bytes) of each recipe; 8-bit schemes are measured for this side."""
     from convert._tflite.file import float_model
-    from convert._tflite.measured import measured
-    from convert._tflite.quantise import made
+    from convert._tflite.measured import measure
+    from convert._tflite.quantise import recipe_file
 
     lowered = float_model(checkpoint)
-    found = measured(checkpoint, lowered, data=data)
-    layers = found.scheme.layers if found.scheme else None
-    return lowered.by, ((recipe, made(recipe, lowered.content, found.rounded, layers)) for recipe in TFLITE)
+    measurement = measure(checkpoint, lowered, data=data)
+    layers = measurement.scheme.layers if measurement.scheme else None
+    return lowered.by, (
+        (recipe, recipe_file(recipe, lowered.content, measurement.rounded, layers)) for recipe in TFLITE
+    )
 
 
 def parameters(module) -> int:

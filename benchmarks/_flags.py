@@ -11,7 +11,7 @@ OUT = Path("build/benchmarks")
 
 
 def add_network(p: argparse.ArgumentParser, model: str = "a shipped model, or any with random weights") -> None:
-    """Which network at which side; `model` says what else the name means."""
+    """Which network at which side; `model` is the help text of the name."""
     p.add_argument("--model", default=DEFAULT_MODEL, help=f"{model} (default: %(default)s)")
     p.add_argument("--side", type=int, default=256, help="input side in pixels (default: %(default)s)")
 

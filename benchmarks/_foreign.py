@@ -164,16 +164,16 @@ def settled(network: nn.Module, images: np.ndarray) -> Any:
     last = [part for part in network.modules() if isinstance(part, nn.Linear) and part.out_features == CLASSES][-1]
     seen: list[Tensor] = []
 
-    def take_statistics(norm: Any, given: tuple[Tensor, ...]) -> None:
-        axes = [0, *range(2, given[0].ndim)]
-        norm.running_mean.copy_(given[0].mean(axes))
-        norm.running_var.copy_(given[0].var(axes) + 1e-3)
+    def take_statistics(norm: Any, inputs: tuple[Tensor, ...]) -> None:
+        axes = [0, *range(2, inputs[0].ndim)]
+        norm.running_mean.copy_(inputs[0].mean(axes))
+        norm.running_var.copy_(inputs[0].var(axes) + 1e-3)
         if norm.bias is not None:
             norm.bias.add_(1.0)
 
     norms = [part for part in network.eval().modules() if getattr(part, "running_var", None) is not None]
     hooks = [norm.register_forward_pre_hook(take_statistics) for norm in norms]
-    hooks.append(last.register_forward_pre_hook(lambda _module, given: seen.append(given[0])))
+    hooks.append(last.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0])))
     network(batch)
     for hook in hooks:
         hook.remove()

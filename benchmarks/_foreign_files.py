@@ -57,9 +57,9 @@ def measured(name: str, folder: Path) -> Row:
     checkpoint, row = checkpoint_of(name), Row(name)
     images = pictures(PICTURES, checkpoint.preprocess.side, seed=1)
     wanted = answers(checkpoint, images)
-    for form, made in (("TFLite", tflite), ("Core ML", coreml)):
+    for form, convert_and_run in (("TFLite", tflite), ("Core ML", coreml)):
         try:
-            for recipe, probabilities in made(checkpoint, images, folder):
+            for recipe, probabilities in convert_and_run(checkpoint, images, folder):
                 row.files[form, recipe] = closeness(wanted, probabilities)
         except InputError as error:
             row.refused[form] = str(error)

@@ -15,7 +15,7 @@ from edge.metrics.bootstrap import DRAWS, balanced_accuracy_interval, class_coun
 from edge.metrics.statistics import Estimate, balanced_accuracy, mcnemar
 
 
-def compared(first: Path, second: Path) -> dict[str, Any]:
+def compare_runs(first: Path, second: Path) -> dict[str, Any]:
     """Balanced accuracy out of fold of two cross-validations, and the second's minus the first's, with 95 % intervals.
 
     Only folds that both finished count. Patients are resampled, both models together. One run a fold: what another seed
@@ -30,15 +30,15 @@ def compared(first: Path, second: Path) -> dict[str, Any]:
     images = sorted(answers[0])
     patients = [answers[0][image][0] for image in images]
     labels, *guesses = (
-        np.array([given[image][place] for image in images])
-        for given, place in ((answers[0], 1), (answers[0], 2), (answers[1], 2))
+        np.array([run[image][place] for image in images])
+        for run, place in ((answers[0], 1), (answers[0], 2), (answers[1], 2))
     )
     lost, gained, p = mcnemar(guesses[0] == labels, guesses[1] == labels)
     return {
         "folds": both,
         "images": len(images),
         "patients": len(set(patients)),
-        "balanced_accuracy": [asdict(balanced_accuracy_interval(labels, one, patients)) for one in guesses],
+        "balanced_accuracy": [asdict(balanced_accuracy_interval(labels, guess, patients)) for guess in guesses],
         "difference": asdict(difference(labels, guesses[0], guesses[1], patients)),
         "lost": lost,
         "gained": gained,
@@ -52,13 +52,13 @@ def folds_of(folder: Path) -> list[int]:
 
 def answers_of(folder: Path, folds: list[int]) -> dict[str, tuple[str, str, str]]:
     """Image -> patient, label and the class with the largest logit."""
-    found = {}
+    answers = {}
     for fold in folds:
         with (folder / f"fold-{fold}" / "unseen.csv").open(newline="") as file:
             for row in csv.DictReader(file):
                 logits = {name.removeprefix("logit_"): float(row[name]) for name in row if name.startswith("logit_")}
-                found[row["image"]] = (row["patient"], row["label"], max(logits, key=logits.__getitem__))
-    return found
+                answers[row["image"]] = (row["patient"], row["label"], max(logits, key=logits.__getitem__))
+    return answers
 
 
 def difference(labels: np.ndarray, plain: np.ndarray, other: np.ndarray, patients: list[str]) -> Estimate:
@@ -66,8 +66,8 @@ def difference(labels: np.ndarray, plain: np.ndarray, other: np.ndarray, patient
     images = class_counts(labels, patients)
     weights = multiplicities(len(images), DRAWS, 0)
     before, after = (
-        mean_recall(totals(weights, class_counts(labels, patients, one == labels)), totals(weights, images))
-        for one in (plain, other)
+        mean_recall(totals(weights, class_counts(labels, patients, guess == labels)), totals(weights, images))
+        for guess in (plain, other)
     )
     low, high = np.quantile(after - before, [0.025, 0.975])
     value = balanced_accuracy(labels, other) - balanced_accuracy(labels, plain)
@@ -80,9 +80,10 @@ def words(estimate: Mapping[str, float], sign: str = "") -> str:
     return f"{value} [{low}, {high}]"
 
 
-def sample(found: Mapping[str, Any]) -> str:
+def sample(comparison: Mapping[str, Any]) -> str:
     """What a comparison rests on."""
+    folds = ", ".join(map(str, comparison["folds"]))
     return (
-        f"{found['images']} photographs of {found['patients']} patients, folds {', '.join(map(str, found['folds']))}, "
-        "one run each; 95 % intervals over patients"
+        f"{comparison['images']} photographs of {comparison['patients']} patients, folds {folds}, one run each; "
+        "95 % intervals over patients"
     )

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from edge.questions.zoo.rounds import WARM_UP, Measured
+from edge.report.markdown import heading, line
 from edge.report.strict import plain as strict
 from edge.report.words import number
 
 from ._files import Candidate
 
-# What is shown of the audit.
+# Figures of the audit that are shown.
 COUNTED = (
     "largest_rank", "layout_operators", "macs", "macs_8bit", "macs_weights", "xnnpack_partitions",
     "peak_activation_bytes",
 )  # fmt: skip
-EIGHT_BITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # as /proc/cpuinfo says it
+EIGHT_BITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")  # as in /proc/cpuinfo
 
 
 def row(
@@ -115,14 +116,6 @@ def content_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         memory = megabytes(r["peak_activation_bytes"])
         lines.append(line([r["file"], *(str(n) for n in counted), f"{r['macs'] / 1e6:.0f}", share, memory, r["by"]]))
     return lines
-
-
-def heading(*names: str) -> list[str]:
-    return [line(names), "|" + "---|" * len(names)]
-
-
-def line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def threads_in_words(count: str) -> str:

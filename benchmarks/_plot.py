@@ -1,4 +1,4 @@
-"""The figure: what a file costs in time and in bytes, one line a file.
+"""The figure: time and size of each file, one line a file.
 
 Names stand on the axis, so that files that are close together do not cover each other's labels.
 """

@@ -18,7 +18,7 @@ Colorants = Sequence[Sequence[float]]
 
 
 def profile(colorants: Colorants, *, gamma: float | None = None) -> bytes:
-    """A profile with sRGB's curve, or with a power."""
+    """A profile with sRGB's curve, or with a power of `gamma`."""
     curve = b"para" + bytes(4) + struct.pack(">HH", 3 if gamma is None else 0, 0)
     curve += fixed(CURVE if gamma is None else (gamma,))
     text = b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", 4, 28) + "P3".encode("utf-16-be")

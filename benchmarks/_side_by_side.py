@@ -1,4 +1,4 @@
-"""Several ways of doing one thing, timed round after round in one process, so that a slow moment is slow for all."""
+"""Several ways of doing one task, timed round by round in one process, so that a slow moment affects all of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Way = Callable[[np.ndarray], object]
 
 def timed(ways: Mapping[str, Way], image: np.ndarray, rounds: int, doing: str) -> dict[str, list[float]]:
     """Milliseconds of each way in every round that counts."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for number in track(range(WARM_UP + rounds), doing, WARM_UP + rounds):
         for name, way in ways.items():
             begun = time.perf_counter()
             way(image)
             if number >= WARM_UP:
-                found[name].append(1e3 * (time.perf_counter() - begun))
-    return found
+                times[name].append(1e3 * (time.perf_counter() - begun))
+    return times
 
 
 def summary(times: Sequence[float], peer: Sequence[float]) -> dict[str, float]:

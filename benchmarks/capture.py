@@ -3,8 +3,9 @@
     python benchmarks/capture.py
 
 Two tasks: an upright RGB photograph of 12 megapixels to 256 x 256, and a 1080p NV21 frame to a model input. One thread,
-rounds interleaved in one process; memory is measured in processes of their own. The ratios travel, the milliseconds are
-this machine's. Only dermedge's way gives the same bytes on every device. Prints tables and writes --out/capture.json.
+rounds interleaved in one process; memory is measured in processes of their own. Ratios can be compared between
+machines, milliseconds cannot. Only dermedge's way gives the same bytes on every device. Prints tables and writes
+--out/capture.json.
 """
 
 from __future__ import annotations
@@ -108,14 +109,14 @@ def main(argv: list[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     for task, (shape, peer, ways) in TASKS.items():
         times = timed(ways, picture(shape), args.rounds, task)
-        for way, found in times.items():
+        for way, milliseconds in times.items():
             facts = {"task": task, "way": way, "memory_bytes": extra_memory(task, way)}
-            rows.append(facts | summary(found, times[peer]))
+            rows.append(facts | summary(milliseconds, times[peer]))
     write_json(args.out / "capture.json", {"side": SIDE, "rounds": args.rounds, "rows": rows})
-    for one in rows:
+    for row in rows:
         screen().print(
-            f"{one['task']:30} {one['way']:29} {one['ms']:7.2f} ms  {one['ratio']:5.2f} of OpenCV  "
-            f"(± {one['spread']:.2f} ms)  {one['memory_bytes'] / 1e6:5.1f} MB beside its input",
+            f"{row['task']:30} {row['way']:29} {row['ms']:7.2f} ms  {row['ratio']:5.2f} of OpenCV  "
+            f"(± {row['spread']:.2f} ms)  {row['memory_bytes'] / 1e6:5.1f} MB beside its input",
             soft_wrap=True,
         )  # fmt: skip
     return GOOD

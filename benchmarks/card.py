@@ -37,11 +37,11 @@ def main(argv: list[str] | None = None) -> int:
     from ._card import card
 
     checkpoint = load(args.checkpoint)
-    found = read_json(args.cross_validation, what="the figures of a cross-validation")
-    if found.get("model") != checkpoint.model or "out_of_fold" not in found:
+    validation = read_json(args.cross_validation, expected="the figures of a cross-validation")
+    if validation.get("model") != checkpoint.model or "out_of_fold" not in validation:
         raise InputError(f"{args.cross_validation} is not about {checkpoint.model}; run train/cross_validate.py for it")
     remarks = args.remarks.read_text(encoding="utf-8") if args.remarks else ""
-    write_text(args.out, card(checkpoint, found, remarks))
+    write_text(args.out, card(checkpoint, validation, remarks))
     screen().print(f"{args.out}")
     return 0
 

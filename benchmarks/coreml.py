@@ -2,8 +2,8 @@
 
     python benchmarks/coreml.py --model hierattn_xs --side 128
 
-One thread, one process, rounds interleaved: torch eager, then each package, and again. The ratios travel, the
-milliseconds are this machine's. They say how long a parity run takes, nothing about a phone. Prints a table and writes
+One thread, one process, rounds interleaved: torch eager, then each package, and again. Ratios can be compared between
+machines, milliseconds cannot. They say how long a parity run takes, nothing about a phone. Prints a table and writes
 --out/coreml.json.
 """
 
@@ -52,15 +52,17 @@ def main(argv: list[str] | None = None) -> int:
             runs, machine = prepared(args.model, args.side, work)
         image = np.random.default_rng(0).integers(0, 256, (args.side, args.side, 3), dtype=np.uint8)
         times = timed(runs, image, args.rounds, "timing")
-    rows: list[dict[str, Any]] = [{"name": name} | summary(found, times["torch"]) for name, found in times.items()]
+    rows: list[dict[str, Any]] = [
+        {"name": name} | summary(milliseconds, times["torch"]) for name, milliseconds in times.items()
+    ]
     write_json(
         args.out / "coreml.json", {"model": args.model, "side": args.side, "rounds": args.rounds, "machine": machine,
                                    "rows": rows}
     )  # fmt: skip
     screen().print(f"{args.model}, {args.side} x {args.side}, 1 thread, {machine}, median of {args.rounds}")
-    for one in rows:
+    for row in rows:
         screen().print(
-            f"{one['name']:13} {one['ms']:7.2f} ms  {one['ratio']:5.2f} of torch  (± {one['spread']:.2f} ms)"
+            f"{row['name']:13} {row['ms']:7.2f} ms  {row['ratio']:5.2f} of torch  (± {row['spread']:.2f} ms)"
         )
     return GOOD
 

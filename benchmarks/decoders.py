@@ -1,11 +1,11 @@
-"""What decoders of JPEG and HEIC and colour engines differ by, and what that does to the model's answer.
+"""How much decoders of JPEG and HEIC and colour engines differ, and how that changes the model's answer.
 
     python benchmarks/decoders.py --data photographs/
 
 Photographs of unseen patients are saved anew (JPEG 4:2:0 at quality 92, HEIC at 90, JPEG in Display P3) and read by
 each decoder that is installed: Pillow (libjpeg-turbo) as dermedge does, OpenCV, and PyAV (FFmpeg) where there is one.
 Bytes are compared upright at full size and as the model's input; answers are those of the shipped model in float32.
-LittleCMS is held against the colorimetry in floating point. Prints a table and writes --out/decoders.json.
+LittleCMS is compared with the colorimetry in floating point. Prints a table and writes --out/decoders.json.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
 def by_opencv(content: bytes) -> np.ndarray:
     import cv2
 
-    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    return np.asarray(found)[:, :, ::-1]
+    bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(bgr)[:, :, ::-1]
 
 
 def by_ffmpeg(content: bytes) -> np.ndarray:
@@ -71,7 +71,7 @@ def exact_p3(content: bytes) -> np.ndarray:
 
 
 def untouched(content: bytes) -> np.ndarray:
-    """The mistake: the profile is not looked at."""
+    """The stored pixels as if they were sRGB: the mistake of ignoring the profile."""
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
@@ -97,14 +97,15 @@ def main(argv: list[str] | None = None) -> int:
         reference = Reference(checkpoint)
         photos = judging_set(checkpoint, args.data, limit=args.images)
     side = checkpoint.preprocess.side
-    rows = [one for case in CASES for one in compared(case, [photo.path for photo in photos.photos], side, reference)]
+    paths = [photo.path for photo in photos.photos]
+    rows = [row for case in CASES for row in compare_readers(case, paths, side, reference)]
     write_json(args.out / "decoders.json", {"model": args.model, "data": photos.name, "side": side, "rows": rows})
-    for one in rows:
-        screen().print(line(one), soft_wrap=True, markup=False)
+    for row in rows:
+        screen().print(line(row), soft_wrap=True, markup=False)
     return GOOD
 
 
-def compared(case: str, paths: Sequence[Path], side: int, reference: Any) -> list[dict[str, Any]]:
+def compare_readers(case: str, paths: Sequence[Path], side: int, reference: Any) -> list[dict[str, Any]]:
     """A row for each other reader of one kind of file."""
     from edge.capture import read_photo
 
@@ -127,18 +128,18 @@ def compared(case: str, paths: Sequence[Path], side: int, reference: Any) -> lis
             apart[name].append(Apart.of(right, other, ours[-1], seen[name][-1]))
     answers = reference.run(np.array(ours)).probabilities
     rows: list[dict[str, Any]] = []
-    for name, found in apart.items():
+    for name, differences in apart.items():
         row: dict[str, Any] = {"case": case, "other": name}
         if name in missing:
             rows.append(row | {"not_run": missing[name]})
             continue
         theirs = reference.run(np.array(seen[name])).probabilities
         rows.append(row | {
-            "images": len(found),
-            "full_largest": max(one.full_largest for one in found),
-            "full_mean": float(np.mean([one.full_mean for one in found])),
-            "input_largest": max(one.input_largest for one in found),
-            "input_mean": float(np.mean([one.input_mean for one in found])),
+            "images": len(differences),
+            "full_largest": max(distance.full_largest for distance in differences),
+            "full_mean": float(np.mean([distance.full_mean for distance in differences])),
+            "input_largest": max(distance.input_largest for distance in differences),
+            "input_mean": float(np.mean([distance.input_mean for distance in differences])),
             "same_class": float((theirs.argmax(1) == answers.argmax(1)).mean()),
             "largest_delta_p": float(abs(theirs - answers).max()),
         })  # fmt: skip

@@ -41,22 +41,22 @@ TOGETHER = 3  # photographs
 
 def outcome(planted: str, hypotheses: list[Hypothesis], outputs: list[PhoneOutput], temperature: float) -> str:
     """ "named", "among several", "right" or "wrong" for one planted mistake."""
-    found = diagnosis.judge_all(hypotheses, outputs, temperature=temperature)
-    codes = [one.hypothesis.code for one in found.explained_by]
-    if found.verdict == "right":
+    judgement = diagnosis.judge_all(hypotheses, outputs, temperature=temperature)
+    codes = [match.hypothesis.code for match in judgement.explained_by]
+    if judgement.verdict == "right":
         return "named" if planted in FINE else "no harm seen"
     if planted in codes:
         return "named" if len(codes) == 1 else "among several"
-    return "none" if found.verdict == "none" else "wrong"
+    return "none" if judgement.verdict == "none" else "wrong"
 
 
 def joined(parts: list[list[Hypothesis]]) -> list[Hypothesis]:
     """The same hypotheses on several photographs."""
     return [
-        Hypothesis(one[0].code, one[0].name, one[0].did, one[0].mend, {
-            form: np.concatenate([h.answers[form] for h in one]) for form in one[0].answers
+        Hypothesis(by_photo[0].code, by_photo[0].name, by_photo[0].did, by_photo[0].mend, {
+            form: np.concatenate([h.answers[form] for h in by_photo]) for form in by_photo[0].answers
         })
-        for one in zip(*parts, strict=True)
+        for by_photo in zip(*parts, strict=True)
     ]  # fmt: skip
 
 
@@ -86,8 +86,8 @@ def main(argv: list[str] | None = None) -> int:
             scene: Scene = photographed(photo.path, target)[0]
             known.append(diagnosis.paths([scene], models))
             planted["right"].append(phone.ask(scene.right))
-            for one in mistakes_for(target):
-                planted[one.code].append(phone.ask(one.wrong(scene)))
+            for mistake in mistakes_for(target):
+                planted[mistake.code].append(phone.ask(mistake.wrong(scene)))
     temperature = build.checkpoint.temperature
     for together in (1, TOGETHER):
         groups = [range(i, i + together) for i in range(0, len(photos) - together + 1, together)]

@@ -34,10 +34,11 @@ from edge.errors import GOOD, InputError, at_least_one
 from edge.files import read_json, scratch_in, write_json, write_text
 from edge.progress import track
 from edge.questions.zoo.rounds import timed
+from edge.report.markdown import heading, line
 
 from ._flags import OUT, add_out
-from ._out_of_fold import compared, sample, words
-from ._page import heading, line, machine
+from ._out_of_fold import compare_runs, sample, words
+from ._page import machine
 
 MODEL = "hifuse_tiny_compact"
 PEER = "mobilenetv2"
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     against = {}
     if len(folds) > 1:  # patients that a run of some fold never saw, all folds together
         first, *others = (run_of(args, name, folds[0]).parent for name in names)
-        against = {name: compared(first, other) for name, other in zip(names[1:], others, strict=True)}
+        against = {name: compare_runs(first, other) for name, other in zip(names[1:], others, strict=True)}
     report = {
         "machine": machine(), "side": args.side, "rounds": args.rounds, "threads": args.threads, "stages": args.stages,
         "folds": folds, "reference": REFERENCE, "rows": list(rows.values()), "against_the_first": against,
@@ -105,9 +106,9 @@ def main(argv: list[str] | None = None) -> int:
     return GOOD
 
 
-def chosen(given: str | None) -> list[str]:
+def chosen(only: str | None) -> list[str]:
     """Names of candidates; InputError with the known ones."""
-    names = [word.strip() for word in given.split(",")] if given else list(CANDIDATES)
+    names = [word.strip() for word in only.split(",")] if only else list(CANDIDATES)
     for name in names:
         if name not in CANDIDATES:
             raise InputError(f"--only: unknown candidate {name!r}; known: {', '.join(CANDIDATES)}")
@@ -155,7 +156,7 @@ def trained(args: argparse.Namespace, name: str, fold: str) -> dict[str, Any]:
         command += ["--resume"] if (out / "resume.safetensors").is_file() else ["--force"]
         if train(command):
             raise InputError(f"the training of {name}, fold {fold}, did not finish; run this again to go on")
-    facts = read_json(out / "checkpoint.json", what=f"the checkpoint of {name}")
+    facts = read_json(out / "checkpoint.json", expected=f"the checkpoint of {name}")
     stages = ",".join(f"{side}x{epochs}" for side, epochs in facts["recipe"]["stages"])
     if stages != args.stages:
         raise InputError(f"{out} was trained with --stages {stages}; give the same, or another --out")
@@ -198,7 +199,7 @@ def costed(args: argparse.Namespace, names: Sequence[str], work: Path) -> dict[s
         rows[name]["time"] = {}
         for recipe in RECIPES:
             ours, theirs = (np.array(times[str(key)].milliseconds) for key in ((name, recipe), (PEER, recipe)))
-            ratio = float(np.median(ours / theirs))  # round by round: a slow moment is slow for both
+            ratio = float(np.median(ours / theirs))  # by round, so that a slow moment affects both
             rows[name]["time"][recipe] = {"ms": float(np.median(ours)), "ratio_to_peer": ratio}
     return rows
 
@@ -237,12 +238,12 @@ def markdown(report: Mapping[str, Any]) -> str:
                 ]
             )
         )
-    for name, found in report["against_the_first"].items():
-        before, after = (words(one) for one in found["balanced_accuracy"])
+    for name, comparison in report["against_the_first"].items():
+        before, after = (words(estimate) for estimate in comparison["balanced_accuracy"])
         lines += [
             "",
             f"All folds together: {report['rows'][0]['name']} {before}, {name} {after}, difference "
-            f"{words(found['difference'], '+')}; {sample(found)}.",
+            f"{words(comparison['difference'], '+')}; {sample(comparison)}.",
         ]
     return "\n".join([*lines, ""])
 

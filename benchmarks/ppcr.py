@@ -4,10 +4,10 @@
     python benchmarks/ppcr.py --runs runs/plain runs/ppcr
 
 Cost: parameters, multiply-accumulates, bytes and milliseconds. Both networks have random weights and tables, every file
-runs in a process of its own, and rounds are interleaved: the ratios travel, the milliseconds do not. Gain, where --runs
-are given: balanced accuracy of two cross-validations (train/cross_validate.py, the same flags but for --model) on the
-photographs of the folds that both have, each answered by a run that never saw the patient, and the paired difference.
-Writes --out/ppcr_cost.md and .json, or ppcr_gain.md and .json.
+runs in a process of its own, and rounds are interleaved. Ratios can be compared between machines, milliseconds cannot.
+Gain, where --runs are given: balanced accuracy of two cross-validations (train/cross_validate.py, the same flags but
+for --model) on the photographs of the folds that both have, each answered by a run that never saw the patient, and the
+paired difference. Writes --out/ppcr_cost.md and .json, or ppcr_gain.md and .json.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from edge.files import scratch_in, write_json, write_text
 from edge.questions.zoo.rounds import WARM_UP, timed
 
 from ._flags import add_network, add_out
-from ._out_of_fold import compared, sample, words
+from ._out_of_fold import compare_runs, sample, words
 
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8")
 TIMED = ("fp32", "int8-dynamic", "int8")
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds, images=args.images)
     if args.runs:
-        report = compared(*args.runs)
+        report = compare_runs(*args.runs)
         name, page = "ppcr_gain", gain_page(report)
     else:
         with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def cost_of(args: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """What both networks are made of and take; files are made in `work`."""
+    """Size, cost, fidelity and time of both networks; files are written in `work`."""
     from edge.data.selection import judging_set
     from edge.data.squares import load_squares
     from edge.models import PPCR
@@ -88,14 +88,16 @@ def cost_of(args: argparse.Namespace, work: Path) -> dict[str, Any]:
         checkpoint = settled_on(images, checkpoint)
         parameters, macs = cost(checkpoint.network(), args.side)
         by, contents = ours(checkpoint, args.data)
-        made = {recipe: Candidate(recipe, content, by, parameters) for recipe, content in contents if recipe in RECIPES}
-        own = {recipe: work / f"{model}-{recipe}.tflite" for recipe in made}
-        for recipe, one in made.items():
-            own[recipe].write_bytes(one.content)
-        found = answers(made, own, checkpoint, photos, images)
-        sizes = {recipe: len(one.content) for recipe, one in made.items()}
+        candidates = {
+            recipe: Candidate(recipe, content, by, parameters) for recipe, content in contents if recipe in RECIPES
+        }
+        own = {recipe: work / f"{model}-{recipe}.tflite" for recipe in candidates}
+        for recipe, candidate in candidates.items():
+            own[recipe].write_bytes(candidate.content)
+        comparisons = answers(candidates, own, checkpoint, photos, images)
+        sizes = {recipe: len(candidate.content) for recipe, candidate in candidates.items()}
         rows.append(
-            {"model": model, "parameters": parameters, "macs": macs, "by": by, "bytes": sizes, "answers": found}
+            {"model": model, "parameters": parameters, "macs": macs, "by": by, "bytes": sizes, "answers": comparisons}
         )
         files |= {f"{model} {recipe}": own[recipe] for recipe in TIMED}
     times = timed(files, 1, args.rounds)
@@ -111,7 +113,7 @@ def cost_of(args: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def untrained(model: str, side: int):
-    """A checkpoint with random weights, and tables far from the zeros that they start with."""
+    """A checkpoint with random weights, and random tables instead of the zeros that they start with."""
     import torch
 
     from edge.checkpoint import Checkpoint, Preprocess, check_side
@@ -130,7 +132,7 @@ def untrained(model: str, side: int):
 
 
 def cost_page(report: dict[str, Any]) -> str:
-    from ._page import heading, line
+    from edge.report.markdown import heading, line
 
     rows, data = report["rows"], report["data"]
     kind = "synthetic images" if data["synthetic"] else "photographs"
@@ -151,13 +153,13 @@ def cost_page(report: dict[str, Any]) -> str:
         times = [f"{row['ms'][recipe]:.2f}" for row in rows]
         lines.append(line([f"ms, {recipe}", *times, f"{middle:.3f} [{low:.3f}, {high:.3f}]"]))
     for recipe in RECIPES:
-        found = [row["answers"][recipe]["sqnr_db_median"] for row in rows]
-        lines.append(line([f"SQNR, {recipe}", *("-" if v is None else f"{v:.1f} dB" for v in found), ""]))
+        sqnrs = [row["answers"][recipe]["sqnr_db_median"] for row in rows]
+        lines.append(line([f"SQNR, {recipe}", *("-" if v is None else f"{v:.1f} dB" for v in sqnrs), ""]))
     return "\n".join([*lines, ""])
 
 
 def gain_page(gain: dict[str, Any]) -> str:
-    without, with_it = (words(one) for one in gain["balanced_accuracy"])
+    without, with_it = (words(estimate) for estimate in gain["balanced_accuracy"])
     return (
         f"Balanced accuracy without attention {without}, with {with_it}, difference {words(gain['difference'], '+')}: "
         f"{sample(gain)}. {gain['gained']} photographs were right with attention alone, "

@@ -3,7 +3,7 @@
     python benchmarks/tflite.py --model hierattn_xs --side 256 --peers
 
 Every file runs in a process of its own with its threads pinned; rounds are interleaved, so that a machine that slows
-down slows all of them down. Times are this machine's: the ratios travel, the milliseconds do not. `plain` is what
+down slows all of them down. Ratios can be compared between machines, milliseconds cannot. `plain` is what
 `litert_torch.convert` makes of the same module without any rewrite. Peers have random weights; they are there for their
 speed. Writes --out/tflite.md, tflite.json, tflite.png and tflite.svg.
 """
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     counts = threads_of(args.threads)
     at_least_one(rounds=args.rounds, images=args.images)
     with scratch_in(args.out) as work, third_party_noise_into(args.out / LOG):
-        report = measured(args, counts, work)
+        report = measure_files(args, counts, work)
     from . import _page, _plot
 
     page = _page.markdown(report)
@@ -65,22 +65,22 @@ def main(argv: list[str] | None = None) -> int:
     return GOOD
 
 
-def threads_of(given: str | None) -> list[int]:
+def threads_of(threads: str | None) -> list[int]:
     """'1,2' -> [1, 2]; InputError for what is no number of threads, or more than there are cores to pin them to."""
-    if given is None:
+    if threads is None:
         return [n for n in (1, 2) if n <= cores()]
     try:
-        counts = [int(word) for word in given.split(",")]
+        counts = [int(word) for word in threads.split(",")]
     except ValueError:
         counts = [0]
     if min(counts) < 1 or max(counts) > cores() or len(set(counts)) < len(counts):
         raise InputError(
-            f"--threads takes different numbers from 1 to {cores()}, the cores here, as in 1,2; got {given!r}"
+            f"--threads takes different numbers from 1 to {cores()}, the cores here, as in 1,2; got {threads!r}"
         )
     return counts
 
 
-def measured(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
+def measure_files(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
     """What tflite.json holds; files are made in `work`."""
     from edge.data.selection import judging_set
     from edge.data.squares import load_squares
@@ -95,12 +95,12 @@ def measured(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
     photos, images = load_squares(photos, args.side, skip_unreadable=skip)
     if not trained(checkpoint):
         checkpoint = settled_on(images, checkpoint)
-    made, files = {}, {}
+    by_name, files = {}, {}
     every = candidates(checkpoint, images, peers=args.peers, data=args.data)
-    for one in track(every, "converting", count(peers=args.peers)):
-        made[one.name], files[one.name] = one, work / f"{one.name}.tflite"
-        files[one.name].write_bytes(one.content)
-    found = answers(made, files, checkpoint, photos, images)
+    for candidate in track(every, "converting", count(peers=args.peers)):
+        by_name[candidate.name], files[candidate.name] = candidate, work / f"{candidate.name}.tflite"
+        files[candidate.name].write_bytes(candidate.content)
+    comparisons = answers(by_name, files, checkpoint, photos, images)
     # One number of threads after the other, so that half as many processes are open at a time.
     times = {n: timed(files, n, args.rounds) for n in counts}
     of_file = {name: {n: times[n][name] for n in counts} for name in files}
@@ -111,7 +111,7 @@ def measured(args: argparse.Namespace, counts: list[int], work: Path) -> dict:
         "rounds": args.rounds,
         "machine": machine(),
         "data": {"name": photos.name, "images": len(photos), "synthetic": photos.synthetic},
-        "rows": [row(made[n], files[n], of_file[n], of_file[PLAIN], found[n]) for n in files],
+        "rows": [row(by_name[n], files[n], of_file[n], of_file[PLAIN], comparisons[n]) for n in files],
     }
 
 

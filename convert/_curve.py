@@ -15,9 +15,9 @@ TAIL_DB = 12.0  # the 5th percentile may lie so far below the budget
 POINTS = 10  # of the curve
 
 
-def point(layers: Sequence[Layer], wanted: Outputs, found: Outputs) -> dict[str, float]:
+def point(layers: Sequence[Layer], wanted: Outputs, outputs: Outputs) -> dict[str, float]:
     """What a choice of layers gives: answers `found` in place of `wanted`."""
-    decibel = sqnr(wanted, found)
+    decibel = sqnr(wanted, outputs)
     total = max(1, sum(layer.macs for layer in layers))
     return {
         "static": sum(layer.kind == "static" for layer in layers),
@@ -26,7 +26,7 @@ def point(layers: Sequence[Layer], wanted: Outputs, found: Outputs) -> dict[str,
         "macs_8bit": sum(layer.macs for layer in layers if layer.kind != "float") / total,
         "sqnr_db": float(np.median(decibel)),
         "sqnr_db_p5": float(np.percentile(decibel, 5)),
-        "agreement": float((found.probabilities.argmax(1) == wanted.probabilities.argmax(1)).mean()),
+        "agreement": float((outputs.probabilities.argmax(1) == wanted.probabilities.argmax(1)).mean()),
     }
 
 

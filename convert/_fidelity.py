@@ -15,14 +15,14 @@ EQUAL_DB = 200.0  # of answers that are the same, or all but
 MASK_ALLOWANCE_DB = 10.0
 
 
-def sqnr(wanted: Outputs, found: Outputs) -> np.ndarray:
+def sqnr(wanted: Outputs, outputs: Outputs) -> np.ndarray:
     """dB per image, (N,): of the logits, or of the mask's with its allowance, whichever is worse. At most EQUAL_DB.
 
     A layer that only the mask reads would look harmless by the class alone.
     """
-    worst = st.sqnr_db(st.read_back_logits(wanted.probabilities), st.read_back_logits(found.probabilities))
-    if wanted.masks is not None and found.masks is not None:
-        mask = st.sqnr_db(mask_logits(wanted.masks), mask_logits(found.masks))
+    worst = st.sqnr_db(st.read_back_logits(wanted.probabilities), st.read_back_logits(outputs.probabilities))
+    if wanted.masks is not None and outputs.masks is not None:
+        mask = st.sqnr_db(mask_logits(wanted.masks), mask_logits(outputs.masks))
         worst = np.minimum(worst, mask + MASK_ALLOWANCE_DB)
     return np.minimum(worst, EQUAL_DB)
 

@@ -11,7 +11,7 @@ Name = TypeVar("Name", bound=Hashable)
 def peak_bytes(
     steps: Sequence[tuple[Iterable[Name], Iterable[Name]]],
     sizes: Mapping[Name, int],
-    given: Iterable[Name],
+    inputs: Iterable[Name],
     answers: Iterable[Name],
 ) -> int:
     """The largest sum of bytes of tensors alive at once; each step reads some and makes some, in this order.
@@ -22,7 +22,7 @@ def peak_bytes(
     for number, (reads, _) in enumerate(steps):
         for name in reads:
             last[name] = max(last.get(name, 0), number)
-    alive = {name for name in given if name in sizes}
+    alive = {name for name in inputs if name in sizes}
     most = sum(sizes[name] for name in alive)
     for number, (_, makes) in enumerate(steps):
         alive |= {name for name in makes if name in sizes}

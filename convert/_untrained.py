@@ -95,10 +95,10 @@ def settled(network: nn.Module, images: np.ndarray, preprocess: Preprocess) -> n
     assert isinstance(last, nn.Linear)
     seen: list[torch.Tensor] = []
 
-    def take_statistics(norm: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+    def take_statistics(norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-        norm.running_mean.copy_(given[0].mean((0, 2, 3)))
-        norm.running_var.copy_(given[0].var((0, 2, 3)))
+        norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+        norm.running_var.copy_(inputs[0].var((0, 2, 3)))
         if norm.bias is not None:
             norm.bias.fill_(1.0)
 

@@ -16,7 +16,7 @@ def read(folder: Path) -> Manifest:
     """The checked manifest of a build folder (or the path of the manifest itself); InputError if it is none."""
     folder = Path(folder)
     path = folder if folder.is_file() else folder / MANIFEST
-    value = read_json(path, what="the manifest of an exported model (`convert/to_tflite.py` writes it)")
+    value = read_json(path, expected="the manifest of an exported model (`convert/to_tflite.py` writes it)")
     return from_json_value(value, where=str(path))
 
 

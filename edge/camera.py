@@ -1,7 +1,7 @@
 """A camera frame as a phone hands it over -> upright RGB: YUV 4:2:0 planes with any strides, or BGRA.
 
-In integers, so that every program that follows docs/preprocess.md gets the same bytes. Frames come from drivers:
-sizes, strides and rectangles are checked against the bytes that are there before any is read.
+In integers, so that every program that follows docs/preprocess.md gets the same bytes. Frames come from drivers, so
+sizes, strides and rectangles are checked against the length of the bytes before any is read.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class YuvFrame:
 
 @dataclass(frozen=True)
 class BgraFrame:
-    """32-bit BGRA of iOS; alpha is not looked at."""
+    """32-bit BGRA of iOS; alpha is ignored."""
 
     width: int
     height: int
@@ -132,7 +132,7 @@ def frame_to_input(
         270: (width - size - above, before),
     }[rotation]
     cut = rgb_of(frame, (left + x, top + y, left + x + size, top + y + size))
-    return np.ascontiguousarray(turned(area(cut, side), rotation, mirrored))  # turning and averaging change places
+    return np.ascontiguousarray(turned(area(cut, side), rotation, mirrored))  # averaging first gives the same bytes
 
 
 def turned(rgb: np.ndarray, rotation: int, mirrored: bool) -> np.ndarray:
@@ -165,7 +165,8 @@ def yuv_to_rgb(
 ) -> np.ndarray:
     """uint8 (h, w, 3) of uint8 luma (h, w) and chroma at half the size; `odd`: rows and columns of chroma to skip.
 
-    docs/preprocess.md has the formula. OpenCV's sums of 16-bit numbers saturate: the clamp that follows anyway.
+    docs/preprocess.md has the formula. OpenCV's sums of 16-bit numbers saturate, which changes nothing: the result is
+    clamped anyway.
     """
     height, width = y.shape
     rgb = np.empty((height, width, 3), np.uint8)
@@ -187,7 +188,7 @@ def strip_to_rgb(
 
     luma, *chroma = tables
     u, v = np.ascontiguousarray(u), np.ascontiguousarray(v)
-    # A table's entry holds its number twice: looking it up makes two columns of one.
+    # A table's entry holds its number twice, so that looking it up turns one column into two.
     v_to_r, u_to_g, v_to_g, u_to_b = (
         cv2.LUT(plane, table).view(np.int16) for plane, table in zip((v, u, v, u), chroma, strict=True)
     )
@@ -208,17 +209,17 @@ def strip_to_rgb(
 
 @cache
 def tables(matrix: str, full_range: bool) -> tuple[np.ndarray, ...]:
-    """For every byte what it adds to a channel, int16 with FRACTION bits behind the point.
+    """What every byte value adds to a channel, int16 with FRACTION bits behind the point.
 
-    Luma brings the half that rounds; a number of chroma comes twice, as the halves of an int32.
+    The numbers of luma include the half that rounds; those of chroma are there twice, as the halves of an int32.
     """
     luma, *chroma = COEFFICIENTS[matrix, full_range]
     value = np.arange(256, dtype=np.int64)
     shift = 16 - FRACTION
     rounding = 1 << (shift - 1)
     bright = ((luma * (value - (0 if full_range else 16)) + rounding) >> shift) + (1 << (FRACTION - 1))
-    colours = [((one * (value - 128) + rounding) >> shift).astype(np.int16) for one in chroma]
-    return bright.astype(np.int16), *(np.stack((one, one), axis=1).view(np.int32)[:, 0] for one in colours)
+    colours = [((coefficient * (value - 128) + rounding) >> shift).astype(np.int16) for coefficient in chroma]
+    return bright.astype(np.int16), *(np.stack((colour, colour), axis=1).view(np.int32)[:, 0] for colour in colours)
 
 
 def rectangle(frame: Frame, crop: Rectangle | None) -> Rectangle:
@@ -285,9 +286,9 @@ def samples_of(
     data: np.ndarray, width: int, height: int, row_stride: int, pixel_stride: int, name: str = ""
 ) -> np.ndarray:
     """A view (height, width); the last row may end with its last sample, as Android's does."""
-    for what, stride in (("row", row_stride), ("pixel", pixel_stride)):
+    for axis, stride in (("row", row_stride), ("pixel", pixel_stride)):
         if not isinstance(stride, int | np.integer) or isinstance(stride, bool) or not 1 <= stride <= 2**31:
-            raise InputError(f"the {what} stride is a whole number of bytes, at least 1, got {stride!r}")
+            raise InputError(f"the {axis} stride is a whole number of bytes, at least 1, got {stride!r}")
     if row_stride < (width - 1) * pixel_stride + 1:
         raise InputError(
             f"rows of {width} samples, {pixel_stride} bytes apart, do not fit into a row stride of {row_stride}"
@@ -297,10 +298,10 @@ def samples_of(
     return np.lib.stride_tricks.as_strided(data, (height, width), (row_stride, pixel_stride), writeable=False)
 
 
-def check_length(data: np.ndarray, needed: int, what: str, width: int, height: int) -> None:
+def check_length(data: np.ndarray, needed: int, name: str, width: int, height: int) -> None:
     if data.size < needed:
         raise InputError(
-            f"{what} has {data.size} bytes; {width} x {height} samples with its strides take {needed}. Pass the whole "
+            f"{name} has {data.size} bytes; {width} x {height} samples with its strides take {needed}. Pass the whole "
             "buffer, and the strides that came with it"
         )
 

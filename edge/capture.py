@@ -1,8 +1,8 @@
 """A photograph as a phone hands it over -> upright RGB.
 
-The first step of the chain: file -> `read_photo` -> uint8 RGB (H, W, 3) -> `preprocess.to_input`; frames of a camera
-go through `edge.camera`. Files come from strangers, so size and format are checked before anything is decoded, and
-whatever a decoder stumbles over becomes an InputError that names the file.
+The first step of the chain: file -> `read_photo` -> uint8 RGB (H, W, 3) -> `preprocess.to_input`; frames of a camera go
+through `edge.camera`. Files are not trusted: size and format are checked before anything is decoded, and every error of
+a decoder becomes an InputError that names the file.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     * Opaque alpha is dropped; a translucent picture is laid over white, as on a web page.
     * Of an animation the first frame is taken, of a file with several pictures the primary one.
 
-    The format is told from the contents, not from the suffix. `name` is what messages call the photograph
-    (default: its path). Raises InputError for anything that cannot be read or exceeds the limits above.
+    The format is recognised by the contents, not by the suffix. `name` is what messages call the photograph (default:
+    its path). Raises InputError for anything that cannot be read or exceeds the limits above.
     """
     if isinstance(source, bytes):
         contents, name = source, name or "the photograph"
@@ -75,8 +75,8 @@ def read_bounded(path: Path, name: str) -> bytes:
         status = path.stat()
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise InputError(f"{name} is {what}; expected one {ALLOWED} file")
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise InputError(f"{name} is {kind}; expected one {ALLOWED} file")
         if status.st_size > MAX_BYTES:
             raise InputError(too_many_bytes(name, status.st_size))
         with path.open("rb") as file:
@@ -102,11 +102,11 @@ def tell_format(head: bytes, name: str) -> str:
         return "WEBP"
     if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
         return "HEIF"
-    found = next((form for start, form in REFUSED.items() if head.startswith(start)), None)
+    kind = next((form for start, form in REFUSED.items() if head.startswith(start)), None)
     if head[4:12] in (b"ftypavif", b"ftypavis"):
-        found = "AVIF"
-    found = f"a {found} file" if found else f"something else (it starts with {head.hex(' ')})"
-    raise InputError(f"{name} is {found}; expected {ALLOWED}. Save it as JPEG, or leave it out")
+        kind = "AVIF"
+    kind = f"a {kind} file" if kind else f"something else (it starts with {head.hex(' ')})"
+    raise InputError(f"{name} is {kind}; expected {ALLOWED}. Save it as JPEG, or leave it out")
 
 
 def decode(contents: bytes, form: str, name: str) -> np.ndarray:
@@ -116,7 +116,7 @@ def decode(contents: bytes, form: str, name: str) -> np.ndarray:
     if form == "HEIF":
         register_heif(name)
     with warnings.catch_warnings():
-        # Those about damaged metadata concern nobody who gets a picture; the one about size is an error.
+        # Warnings about damaged metadata do not matter if the picture decodes; the one about size is an error.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         if form == "PNG":

@@ -125,13 +125,13 @@ def as_program(checkpoint: Checkpoint, net: nn.Module) -> Checkpoint:
 
 def versions_here() -> dict[str, str]:
     names = ("dermedge", "torch", "numpy", "opencv-python-headless", "Pillow", "lightning-fabric", "scikit-learn")
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def save(checkpoint: Checkpoint, stem: Path) -> None:
@@ -203,7 +203,7 @@ def load(path: Path) -> Checkpoint:
             f"no checkpoint at {weights}; give `checkpoint` the .safetensors file that training wrote"
             + (f" ({path} holds {inside_names})" if inside_names else "")
         )
-    facts = read_json(described, what=f"the description that belongs to {weights.name}")
+    facts = read_json(described, expected=f"the description that belongs to {weights.name}")
     schema = PROGRAM_SCHEMA if program else SCHEMA
     if facts.get("schema") != schema:
         raise InputError(f"{described}: expected schema {schema}, got {facts.get('schema')!r}")

@@ -42,7 +42,7 @@ def transform_for(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
 
 @lru_cache(maxsize=8)  # a folder of photographs has one or two profiles
 def transform_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the profile's colours to sRGB; None where that changes nothing, or the profile is no use."""
+    """From the profile's colours to sRGB; None where that changes nothing, or where the profile is unusable."""
     from PIL import Image, ImageCms
 
     try:

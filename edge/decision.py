@@ -1,9 +1,9 @@
-"""Model input and probabilities -> a class, "uncertain" or "retake": the last link of the chain.
+"""Model input and probabilities -> a class, "uncertain" or "retake": the last step of the chain.
 
-Two questions, in this order. Is the picture fit to be judged? Nine whole numbers are taken from the very bytes that
-the model gets and compared with limits (`retake`). Is the model sure enough? Its largest probability is compared with a
-threshold (`uncertain`). docs/decision.md specifies both so that any program can come to the same outcome;
-limits and threshold live in the manifest (`decision`), where `dermedge decide --measure` has put what it measured.
+Two questions, in this order. Is the picture fit to be judged? Nine whole numbers are computed from the model's input
+bytes and compared with limits (`retake`). Is the model sure enough? Its largest probability is compared with a
+threshold (`uncertain`). docs/decision.md specifies both so that any program can come to the same outcome; limits and
+threshold live in the manifest (`decision`), where `dermedge decide --measure` has put what it measured.
 
 An engineering aid, not a medical device: that a picture passes says nothing about the skin on it.
 """
@@ -30,8 +30,8 @@ CLASS, UNCERTAIN, RETAKE = "class", "uncertain", "retake"
 OUTCOMES = (CLASS, UNCERTAIN, RETAKE)
 SUM_TOLERANCE = 0.02  # of probabilities; fp16 arithmetic keeps three digits
 
-# In the order in which they are looked at: the first that fails is the reason. Measurement -> which side of the
-# limit is refused ("min": less than the limit), and what a person is told.
+# In the order of the checks: the first that fails is the reason. Measurement -> which side of the limit is refused
+# ("min": less than the limit), and what a person is told.
 CHECKS: dict[str, tuple[str, str]] = {
     "light": ("min", "too dark: find more light"),
     "clipped": ("max", "too bright: avoid glare and direct light"),
@@ -47,7 +47,7 @@ CHECKS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Measurements:
-    """What the gate sees of a picture. Whole numbers; shares and ratios in thousandths, rounded down."""
+    """The gate's measurements of a picture. Whole numbers; shares and ratios in thousandths, rounded down."""
 
     light: int  # luma that a tenth of the pixels exceeds, 0..255
     clipped: int  # share of pixels of luma 250 and more, 0..1000
@@ -140,11 +140,11 @@ def ratio(near: int, far: int) -> int:
 
 def faults(measured: Measurements, limits: Mapping[str, int]) -> tuple[str, ...]:
     """The measurements beyond their limit, in the order of CHECKS. A value equal to the limit is good."""
-    found = asdict(measured)
+    values = asdict(measured)
     return tuple(
         name
         for name, (kind, _) in CHECKS.items()
-        if (found[name] < limits[name] if kind == "min" else found[name] > limits[name])
+        if (values[name] < limits[name] if kind == "min" else values[name] > limits[name])
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, then moved."""
+"""Files are written under a temporary name, then moved into place, so that none is ever half-written."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def remove(target: Path) -> None:
-    """Take a file or folder away, if it is there."""
+    """Delete a file or folder, if it exists."""
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     else:
@@ -102,25 +102,25 @@ def write_json(target: Path, value: object) -> None:
     write_text(target, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, *, what: str) -> dict:
+def read_json(path: Path, *, expected: str) -> dict:
     """The object in a JSON file; InputError that says what was expected if there is none."""
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {what}")
+            raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; expected {what}") from error
+        raise InputError(f"{path} does not exist; expected {expected}") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); expected {what}") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); expected {what}") from error
+        raise InputError(f"{path} is not JSON ({error}); expected {expected}") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path} holds no JSON object; expected {what}")
+        raise InputError(f"{path} holds no JSON object; expected {expected}")
     return value
 
 
 def parts_of(folder: Path) -> list[Path]:
-    """Its files in name order, without what a file manager leaves in folders that one looks into."""
+    """A folder's files in name order, without those that file managers leave behind."""
     return sorted(part for part in folder.rglob("*") if part.is_file() and part.name not in LEFT_BEHIND)
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,6 +26,7 @@ INTENDED_USE = (
     "Not a medical device; not for diagnosis, triage or reassurance."
 )
 RESIZE = "mean over the area of each pixel, both ways, in whole numbers, half up (docs/preprocess.md)"
+EXACT = 2**53  # whole numbers up to here are exact in every language that reads a manifest
 # What a file carries inside, where its format has a place for it; in this order.
 INSIDE = ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "mask", "training", "intended_use")
 
@@ -372,19 +374,45 @@ def schema() -> dict[str, Any]:
     return json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
+def first_fault(value: object, rule: Mapping[str, Any]) -> tuple[list[str], str] | None:
+    """Place and words of the first thing in a JSON value that does not fit a rule of the schema; None if all fits.
+
+    Numbers have to be those that every language reads: finite, and whole ones within 2^53 written without a point.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def whole(_checker: object, instance: object) -> bool:
+        return isinstance(instance, int) and not isinstance(instance, bool) and abs(instance) <= EXACT
+
+    def number(checker: object, instance: object) -> bool:
+        return whole(checker, instance) or (isinstance(instance, float) and math.isfinite(instance))
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": whole, "number": number})
+    try:
+        errors = extend(Draft202012Validator, type_checker=types)(rule).iter_errors(value)
+        error = next(iter(sorted(errors, key=lambda error: list(error.path))), None)
+        return None if error is None else ([str(part) for part in error.absolute_path], error.message[:300])
+    except RecursionError:
+        return [], "it is nested too deeply"
+
+
 def from_json_value(value: object, *, where: str) -> Manifest:
     """The manifest in a JSON value of /2 or /1; InputError that names `where` and the first field that does not fit."""
-    from jsonschema import Draft202012Validator
-
     value = raised(value)
-    error = next(iter(sorted(Draft202012Validator(schema()).iter_errors(value), key=lambda e: list(e.path))), None)
-    if error is not None:
-        field = "/".join(str(part) for part in error.absolute_path) or "the whole file"
+    fault = first_fault(value, schema())
+    if fault is not None:
         raise InputError(
-            f"{where}: {field}: {error.message[:300]}; expected schema {SCHEMA}. If another version of dermedge "
-            "wrote it, convert again into a folder of another name, or delete this one first"
+            f"{where}: {'/'.join(fault[0]) or 'the whole file'}: {fault[1]}; expected schema {SCHEMA}. If another "
+            "version of dermedge wrote it, convert again into a folder of another name, or delete this one first"
         )
     assert isinstance(value, dict)
+    check_consistent(value, where)
+    return parsed(value, where)
+
+
+def check_consistent(value: dict[str, Any], where: str) -> None:
+    """InputError for a value that fits the schema and contradicts itself."""
     names = [entry["file"] for entry in value["files"]]
     if len(set(names)) != len(names):
         raise InputError(f"{where}: a file is described twice")
@@ -393,7 +421,12 @@ def from_json_value(value: object, *, where: str) -> Manifest:
         raise InputError(f"{where}: output and decision name different abstain thresholds; convert again")
     if decision and decision["side"] != value["input"]["side"]:
         raise InputError(f"{where}: the limits of decision hold for another side than the input's; convert again")
-    return parsed(value, where)
+    if (value["reference"]["kind"] == "program") != (value["reference"]["file"] is not None):
+        raise InputError(f"{where}: reference: only a program has a file in this folder; convert again")
+    classes = len(value["labels"])
+    for tested in value["self_test"]:
+        if any(len(answer) != classes for answer in (tested["reference"], *tested["expected"].values())):
+            raise InputError(f"{where}: self_test: not every answer has {classes} classes; convert again")
 
 
 def raised(value: object) -> object:
@@ -401,13 +434,14 @@ def raised(value: object) -> object:
     if not isinstance(value, dict) or value.get("schema") != RAISED_FROM:
         return value
     files = value.get("files")
-    entries = files if isinstance(files, list) else []
+    if isinstance(files, list):
+        files = [raised_file(entry) if isinstance(entry, dict) else entry for entry in files]
     return {
         **value,
         "schema": SCHEMA,
         "reference": {"kind": "checkpoint", "file": None, "sha256": value.get("checkpoint_sha256")},
         "questions": [],
-        "files": [raised_file(entry) if isinstance(entry, dict) else entry for entry in entries],
+        "files": files,
     }
 
 

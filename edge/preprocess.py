@@ -13,7 +13,7 @@ from edge.errors import InputError
 # Part of every cache key and manifest: it changes whenever the same photograph would give other bytes.
 PREPROCESS_VERSION = "area-2"
 MAX_INPUT_SIDE = 4096  # pixels; no phone model comes near
-BLOCK = 32  # rows of the result at a time: what is added then stays in the cache
+BLOCK = 32  # rows of the result at a time, so that the sums stay in the cache
 
 
 def square(rgb: np.ndarray) -> np.ndarray:

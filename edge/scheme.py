@@ -70,7 +70,7 @@ def save(path: Path, scheme: Scheme) -> None:
 
 def load(path: Path) -> Scheme:
     """Read a scheme; InputError that names the field if it is not one."""
-    stored = read_json(path, what=f"a quantisation scheme ({SCHEMA}), which conversion writes")
+    stored = read_json(path, expected=f"a quantisation scheme ({SCHEMA}), which conversion writes")
     if stored.get("schema") != SCHEMA:
         raise InputError(f"{path}: expected schema {SCHEMA}, got {stored.get('schema')!r}; convert again to get one")
     try:

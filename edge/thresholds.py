@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.errors import InputError
 from edge.files import read_json, write_json
-from edge.manifest import Manifest
+from edge.manifest import Manifest, first_fault, schema
 
 log = logging.getLogger("dermedge")
 
@@ -33,7 +33,7 @@ def find(checkpoint: Path, *, checkpoint_sha256: str, side: int) -> dict[str, An
     path = beside(checkpoint)
     if not path.is_file():
         return None
-    if read_json(path, what=WHAT).get("checkpoint_sha256") != checkpoint_sha256:
+    if read_json(path, expected=WHAT).get("checkpoint_sha256") != checkpoint_sha256:
         log.warning(
             "%s was measured with other weights and is not used; `dermedge decide --measure` measures again", path
         )
@@ -49,7 +49,7 @@ def save(path: Path, section: Mapping[str, Any], *, checkpoint_sha256: str) -> N
 
 def load(path: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
     """The section that `save` wrote for this checkpoint; InputError if it is damaged or of another one."""
-    stored = read_json(path, what=WHAT)
+    stored = read_json(path, expected=WHAT)
     again = "measure again with `dermedge decide --measure`"
     if stored.get("schema") != SCHEMA:
         raise InputError(f"{path}: expected schema {SCHEMA}, got {stored.get('schema')!r}; {again}")
@@ -63,15 +63,10 @@ def load(path: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
 
 def check_section(section: object, *, where: str) -> dict[str, Any]:
     """A manifest's `decision` if it fits the schema; InputError that names the first field that does not."""
-    from jsonschema import Draft202012Validator
-
-    from edge.manifest import schema
-
-    rule = {"$ref": "#/$defs/decision", "$defs": schema()["$defs"]}
-    error = next(iter(sorted(Draft202012Validator(rule).iter_errors(section), key=lambda e: list(e.path))), None)
-    if error is not None:
-        field = "/".join(["decision", *(str(part) for part in error.absolute_path)])
-        raise InputError(f"{where}: {field}: {error.message[:300]}; measure again with `dermedge decide --measure`")
+    fault = first_fault(section, {"$ref": "#/$defs/decision", "$defs": schema()["$defs"]})
+    if fault is not None:
+        field = "/".join(["decision", *fault[0]])
+        raise InputError(f"{where}: {field}: {fault[1]}; measure again with `dermedge decide --measure`")
     assert isinstance(section, dict)
     return section
 

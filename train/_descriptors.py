@@ -57,11 +57,11 @@ def moments(relative: np.ndarray) -> np.ndarray:
 
 def histograms(relative: np.ndarray, ring: np.ndarray) -> np.ndarray:
     """Square root of the share of pixels per colour bin, channel and ring."""
-    found = []
+    histograms = []
     for channel in range(3):
         bins = np.searchsorted(COLOUR_EDGES, relative[..., channel])
-        found.append(per_ring(bins, ring, COLOUR_BINS))
-    return np.sqrt(np.concatenate(found))
+        histograms.append(per_ring(bins, ring, COLOUR_BINS))
+    return np.sqrt(np.concatenate(histograms))
 
 
 def patterns(lightness: np.ndarray, ring: np.ndarray, radius: int) -> np.ndarray:
@@ -77,16 +77,16 @@ def patterns(lightness: np.ndarray, ring: np.ndarray, radius: int) -> np.ndarray
 
 def bands(lab: np.ndarray) -> np.ndarray:
     """Log energy of every channel, and skewness of lightness, per Laplacian level and ring."""
-    found = []
+    moments = []
     for _ in range(LEVELS):
         small = cv2.pyrDown(lab)
         band = (lab - cv2.pyrUp(small, dstsize=lab.shape[1::-1])).reshape(-1, 3)
         spread = np.sqrt(ring_mean(band * band)) + 0.05
         lightness = band[:, :1]
         skewness = ring_mean(lightness * lightness * lightness)[:, 0] / spread[:, 0] ** 3
-        found += [np.log(spread).ravel(), np.tanh(skewness / 2)]
+        moments += [np.log(spread).ravel(), np.tanh(skewness / 2)]
         lab = small
-    return np.concatenate(found)
+    return np.concatenate(moments)
 
 
 def asymmetry(relative: np.ndarray) -> np.ndarray:
@@ -94,11 +94,11 @@ def asymmetry(relative: np.ndarray) -> np.ndarray:
     small = cv2.resize(relative, (32, 32), interpolation=cv2.INTER_AREA)
     ring, sector = rings(32), sectors(32)
     difference = np.abs(small - small[::-1, ::-1])
-    found = [np.log(0.2 + difference[ring == number].mean(axis=0)) for number in range(RINGS)]
+    textures = [np.log(0.2 + difference[ring == number].mean(axis=0)) for number in range(RINGS)]
     for number in range(RINGS):
         means = np.array([small[(ring == number) & (sector == k)].mean(axis=0) for k in range(SECTORS)])
-        found.append(np.log(0.2 + means.std(axis=0)))
-    return np.concatenate(found)
+        textures.append(np.log(0.2 + means.std(axis=0)))
+    return np.concatenate(textures)
 
 
 def per_ring(bins: np.ndarray, ring: np.ndarray, count: int) -> np.ndarray:

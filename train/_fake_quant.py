@@ -82,7 +82,7 @@ def by_module(net: nn.Module, layers: Iterable[Layer]) -> dict[str, Layer]:
     (the three parts of an attention's projection), as long as they are quantised alike.
     """
     modules = dict(net.named_modules())
-    found: dict[str, Layer] = {}
+    by_module: dict[str, Layer] = {}
     for layer in layers:
         if layer.kind == "float" or layer.module is None:
             continue
@@ -91,12 +91,12 @@ def by_module(net: nn.Module, layers: Iterable[Layer]) -> dict[str, Layer]:
         norm = layer.normalised_by
         if norm and not isinstance(modules.get(norm), nn.BatchNorm2d):
             raise InputError(f"the scheme folds {norm} into {layer.module}; it is no batch norm of the model")
-        before = found.setdefault(layer.module, layer)
+        before = by_module.setdefault(layer.module, layer)
         if (before.kind, before.input, before.output) != (layer.kind, layer.input, layer.output):
             raise InputError(f"the scheme quantises {layer.module} in two ways ({before.tensor}, {layer.tensor})")
-    if not found:
+    if not by_module:
         raise InputError("the scheme has no 8-bit layer with a module of the model; there is nothing to imitate")
-    return found
+    return by_module
 
 
 def rounded(x: Tensor, limits: Range) -> Tensor:

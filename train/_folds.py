@@ -166,7 +166,7 @@ def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path)
     """The figures over all folds, and the trivial classifiers on the same ones."""
     patients, targets, logits = pooled(photos, folder, split.folds)
     checkpoints = [
-        read_json(fold_folder(folder, fold) / "checkpoint.json", what=f"the checkpoint of fold {fold}")
+        read_json(fold_folder(folder, fold) / "checkpoint.json", expected=f"the checkpoint of fold {fold}")
         for fold in range(split.folds)
     ]
     result = CrossValidation(

@@ -1,4 +1,4 @@
-"""The .aimodel format: Apple's runtime, a beta, runs what was written."""
+"""The .aimodel format: written files are run by Apple's own runtime, a beta."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def float_program(checkpoint: Checkpoint, precision: str) -> Any:
     )
     example = torch.zeros(1, pre.side, pre.side, 3, dtype=torch.uint8)
     program = torch.export.export(FromBytes(module), (example,)).run_decompositions(get_decomp_table())
-    # the other mode writes where every operation was called in our sources into the file
+    # the other mode writes the place in our sources of every operation into the file
     converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
     names = list(OUTPUTS[: len(results(traced))])
     converter.add_exported_program(program, input_names=[INPUT], output_names=names, entrypoint_name=ENTRY)

@@ -1,1 +1,1 @@
-"""Core ML: torch.export through coremltools, measured 8 bits and palettes, audit."""
+"""Core ML packages: torch.export through coremltools, measured 8-bit activations, palettes, and the audit."""

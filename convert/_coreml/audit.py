@@ -1,10 +1,10 @@
-"""What a Core ML package is made of, and which rules of Apple's Neural Engine it breaks; read off the saved program.
+"""Operations, cost and Neural Engine warnings of a Core ML package, read from the saved program.
 
 Apple does not publish which operations its Neural Engine takes. The rules here are what Apple's own article on
 transformers for it says (machinelearning.apple.com/research/neural-engine-transformers: float16, few layout changes),
 what coremltools refuses (rank 5 at most) and what developers have collected (github.com/hollance/neural-engine: the
-operations that fall back to the CPU). A program that breaks none of them likely runs there; only a Mac or an iPhone
-shows it (Xcode's performance report).
+operations that fall back to the CPU). A program that breaks none of them probably runs there; only Xcode's performance
+report on a Mac or an iPhone confirms it.
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ def audit(path: Path) -> Audit:
     spec = read_spec(path)
     program = read_program(spec, Weights(path / "Data" / "com.apple.CoreML"))
     shapes, constants = shapes_of(program), stored(program)
-    dequantised = {one.outputs[0].name for one in program.operations if one.kind == "dequantize"}
-    live = [one for one in program.operations if not one.kind.startswith("constexpr_") and one.kind != "classify"]
+    dequantised = {operation.outputs[0].name for operation in program.operations if operation.kind == "dequantize"}
+    live = [
+        operation
+        for operation in program.operations
+        if not operation.kind.startswith("constexpr_") and operation.kind != "classify"
+    ]
     macs, macs_8bit, macs_weights = 0, 0, 0
     for operation in live:
         work = macs_of(operation, shapes, program.constants)
@@ -51,23 +55,23 @@ def audit(path: Path) -> Audit:
         macs_weights += work if has_weight(operation, constants) else 0
         macs_8bit += work if dequantised & set(names_in(operation)[:1]) else 0
     sizes = {
-        one.name: prod(one.shape) * bits_of(one.element) // 8
-        for one in (*program.inputs, *(o for operation in live for o in operation.outputs))
-        if one.shape is not None
+        tensor.name: prod(tensor.shape) * bits_of(tensor.element) // 8
+        for tensor in (*program.inputs, *(o for operation in live for o in operation.outputs))
+        if tensor.shape is not None
     }
-    layout = [one for one in live if one.kind in LAYOUT]
+    layout = [operation for operation in live if operation.kind in LAYOUT]
     return Audit(
-        operators=dict(sorted(Counter(one.kind for one in live).items())),
+        operators=dict(sorted(Counter(operation.kind for operation in live).items())),
         largest_rank=max((len(shape) for shape in shapes.values()), default=0),
         layout_operators=len(layout),
-        layout_bytes=sum(sizes.get(one.outputs[0].name, 0) for one in layout),
+        layout_bytes=sum(sizes.get(operation.outputs[0].name, 0) for operation in layout),
         macs=macs,
         macs_8bit=macs_8bit,
         macs_weights=macs_weights,
         peak_activation_bytes=peak_bytes(
-            [(names_in(one), [o.name for o in one.outputs]) for one in live],
+            [(names_in(operation), [o.name for o in operation.outputs]) for operation in live],
             sizes,
-            [one.name for one in program.inputs],
+            [tensor.name for tensor in program.inputs],
             program.outputs,
         ),
         warnings=tuple(warnings_of(program, live)),
@@ -75,18 +79,20 @@ def audit(path: Path) -> Audit:
 
 
 def has_weight(operation: Operation, constants: set[str]) -> bool:
-    """Whether one side of a product is stored: not so in attention."""
+    """Whether an operand of a product is a stored weight; in attention neither is."""
     sides = [operation.inputs[key] for key in ("weight", "x", "y") if key in operation.inputs]
-    return any(not isinstance(one, Ref) or one.name in constants for one in sides)
+    return any(not isinstance(side, Ref) or side.name in constants for side in sides)
 
 
 def names_in(operation: Operation) -> list[str]:
-    """The tensors that an operation reads, constants among them; its data first."""
-    found = []
-    for given in operation.inputs.values():
-        found += [one.name for one in (given if isinstance(given, list) else [given]) if isinstance(one, Ref)]
+    """Names of the tensors that an operation reads, constants included; its data input comes first."""
+    names = []
+    for argument in operation.inputs.values():
+        names += [
+            value.name for value in (argument if isinstance(argument, list) else [argument]) if isinstance(value, Ref)
+        ]
     first = operation.inputs.get("x", operation.inputs.get("query"))
-    return sorted(found, key=lambda name: not (isinstance(first, Ref) and name == first.name))
+    return sorted(names, key=lambda name: not (isinstance(first, Ref) and name == first.name))
 
 
 def bits_of(element: str) -> int:
@@ -94,20 +100,20 @@ def bits_of(element: str) -> int:
 
 
 def warnings_of(program: Program, live: list[Operation]) -> list[str]:
-    """One line for every rule that is broken, with what breaks it first."""
+    """One line for each broken rule, naming what breaks it first."""
     lines = []
     for operation in live:
-        rank = max((len(one.shape or ()) for one in operation.outputs), default=0)
+        rank = max((len(output.shape or ()) for output in operation.outputs), default=0)
         if rank > LARGEST_RANK:
             lines.append(f"ane-rank: {operation.kind} ({operation.name}) has rank {rank}, Core ML takes {LARGEST_RANK}")
             break
-    open_shape = next((one for one in live if any(o.shape is None for o in one.outputs)), None)
+    open_shape = next((operation for operation in live if any(o.shape is None for o in operation.outputs)), None)
     if open_shape is not None:
         lines.append(
             f"static-shapes: the shape of {open_shape.kind} ({open_shape.name}) is open; "
             "the Neural Engine wants it closed"
         )
-    counted = Counter(one.kind for one in live)
+    counted = Counter(operation.kind for operation in live)
     for kind in sorted(CPU_ONLY & counted.keys()):
         lines.append(f"ane-operator: {counted[kind]} {kind}, which falls back to the CPU")
     for operation in live:
@@ -115,15 +121,15 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
         if odd:
             lines.append(f"ane-operator: {operation.kind} ({operation.name}) has {odd}, which falls back to the CPU")
             break
-    products = [one for one in live if one.kind in PRODUCTS]
-    single = sum(one.outputs[0].element == "FLOAT32" for one in products)
+    products = [operation for operation in live if operation.kind in PRODUCTS]
+    single = sum(operation.outputs[0].element == "FLOAT32" for operation in products)
     if single:
         lines.append(f"ane-float32: {single} of {len(products)} products in float32; the Neural Engine has float16")
     return lines
 
 
 def odd_window(operation: Operation, constants: Mapping[str, Value]) -> str | None:
-    """What of a convolution's or pool's window the Neural Engine is said not to take, in words."""
+    """In words, why the Neural Engine is said to refuse a convolution's or pool's window; None if it is not."""
     largest = {
         key: max(numbers_of(operation, key, constants), default=1) for key in ("dilations", "kernel_sizes", "strides")
     }

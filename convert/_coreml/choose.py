@@ -1,13 +1,13 @@
-"""Which layers of a Core ML program compute on 8-bit activations: by trying each, on Linux.
+"""Chooses the layers of a Core ML program that compute on 8-bit activations, by trying each of them on Linux.
 
-`input`: the layer's input is rounded to 8 bits, which with its 8-bit weights makes the product an 8-bit one; `static`:
-its output, too, which spares the Neural Engine memory traffic; `float`: fp16 as it was. Each is tried alone against
-the fp16 program on photographs of training patients that gave no ranges; inputs are then taken in the order of noise
-per multiply-accumulate as far as the budget holds, then outputs. Where the 8-bit weights alone use up the budget or
-nearly, no choice of activations can meet it: they may then add as much noise again as the weights did (random
-weights are such a case). Ranges come from the runtime in edge.runtimes.coreml;
-Apple's own calibration, which needs a Mac, takes the widest value seen, here a narrower range is tried beside it.
-Products of two activations, softmax, norms, residual adds and activation functions stay fp16.
+A layer of kind `input` rounds its input to 8 bits; with its 8-bit weights that makes the product an 8-bit one. `static`
+rounds its output as well, which saves the Neural Engine memory traffic. `float` leaves the layer in fp16. Each layer is
+tried alone against the fp16 program, on photographs of training patients that gave no ranges. Inputs are then taken in
+the order of noise per multiply-accumulate as long as the budget holds, then outputs. Where the 8-bit weights alone use
+up the budget or nearly all of it, no choice of activations can meet it: the activations may then add as much noise
+again as the weights did (random weights are such a case). Ranges come from the runtime in edge.runtimes.coreml. Apple's
+own calibration needs a Mac and takes the widest range seen; here a narrower range is tried as well. Products of two
+activations, softmax, norms, residual adds and activation functions stay fp16.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .imitate import Imitation, fits, ranges_in
 
 BUDGET_DB = 38.0  # median SQNR; 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges
 GATE_DB = COREML["int8"].gate.median_sqnr_db or 0.0
-DOUBLED_DB = 10 * math.log10(2)  # what twice the noise takes off
+DOUBLED_DB = 10 * math.log10(2)  # dB that are lost when the noise doubles
 ALONE = 24  # images for trying each layer alone
 Ranges = Mapping[str, tuple[Range, ...]]  # tensor -> ranges to try, the widest first
 
@@ -39,18 +39,18 @@ Ranges = Mapping[str, tuple[Range, ...]]  # tensor -> ranges to try, the widest 
 def choose(
     half: Imitation,
     stored: Imitation,
-    given: np.ndarray,
+    calibrating: np.ndarray,
     judging: np.ndarray,
     wanted: Outputs,
     *,
     facts: Mapping[str, str],
 ) -> Scheme:
-    """The scheme of an fp16 program: uint8 images `given` (N, S, S, 3) lend ranges, `judging` tell what is lost.
+    """The scheme of an fp16 program: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
 
-    `stored` is the same program with its weights as the int8 package keeps them; `wanted` is what the float32
-    model says of the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme.
+    `stored` is the same program with its weights as the int8 package keeps them; `wanted` are the float32 model's
+    outputs for the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme.
     """
-    layers = tried_alone(half, ranges_of(half, given), judging[:ALONE])
+    layers = tried_alone(half, ranges_of(half, calibrating), judging[:ALONE])
     schemes = [layers]
     curve: list[Mapping[str, float]] = [point(layers, wanted, stored.answers(judging, layers))]
     limit = Limit.of(curve[0])
@@ -61,17 +61,17 @@ def choose(
         best = start
         for count in track(counts, f"int8: what 8-bit {kind}s cost", len(counts)):
             chosen = set(places[:count])
-            one = [replace(layer, kind=kind) if n in chosen else layer for n, layer in enumerate(start)]
-            schemes.append(one)
-            curve.append(point(one, wanted, stored.answers(judging, one)))
+            candidate = [replace(layer, kind=kind) if n in chosen else layer for n, layer in enumerate(start)]
+            schemes.append(candidate)
+            curve.append(point(candidate, wanted, stored.answers(judging, candidate)))
             if limit.holds(curve[-1]):
-                best = one
+                best = candidate
         return best
 
     best = best_along("static", best_along("input", layers))
     return Scheme(
         **facts,
-        images=len(given),
+        images=len(calibrating),
         budget_db=limit.median_db,
         layers=tuple(best),
         curve=tuple(curve),
@@ -88,10 +88,10 @@ class Limit:
 
     @classmethod
     def of(cls, weights: Mapping[str, float]) -> Limit:
-        """`weights`: the point where nothing but the weights is in 8 bits, the best that any choice could give."""
+        """`weights`: the point with only the weights in 8 bits, the best that any choice can reach."""
         as_much_again = weights["sqnr_db"] - DOUBLED_DB
         if weights["sqnr_db"] >= GATE_DB:
-            as_much_again = max(as_much_again, GATE_DB)  # what passes its gate is not pushed below it
+            as_much_again = max(as_much_again, GATE_DB)  # what passes its gate must not be pushed below it
         median = min(BUDGET_DB, as_much_again)
         return cls(median, min(median - TAIL_DB, weights["sqnr_db_p5"] - DOUBLED_DB))
 
@@ -102,15 +102,14 @@ class Limit:
 def in_order(layers: Sequence[Layer], kind: str) -> list[int]:
     """Places of the layers that can take the kind, least noise per multiply-accumulate first."""
     before = "float" if kind == "input" else "input"
-    able = [n for n, one in enumerate(layers) if one.kind == before and one.alone_db.get(kind) is not None]
+    able = [n for n, layer in enumerate(layers) if layer.kind == before and layer.alone_db.get(kind) is not None]
     return sorted(able, key=lambda n: noise(layers[n], kind) / max(1, layers[n].macs))
 
 
 def ranges_of(half: Imitation, images: np.ndarray) -> Ranges:
     """For every tensor that could be in 8 bits: the widest range seen, and the one with the least squared error.
 
-    Tensors of layers that were kept in float32, for fp16 does not hold them, are not among them: Apple's passes write
-    scales in fp16.
+    Tensors that were kept in float32, because fp16 cannot hold them, are left out: Apple's passes write scales in fp16.
     """
     names = sorted({name for layer in half.layers for name in (layer.input, layer.output) if name in half.halves})
     low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
@@ -118,18 +117,18 @@ def ranges_of(half: Imitation, images: np.ndarray) -> Ranges:
     pick = np.random.default_rng(0)
     with torch_threads(1):
         for image in track(images, "int8: ranges", len(images)):
-            values = half.begun(image)
+            values = half.starting_values(image)
             half.go_on(values, 0, {}, {})
             for name in names:
                 seen = values[name].numpy().ravel()
                 low[name], high[name] = min(low[name], float(seen.min())), max(high[name], float(seen.max()))
                 samples[name].append(seen[pick.integers(0, seen.size, SAMPLED)])
-    found = {}
+    ranges = {}
     for name in names:
         widest = (low[name], high[name])
         both = dict.fromkeys((widest, least_squares(np.concatenate(samples[name]), widest)))
-        found[name] = tuple(one for one in both if fits(one))
-    return found
+        ranges[name] = tuple(candidate for candidate in both if fits(candidate))
+    return ranges
 
 
 def tried_alone(half: Imitation, ranges: Ranges, images: np.ndarray) -> list[Layer]:
@@ -141,22 +140,24 @@ def tried_alone(half: Imitation, ranges: Ranges, images: np.ndarray) -> list[Lay
         )
         for place in half.layers
     ]  # fmt: skip
-    decided: dict[str, Range] = {}  # a tensor has one range, whoever reads it
+    decided: dict[str, Range] = {}  # a tensor has one range, the same for all layers that read it
     for kind in ("input", "static"):
         tensors = {n: (place.input if kind == "input" else place.output) for n, place in enumerate(half.layers)}
         trials = {
             n: [
-                replace(layer, kind=kind, input=one) if kind == "input" else replace(layer, kind=kind, output=one)
-                for one in ([decided[tensor]] if tensor in decided else ranges[tensor])
+                replace(layer, kind=kind, input=candidate)
+                if kind == "input"
+                else replace(layer, kind=kind, output=candidate)
+                for candidate in ([decided[tensor]] if tensor in decided else ranges[tensor])
             ]
             for n, layer in enumerate(layers)
             if (tensor := tensors[n]) and tensor in ranges and (kind == "input" or layer.input)
         }
         layers = better(half, layers, {n: some for n, some in trials.items() if some}, images, kind, tensors)
         for n, layer in enumerate(layers):
-            one = layer.input if kind == "input" else layer.output
-            if one and (tensor := tensors[n]):
-                decided[tensor] = one
+            chosen_range = layer.input if kind == "input" else layer.output
+            if chosen_range and (tensor := tensors[n]):
+                decided[tensor] = chosen_range
     return layers
 
 
@@ -170,21 +171,21 @@ def better(
 ) -> list[Layer]:
     """Every layer with the best of its trials noted as `kind`; layers that share a tensor take the same one.
 
-    A trial runs from its layer on, not from the start.
+    A trial starts at its own layer; the values before it are computed once for all trials.
     """
     rows: dict[tuple[int, int], list[Outputs]] = {}
     whole: list[Outputs] = []
     with torch_threads(1):
         for image in track(images, f"int8: each {kind} alone", len(images)):
-            base = half.begun(image)
+            base = half.starting_values(image)
             whole.append(half.go_on(base, 0, {}, {}))
             for n, some in trials.items():
                 first = half.places[half.layers[n].operation.name]
-                for k, one in enumerate(some):
-                    found = half.go_on(dict(base), first, *ranges_in([one], half.layers))
-                    rows.setdefault((n, k), []).append(found)
+                for k, trial in enumerate(some):
+                    outputs = half.go_on(dict(base), first, *ranges_in([trial], half.layers))
+                    rows.setdefault((n, k), []).append(outputs)
     wanted = joined(whole)
-    score = {key: float(sqnr(wanted, joined(found)).mean()) for key, found in rows.items()}
+    score = {key: float(sqnr(wanted, joined(outputs)).mean()) for key, outputs in rows.items()}
     noted = list(layers)
     for tensor in {tensors[n] for n in trials}:
         users = [n for n in trials if tensors[n] == tensor]

@@ -1,4 +1,4 @@
-"""The .mlpackage format: one exported program, compressed per recipe; what it says of itself is checked."""
+"""The .mlpackage format: one exported program, compressed per recipe; the package's own description is checked."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ PALETTES = {name: recipe.weights for name, recipe in COREML.items() if recipe.pa
 
 @dataclass(frozen=True)
 class Prepared:
-    """The program in float32, and what compression needs to know of it."""
+    """The float32 program, and all that the recipes need to compress it."""
 
     checkpoint: Checkpoint
     program: Any  # torch.export's, of the rewritten network
     full: Any  # the float32 MLModel
     masks: bool
-    ranges: Sequence[RangeRow] = ()  # what float16 has to hold
+    ranges: Sequence[RangeRow] = ()  # measured, of every operation's result
     int8: Int8Scheme | None = None
-    tuned: Mapping[str, Tuned] = field(default_factory=dict)  # palette -> the network that learned to live with it
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)  # palette -> the network that was fine-tuned for it
     remark: str = ""
 
     @property
@@ -125,7 +125,7 @@ def training_photographs(source: Source, limit: int) -> tuple[PhotoSet, np.ndarr
 
 
 def with_ranges(prepared: Prepared, source: Source) -> Prepared:
-    """With what float16 has to hold, on photographs of training patients; the table is written beside the packages."""
+    """Adds activation ranges on photographs of training patients, and writes their table beside the packages."""
     photos, images = training_photographs(source, RANGE_IMAGES)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "full.mlpackage")
@@ -159,7 +159,7 @@ def int8_scheme(prepared: Prepared, source: Source) -> Int8Scheme:
 
 
 def tuned_palettes(graph: Any, source: Source, recipes: Sequence[str]) -> dict[str, Tuned]:
-    """Networks that have learned to live with few values a tensor."""
+    """Recipe -> the network fine-tuned for its palette."""
     photos, images = training_photographs(source, IMAGES)
     return {
         recipe: tune(graph, PALETTES[recipe], photos, images, epochs=source.fine_tune, doing=f"{recipe}: fine-tuning")

@@ -1,6 +1,6 @@
-"""A way around coremltools 9.0: the tanh form of GELU becomes the exact one without a word.
+"""Workaround for coremltools 9.0, which silently replaces the tanh form of GELU by the exact one.
 
-Its reader of `gelu` looks at positional arguments alone, and torch.export hands `approximate` on by name.
+Its reader of `gelu` looks at positional arguments only, and torch.export passes `approximate` by name.
 """
 
 from __future__ import annotations

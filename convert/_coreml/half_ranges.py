@@ -1,8 +1,9 @@
-"""Where float16 would not hold a program's numbers: measured on the float32 program, on photographs.
+"""Finds where float16 cannot hold a program's numbers, by running the float32 program on photographs.
 
-float16 ends at 65504 and rounds coarser below 6.1e-5 (its smallest normal number); what is smaller than 3e-8 becomes
-zero. An operation that takes or makes numbers beyond half of 65504 stays float32, since other photographs may go
-further; so does one whose result float16 cannot hold to `LEAST_DB`, where ordinary numbers are held to 70 dB and more.
+The largest float16 number is 65504; below 6.1e-5 (the smallest normal one) rounding gets coarser, and numbers below
+3e-8 become zero. An operation that reads or gives numbers beyond half of 65504 stays float32, because other photographs
+may reach further. So does one whose result in float16 has an SQNR below `LEAST_DB`; ordinary numbers have 70 dB and
+more.
 """
 
 from __future__ import annotations
@@ -52,19 +53,19 @@ def half_ranges(path: Path, images: np.ndarray) -> list[RangeRow]:
     def look(operation: Operation, results: tuple[Any, ...]) -> None:
         for output, result in zip(operation.outputs, results, strict=True):
             if output.is_float and isinstance(result, Tensor):
-                now, before = measured(result), sums.get(output.name)
+                now, before = sums_over(result), sums.get(output.name)
                 sums[output.name] = now if before is None else np.append(max(now[0], before[0]), now[1:] + before[1:])
 
     with torch_threads(1):
         for image in images:
             model.predict({name: Image.fromarray(image)}, observe=look)
-    operations = [one for one in model.program.operations if one.outputs[0].name in sums]
+    operations = [operation for operation in model.program.operations if operation.outputs[0].name in sums]
     beyond = {name for name, total in sums.items() if total[0] * HEADROOM > LARGEST}
     beyond |= {name for name, value in model.constants.items() if does_not_fit(value)}
-    return [seen(one, sums[one.outputs[0].name], beyond) for one in operations]
+    return [row_of(operation, sums[operation.outputs[0].name], beyond) for operation in operations]
 
 
-def measured(result: Tensor) -> np.ndarray:
+def sums_over(result: Tensor) -> np.ndarray:
     x = result.double()
     size = x.abs()
     some = size > 0
@@ -77,17 +78,17 @@ def measured(result: Tensor) -> np.ndarray:
 
 
 def does_not_fit(value: Any) -> bool:
-    """Whether a constant is beyond float16, or all zero in it without being so."""
+    """Whether float16 cannot hold a constant: a number overflows, or all become zero that were not."""
     if not isinstance(value, Tensor) or not value.is_floating_point() or not value.numel():
         return False
     largest = float(value.abs().max())
     return largest > LARGEST or (largest > 0 and not bool(value.half().any()))
 
 
-def seen(operation: Operation, total: np.ndarray, beyond: set[str]) -> RangeRow:
+def row_of(operation: Operation, total: np.ndarray, beyond: set[str]) -> RangeRow:
     largest, some, subnormal, lost, signal, noise = (float(v) for v in total)
     decibel = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else None
-    touched = {*names_of(operation), *(one.name for one in operation.outputs)}
+    touched = {*names_of(operation), *(output.name for output in operation.outputs)}
     return RangeRow(
         name=operation.outputs[0].name,
         operation=operation.kind,
@@ -100,22 +101,22 @@ def seen(operation: Operation, total: np.ndarray, beyond: set[str]) -> RangeRow:
 
 
 def names_of(operation: Operation) -> Iterable[str]:
-    for key, given in operation.inputs.items():
-        if key == "epsilon":  # what keeps a division from zero; Core ML has its own smallest
+    for key, argument in operation.inputs.items():
+        if key == "epsilon":  # keeps a division from zero; Core ML has a smallest value of its own
             continue
-        for one in given if isinstance(given, list) else [given]:
-            if isinstance(one, Ref):
-                yield one.name
+        for value in argument if isinstance(argument, list) else [argument]:
+            if isinstance(value, Ref):
+                yield value.name
 
 
 def kept_float32(ranges: Sequence[RangeRow]) -> frozenset[str]:
     """Names of the results that stay float32."""
-    return frozenset(one.name for one in ranges if one.float32)
+    return frozenset(row.name for row in ranges if row.float32)
 
 
 def summary(ranges: Sequence[RangeRow]) -> HalfRanges:
     """For the manifest: the operation that comes nearest to the end of float16, and how many stay float32."""
-    top = max(ranges, key=lambda one: one.largest)
+    top = max(ranges, key=lambda row: row.largest)
     return HalfRanges(
         largest_activation=top.largest,
         largest_activation_at=f"{top.operation} {top.name}",
@@ -127,5 +128,5 @@ def summary(ranges: Sequence[RangeRow]) -> HalfRanges:
 
 def save(path: Path, ranges: Sequence[RangeRow], *, images: int, data: str) -> None:
     """Every operation, those nearest to the end of float16 first."""
-    rows = [asdict(one) for one in sorted(ranges, key=lambda one: -one.largest)]
+    rows = [asdict(row) for row in sorted(ranges, key=lambda row: -row.largest)]
     write_json(path, {"schema": SCHEMA, "data": data, "images": images, "limit": LARGEST, "operations": rows})

@@ -1,7 +1,7 @@
-"""A package run as if chosen tensors were rounded to 8 bits, without writing each trial to disk.
+"""Runs a package as if chosen tensors were rounded to 8 bits, without writing each trial to disk.
 
-What Apple's passes write is a quantize and a dequantize with one scale and zero point; here the same numbers are
-rounded in place. That the written package then answers the same is a test.
+Apple's passes write a quantize and a dequantize with one scale and zero point; here the same numbers are rounded in
+place. A test checks that the written package then gives the same answers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Imitation:
         self.layers: list[Weighted] = weighted(self.model.program)
         self.reads = {layer.operation.name: layer.input for layer in self.layers}
         self.halves = {  # names of the tensors that the program holds in fp16
-            one.name for op in self.model.program.operations for one in op.outputs if one.element == "FLOAT16"
+            output.name for op in self.model.program.operations for output in op.outputs if output.element == "FLOAT16"
         }
         self.places = {call.operation.name: number for number, call in enumerate(self.model.calls)}
         classify = next((op for op in self.model.program.operations if op.kind == "classify"), None)
@@ -45,28 +45,29 @@ class Imitation:
         self.mask = mask_of(self.model)
         self.image = self.model.input_description[0].name
 
-    def begun(self, image: np.ndarray) -> dict[str, Any]:
-        """What is there before the first operation on a uint8 image (S, S, 3)."""
+    def starting_values(self, image: np.ndarray) -> dict[str, Any]:
+        """The values before the first operation: constants, and the inputs for a uint8 image (S, S, 3)."""
         from PIL import Image
 
-        return self.model.begun(features.given(self.model.input_description, {self.image: Image.fromarray(image)}))
+        inputs = features.read_inputs(self.model.input_description, {self.image: Image.fromarray(image)})
+        return self.model.starting_values(inputs)
 
     @torch.inference_mode()
     def go_on(
         self, values: dict[str, Any], first: int, inputs: Mapping[str, Range], outputs: Mapping[str, Range]
     ) -> Outputs:
-        """Run from the call `first` on: what is said of the one image. Every result is left in `values`.
+        """Run from call number `first` on, and return the outputs for the one image. Every result is left in `values`.
 
-        `inputs` are rounded for the layer of that name alone, `outputs` for all that read the tensor of that name.
+        `inputs` round what the layer of that name reads, for it alone; `outputs` round a tensor for all that read it.
         """
         for call in self.model.calls[first:]:
             wanted = inputs.get(call.operation.name)
             if wanted is not None:
-                given = self.reads[call.operation.name]
-                whole = values[given]
-                values[given] = on_grid(whole, wanted)
+                tensor = self.reads[call.operation.name]
+                whole = values[tensor]
+                values[tensor] = on_grid(whole, wanted)
                 results = call.run(values)
-                values[given] = whole
+                values[tensor] = whole
             else:
                 results = call.run(values)
             for output, result in zip(call.operation.outputs, results, strict=True):
@@ -76,14 +77,14 @@ class Imitation:
         return Outputs(values[self.answer].reshape(1, -1).double().numpy(), mask)
 
     def answers(self, images: np.ndarray, layers: Sequence[Layer]) -> Outputs:
-        """What is said of uint8 images (N, S, S, 3) with every layer as it says."""
+        """Outputs for uint8 images (N, S, S, 3), every layer rounded as its kind says."""
         inputs, outputs = ranges_in(layers, self.layers)
         with torch_threads(1):
-            return joined([self.go_on(self.begun(image), 0, inputs, outputs) for image in images])
+            return joined([self.go_on(self.starting_values(image), 0, inputs, outputs) for image in images])
 
 
 def ranges_in(layers: Sequence[Layer], places: Sequence[Weighted]) -> tuple[dict[str, Range], dict[str, Range]]:
-    """What a choice rounds: inputs by name of the layer, outputs by name of the tensor."""
+    """The ranges that a choice rounds to: of inputs by name of the layer, of outputs by name of the tensor."""
     by_tensor = {place.operation.outputs[0].name: place for place in places}
     inputs: dict[str, Range] = {}
     outputs: dict[str, Range] = {}
@@ -97,7 +98,7 @@ def ranges_in(layers: Sequence[Layer], places: Sequence[Weighted]) -> tuple[dict
 
 
 def grid_of(wanted: Range) -> tuple[float, float]:
-    """Scale and zero point as coremltools 9.0 makes them of a range: in float16, all of it."""
+    """Scale and zero point as coremltools 9.0 computes them from a range, in float16 throughout."""
     low, high = np.float16(min(wanted[0], 0.0)), np.float16(max(wanted[1], 0.0))
     width = high - low
     scale = width / np.float16(HIGH - LOW)
@@ -106,7 +107,7 @@ def grid_of(wanted: Range) -> tuple[float, float]:
 
 
 def fits(wanted: Range) -> bool:
-    """Whether float16 holds the numbers that coremltools makes a scale and a zero point of."""
+    """Whether float16 holds all numbers from which coremltools computes scale and zero point."""
     with np.errstate(all="ignore"):
         low, high = np.float16(min(wanted[0], 0.0)), np.float16(max(wanted[1], 0.0))
         between = (high - low, np.float16(LOW) * high, np.float16(HIGH) * low, np.float16(LOW) * high - HIGH * low)
@@ -115,7 +116,7 @@ def fits(wanted: Range) -> bool:
 
 
 def on_grid(x: Tensor, wanted: Range) -> Tensor:
-    """The nearest of 256 values to each number, in float32 that holds fp16's values."""
+    """Each number rounded to the nearest of 256 values that fp16 holds; the result is float32."""
     scale, zero = grid_of(wanted)
     whole = (torch.round(x / scale) + zero).clamp(LOW, HIGH)
     return ((whole - zero) * scale).half().float()

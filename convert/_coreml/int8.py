@@ -1,4 +1,4 @@
-"""What the int8 package needs to know from photographs: its scheme, as kept with a checkpoint or measured now."""
+"""The scheme of the int8 package: the one kept with the checkpoint, or one measured on photographs now."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def scheme_for(
 ) -> Int8Scheme:
     """The scheme of an fp16 program for iOS 17 (an MLModel); `stored` is the same with 8-bit weights.
 
-    `kept`: weight files beside which a scheme may lie; one of this very program and checkpoint is taken as it is. Else
-    it is measured on photographs of training patients from `data` (or drawn images) and written beside `target`.
+    `kept`: weight files that may have a scheme beside them; one of exactly this program and checkpoint is used as it
+    is. Otherwise it is measured on photographs of training patients from `data` (or drawn images) and written beside
+    `target`.
     """
     with tempfile.TemporaryDirectory() as folder:
         fp16, int8 = (opened(model, Path(folder, name)) for name, model in (("fp16", half), ("int8", stored)))
@@ -58,22 +59,25 @@ def scheme_for(
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
-    given, judging = np.split(squares, [len(squares) * 2 // 3])
+    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
     facts = {"model": checkpoint.model, "checkpoint_sha256": checkpoint.sha256, "graph": key, "data": photos.name}
-    scheme = choose(fp16, int8, given, judging, Reference(checkpoint).run(judging), facts=facts)
+    scheme = choose(fp16, int8, calibrating, judging, Reference(checkpoint).run(judging), facts=facts)
     if target:
         schemes.save(target.with_suffix(schemes.COREML_SUFFIX), scheme)
     return Int8Scheme(scheme, fp16.layers, measured_on(photos))
 
 
 def opened(model, path: Path) -> Imitation:
-    """An MLModel by way of the disk, which is what our runtime reads."""
+    """An MLModel, saved and opened by our runtime, which reads packages from disk."""
     path = path.with_suffix(".mlpackage")
     model.save(str(path))
     return Imitation(path)
 
 
 def program_key(program: Program) -> str:
-    """SHA-256 of a program's operations, names and shapes; the weights are known by the checkpoint's."""
-    plain = [[one.kind, one.name, [[o.name, o.shape] for o in one.outputs]] for one in program.operations]
+    """SHA-256 of a program's operations, names and shapes. Weights are not in it: the checkpoint's own covers them."""
+    plain = [
+        [operation.kind, operation.name, [[o.name, o.shape] for o in operation.outputs]]
+        for operation in program.operations
+    ]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The operations of a Core ML program that multiply, and what one of them costs."""
+"""The multiplying operations of a Core ML program, and their cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.runtimes.coreml.values import Value
 
 WEIGHTED = {"conv", "linear"}  # what Apple's passes quantise the activations of
 PRODUCTS = {*WEIGHTED, "conv_transpose", "matmul", "einsum", "scaled_dot_product_attention"}
-# Behind these a suffix goes behind the activation function, which runtimes fuse (coremltools 9.0, Apple's own list).
+# A layer followed by one of these is quantised after it, because runtimes fuse the two (coremltools 9.0, Apple's list).
 FUSED = {"leaky_relu", "tanh", "scaled_tanh", "sigmoid", "hard_sigmoid", "relu", "relu6"}
 Shape = tuple[int, ...]
 
@@ -24,64 +24,64 @@ class Weighted:
 
     operation: Operation
     input: str  # name of the tensor it takes
-    output: str | None  # of the one that is quantised behind it; None where nothing reads it
+    output: str | None  # name of the tensor that is quantised after it; None where nothing reads it
     macs: int
 
 
 def shapes_of(program: Program) -> dict[str, Shape]:
-    """Every tensor whose shape is closed, constants among them."""
-    found = {one.name: one.shape for one in program.inputs if one.shape is not None}
-    found |= {name: tuple(value.shape) for name, value in program.constants.items() if hasattr(value, "shape")}
+    """Name -> shape of every tensor whose shape is fixed, constants included."""
+    shapes = {tensor.name: tensor.shape for tensor in program.inputs if tensor.shape is not None}
+    shapes |= {name: tuple(value.shape) for name, value in program.constants.items() if hasattr(value, "shape")}
     for operation in program.operations:
-        found |= {one.name: one.shape for one in operation.outputs if one.shape is not None}
-    return found
+        shapes |= {output.name: output.shape for output in operation.outputs if output.shape is not None}
+    return shapes
 
 
-def shape_of(given: object, shapes: Mapping[str, Shape]) -> Shape:
-    if isinstance(given, Ref):
-        return shapes.get(given.name, ())
-    return tuple(getattr(given, "shape", ()))
+def shape_of(value: object, shapes: Mapping[str, Shape]) -> Shape:
+    if isinstance(value, Ref):
+        return shapes.get(value.name, ())
+    return tuple(getattr(value, "shape", ()))
 
 
 def stored(program: Program) -> set[str]:
-    """Names of constants, and of what is only expanded from them."""
+    """Names of constants, and of tensors that are only expanded from them."""
     return set(program.constants) | {
-        one.name
+        output.name
         for operation in program.operations
         if operation.kind.startswith("constexpr_")
-        for one in operation.outputs
+        for output in operation.outputs
     }
 
 
 def macs_of(operation: Operation, shapes: Mapping[str, Shape], constants: Mapping[str, Value]) -> int:
-    """Multiply-accumulates of one operation; 0 for all that are no products."""
+    """Multiply-accumulates of one operation; 0 if it is not a product."""
     if operation.kind not in PRODUCTS:
         return 0
-    made = prod(operation.outputs[0].shape or (0,))
-    given = {name: shape_of(value, shapes) for name, value in operation.inputs.items()}
+    results = prod(operation.outputs[0].shape or (0,))
+    input_shapes = {name: shape_of(value, shapes) for name, value in operation.inputs.items()}
     if operation.kind == "conv":
-        return made * prod(given["weight"][1:])
+        return results * prod(input_shapes["weight"][1:])
     if operation.kind == "conv_transpose":
-        return prod(given["x"]) * prod(given["weight"][1:])
+        return prod(input_shapes["x"]) * prod(input_shapes["weight"][1:])
     if operation.kind == "linear":
-        return made * given["weight"][-1]
+        return results * input_shapes["weight"][-1]
     if operation.kind == "matmul":
         transposed = bool(numbers_of(operation, "transpose_x", constants)[:1] == [1])
-        return made * given["x"][-2 if transposed and len(given["x"]) > 1 else -1]
+        return results * input_shapes["x"][-2 if transposed and len(input_shapes["x"]) > 1 else -1]
     if operation.kind == "scaled_dot_product_attention":
-        keys = given["key"]
-        return prod(given["query"]) * keys[-2] + made * keys[-2]
-    values = operation.inputs.get("values")  # einsum: two tensors, the axes that the result has not are summed over
-    both = [shape_of(one, shapes) for one in values] if isinstance(values, list) else []
-    return made * max((shape[-1] for shape in both if shape), default=0)
+        keys = input_shapes["key"]
+        return prod(input_shapes["query"]) * keys[-2] + results * keys[-2]
+    values = operation.inputs.get("values")  # einsum of two tensors sums over the axes that the result lacks
+    both = [shape_of(value, shapes) for value in values] if isinstance(values, list) else []
+    return results * max((shape[-1] for shape in both if shape), default=0)
 
 
 def numbers_of(operation: Operation, key: str, constants: Mapping[str, Value]) -> list[int]:
     """A constant input as whole numbers; empty where it is left out or computed."""
-    given = operation.inputs.get(key)
-    if isinstance(given, Ref):
-        given = constants.get(given.name)
-    return [int(v) for v in given.reshape(-1).tolist()] if isinstance(given, Tensor) else []
+    value = operation.inputs.get(key)
+    if isinstance(value, Ref):
+        value = constants.get(value.name)
+    return [int(v) for v in value.reshape(-1).tolist()] if isinstance(value, Tensor) else []
 
 
 def weighted(program: Program) -> list[Weighted]:
@@ -90,23 +90,23 @@ def weighted(program: Program) -> list[Weighted]:
     values = program.constants
     users: dict[str, list[Operation]] = {}
     for operation in program.operations:
-        for given in operation.inputs.values():
-            for one in given if isinstance(given, list) else [given]:
-                if isinstance(one, Ref):
-                    users.setdefault(one.name, []).append(operation)
-    found = []
+        for argument in operation.inputs.values():
+            for value in argument if isinstance(argument, list) else [argument]:
+                if isinstance(value, Ref):
+                    users.setdefault(value.name, []).append(operation)
+    layers = []
     for operation in program.operations:
         if operation.kind not in WEIGHTED:
             continue
         x, weight = operation.inputs["x"], operation.inputs["weight"]
         if not isinstance(x, Ref) or x.name in constants or (isinstance(weight, Ref) and weight.name not in constants):
             continue
-        found.append(Weighted(operation, x.name, end_of(operation, users), macs_of(operation, shapes, values)))
-    return found
+        layers.append(Weighted(operation, x.name, end_of(operation, users), macs_of(operation, shapes, values)))
+    return layers
 
 
 def end_of(operation: Operation, users: Mapping[str, list[Operation]]) -> str | None:
-    """The tensor behind a layer that a suffix quantises: its own result, or that of the activation it is fused with."""
+    """The tensor to quantise after a layer: its own result, or that of the activation function it is fused with."""
     own = operation.outputs[0].name
     readers = users.get(own, [])
     if not readers:

@@ -1,7 +1,7 @@
-"""A way around coremltools 9.0: a classifier with an output beside the class.
+"""Workaround for coremltools 9.0: a classifier with another output beside the class.
 
 When it describes such a program's outputs it counts the class label among them, looks up a type for each by its place,
-and runs out of types. One more type at the end of the list is all it needs; nobody reads what it says.
+and runs out of types. One more type at the end of the list avoids that; its contents are never read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class one_more_output_type(AbstractGraphPass):
 
 
 def with_outputs(pipeline: ct.PassPipeline, count: int) -> ct.PassPipeline:
-    """The passes for a classifier with so many outputs, the probabilities among them."""
+    """`pipeline`, completed for a classifier with `count` outputs, the probabilities included."""
     if count > 1:
         pipeline.append_pass(PASS)
     return pipeline

@@ -1,11 +1,11 @@
 """Fine-tuning for palettes: a network whose weights take 2^n values a tensor learns to answer as it did in float.
 
-k-means puts the values of a tensor where the weights are, not where the answers need them. Here each tensor keeps its
-table of 2^n values, each weight takes the nearest, and tables, weights and all that stays float (biases, norms) learn
-together: the gradient of a chosen value reaches its place in the table, and the weight behind it as if it had been that
-value (straight through; Bengio et al. 2013, arXiv:1308.3432). The teacher is the network itself in float, on
-photographs of its own training patients, turned and mirrored; no labels are needed. What is written has the learned
-values exactly, since a tensor of so few values is stored as it is.
+k-means places the values of a tensor by its weights, without regard to the answers. Here each tensor keeps its table of
+2^n values, each weight takes the nearest, and tables, weights and all that stays float (biases, norms) learn together:
+the gradient of a chosen value goes to its entry in the table, and straight through to the weight that chose it (Bengio
+et al. 2013, arXiv:1308.3432). The teacher is the network itself in float, on photographs of its own training patients,
+turned and mirrored; no labels are needed. What is written has the learned values exactly, since a tensor of so few
+values is stored as it is.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .program import SMALLEST_QUANTISED
 
 IMAGES = 1200  # of training patients at most; 25 ms an image and epoch on one x86-64 core, hierattn_xs at 128 pixels
 BATCH = 16
-HELD_BACK = 6  # every sixth patient judges whether it was worth it
-# Of Adam, for 4 bits, of tables and weights measured in the tensor's standard deviation, and of what stays float in its
-# mean size. Values of a table lie 2^bits closer, and so much smaller are the steps: at 6 bits these rates lose 3 dB,
-# where a quarter of them gains 3.
+HELD_BACK = 6  # every sixth patient is held back, to judge whether tuning helped
+# Learning rates of Adam at 4 bits: of tables and of weights in units of the tensor's standard deviation, and of what
+# stays float in units of its mean size. With more bits the values of a table lie closer, so rates shrink by 2^bits: at
+# 6 bits these rates lose 3 dB, where a quarter of them gains 3.
 RATES = (0.003, 0.003, 0.001)
-FLOOR = 1e-4  # of a probability; below it none is told apart, as in the parity report
+FLOOR = 1e-4  # of a probability; smaller ones count as equal, as in the parity report
 Weights = dict[str, Tensor]
 
 
@@ -57,8 +57,8 @@ class Tuned:
 
     @property
     def words(self) -> str:
-        found = f"median SQNR {self.before_db:.1f} -> {self.after_db:.1f} dB on training patients held back"
-        return found if self.better else f"{found}: NO BETTER, so its weights are those before"
+        change = f"median SQNR {self.before_db:.1f} -> {self.after_db:.1f} dB on training patients held back"
+        return change if self.better else f"{change}: NO BETTER, so its weights are those before"
 
 
 def tune(graph: fx.GraphModule, bits: int, photos: PhotoSet, images: np.ndarray, *, epochs: int, doing: str) -> Tuned:
@@ -84,18 +84,18 @@ def tune(graph: fx.GraphModule, bits: int, photos: PhotoSet, images: np.ndarray,
 
 
 class Palette:
-    """What is learned, in units of each tensor's own size, and the weights that it makes."""
+    """The tensors that learn, in units of each tensor's own size, and the weights that follow from them."""
 
     def __init__(self, graph: fx.GraphModule, bits: int) -> None:
         self.bits = bits
         named = {**dict(graph.named_parameters()), **dict(graph.named_buffers())}
-        found = {name: value.detach() for name, value in named.items() if value.is_floating_point()}
+        floats = {name: value.detach() for name, value in named.items() if value.is_floating_point()}
         rough = {
-            name: value for name, value in found.items()
+            name: value for name, value in floats.items()
             if value.numel() >= SMALLEST_QUANTISED and value.unique().numel() > 2**bits
         }  # fmt: skip
         # Constants of few values (pooling matrices, the image's scale) are part of the computation, not learned.
-        fine = {n: v for n, v in found.items() if n not in rough and 1 < v.numel() < SMALLEST_QUANTISED and varied(v)}
+        fine = {n: v for n, v in floats.items() if n not in rough and 1 < v.numel() < SMALLEST_QUANTISED and varied(v)}
         self.size = {name: value.std() for name, value in rough.items()}
         self.size |= {name: value.abs().mean() for name, value in fine.items()}
         self.table = {name: (centres(value, bits) / self.size[name]).requires_grad_() for name, value in rough.items()}
@@ -109,13 +109,13 @@ class Palette:
 
     def weights(self) -> Weights:
         """Every learned tensor as it is written; gradients reach tables and choosers."""
-        made = {name: value * self.size[name] for name, value in self.fine.items()}
+        tensors = {name: value * self.size[name] for name, value in self.fine.items()}
         for name, table in self.table.items():
             places, order = table.detach().sort()
             wanted = self.chooser[name]
             chosen = table[order[torch.bucketize(wanted.detach(), (places[1:] + places[:-1]) / 2)]]
-            made[name] = (chosen + (wanted - wanted.detach())) * self.size[name]
-        return made
+            tensors[name] = (chosen + (wanted - wanted.detach())) * self.size[name]
+        return tensors
 
 
 def learn(graph: fx.GraphModule, palette: Palette, images: np.ndarray, epochs: int, doing: str) -> None:
@@ -131,17 +131,17 @@ def learn(graph: fx.GraphModule, palette: Palette, images: np.ndarray, epochs: i
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * (1 + math.cos(math.pi * number / len(batches))) / 2
         optimiser.zero_grad()
-        made = palette.weights()
-        leaves = {name: value.detach().requires_grad_() for name, value in made.items()}
+        weights = palette.weights()
+        leaves = {name: value.detach().requires_grad_() for name, value in weights.items()}
         for place in batch:
             image = as_input(turned(images[place], rng))
             with torch.no_grad():
                 wanted = logits(graph(image))
-            found = logits(torch.func.functional_call(graph, leaves, (image,)))
-            noise = (found - wanted).square().sum() / (wanted.square().sum() + 1)
+            answer = logits(torch.func.functional_call(graph, leaves, (image,)))
+            noise = (answer - wanted).square().sum() / (wanted.square().sum() + 1)
             (noise / len(batch)).backward()
         reached = [name for name, leaf in leaves.items() if leaf.grad is not None]
-        torch.autograd.backward([made[name] for name in reached], [leaves[name].grad for name in reached])
+        torch.autograd.backward([weights[name] for name in reached], [leaves[name].grad for name in reached])
         optimiser.step()
 
 
@@ -159,8 +159,8 @@ def answers(graph: fx.GraphModule, weights: Weights, images: np.ndarray) -> np.n
     return torch.stack(rows).double().numpy()
 
 
-def faithfulness(wanted: np.ndarray, found: np.ndarray) -> float:
-    return float(np.median(st.sqnr_db(st.read_back_logits(wanted), st.read_back_logits(found))))
+def faithfulness(wanted: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(np.median(st.sqnr_db(st.read_back_logits(wanted), st.read_back_logits(probabilities))))
 
 
 def with_weights(graph: fx.GraphModule, weights: Weights) -> fx.GraphModule:
@@ -177,17 +177,17 @@ def varied(value: Tensor) -> bool:
 
 
 def centres(value: Tensor, bits: int) -> Tensor:
-    """2^bits numbers, float32, that the tensor's are near to: k-means, the same every time."""
+    """2^bits cluster centres of a tensor's numbers, float32, by k-means with a fixed seed."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        found = KMeans(2**bits, n_init=1, random_state=0).fit(value.reshape(-1, 1).double().numpy())
-    return torch.from_numpy(np.sort(found.cluster_centers_[:, 0])).float()
+        clusters = KMeans(2**bits, n_init=1, random_state=0).fit(value.reshape(-1, 1).double().numpy())
+    return torch.from_numpy(np.sort(clusters.cluster_centers_[:, 0])).float()
 
 
 def turned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One of the eight ways to lay a square picture."""
+    """The image in one of the eight orientations of a square, drawn at random."""
     image = np.rot90(image, int(rng.integers(4)))
     return image[:, ::-1] if rng.integers(2) else image
 
@@ -197,6 +197,6 @@ def as_input(image: np.ndarray) -> Tensor:
 
 
 def logits(probabilities: Tensor) -> Tensor:
-    """Read back from probabilities, less their mean."""
-    found = probabilities.clamp_min(FLOOR).log()
-    return found - found.mean(-1, keepdim=True)
+    """Logits read back from probabilities, minus their mean."""
+    logs = probabilities.clamp_min(FLOOR).log()
+    return logs - logs.mean(-1, keepdim=True)

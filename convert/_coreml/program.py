@@ -25,7 +25,7 @@ INPUT, LABEL = "image", "classLabel"
 PROBABILITIES, MASK = OUTPUTS
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
-SMALL_TABLE = 4  # bits; from 6 on a table costs what it saves
+SMALL_TABLE = 4  # bits; from 6 on a table costs as much as it saves
 SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
 
 
@@ -71,7 +71,7 @@ def float_program(
     """
     import coremltools as ct
 
-    from . import gelu as _coreml_gelu  # noqa: F401  (its import mends a reader of coremltools)
+    from . import gelu as _coreml_gelu  # noqa: F401  (its import corrects a reader of coremltools)
     from .outputs import with_outputs
     from .refusals import converted
 
@@ -98,15 +98,15 @@ def float_program(
 
 
 def with_8bit_activations(layers: Sequence[Layer], places: Sequence[Weighted]):
-    """The default passes and, behind them, those that quantise the activations of layers."""
+    """The default passes, followed by those that quantise the activations of `layers`."""
     import coremltools as ct
     import coremltools.optimize as cto
 
     by_tensor = {place.operation.outputs[0].name: place for place in places}
-    ends = {"prefix": [(by_tensor[one.tensor], one) for one in layers if one.kind in {"input", "static"}],
-            "suffix": [(by_tensor[one.tensor], one) for one in layers if one.kind == "static"]}  # fmt: skip
-    ranges = [(place.input, one.input) for place, one in ends["prefix"]]
-    ranges += [(place.output or "", one.output) for place, one in ends["suffix"]]
+    ends = {"prefix": [(by_tensor[layer.tensor], layer) for layer in layers if layer.kind in {"input", "static"}],
+            "suffix": [(by_tensor[layer.tensor], layer) for layer in layers if layer.kind == "static"]}  # fmt: skip
+    ranges = [(place.input, layer.input) for place, layer in ends["prefix"]]
+    ranges += [(place.output or "", layer.output) for place, layer in ends["suffix"]]
     statistics = {name: {"rmin": pair[0], "rmax": pair[1]} for name, pair in ranges if pair}
     affine = cto.coreml.OpLinearQuantizerConfig(mode="linear")
     pipeline = ct.PassPipeline.DEFAULT
@@ -151,7 +151,7 @@ def index_bits(model) -> dict[str, int]:
 
 
 def table():
-    """Each different value once, and indices: nothing is lost."""
+    """A lossless table: each different value once, and indices."""
     import coremltools.optimize as cto
 
     return cto.coreml.OpPalettizerConfig(mode="unique", weight_threshold=SMALLEST_QUANTISED)
@@ -160,9 +160,9 @@ def table():
 def with_palette(model, bits: int):
     """The same program with every weight one of 2^bits values of its tensor, found by k-means.
 
-    A tensor with so few values anyway (a pooling matrix) keeps them: for such a one the k-means of coremltools 9.0 and
-    scikit-learn 1.9 loses track of which value is where, and writes other weights than it was given. On one thread,
-    since k-means ends elsewhere with every number of them.
+    A tensor that already has so few values (a pooling matrix) keeps them: for it the k-means of coremltools 9.0 and
+    scikit-learn 1.9 mixes up indices and writes wrong weights. Runs on one thread, because the result of k-means
+    depends on the number of threads.
     """
     import coremltools.optimize as cto
     from threadpoolctl import threadpool_limits
@@ -179,23 +179,23 @@ def with_palette(model, bits: int):
 def compact(model, *, names: bool = True):
     """The same program with equal small constants written once and, unless `names` are kept, short names inside.
 
-    Both are a tenth of a compressed package: each of 35 convolutions brings strides of its own.
+    Both together save a tenth of a compressed package, in which each of 35 convolutions has strides of its own.
     """
     import coremltools as ct
 
     spec = model.get_spec()
     function = spec.mlProgram.functions["main"]
     block = function.block_specializations[function.opset]
-    kept = {*block.outputs, *(given.name for given in function.inputs)}
-    short: dict[str, str] = {}  # of a value, or of the equal constant before it
+    kept = {*block.outputs, *(tensor.name for tensor in function.inputs)}
+    short: dict[str, str] = {}  # name -> its short name, or that of the equal constant before it
     written: dict[bytes, str] = {}
     operations = list(block.operations)
     del block.operations[:]
     for op in operations:
         for argument in op.inputs.values():
-            for one in argument.arguments:
-                if one.WhichOneof("binding") == "name":
-                    one.name = short.get(one.name, one.name)
+            for reference in argument.arguments:
+                if reference.WhichOneof("binding") == "name":
+                    reference.name = short.get(reference.name, reference.name)
         value = op.attributes["val"] if op.type == "const" else None
         if value is not None and value.WhichOneof("value") == "immediateValue" and op.outputs[0].name not in kept:
             content = value.SerializeToString(deterministic=True)
@@ -220,7 +220,7 @@ def save(model, target: Path, manifest: Manifest, recipe: str) -> None:
     model.version = manifest.versions.get("dermedge", "")
     model.user_defined_metadata["dermedge.intended_use"] = INTENDED_USE
     for key, value in manifest.facts_inside().items():
-        if key == "intended_use":  # stands first
+        if key == "intended_use":  # written above, so that it comes first
             continue
         model.user_defined_metadata[f"dermedge.{key}"] = value if isinstance(value, str) else json.dumps(value)
     model.user_defined_metadata["dermedge.recipe"] = recipe
@@ -234,5 +234,5 @@ def save(model, target: Path, manifest: Manifest, recipe: str) -> None:
     model.output_description[LABEL] = "code of the most probable class"
     model.save(str(target))
     (target / DEBUG_MAP).unlink(missing_ok=True)
-    for part in target.rglob("*"):  # coremltools leaves some to the owner alone
+    for part in target.rglob("*"):  # coremltools lets the owner alone read some of them
         part.chmod(0o755 if part.is_dir() else 0o644)

@@ -84,10 +84,10 @@ def parts_of(node: fx.Node) -> fx.GraphModule | None:
 def inlined(graph: fx.GraphModule, parts: fx.GraphModule, operands: list[fx.Node]) -> Any:
     """The nodes of `parts` at the current insertion point, on these operands; what its output names."""
     new: dict[fx.Node, fx.Node] = {}
-    given = iter(operands)
+    remaining = iter(operands)
     for node in parts.graph.nodes:
         if node.op == "placeholder":
-            new[node] = next(given)
+            new[node] = next(remaining)
         elif node.op == "get_attr":
             new[node] = get(graph, add_constant(graph, "part", getattr(parts, str(node.target))))
         elif node.op == "call_function":

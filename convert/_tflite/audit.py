@@ -1,8 +1,8 @@
-"""What a .tflite file is made of, and which rules of phones' runtimes it breaks; read off the file itself.
+"""Operators, cost and compatibility warnings of a .tflite file, read from the file itself.
 
 The rules: no tensor above rank 4 and no GATHER_ND for the GPU delegate (litert-torch pull request 1079 and issue 925),
-closed shapes for NPUs, one piece for XNNPACK. XNNPACK's pieces are not looked up but counted, by opening the file:
-every operator that it does not take ends one. No warning makes support by a GPU or an NPU likely, not certain.
+closed shapes for NPUs, one piece for XNNPACK. XNNPACK's pieces are counted by opening the file: every operator that it
+does not support ends one. A file without warnings probably runs on a GPU or an NPU, but that is not certain.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def audit(path: Path) -> Audit:
         work = macs_of(name, [shapes[i] for i in o.inputs if i >= 0], shapes[o.outputs[0]])
         macs += work
         macs_weights += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
-        given = graph.tensors[o.inputs[operand_of(name)]].type
+        input_type = graph.tensors[o.inputs[operand_of(name)]].type
         weight = graph.tensors[o.inputs[1]].type if work else None
-        if INT8 in (given, weight) or given == UINT8:
+        if INT8 in (input_type, weight) or input_type == UINT8:
             macs_8bit += work
         if name in LAYOUT:
             layout_bytes += sizes[o.outputs[0]]
@@ -95,7 +95,7 @@ def macs_of(name: str, inputs: list[list[int]], output: list[int]) -> int:
 
 
 def operand_of(name: str) -> int:
-    """Which of an operator's inputs is the first that is computed: a transposed convolution begins with its shape."""
+    """Place of an operator's first computed input; the inputs of a transposed convolution begin with its shape."""
     return 2 if name == "TRANSPOSE_CONV" else 0
 
 
@@ -107,7 +107,7 @@ def peak(graph, sizes: list[int], held: list) -> int:
 
 
 def xnnpack_partitions(path: Path) -> int:
-    """Into how many pieces XNNPACK takes the file."""
+    """Number of pieces into which XNNPACK divides the file."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
@@ -118,7 +118,7 @@ def xnnpack_partitions(path: Path) -> int:
 
 
 def warnings_of(partitions: int, operators: list[str], graph, shapes: list[list[int]]) -> list[str]:
-    """One line for every rule that is broken, with what breaks it first."""
+    """One line for each broken rule, naming what breaks it first."""
     lines = [
         f"gpu-operator: {operators.count(name)} {name}, which the GPU delegate refuses"
         for name in sorted(GPU_REFUSED & set(operators))

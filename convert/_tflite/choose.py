@@ -1,16 +1,15 @@
-"""Which layers get fixed 8-bit ranges, which measure them while they run, and which stay float: by trying each.
+"""Chooses the layers with fixed 8-bit ranges, with ranges measured at run time, and in float, by trying each.
 
-Every convolution is made static alone, every layer dynamic alone, all else float, and the answers are compared with
-the float file's on photographs of training patients that gave neither ranges nor rounding. Noise of several layers
-adds up to a first order, so layers are then made static in the order of noise per multiply-accumulate, and the curve
-of what each choice costs and gives is measured, not predicted. The most static point that keeps the budget is taken.
-If not even all-dynamic keeps it, the layers that hurt most go back to float first, as far as the share of 8-bit
-products that is asked of an int8 file allows.
+Every convolution is made static and every layer dynamic, one at a time with all else float, and the answers are
+compared with the float file's on photographs of training patients that gave neither ranges nor rounding. Noise of
+several layers adds up to a first order, so layers are then made static in the order of noise per multiply-accumulate,
+and the curve of what each choice costs and gives is measured, not predicted. The most static point that keeps the
+budget is taken. If not even all-dynamic keeps it, the layers that hurt most go back to float first, as far as the share
+of 8-bit products that is asked of an int8 file allows.
 
-Left out of the static ones on purpose: what is faster in float (`_layers.PAYS`; depthwise convolutions, too) and fully
-connected layers (dynamic keeps a scale for each token at the same speed).
-Products of two activations, softmax, layer norm, GELU and SiLU stay float: XNNPACK has no dynamic form of them, and
-fixed ranges for them are what makes hybrids collapse.
+Never static: layers that are faster in float (`layers.PAYS`, and depthwise convolutions), and fully connected layers
+(dynamic keeps a scale for each token at the same speed). Products of two activations, softmax, layer norm, GELU and
+SiLU stay float: XNNPACK has no dynamic form of them, and fixed ranges for them make hybrid networks collapse.
 """
 
 from __future__ import annotations
@@ -40,33 +39,35 @@ STATIC = {"CONV_2D"}
 def choose(
     content: bytes,
     steps: Mapping[str, np.ndarray],
-    given: np.ndarray,
+    calibrating: np.ndarray,
     judging: np.ndarray,
     *,
     modules: Modules,
     facts: Mapping[str, str],
     fixed: Sequence[Layer] | None = None,
 ) -> Scheme:
-    """The scheme of a float file: uint8 images `given` (N, S, S, 3) lend ranges, `judging` tell what is lost.
+    """The scheme of a float file: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
 
-    `facts` are model, checkpoint_sha256, graph and data of the scheme. With `fixed` nothing is chosen, only judged, as
-    for a checkpoint that was fine-tuned for those layers.
+    `facts` are model, checkpoint_sha256, graph and data of the scheme. `fixed` layers are judged as they are, without a
+    choice, as for a checkpoint that was fine-tuned for them.
     """
     base = rounded(content, steps)
     wanted = Judge(content, judging)
     if fixed is not None:
         curve = [wanted.point(base, fixed)]
         return Scheme(
-            **facts, images=len(given), budget_db=BUDGET_DB, layers=tuple(fixed), curve=tuple(curve), chosen=0
+            **facts, images=len(calibrating), budget_db=BUDGET_DB, layers=tuple(fixed), curve=tuple(curve), chosen=0
         )
-    layers, candidates = described(content, modules), ranges_of(content, given)
+    layers, candidates = described(content, modules), ranges_of(content, calibrating)
     layers = tried_alone(base, layers, candidates, wanted)
     schemes = choices(layers)
-    curve = [wanted.point(base, one) for one in track(schemes, "int8: what each choice costs", len(schemes))]
+    curve = [
+        wanted.point(base, candidate) for candidate in track(schemes, "int8: what each choice costs", len(schemes))
+    ]
     chosen = best_of(curve)
     return Scheme(
         **facts,
-        images=len(given),
+        images=len(calibrating),
         budget_db=BUDGET_DB,
         layers=tuple(schemes[chosen]),
         curve=tuple(curve),
@@ -75,12 +76,12 @@ def choose(
 
 
 def best_of(curve: Sequence[Mapping[str, float]]) -> int:
-    """The most on 8 bits, the most of it static, of what keeps the budget and the share that is asked of int8.
+    """Place of the choice with most MACs in 8 bits, then most static, among those within budget and share of int8.
 
-    If nothing keeps both: the most faithful that has the share; if nothing has it, the most of what keeps the budget.
+    If none has both: the most faithful with the share; if none has the share, the one with most MACs within the budget.
     """
-    shared = [n for n, one in enumerate(curve) if one["macs_8bit"] >= WANTED_SHARE]
-    kept = [n for n, one in enumerate(curve) if keeps_budget(one)]
+    shared = [n for n, entry in enumerate(curve) if entry["macs_8bit"] >= WANTED_SHARE]
+    kept = [n for n, entry in enumerate(curve) if keeps_budget(entry)]
     both = [n for n in shared if n in kept]
     if shared and not both:
         return max(shared, key=lambda n: curve[n]["sqnr_db"])
@@ -102,27 +103,29 @@ class Judge:
 
     def sqnr(self, content: bytes) -> np.ndarray:
         """dB per image."""
-        found, _ = answers(content, self.images)
-        return sqnr(self.wanted, found)
+        outputs, _ = answers(content, self.images)
+        return sqnr(self.wanted, outputs)
 
     def point(self, base: bytes, layers: Sequence[Layer]) -> dict[str, float]:
-        """What a choice costs and gives."""
+        """Fidelity, size and time of a choice."""
         content = apply(base, layers)
-        found, milliseconds = answers(content, self.images)
-        return point(layers, self.wanted, found) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
+        outputs, milliseconds = answers(content, self.images)
+        return point(layers, self.wanted, outputs) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
 
 
 def answers(content: bytes, images: np.ndarray) -> tuple[Outputs, float]:
-    """What the file says, and the median milliseconds of one image on this host, one thread."""
+    """The file's outputs, and the median milliseconds of one image on this host, one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    given, outputs = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
-    answer, mask = (next((one["index"] for one in outputs if len(one["shape"]) == rank), None) for rank in (2, 4))
+    image_index, outputs = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
+    answer, mask = (
+        next((output["index"] for output in outputs if len(output["shape"]) == rank), None) for rank in (2, 4)
+    )
     rows, masks, times = [], [], []
     for image in images:
-        interpreter.set_tensor(given, image[None].astype(np.float32))
+        interpreter.set_tensor(image_index, image[None].astype(np.float32))
         begun = time.perf_counter()
         interpreter.invoke()
         times.append(1e3 * (time.perf_counter() - begun))
@@ -140,7 +143,7 @@ def ranges_of(content: bytes, images: np.ndarray) -> Candidates:
     model = unpack(content)
     layers = [layer for layer in weighted(model) if layer.operator in STATIC]
     tensors = sorted({t for layer in layers for t in (layer.input, layer.output)})
-    low, high = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)  # 0 always has a code of its own
+    low, high = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)  # 0 is always held exactly
     samples: dict[int, list[np.ndarray]] = {t: [] for t in tensors}
     pick = np.random.default_rng(0)
     for tensor in activations(content, images, "int8: ranges"):
@@ -161,43 +164,45 @@ def ranges_of(content: bytes, images: np.ndarray) -> Candidates:
 
 
 def from_picture(model, layers: Iterable[Weighted]) -> set[int]:
-    """Tensors that hold the picture's own bytes, padded or not: their range is known and exact."""
+    """Tensors that hold the picture's own bytes, padded or not, whose range is known exactly."""
     graph = model.subgraphs[0]
-    made = {int(o.outputs[0]): o for o in graph.operators}
-    given = {int(t) for t in graph.inputs}
-    found = set()
+    makers = {int(o.outputs[0]): o for o in graph.operators}
+    graph_inputs = {int(t) for t in graph.inputs}
+    tensors = set()
     for layer in layers:
-        maker = made.get(layer.input)
-        if layer.input in given or (maker is not None and len(maker.inputs) == 2 and int(maker.inputs[0]) in given):
-            found.add(layer.input)
-    return found
+        maker = makers.get(layer.input)
+        if layer.input in graph_inputs or (
+            maker is not None and len(maker.inputs) == 2 and int(maker.inputs[0]) in graph_inputs
+        ):
+            tensors.add(layer.input)
+    return tensors
 
 
 def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge: Judge) -> list[Layer]:
     """Each layer with the SQNR of every kind, all else float, and the range that is best if it becomes static."""
     silent = [replace(layer, kind="float") for layer in layers]
-    found = []
+    measured = []
     for number, layer in track(enumerate(layers), "int8: each layer alone", len(layers)):
         alone: dict[str, float | None] = {}
         best: Layer = layer
 
-        def tried(one: Layer, place: int = number) -> float:
-            return float(judge.sqnr(apply(base, [*silent[:place], one, *silent[place + 1 :]])).mean())
+        def tried(candidate: Layer, place: int = number) -> float:
+            return float(judge.sqnr(apply(base, [*silent[:place], candidate, *silent[place + 1 :]])).mean())
 
         if layer.kind == "dynamic":
             alone["dynamic"] = tried(layer)
         for way in candidates.get(layer.tensor, {}) if layer.kind == "dynamic" else ():
             taken, answer = candidates[layer.tensor][way]
-            one = replace(layer, kind="static", input=taken, output=answer)
-            decibel = tried(one)
+            candidate = replace(layer, kind="static", input=taken, output=answer)
+            decibel = tried(candidate)
             if decibel > (alone.get("static") or -np.inf):
-                alone["static"], best = decibel, replace(one, kind=layer.kind)
-        found.append(replace(best, alone_db=alone))
-    return found
+                alone["static"], best = decibel, replace(candidate, kind=layer.kind)
+        measured.append(replace(best, alone_db=alone))
+    return measured
 
 
 def choices(layers: list[Layer]) -> list[list[Layer]]:
-    """From all that hurt in float, over all dynamic, to all that can be static, in the order of noise per MAC."""
+    """Choices to measure: the most harmful layers in float, all dynamic, then ever more static by noise per MAC."""
     order = sorted(
         (n for n, layer in enumerate(layers) if layer.alone_db.get("static") is not None),
         key=lambda n: noise(layers[n], "static") / max(1, layers[n].macs),

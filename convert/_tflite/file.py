@@ -32,7 +32,7 @@ OTHER_ANSWER = 1e-2  # of a probability; what rounding does in float32 is far be
 
 @dataclass(frozen=True)
 class Lowered:
-    """A float32 file, how often each rewrite fired, and in words who wrote it.
+    """A float32 file, how often each rewrite fired, and in words how it was lowered.
 
     `modules`: output tensor -> the network's module that the layer comes from, the batch norm folded into it.
     """
@@ -149,7 +149,7 @@ def with_metadata(content: bytes, facts: Mapping[str, object]) -> bytes:
     """The file with the manifest's facts inside, as JSON under the metadata name `dermedge`.
 
     The metadata entry that lets XNNPACK compute a float file in fp16 is left out on purpose: without it a phone's CPU
-    computes in float32, which is what the gate was held to.
+    computes in float32, as in the comparison of the gate.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -172,7 +172,7 @@ def read_metadata(content: bytes) -> dict:
 
 
 def unpack(content: bytes):
-    """The file as objects. The quantiser puts buffers behind the flatbuffer (offset, size); they are taken back in."""
+    """The file as objects. Buffers that the quantiser put behind the flatbuffer (offset, size) are moved back in."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(bytes(content), 0)

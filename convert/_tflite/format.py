@@ -14,8 +14,8 @@ from edge.scheme import save as save_scheme
 from .._format import Source
 from .audit import audit
 from .file import float_model, with_metadata
-from .measured import measured
-from .quantise import CHOSEN, ROUNDED, made
+from .measured import measure
+from .quantise import CHOSEN, ROUNDED, recipe_file
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Prepared:
     scheme: Scheme | None  # None: no recipe asked for one
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
-        content = made(recipe, self.float32, self.rounded, self.scheme.layers if self.scheme else None)
+        content = recipe_file(recipe, self.float32, self.rounded, self.scheme.layers if self.scheme else None)
         target.write_bytes(with_metadata(content, manifest.facts_inside() | {"recipe": recipe}))
 
     def shortcomings(self, recipe: str, path: Path) -> list[str]:
@@ -50,7 +50,7 @@ class TFLiteFormat:
         remark = f"graph rewrites: {passes or 'none'}; lowered {lowered.by}"
         if not ROUNDED & set(recipes):
             return Prepared(remark, lowered.content, lowered.content, None)
-        measurement = measured(
+        measurement = measure(
             source.checkpoint,
             lowered,
             data=source.data,

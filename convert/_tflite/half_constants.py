@@ -1,4 +1,4 @@
-"""Large constants that are no weights of a layer, stored in half precision.
+"""Stores large constants that are not weights of a layer in half precision.
 
 The quantiser stores weights of convolutions, linear layers and products in fewer bits and leaves the rest in float32: a
 table of positions that is added or multiplied (one number for every place of a map and channel) can then be a third of
@@ -12,7 +12,7 @@ import numpy as np
 
 from .file import pack, unpack
 
-SMALLEST = 2048  # numbers; below, an operator and a tensor more would eat what is saved
+SMALLEST = 2048  # numbers; below, one more operator and tensor cost as much as is saved
 
 
 def with_half_constants(content: bytes) -> bytes:

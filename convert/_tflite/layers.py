@@ -1,4 +1,4 @@
-"""The operators of a float file that have weights, and what the runtime computes in front of and behind them."""
+"""The operators of a float file that have weights, and the activations around them."""
 
 from __future__ import annotations
 
@@ -50,32 +50,32 @@ class Weighted:
 
 
 def weighted(model) -> list[Weighted]:
-    """All of them, in the file's order. `model` is an unpacked file."""
+    """All operators with constant weights, in the file's order. `model` is an unpacked file."""
     graph, names = model.subgraphs[0], operator_names()
-    found = []
+    layers = []
     for o in graph.operators:
         name = names[model.operatorCodes[o.opcodeIndex].builtinCode]
         if name not in WEIGHTED or not has_data(model.buffers[graph.tensors[o.inputs[1]].buffer]):
             continue
         shapes = [[int(n) for n in graph.tensors[i].shape] for i in (*o.inputs[:3], o.outputs[0])]
-        given = operand_of(name)
-        found.append(
+        operand = operand_of(name)
+        layers.append(
             Weighted(
                 name,
                 o.builtinOptions,
-                input=int(o.inputs[given]),
+                input=int(o.inputs[operand]),
                 output=int(o.outputs[0]),
                 weight=int(o.inputs[1]),
                 shape=tuple(shapes[1]),
                 macs=(macs := macs_of(name, shapes[:-1], shapes[-1])),
-                per_value=macs / prod(shapes[given]),
+                per_value=macs / prod(shapes[operand]),
             )
         )
-    return found
+    return layers
 
 
 def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
-    """Every layer at the 8-bit kind that harms least: dynamic, or float where 8 bits would not pay or have no kernel.
+    """Every layer with the least harmful 8-bit kind: dynamic, or float where 8 bits are no faster or have no kernel.
 
     As many convolutions as `WANTED_SHARE` of the multiply-accumulates needs are taken even if they do not pay.
     XNNPACK has no dynamically quantised depthwise convolution: each would end its piece of the graph and go to slow
@@ -92,13 +92,13 @@ def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
         if layer.operator == "FULLY_CONNECTED" or (layer.operator in CONVOLUTIONS and worth):
             taken.add(number)
             done += layer.macs
-    found = []
+    descriptions = []
     for number, layer in enumerate(layers):
         name = name_of(model, layer.output)
         module, norm = (modules or {}).get(name, (None, None))
         kind = "dynamic" if number in taken else "float"
-        found.append(Layer(name, layer.operator, kind, layer.macs, module=module, normalised_by=norm))
-    return found
+        descriptions.append(Layer(name, layer.operator, kind, layer.macs, module=module, normalised_by=norm))
+    return descriptions
 
 
 def values_of(model, layer: Weighted) -> np.ndarray:
@@ -118,16 +118,16 @@ def activations(content: bytes, images: np.ndarray, doing: str) -> Iterator:
     with preserved_tensors():
         interpreter = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
         interpreter.allocate_tensors()
-    given = interpreter.get_input_details()[0]["index"]
+    image_index = interpreter.get_input_details()[0]["index"]
     for image in track(images, doing, len(images)):
-        interpreter.set_tensor(given, image[None].astype(np.float32))
+        interpreter.set_tensor(image_index, image[None].astype(np.float32))
         interpreter.invoke()
         yield interpreter.get_tensor
 
 
 @contextmanager
 def preserved_tensors() -> Iterator[None]:
-    """The quantiser keeps every tensor to look at its range; the runtime warns that this takes memory."""
+    """Silences the runtime's warning that keeping every tensor takes memory; the quantiser does so for their ranges."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors", UserWarning)
         yield

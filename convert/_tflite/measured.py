@@ -1,4 +1,4 @@
-"""What 8-bit files need to know from photographs: rounding and scheme, as kept with a checkpoint or measured now."""
+"""Rounding and scheme of 8-bit files: those kept with the checkpoint, or measured on photographs now."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Measured:
     how: str  # in words
 
 
-def measured(
+def measure(
     checkpoint: Checkpoint,
     lowered: Lowered,
     *,
@@ -44,8 +44,9 @@ def measured(
 ) -> Measured:
     """Rounding and, if `choosing`, the scheme of a lowered checkpoint.
 
-    `kept`: weight files beside which they may lie; those of this very graph and checkpoint are taken as they are. Else
-    they are measured on photographs of training patients from `data` (or drawn images) and written beside `target`.
+    `kept`: weight files that may have them beside; those of exactly this graph and checkpoint are used as they are.
+    Otherwise they are measured on photographs of training patients from `data` (or drawn images) and written beside
+    `target`.
     """
     key, content, sha256 = graph_key(lowered.content), lowered.content, checkpoint.sha256
     steps = first(_rounding.load(_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
@@ -57,17 +58,16 @@ def measured(
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
-    given, judging = np.split(squares, [len(squares) * 2 // 3])
-    steps = _rounding.steps_for(content, _rounding.second_moments(content, given))
+    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
+    steps = _rounding.steps_for(content, _rounding.second_moments(content, calibrating))
     how = measured_on(photos)
     scheme = None
     if choosing:
         tuned = fine_tuned_for(checkpoint, content)
         facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
-        scheme = choose(
-            content, steps, given, judging, modules=lowered.modules, facts=facts, fixed=tuned[0] if tuned else None
-        )  # fmt: skip
-        how += compared(tuned[1], scheme.measured) if tuned else ""
+        fixed = tuned[0] if tuned else None
+        scheme = choose(content, steps, calibrating, judging, modules=lowered.modules, facts=facts, fixed=fixed)
+        how += tuning_in_words(tuned[1], scheme.measured) if tuned else ""
     if target:
         _rounding.save(_rounding.beside(target), steps, checkpoint_sha256=sha256, key=key)
         if scheme:
@@ -88,7 +88,7 @@ def check_layers(scheme: Scheme, content: bytes) -> None:
 
 
 def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer], dict] | None:
-    """The layers that `train.py --qat` imitated and what they gave before; None for a checkpoint that was not so tuned.
+    """The layers that `train.py --qat` imitated, and the file's figures before; None for a checkpoint not tuned so.
 
     InputError if they are of another graph: fine-tuning keeps the graph, so the checkpoint was changed since.
     """
@@ -107,8 +107,8 @@ def fine_tuned_for(checkpoint: Checkpoint, content: bytes) -> tuple[list[Layer],
     return layers, before
 
 
-def compared(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """In words: whether the fine-tuned int8 file is nearer to its float model than the one before was to its own."""
+def tuning_in_words(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """In words: whether tuning brought the int8 file closer to its float model than the untuned file was to its own."""
     no_worse = all(after[key] >= before[key] for key in COMPARED)
     return (
         f"; fine-tuned for this scheme: median SQNR {before['sqnr_db']:.1f} -> {after['sqnr_db']:.1f} dB, same class "

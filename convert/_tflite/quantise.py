@@ -19,7 +19,7 @@ CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by
 OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
 
 
-def made(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
+def recipe_file(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
     """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need."""
     content = rounded if recipe in ROUNDED else float32
     if recipe not in CHOSEN:
@@ -82,9 +82,9 @@ def quantised(content: bytes, rules: list[dict], statistics: dict | None) -> byt
 
 
 def with_byte_input(content: bytes) -> bytes:
-    """The file with a uint8 input in front: the camera's bytes, taken as the numbers 0 to 255 that they are.
+    """The file with a uint8 input in front: the camera's bytes, used as numbers from 0 to 255.
 
-    The new input has scale 1 and zero point 0, and one DEQUANTIZE makes the old input of it, which is exact: the
+    The new input has scale 1 and zero point 0, and one DEQUANTIZE turns it into the old input. That is exact: the
     answers are those of the float input, bit for bit.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -92,12 +92,12 @@ def with_byte_input(content: bytes) -> bytes:
     model = unpack(content)
     graph = model.subgraphs[0]
     old = graph.inputs[0]
-    given = schema.TensorT()
-    given.shape, given.type, given.hasRank = graph.tensors[old].shape, schema.TensorType.UINT8, True
-    given.name, graph.tensors[old].name = graph.tensors[old].name, b"numbers"
-    given.quantization = schema.QuantizationParametersT()
-    given.quantization.scale, given.quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
-    graph.tensors.append(given)
+    byte_input = schema.TensorT()
+    byte_input.shape, byte_input.type, byte_input.hasRank = graph.tensors[old].shape, schema.TensorType.UINT8, True
+    byte_input.name, graph.tensors[old].name = graph.tensors[old].name, b"numbers"
+    byte_input.quantization = schema.QuantizationParametersT()
+    byte_input.quantization.scale, byte_input.quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
+    graph.tensors.append(byte_input)
     new = len(graph.tensors) - 1
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
@@ -127,7 +127,7 @@ def as_statistics(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> 
 
 
 def half_floats() -> list[dict]:
-    """Weights stored in fp16, arithmetic as the runtime likes."""
+    """Rules that store weights in fp16 and leave the precision of arithmetic to the runtime."""
     from ai_edge_quantizer import recipe as known
 
     rules = known.weight_only_wi8_afp32()

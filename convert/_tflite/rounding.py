@@ -1,13 +1,13 @@
-"""Round weights to 8 bits so that a layer's answer changes least, not each weight for itself.
+"""Rounds weights to 8 bits so that a layer's answer changes least, rather than each weight to its nearest value.
 
-With X the inputs of a layer (rows) and w one output channel's weights, rounding w to q changes the answers by
-(q - w) X^T, whose square is (q - w) H (q - w)^T with H = X^T X. Weights are rounded one after the other, those that
-matter most (H_ii) first; what one has lost is made good by those that are still free, as the second-order expansion
-tells (GPTQ: Frantar et al. 2022, arXiv 2210.17323, equations 2 and 3, in its Cholesky form).
+With X the inputs of a layer (rows) and w one output channel's weights, rounding w to q changes the answers by (q - w)
+X^T, whose square is (q - w) H (q - w)^T with H = X^T X. Weights are rounded one after the other, those with the largest
+H_ii first; the weights that are still free are adjusted to make up for each error, by the second-order expansion (GPTQ:
+Frantar et al. 2022, arXiv 2210.17323, equations 2 and 3, in its Cholesky form).
 
 The result is a float file whose weights lie on the 8-bit grid that the quantiser will find: scale max |w| / 127 for
-every output channel, the largest weight kept where it was. H comes from photographs of training patients. What was
-chosen is kept as steps from the nearest grid point, nearly all 0, 1 or -1, so that it can travel with a checkpoint.
+every output channel, the largest weight kept where it was. H comes from photographs of training patients. The choice is
+stored as steps from the nearest grid point, nearly all 0, 1 or -1, so that a checkpoint can bring it along.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def second_moments(content: bytes, images: np.ndarray) -> dict[int, np.ndarray]:
     `images` are uint8 (N, S, S, 3). A weight that several operators read gets the sum.
     """
     layers = weighted(unpack(content))
-    found: dict[int, np.ndarray] = {}
+    moments: dict[int, np.ndarray] = {}
     for tensor in activations(content, images, "what the layers see"):
         for layer in layers:
             rows = inputs_of(layer, tensor(layer.input))
-            found[layer.weight] = found.get(layer.weight, 0.0) + (rows.transpose(0, 2, 1) @ rows).astype(np.float64)
-    return found
+            moments[layer.weight] = moments.get(layer.weight, 0.0) + (rows.transpose(0, 2, 1) @ rows).astype(np.float64)
+    return moments
 
 
 def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
 
 
 def inputs_of_transposed(layer: Weighted, x: np.ndarray) -> np.ndarray:
-    """The same of a transposed convolution, whose results that it cuts off at the border are taken along."""
+    """The same for a transposed convolution, including the results that it cuts off at the border."""
     height, width, own = layer.shape[1:]
     down, right = layer.options.strideH, layer.options.strideW
     rows, columns = ((n - 1) * step + 1 for n, step in zip(x.shape[1:3], (down, right), strict=True))
@@ -90,15 +90,15 @@ def around(length: int, kernel: int, stride: int, dilation: int) -> tuple[int, i
 def steps_for(content: bytes, moments: Mapping[int, np.ndarray]) -> dict[str, np.ndarray]:
     """Weight tensor -> how many grid points each weight is put away from the nearest one, int8 in its shape."""
     model = unpack(content)
-    found = {}
+    steps_by_weight = {}
     for layer in weighted(model):
         values = values_of(model, layer)
         rows = by_channel(values, layer)
         h = moments[layer.weight]  # of each group; its output channels lie next to each other
         chosen = np.concatenate([rounded_rows(some, own) for some, own in zip(np.split(rows, len(h)), h, strict=True)])
         steps = chosen - np.round(rows / scales_of(rows))
-        found[name_of(model, layer.weight)] = back(steps, layer).clip(-128, 127).astype(np.int8)
-    return found
+        steps_by_weight[name_of(model, layer.weight)] = back(steps, layer).clip(-128, 127).astype(np.int8)
+    return steps_by_weight
 
 
 def rounded_rows(rows: np.ndarray, h: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def rounded_rows(rows: np.ndarray, h: np.ndarray) -> np.ndarray:
     scales = scales_of(rows)
     order = np.argsort(-np.diagonal(h), kind="stable")
     h = h[np.ix_(order, order)] + np.eye(len(h)) * max(DAMPING * np.diagonal(h).mean(), 1e-8)
-    # rows of the upper factor of H^-1 are what each weight's loss costs the ones after it
+    # row k of the upper factor of H^-1 says how the error of weight k is spread over the weights after it
     factor = np.linalg.cholesky(np.linalg.inv(h)).T
     left = (rows / scales)[:, order]
     largest = np.abs(left).argmax(axis=1)
@@ -141,7 +141,7 @@ def back(rows: np.ndarray, layer: Weighted) -> np.ndarray:
 
 
 def rounded(content: bytes, steps: Steps) -> bytes:
-    """The float file with its weights on the grid points that `steps` tells. InputError if they do not fit it."""
+    """The float file with its weights on the grid points that `steps` names. InputError if they do not fit it."""
     model = unpack(content)
     done: set[int] = set()
     for layer in weighted(model):
@@ -173,7 +173,7 @@ def save(path: Path, steps: Steps, *, checkpoint_sha256: str, key: str) -> None:
 
 
 def load(path: Path, *, checkpoint_sha256: str, key: str) -> dict[str, np.ndarray] | None:
-    """The steps kept for this checkpoint and graph, or None; InputError if the file is no such thing."""
+    """The steps kept for this checkpoint and graph, or None; InputError if the file is no rounding."""
     if not path.is_file():
         return None
     try:

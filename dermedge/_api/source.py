@@ -94,7 +94,7 @@ def read_labels(text: str) -> tuple[Label, ...]:
     """Classes in output order from a labels.json, or from codes joined by commas, whose malignancy is unknown."""
     if text.endswith(".json"):
         path = Path(text)
-        return from_json(read_json(path, what="class labels").get("classes"), where=str(path))
+        return from_json(read_json(path, expected="class labels").get("classes"), where=str(path))
     from .wrapping import labels_of  # brings NumPy along, which --help does without
 
     return labels_of([code.strip() for code in text.split(",") if code.strip()])

@@ -155,7 +155,8 @@ def checkpoint_of(args: argparse.Namespace) -> tuple[Path | None, Checkpoint]:
     path = args.checkpoint or shipped(args.model or DEFAULT_MODEL)
     checkpoint = load(path)
     if args.model and args.model != checkpoint.model:
-        family_name(args.model)
+        if not checkpoint.program:
+            family_name(args.model)
         raise InputError(f"{args.checkpoint} holds a {checkpoint.model}, not a {args.model}; drop --model or change it")
     return path, checkpoint
 

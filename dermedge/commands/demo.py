@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             "the shipped checkpoint as .tflite",
             ["to-tflite", "--model", DEFAULT_MODEL, "--data", str(sample), "--out", str(built)],
         ),
-        # Those of which a gate cannot fail by the chance of a few drawn pictures; int8 and palettes take minutes, too.
+        # Only recipes whose gate cannot fail by chance on so few synthetic images; int8 and palettes also take minutes.
         (
             "and as .mlpackage",
             [
@@ -84,18 +84,18 @@ def main(argv: list[str] | None = None) -> int:
         steps.insert(0, ("the synthetic sample", ["prepare", "--sample", str(sample), "--patients", "36"]))
     begun = time.monotonic()
     took = []
-    for number, (what, command) in enumerate(steps, start=1):
-        screen().rule(f"[bold]{number}/{len(steps)}[/] {what}", align="left")
+    for number, (step, command) in enumerate(steps, start=1):
+        screen().rule(f"[bold]{number}/{len(steps)}[/] {step}", align="left")
         screen().print(f"[dim]dermedge {' '.join(command)}[/]", soft_wrap=True)
         start = time.monotonic()
         code = subprocess.run([sys.executable, "-m", module_of(command[0]), *command[1:]], check=False).returncode
-        took.append((what, time.monotonic() - start))
+        took.append((step, time.monotonic() - start))
         if code:
             screen().print(f"`dermedge {' '.join(command)}` ended with exit code {code}", soft_wrap=True)
             return code
     screen().rule("[bold]summary[/]", align="left")
-    for what, seconds in took:
-        screen().print(f"  {seconds:5.0f} s  {what}")
+    for step, seconds in took:
+        screen().print(f"  {seconds:5.0f} s  {step}")
     screen().print(f"  {time.monotonic() - begun:5.0f} s  in all")
     screen().print("The sample is computer-drawn: these figures show that the chain works, not how good a model is.")
     screen().print(f"files        {built}", soft_wrap=True)

@@ -74,7 +74,7 @@ def labels_for(count: int, path: Path | None):
     from edge.labels import PAD_UFES_20, Label, from_json
 
     if path is not None:
-        labels = from_json(read_json(path, what="class labels").get("classes"), where=str(path))
+        labels = from_json(read_json(path, expected="class labels").get("classes"), where=str(path))
     elif count == len(PAD_UFES_20):
         labels = PAD_UFES_20
     else:

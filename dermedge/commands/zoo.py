@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--formats", metavar="A,B", help="tflite, coreml or both (default: both)")
     p.add_argument(
         "--checkpoints", type=Path,
-        help="folder with <model>.safetensors or <model>/checkpoint.safetensors (default: the shipped ones)",
+        help="folder with <model>.safetensors or <model>/checkpoint.safetensors (default: the shipped ones), or "
+        "networks of your own as <name>.pt2, as `dermedge.save` and training write them",
     )  # fmt: skip
     p.add_argument(
         "--limit", type=float, default=LIMIT, metavar="M", help="millions of parameters (default: %(default)s)"
@@ -54,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
-    given = sys.argv[1:] if argv is None else argv
+    words = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     from edge.questions.zoo.measure import DOCUMENT, FIGURE, measure
 
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
             large=args.large,
             side=args.side,
             rounds=args.rounds,
-            command=" ".join(["dermedge zoo", *given]),
+            command=" ".join(["dermedge zoo", *words]),
         )
         page = report.write(args.out)
     if args.docs:

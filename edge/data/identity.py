@@ -1,7 +1,7 @@
-"""When photographs of two sets are the same, and when their patients are.
+"""Keys that are equal for the same photograph, or the same patient, in two sets.
 
-An ISIC id means one photograph wherever it lies, also with the ending that the challenge of 2019 gave to reduced ones.
-Other ids, and those of patients, mean something within their data set.
+An ISIC id names the same photograph in every set, also with the ending that the challenge of 2019 gave to reduced ones.
+Other ids, and those of patients, are unique within their data set only.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def stem(image_id: str) -> str:
 
 def archive_id(image_id: str) -> str | None:
     """The ISIC id in an image id, which may be a path; None where there is none."""
-    found = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
-    return found[1] if found else None
+    match = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
+    return match[1] if match else None
 
 
 def photo_key(photo: Photo) -> str:

@@ -13,7 +13,7 @@ from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
 
 DOMAINS = ("isic", "isic_2017", "isic_2018", "isic_2019", "isic_masks")  # an id means the same photograph in all
-CHALLENGE_FOLDER = re.compile(r"ISIC[-_]?20\d\d")  # such a folder is none of a class
+CHALLENGE_FOLDER = re.compile(r"ISIC[-_]?20\d\d")  # such a folder is not that of a class
 
 # ISIC diagnoses that have a counterpart among the six classes of PAD-UFES-20.
 ISIC_TO_PAD = {"melanoma": "MEL", "nevus": "NEV", "seborrheic keratosis": "SEK"}
@@ -78,7 +78,7 @@ def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | No
     tables = [(path, header(path)) for path in sorted([*folder.glob("*.csv"), *below])]
 
     def with_columns(columns: tuple[str, ...]) -> list[Path]:
-        return [path for path, found in tables if set(columns) <= set(found)]
+        return [path for path, names in tables if set(columns) <= set(names)]
 
     early = with_columns(COLUMNS_2017)
     truth = with_columns(COLUMNS_ONE_HOT)
@@ -164,7 +164,7 @@ def read_one_hot(folder: Path, truth: list[Path], groups: list[Path], *, skip_mi
 
 
 def numbers(row: dict[str, str], columns: tuple[str, ...] | list[str]) -> list[float]:
-    """The row's numbers; -1 for each where one is none, or where a table has not all columns of the first."""
+    """The row's numbers; all -1 where one is not a number, or where a table lacks a column that the first has."""
     try:
         return [float(row[column]) for column in columns]
     except (ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""What lies below a folder of photographs: files by name, rows of tables, and what of both does not fit."""
+"""Photographs below a folder by name, rows of tables, and the checks that the two fit together."""
 
 from __future__ import annotations
 

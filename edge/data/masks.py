@@ -35,7 +35,7 @@ def load_masks(photos: PhotoSet, side: int, *, cache: bool = True) -> tuple[np.n
         return np.zeros((len(photos), side, side), np.uint8), known
     target = cache_folder() / f"{key(photos.photos, side)}.npy"
     if cache and target.is_file():
-        with suppress(ValueError, EOFError):  # a broken entry is made anew
+        with suppress(ValueError, EOFError):  # a damaged entry is written again
             masks = np.load(target, mmap_mode="r", allow_pickle=False)
             if masks.shape == (len(photos), side, side) and masks.dtype == np.uint8:
                 return masks, known

@@ -90,18 +90,18 @@ def read_set(folder: Path, *, skip_missing: bool) -> PhotoSet:
 def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
     """The set with the masks that lie anywhere below its folder.
 
-    A mask is of the photograph of its name beside it, else of the only one of that name. Raises InputError where two
-    masks are of one photograph, or where it is open which photograph a mask is of.
+    A mask belongs to the photograph of its name in the same folder, else to the only one of that name. Raises
+    InputError where two masks belong to one photograph, or where it is ambiguous to which photograph a mask belongs.
     """
-    found = masks_below(folder)
-    if not found:
+    masks_by_name = masks_below(folder)
+    if not masks_by_name:
         return photos
     folders: dict[str, set[Path]] = {}  # of the photographs of a name
     for photo in photos.photos:
         folders.setdefault(photo.path.stem, set()).add(photo.path.parent)
     masked = []
     for photo in photos.photos:
-        name, masks = photo.path.stem, found.get(photo.path.stem, [])
+        name, masks = photo.path.stem, masks_by_name.get(photo.path.stem, [])
         own = [path for path in masks if path.parent == photo.path.parent]
         loose = [path for path in masks if path.parent not in folders[name]]
         if loose and not own and len(folders[name]) > 1:
@@ -119,11 +119,11 @@ def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
 
 def masks_below(folder: Path) -> dict[str, list[Path]]:
     """Photograph's name without its suffix -> the masks of that name, also where their suffix is in capitals."""
-    found: dict[str, list[Path]] = {}
+    masks: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.name.lower().endswith(MASK_ENDING):
-            found.setdefault(path.name[: -len(MASK_ENDING)], []).append(path)
-    return found
+            masks.setdefault(path.name[: -len(MASK_ENDING)], []).append(path)
+    return masks
 
 
 def read_pad_ufes(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
@@ -167,7 +167,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def read_unlabelled(folder: Path) -> PhotoSet | None:
-    """Photographs of which nothing is known but a mask, as of ISIC 2018, task 1; None where there are no masks."""
+    """Photographs with a mask and without a class, as of ISIC 2018, task 1; None where there are no masks."""
     masked = masks_below(folder)
     index = index_photos(folder)
     known = [path for path in index.values() if path.stem in masked]
@@ -189,22 +189,22 @@ def read_class_folders(folder: Path) -> PhotoSet:
     the folders in alphabetical order, none malignant); `patients.csv` with the columns `file` (relative to
     the folder) and `patient` (default: every photograph is a patient of its own, which is noted).
     """
-    found = class_folders(folder)
+    codes = class_folders(folder)
     notes = []
     labels_file = folder / "labels.json"
     if labels_file.is_file():
-        classes = from_json(read_json(labels_file, what="class labels").get("classes"), where=str(labels_file))
-        unknown = sorted(set(found) - {label.code for label in classes})
+        classes = from_json(read_json(labels_file, expected="class labels").get("classes"), where=str(labels_file))
+        unknown = sorted(set(codes) - {label.code for label in classes})
         if unknown:
             raise InputError(f"{labels_file} does not name the class folder(s) {', '.join(unknown)}")
     else:
         classes = tuple(
             next((known for known in PAD_UFES_20 if known.code == name), Label(name, name, malignant=False))
-            for name in found
+            for name in codes
         )
         notes.append(f"no labels.json in {folder}: classes in alphabetical order, malignancy only of known codes")
     if len(classes) < 2:
-        raise InputError(f"{folder} has one class folder ({', '.join(found)}); a classifier needs at least 2")
+        raise InputError(f"{folder} has one class folder ({', '.join(codes)}); a classifier needs at least 2")
     patients = {}
     table = folder / "patients.csv"
     if table.is_file():
@@ -215,7 +215,7 @@ def read_class_folders(folder: Path) -> PhotoSet:
     else:
         notes.append(f"no patients.csv in {folder}: every photograph counts as a patient of its own")
     photos = []
-    for name in found:
+    for name in codes:
         for path in sorted((folder / name).iterdir()):
             if not is_photo(path):
                 continue

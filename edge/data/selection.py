@@ -82,7 +82,7 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
 
 
 def seen_in(parts: Iterable[Listing], domain: str) -> Callable[[Photo], bool]:
-    """Whether a photograph of the data set `domain`, or its patient, is in one of the parts that a checkpoint lists."""
+    """A function that says whether `parts`, lists of a checkpoint, name a photograph of `domain` or its patient."""
     patients: set[str] = set()
     images: set[str] = set()
     archive: set[str | None] = set()  # an ISIC id counts in whatever set it was listed
@@ -98,8 +98,8 @@ def seen_in(parts: Iterable[Listing], domain: str) -> Callable[[Photo], bool]:
 def listed_for(part: Listing, domain: str) -> dict[str, list[str]]:
     """The ids that a checkpoint lists for a data set.
 
-    Class folders are called by their folder, which may have been renamed since: they count as any that is listed. The
-    archive and the challenges of ISIC have photographs in common, under the same ids.
+    A set of class folders has the name of its folder, which may have been renamed since: every listed set whose name is
+    not fixed counts. The archive and the challenges of ISIC share photographs under the same ids.
     """
     if domain in isic.DOMAINS:
         names = list(isic.DOMAINS)
@@ -132,9 +132,9 @@ def calibration_set(checkpoint: Checkpoint, data: Photographs, *, limit: int, sk
 
 
 def calibration_patients(photos: PhotoSet) -> list[str]:
-    """Patients whose photographs measure an 8-bit file of a network that lists none: a third, by a hash of their ids.
+    """A third of the patients, by a hash of their ids: they calibrate 8-bit files of networks that list no patients.
 
-    They are left out where files are judged. None of a drawn set, nor where there are too few patients to share.
+    They are left out where files are judged. Empty for a synthetic set, and for fewer than FEWEST_TO_SHARE patients.
     """
     patients = sorted(set(photos.patients), key=lambda patient: hashlib.sha256(patient.encode()).hexdigest())
     return [] if photos.synthetic or len(patients) < FEWEST_TO_SHARE else patients[::3]
@@ -142,13 +142,13 @@ def calibration_patients(photos: PhotoSet) -> list[str]:
 
 def role_sets(checkpoint: Checkpoint, role: str, data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:
     """The photographs found that a checkpoint lists as `trained` or `held_back`, by set; sets without any left out."""
-    found = []
+    sets = []
     for photos in find_sets(data, skip_missing=skip_missing):
         listed = set(listed_for(getattr(checkpoint, role), photos.photos[0].domain)["images"])
         chosen = tuple(sorted((photo for photo in photos.photos if photo.image_id in listed), key=order))
         if chosen:
-            found.append(replace(photos, photos=chosen))
-    return found
+            sets.append(replace(photos, photos=chosen))
+    return sets
 
 
 def judging_set(

@@ -29,7 +29,7 @@ def patient_folds(targets: Sequence[int], patients: Sequence[str], *, folds: int
         raise InputError(f"no class has {folds} photographs, one for each fold; add photographs or lower `folds`")
     fold_of = np.full(len(labels), -1, dtype=np.int64)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # a class with fewer photographs than folds is missing in some; no news here
+    with warnings.catch_warnings():  # a class with fewer photographs than folds is missing in some, as expected
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for fold, (_, chosen) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups=np.asarray(patients))):
             fold_of[chosen] = fold

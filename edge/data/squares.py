@@ -46,7 +46,7 @@ def load_squares(
         raise InputError(f"{photos.name}: no photographs to read")
     target = cache_folder() / f"{key(photos.photos, side)}.npy"
     if cache and target.is_file():
-        with suppress(ValueError, EOFError):  # a broken entry is made anew
+        with suppress(ValueError, EOFError):  # a damaged entry is written again
             squares = np.load(target, mmap_mode="r", allow_pickle=False)
             if squares.shape == (len(photos), side, side, 3) and squares.dtype == np.uint8:
                 return photos, squares
@@ -111,7 +111,7 @@ def read_each(
 def key(photos: tuple[Photo, ...], side: int) -> str:
     digest = hashlib.sha256(f"{PREPROCESS_VERSION} {side}".encode())
     for photo in photos:
-        if photo.path.is_file():  # if not, reading it will say so
+        if photo.path.is_file():  # a missing file is reported when it is read
             stat = photo.path.stat()
             digest.update(f"{photo.path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]

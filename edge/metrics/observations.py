@@ -39,14 +39,14 @@ class Observations:
         if len(set(self.image_ids)) != images:
             twice, times = Counter(self.image_ids).most_common(1)[0]
             raise InputError(f"parity needs each image once, got {twice!r} {times} times")
-        for what, values, wanted in (
+        for kind, values, wanted in (
             ("patients", self.groups, images),
             ("domains", self.domains, images),
             ("class names", self.class_names, classes),
             ("malignant flags", self.malignant, classes),
         ):
             if len(values) != wanted:
-                raise InputError(f"parity: expected {wanted} {what}, got {len(values)}")
+                raise InputError(f"parity: expected {wanted} {kind}, got {len(values)}")
         if self.labels.shape != (images,) or self.labels.dtype.kind not in "iu":
             raise InputError(
                 f"parity: expected integer labels of shape ({images},), got {self.labels.dtype} {self.labels.shape}"
@@ -73,11 +73,11 @@ def problem(probabilities: Floats, images: int, classes: int, image_ids: Sequenc
     """Why an array is not one probability per image and class, or None if it is."""
     if probabilities.shape != (images, classes):
         return f"expected shape ({images}, {classes}), got {probabilities.shape}"
-    for what, bad in (
+    for reason, bad in (
         ("NaN or infinite", ~np.isfinite(probabilities).all(axis=1)),
         ("not within 0..1", ((probabilities < -SUM_TOLERANCE) | (probabilities > 1 + SUM_TOLERANCE)).any(axis=1)),
         ("not summing to 1", np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE),
     ):
         if bad.any():
-            return f"{what} on {bad.sum()} of {images} images, the first {image_ids[int(bad.argmax())]!r}"
+            return f"{reason} on {bad.sum()} of {images} images, the first {image_ids[int(bad.argmax())]!r}"
     return None

@@ -147,7 +147,7 @@ def malignant_or_benign(labels: Ints, predicted: Ints, malignant: Sequence[bool 
     `malignant`: by class, None where it is unknown. A photograph of such a class does not count, and an answer of such
     a class is neither malignant nor benign, so that it is right for no photograph that counts.
     """
-    bad, good = (np.array([value is wanted for value in malignant]) for wanted in (True, False))
+    bad, good = (np.array([value == wanted for value in malignant], bool) for wanted in (True, False))
     return (
         wilson(int(np.sum(bad[labels] & bad[predicted])), int(np.sum(bad[labels]))),
         wilson(int(np.sum(good[labels] & good[predicted])), int(np.sum(good[labels]))),

@@ -40,7 +40,7 @@ MODELS = {
     "resformer_parallel": "resformer",
     "resformer_lite": "resformer_lite",
 }
-PPCR = "_ppcr"  # a model of this name is the one without, with pixel attention; `edge.models.ppcr` knows where
+PPCR = "_ppcr"  # suffix of a model's name that adds pixel attention to it; see `edge.models.ppcr`
 DEFAULT_MODEL = "hierattn_xs"  # has shipped weights
 USUAL_SIDE = 224  # pixels
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
@@ -126,23 +126,23 @@ def classes_of(state: dict[str, Tensor]) -> int:
     return count
 
 
-def check_state(name: str, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Raise InputError unless `found` has the tensors of `expected`, by name and shape."""
-    missing = sorted(expected.keys() - found.keys())
-    left_over = sorted(found.keys() - expected.keys())
+def check_state(name: str, expected: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+    """Raise InputError unless `state` has the tensors of `expected`, by name and shape."""
+    missing = sorted(expected.keys() - state.keys())
+    left_over = sorted(state.keys() - expected.keys())
     misshapen = [
-        f"{key} is {found[key].dtype}, expected numbers with a point"
+        f"{key} is {state[key].dtype}, expected numbers with a point"
         for key in expected
-        if key in found and expected[key].is_floating_point() and not found[key].dtype.is_floating_point
+        if key in state and expected[key].is_floating_point() and not state[key].dtype.is_floating_point
     ]
     misshapen += [
-        f"{key} is {tuple(found[key].shape)}, expected {tuple(expected[key].shape)}"
+        f"{key} is {tuple(state[key].shape)}, expected {tuple(expected[key].shape)}"
         for key in expected
-        if key in found and found[key].shape != expected[key].shape
+        if key in state and state[key].shape != expected[key].shape
     ]
     problems = [
-        f"{len(names)} {what}, first {', '.join(names[:3])}"
-        for what, names in (
+        f"{len(names)} {problem}, first {', '.join(names[:3])}"
+        for problem, names in (
             ("tensors missing", missing),
             ("tensors left over", left_over),
             ("of another shape", misshapen),

@@ -55,6 +55,6 @@ class Deployed(nn.Module):
         return probabilities, torch.sigmoid(mask)
 
 
-def class_and_mask(found: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+def class_and_mask(output: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
     """Logits (N, K) and, of a network that gives them, mask logits (N, 1, S, S) of what a network returned."""
-    return found if isinstance(found, tuple) else (found, None)
+    return output if isinstance(output, tuple) else (output, None)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .from_transformers import Classifier, transformers_for
 from .layers import StochasticDepth
 
-# Of ImageNet. That google/efficientnet-b0 names the roots of STD is for dividing by them twice.
+# Of ImageNet. google/efficientnet-b0 states the roots of STD, because its preprocessing divides by them twice.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FEATURES = 1280
 STOCHASTIC_DEPTH = 0.2  # of the last block; the others scale linearly with their place
@@ -76,15 +76,15 @@ def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def renamed(key: str) -> str:
-    if found := re.match(r"features\.([08])\.([01])\.", key):
+    if match := re.match(r"features\.([08])\.([01])\.", key):
         first = {"0": "embeddings.convolution", "1": "embeddings.batchnorm"}
         last = {"0": "encoder.top_conv", "1": "encoder.top_bn"}
-        return f"backbone.{(first if found[1] == '0' else last)[found[2]]}.{key[found.end() :]}"
-    if found := re.match(r"features\.(\d)\.(\d)\.block\.(\d)\.(\w+)\.", key):
-        stage, block, part, inner = int(found[1]), int(found[2]), int(found[3]), found[4]
+        return f"backbone.{(first if match[1] == '0' else last)[match[2]]}.{key[match.end() :]}"
+    if match := re.match(r"features\.(\d)\.(\d)\.block\.(\d)\.(\w+)\.", key):
+        stage, block, part, inner = int(match[1]), int(match[2]), int(match[3]), match[4]
         kind = (WITHOUT_EXPANSION if stage == 1 else WITH_EXPANSION)[part]
         ours = SQUEEZE[inner] if kind == "squeeze" else convolution(kind, inner)
-        return f"backbone.encoder.blocks.{FIRST[stage] + block}.{ours}.{key[found.end() :]}"
+        return f"backbone.encoder.blocks.{FIRST[stage] + block}.{ours}.{key[match.end() :]}"
     return key.replace("classifier.1.", "classifier.").replace("efficientnet.", "backbone.")
 
 

@@ -1,4 +1,4 @@
-"""Networks that the transformers package has: imported where one is built, and mended where its defaults do harm."""
+"""Networks of the transformers package: imported where one is built, and corrected where its defaults do harm."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def no_warnings_logged() -> Iterator[None]:
 
 
 def mended(backbone: nn.Module) -> nn.Module:
-    """The backbone with a start from which it learns.
+    """The backbone with initial weights and norms from which it can learn.
 
     As the package leaves them, weights are normal with a deviation of 0.02, in some families those of the batch norms
     too, so that activations vanish from layer to layer; and the momentum of the batch norms is TensorFlow's (0.99 or

@@ -4,7 +4,7 @@ Huo et al., "HiFuse: Hierarchical multi-scale feature fusion network for medical
 Signal Processing and Control 87:105534, 2024, arXiv:2209.10218. Written from a description of the network; it computes
 what the authors' released code computes (`tests/golden/hifuse_*.json`, 1e-9 in float64).
 
-Every size is here twice. The paper draws the 3x3 convolution of the inverted MLP as depthwise, and `hifuse_tiny` has it
+Every size exists twice. The paper draws the 3x3 convolution of the inverted MLP as depthwise, and `hifuse_tiny` has it
 so; the released code hands the number of groups on and drops it, so that the authors' weights have a dense one:
 `hifuse_tiny_released`. `hifuse_compact.py` is the one for phones.
 
@@ -109,8 +109,8 @@ def apart(height: int, width: int, window: int, shift: int) -> np.ndarray | None
     """What is added to scores so that only neighbours attend to each other: float32 (windows, 1, L, L), L = window^2.
 
     Windows are in row-major order over a map of height x width places that was filled up to whole windows below and on
-    the right and then rolled up and to the left by `shift`: what was rolled over an edge does not see what it came to
-    lie beside, nor does anything see the filling. None where all of them are neighbours.
+    the right and then rolled up and to the left by `shift`: places that only the rolling brought together do not attend
+    to each other, and nothing attends to the filling. None where all of them are neighbours.
     """
     rows, columns = (
         np.roll(np.where(np.arange(whole) < side, 1 + (np.arange(whole) < shift), 0), -shift)
@@ -349,8 +349,8 @@ def build(name: str, *, num_classes: int) -> HiFuse:
 
 
 def earlier(name: str) -> Callable[[re.Match], str]:
-    """They count stages from 1, we from 0: `name.<stage>.`."""
-    return lambda found: f"{name}.{int(found[1]) - 1}."
+    """The authors count stages from 1, we from 0: `name.<stage>.`."""
+    return lambda match: f"{name}.{int(match[1]) - 1}."
 
 
 # The authors' names, one rule a line, applied in this order; `\1` keeps what the group matched.

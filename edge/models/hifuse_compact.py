@@ -1,4 +1,4 @@
-"""HiFuse for phones: the three branches and their fusion of `hifuse.py`, small enough to answer at once.
+"""HiFuse for phones: the three branches of `hifuse.py` and their fusion, small enough for a phone.
 
 What is kept of Huo et al. (arXiv:2209.10218), stage by stage on maps of side S/4, S/8, S/16 and S/32: a local branch of
 depthwise convolutions, a global branch of attention in windows, every second block's windows shifted, and the adaptive
@@ -9,7 +9,7 @@ What is ours, for phones; `docs/hifuse.md` has the measurements:
 - one stem of a 3x3 convolution with stride 2 for both branches, and 2x2 convolutions with stride 2 between the stages
   (which is what merging patches is);
 - batch norm instead of layer norm, so that nothing of it is left in an exported graph. Between it and a 1x1 convolution
-  a linear layer more says nothing new: the fusion reads its inputs without projecting each first;
+  another linear layer adds nothing: the fusion reads its inputs without projecting each first;
 - the map of the stage before is halved before its projection and not after: a quarter of the products;
 - Hardswish instead of GELU;
 - windows divide every map: their sides are the divisors of its sides that are nearest to 7, on 7 x 7 places and fewer
@@ -97,9 +97,9 @@ def shift_of(side: int, window: int) -> int:
 
 @lru_cache(maxsize=64)
 def masks(height: int, breadth: int, tall: int, broad: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is added to scores in windows of tall x broad places so that nobody sees over the edge of the rolled map.
+    """What is added to scores in windows of tall x broad places, so that none attends across an edge of the rolled map.
 
-    float32 (H / tall, 1, L, L) for who is above and below an edge, by the row of windows, and (W / broad, 1, L, L) for
+    float32 (H / tall, 1, L, L) for places above and below an edge, by the row of windows, and (W / broad, 1, L, L) for
     left and right, by the column.
     """
     rows, columns = (separated(side, window) for side, window in ((height, tall), (breadth, broad)))

@@ -1,4 +1,4 @@
-"""What more than one family is made of."""
+"""Layers that several families share."""
 
 from __future__ import annotations
 

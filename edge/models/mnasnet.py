@@ -1,4 +1,4 @@
-"""MnasNet 1.0: inverted residuals whose kernels and widths were searched on a phone's clock.
+"""MnasNet 1.0: inverted residuals whose kernels and widths were searched by latency on a phone.
 
 Tan et al., "MnasNet: Platform-Aware Neural Architecture Search for Mobile", CVPR 2019, arXiv:1807.11626; the form
 without squeeze and excitation (B1). Modules stand where torchvision's do, so that its files (`mnasnet1.0_top1_*.pth`)

@@ -63,17 +63,17 @@ def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of torchvision's `mobilenet_v2` to ours; values are untouched."""
     if any(key.startswith("mobilenet_v2.") for key in state):
         raise InputError(
-            "these are weights of transformers' MobileNetV2, which pads as TensorFlow does; `model` is mobilenetv2_tf"
+            "these are weights of transformers' MobileNetV2, which pads as TensorFlow does; give `model` mobilenetv2_tf"
         )
     return {renamed(key): value for key, value in state.items()}
 
 
 def renamed(key: str) -> str:
     for pattern, place in PLACES:
-        if found := re.match(pattern, key):
-            *block, part = found.groups()
+        if match := re.match(pattern, key):
+            *block, part = match.groups()
             ours = place.format(int(block[0]) - 2) if block else place
             if not ours.endswith(tuple(PARTS.values())):
                 ours += f".{PARTS[part]}"
-            return f"backbone.{ours}.{key[found.end() :]}"
+            return f"backbone.{ours}.{key[match.end() :]}"
     return key.replace("classifier.1.", "classifier.")

@@ -1,8 +1,8 @@
 """MobileNetV2 as Google trained it: the padding, the batch norms and the colours of TensorFlow.
 
-For the weights in transformers' format (`google/mobilenet_v2_1.0_224`: `model.safetensors` or `pytorch_model.bin`).
-At stride 2 it looks one pixel further right and down than `mobilenetv2`, so that neither takes the other's weights
-without another answer. Its 1001 classes start with "background".
+For the weights in transformers' format (`google/mobilenet_v2_1.0_224`: `model.safetensors` or `pytorch_model.bin`). At
+stride 2 it looks one pixel further right and down than `mobilenetv2`, so that the weights of one give other answers in
+the other. Its 1001 classes start with "background".
 """
 
 from __future__ import annotations

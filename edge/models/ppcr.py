@@ -92,7 +92,7 @@ class PPCA(nn.Module):
 
     def published(self, x: Tensor) -> Tensor:
         """The gate before its sigmoid, (N, 1, H, W), step by step as the authors compute it."""
-        p = torch.stack([x[:, one.start : one.stop].mean(1) for one in self.groups], 1)
+        p = torch.stack([x[:, group.start : group.stop].mean(1) for group in self.groups], 1)
         centred = p - p.mean(1, keepdim=True)
         z = centred / centred.square().mean(1, keepdim=True).sqrt()
         return (self.table(self.weight, x) * z[:, self.alive]).sum(1, keepdim=True)
@@ -145,8 +145,8 @@ def independent(groups: Sequence[range], channels: int) -> tuple[Tensor, Tensor]
     groups halve each other evenly a row of F is the difference of two halves, +c and -c: 8 bits hold it exactly.
     """
     means = torch.zeros(len(groups), channels, dtype=torch.float64)
-    for row, one in zip(means, groups, strict=True):
-        row[one.start : one.stop] = 1 / len(one)
+    for row, group in zip(means, groups, strict=True):
+        row[group.start : group.stop] = 1 / len(group)
     centred = means - means.mean(0)
     basis: list[Tensor] = []
     for left, right in neighbours(groups):
@@ -224,12 +224,12 @@ def with_ppca(net: nn.Module, places: Places) -> nn.Module:
 
 def shapes_at(net: nn.Module, modules: Sequence[nn.Module], side: int) -> list[torch.Size]:
     """What each module gives for one image of that side, found by running the network; its state is not touched."""
-    found: dict[nn.Module, torch.Size] = {}
-    hooks = [m.register_forward_hook(lambda m, _, output: found.update({m: output.shape})) for m in modules]
+    shapes: dict[nn.Module, torch.Size] = {}
+    hooks = [m.register_forward_hook(lambda m, _, output: shapes.update({m: output.shape})) for m in modules]
     was_training = net.training
     with torch.no_grad():
         net.eval()(torch.zeros(1, 3, side, side))
     net.train(was_training)
     for hook in hooks:
         hook.remove()
-    return [found[module] for module in modules]
+    return [shapes[module] for module in modules]

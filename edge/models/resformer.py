@@ -222,7 +222,7 @@ def from_windows(x: Tensor, side: int, window: int) -> Tensor:
 
 
 class FourBranches(nn.Module):
-    """Dilated enhancement of a skip: 1x1 and three dilated 3x3 convolutions fused, a shortcut, where to look."""
+    """Dilated enhancement of a skip: 1x1 and three dilated 3x3 convolutions fused, a shortcut, spatial attention."""
 
     def __init__(self, c: int) -> None:
         super().__init__()
@@ -311,18 +311,18 @@ class ResFormer(nn.Module):
 
     def encoded(self, image: Tensor) -> list[Tensor]:
         """The four maps, of sides S/2, S/4, S/8, S/16."""
-        conv, tokens, found = self.pool(self.stem(image)), self.embed(image), []
+        conv, tokens, maps = self.pool(self.stem(image)), self.embed(image), []
         if self.parallel:
             x = conv + tokens
             for stage, (residual, swin) in enumerate(zip(self.residual, self.swin, strict=True)):
                 x = residual(x) + swin(self.merge[stage - 1](x) if stage else x)
-                found.append(x)
-            return found
+                maps.append(x)
+            return maps
         x = conv
         for stage, (residual, swin) in enumerate(zip(self.residual, self.swin, strict=True)):
             x = swin(residual(x) + (self.merge[stage - 1](x) if stage else tokens))
-            found.append(x)
-        return found
+            maps.append(x)
+        return maps
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """RGB (N, 3, S, S) in [0, 1] -> logits (N, K) and mask logits (N, 1, S, S)."""

@@ -1,4 +1,4 @@
-"""ResFormer for phones: class and mask with the ideas of `resformer.py`, small enough to answer at once.
+"""ResFormer for phones: class and mask with the ideas of `resformer.py`, small enough for a phone.
 
 What is kept of Bui et al. (arXiv:2412.00351): convolutions and attention side by side and added, skips enhanced by
 dilated convolutions, one decoder for the mask, and a class head that reads both deep scales.
@@ -183,8 +183,8 @@ class ResFormerLite(nn.Module):
         size = x.shape[2:]
         x = self.shallow(self.stem(x))
         maps = []
-        for one in self.stages:
-            x = one(x)
+        for part in self.stages:
+            x = part(x)
             maps.append(x)  # strides 4, 8, 16, 32
         pooled = [head(y).mean(dim=(2, 3)) for head, y in zip(self.scales, maps[-2:], strict=True)]
         logits = self.classifier(self.dropout(torch.cat(pooled, dim=1)))

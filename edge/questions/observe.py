@@ -32,16 +32,16 @@ def observations_of(photos: PhotoSet, reference: np.ndarray, masks: np.ndarray |
     )
 
 
-def parity_summary(found: FileParity, *, runtime: str, photos: PhotoSet, binding: bool) -> Parity:
+def parity_summary(result: FileParity, *, runtime: str, photos: PhotoSet, binding: bool) -> Parity:
     """The manifest's `parity` of a file."""
-    statistics = found.statistics
+    statistics = result.statistics
     sqnr = statistics.sqnr_db.value if statistics else None
     return Parity(
         runtime=runtime,
-        images=found.images,
+        images=result.images,
         data=photos.name,
         synthetic=photos.synthetic,
-        verdict=str(found.verdict),
+        verdict=str(result.verdict),
         binding=binding,
         sqnr_db_median=sqnr if sqnr is not None and np.isfinite(sqnr) else None,
         agreement=statistics.agreement.value if statistics else 0.0,

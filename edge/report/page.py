@@ -145,7 +145,7 @@ def read_part(folder: Path, name: str) -> Part | None:
     path, module = folder / f"{name}.json", module_of(name)
     left_out = f"{path} is left out of the page"
     try:
-        report = read_json(path, what=f"a report of {name} ({module.SCHEMA})")
+        report = read_json(path, expected=f"a report of {name} ({module.SCHEMA})")
         digest = sha256(path)
     except (InputError, OSError) as error:
         log.warning("%s: %s", left_out, error)

@@ -70,7 +70,7 @@ def read(folder: Path, question: str, report_sha256: str) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        value = read_json(path, what=f"pictures ({SCHEMA})")
+        value = read_json(path, expected=f"pictures ({SCHEMA})")
     except InputError as error:
         log.warning("the page goes without pictures: %s", error)
         return {}

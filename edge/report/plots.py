@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -193,6 +195,16 @@ def figure(draw: Draw, height: float, width: float = WIDTH) -> Figure:
     return drawn
 
 
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The report's style. Text stays text, so a glyph that is missing here is a matter of the reader's fonts."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of such glyphs, and of names too long for the plot
+        yield
+
+
 def svg(draw: Draw, height: float, described: str, width: float = WIDTH) -> str:
     """SVG of one plot, ready to stand in HTML. `described` is for those who cannot see it."""
     return as_svg(lambda: figure(draw, height, width), described)
@@ -200,10 +212,8 @@ def svg(draw: Draw, height: float, described: str, width: float = WIDTH) -> str:
 
 def as_svg(make: Callable[[], Figure], described: str) -> str:
     """The same of a figure; `make` draws it in the report's style."""
-    import matplotlib as mpl
-
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with drawing():
         drawn = make()
         drawn.patch.set_visible(False)
         for axes in drawn.axes:

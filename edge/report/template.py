@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 
+@cache  # a page is rendered once for every question asked
 def template(package: str, name: str, **filters: Any) -> Template:
     """A template of a package. It escapes names and ids, and stops at a variable that it does not know."""
     from jinja2 import Environment, StrictUndefined

@@ -41,8 +41,11 @@ class Runtime(Protocol):
 
 
 def check_images(images: np.ndarray, side: int, name: str, *, dtype: type = np.uint8) -> None:
-    """InputError unless `images` are (N, side, side, 3) of `dtype`."""
-    if not isinstance(images, np.ndarray) or images.dtype != dtype or images.shape[1:] != (side, side, 3):
+    """InputError unless `images` are (N, side, side, 3) of `dtype`, N at least 1."""
+    wanted = (side, side, 3)
+    if (
+        not isinstance(images, np.ndarray) or images.dtype != dtype or images.shape[1:] != wanted or not len(images)
+    ):  # fmt: skip
         came = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
         raise InputError(f"{name} takes {np.dtype(dtype).name} (N, {side}, {side}, 3), got {came}")
 

@@ -69,22 +69,23 @@ class CoreAI:
         self.path, self.name, self.mode = Path(path), Path(path).name, MODE
         facts = check_aimodel(self.path)
         check_installed()
-        found = first_opening(self.path)
-        shape, dtype = found["inputs"].get(INPUT, [[], ""])
-        answer = found["outputs"].get(OUTPUT, [[], ""])[0]
-        self.gives_mask = MASK in found["outputs"]
-        mask = found["outputs"][MASK][0] if self.gives_mask else None
+        signature = first_opening(self.path)
+        shape, dtype = signature["inputs"].get(INPUT, [[], ""])
+        answer = signature["outputs"].get(OUTPUT, [[], ""])[0]
+        self.gives_mask = MASK in signature["outputs"]
+        mask = signature["outputs"][MASK][0] if self.gives_mask else None
         if (
-            len(found["inputs"]) != 1 or len(found["outputs"]) != 1 + self.gives_mask or found["states"]
+            len(signature["inputs"]) != 1 or len(signature["outputs"]) != 1 + self.gives_mask or signature["states"]
             or len(shape) != 4 or not shape[1] or shape != [1, shape[1], shape[1], 3] or dtype != "uint8"
             or len(answer) != 2 or not answer[1] or answer[0] != 1 or mask not in (None, [1, *shape[1:3], 1])
         ):  # fmt: skip
             raise InputError(
                 f"{path}: expected an input {INPUT} (1, S, S, 3) of uint8 and an output {OUTPUT} (1, K), alone or "
-                f"with {MASK} (1, S, S, 1), got {found['inputs']} and {found['outputs']}; convert it with dermedge"
+                f"with {MASK} (1, S, S, 1), got {signature['inputs']} and "
+                f"{signature['outputs']}; convert it with dermedge"
             )
         self.side, self.classes = int(shape[1]), int(answer[1])
-        self.stored: dict[str, int] = found["stored"]  # type -> values
+        self.stored: dict[str, int] = signature["stored"]  # type -> values
         self.recipe = facts.get("dermedge.recipe")
         codes = (label.get("code") for label in facts.get("dermedge.labels", []) if isinstance(label, dict))
         self.labels = tuple(str(code) for code in codes)
@@ -147,10 +148,10 @@ class CoreAI:
         return wrong
 
 
-def elsewhere(function: Callable[..., T], *given: Any) -> T:
+def elsewhere(function: Callable[..., T], *arguments: Any) -> T:
     """The result, from a thread of its own: in ours the event loop of a notebook may be running."""
     with ThreadPoolExecutor(1) as worker:
-        return worker.submit(function, *given).result()
+        return worker.submit(function, *arguments).result()
 
 
 def missing(*, converting: bool = False) -> str | None:
@@ -227,12 +228,12 @@ def first_opening(path: Path) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"{path}: Core AI did not open it within {PATIENCE} s; convert it again") from error
-    found = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
-    if done.returncode or not found:
+    answers = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    if done.returncode or not answers:
         said = (done.stderr.strip().splitlines() or ["no word"])[-1][:200]
         crashed = f"crashed, signal {-done.returncode}; " if done.returncode < 0 else ""
         raise InputError(f"{path}: Core AI cannot open it ({crashed}{said}); convert it again")
-    return json.loads(found[-1].removeprefix("FOUND "))
+    return json.loads(answers[-1].removeprefix("FOUND "))
 
 
 def first_line(error: BaseException) -> str:

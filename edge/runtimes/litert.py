@@ -87,11 +87,11 @@ class Interpreted:
         resolver = resolvers.BUILTIN_REF if mode == "reference" else resolvers.AUTO
         self.interpreter = interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
         self.interpreter.allocate_tensors()
-        given, answer = self.interpreter.get_input_details(), self.interpreter.get_output_details()
-        if len(given) != 1 or len(answer) not in {1, 2}:
-            raise ValueError(f"{len(given)} inputs and {len(answer)} outputs, expected one and one or two")
-        self.input, self.places = given[0]["index"], [one["index"] for one in answer]
-        self.shape, self.dtype = given[0]["shape"], given[0]["dtype"]
+        inputs, answer = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+        if len(inputs) != 1 or len(answer) not in {1, 2}:
+            raise ValueError(f"{len(inputs)} inputs and {len(answer)} outputs, expected one and one or two")
+        self.input, self.places = inputs[0]["index"], [one["index"] for one in answer]
+        self.shape, self.dtype = inputs[0]["shape"], inputs[0]["dtype"]
         self.outputs = [tuple(int(n) for n in one["shape"]) for one in answer]
 
     def invoke(self, image: np.ndarray) -> list[np.ndarray]:

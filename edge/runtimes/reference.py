@@ -12,7 +12,6 @@ class Reference:
     """The checkpoint's network with normalisation, temperature and softmax, float32 on the CPU."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-
         self.module = checkpoint.deployed(layout="NHWC")
         self.name = f"{checkpoint.model} (float32, torch)"
         self.side = checkpoint.preprocess.side
@@ -22,10 +21,15 @@ class Reference:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`, and masks."""
         refuse_answers(answers, self.name)
         check_images(images_u8, self.side, self.name)
-        return self.run_floats(images_u8)
+        return self.answers(images_u8)
 
     def run_floats(self, images: np.ndarray) -> Outputs:
-        """The same for (N, S, S, 3) of any numbers. One image at a time, as a phone does."""
+        """The same for float32 (N, S, S, 3) of any numbers."""
+        check_images(images, self.side, self.name, dtype=np.float32)
+        return self.answers(images)
+
+    def answers(self, images: np.ndarray) -> Outputs:
+        """One image at a time, as a phone does."""
         import torch
 
         with torch.inference_mode():

@@ -74,7 +74,7 @@ def test_a_row_from_training_to_page(folder_of_photographs, tmp_path, capsys, mo
     arguments += ["--out", str(tmp_path)]
     assert hifuse_design.main([*arguments, "--stages", "32x1"]) == 0
     assert "training: narrow and deep, fold 0" in capsys.readouterr().out
-    (row,) = read_json(tmp_path / "hifuse_design.json", what="the report")["rows"]
+    (row,) = read_json(tmp_path / "hifuse_design.json", expected="the report")["rows"]
     assert row["xnnpack_partitions"] == 1 and row["time"]["int8-dynamic"]["ratio_to_peer"] > 0
     assert hifuse_design.main([*arguments, "--stages", "32x1"]) == 0
     assert "training: narrow and deep" not in capsys.readouterr().out

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import ppcr
-from benchmarks._out_of_fold import compared
+from benchmarks._out_of_fold import compare_runs
 from edge.errors import InputError
 
 CODES = ("ACK", "BCC", "NEV")
@@ -39,7 +39,7 @@ def run(folder: Path, right: float, *, folds: int = 2, seed: int = 0) -> Path:
 
 
 def test_difference_is_second_minus_first(tmp_path: Path) -> None:
-    found = compared(run(tmp_path / "a", 0.4), run(tmp_path / "b", 0.9, seed=1))
+    found = compare_runs(run(tmp_path / "a", 0.4), run(tmp_path / "b", 0.9, seed=1))
     assert (found["images"], found["patients"], found["folds"]) == (120, 60, [0, 1])
     first, second = (one["value"] for one in found["balanced_accuracy"])
     assert found["difference"]["value"] == pytest.approx(second - first)
@@ -49,12 +49,12 @@ def test_difference_is_second_minus_first(tmp_path: Path) -> None:
 
 def test_equal_answers_differ_by_nothing(tmp_path: Path) -> None:
     """Not paired, the interval would be as wide as that of either."""
-    found = compared(run(tmp_path / "a", 0.6), run(tmp_path / "b", 0.6))
+    found = compare_runs(run(tmp_path / "a", 0.6), run(tmp_path / "b", 0.6))
     assert found["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_a_fold_that_only_one_has_is_left_out(tmp_path: Path) -> None:
-    found = compared(run(tmp_path / "a", 0.6, folds=3), run(tmp_path / "b", 0.6, folds=2))
+    found = compare_runs(run(tmp_path / "a", 0.6, folds=3), run(tmp_path / "b", 0.6, folds=2))
     assert found["folds"] == [0, 1] and found["images"] == 120
 
 
@@ -62,7 +62,7 @@ def test_other_photographs_are_refused(tmp_path: Path) -> None:
     fold(tmp_path / "a", 0, [("1", "p", "ACK", "ACK")])
     fold(tmp_path / "b", 0, [("2", "p", "ACK", "ACK")])
     with pytest.raises(InputError, match="other photographs"):
-        compared(tmp_path / "a", tmp_path / "b")
+        compare_runs(tmp_path / "a", tmp_path / "b")
 
 
 def test_nothing_in_common_is_said(tmp_path: Path, capsys) -> None:

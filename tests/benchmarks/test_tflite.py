@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import _plot
-from benchmarks._answers import compared
+from benchmarks._answers import compare_answers
 from benchmarks._files import PLAIN, Candidate, checkpoint_at, settled_on
 from benchmarks._page import markdown, row
 from benchmarks._peers import PEERS, peer
@@ -104,19 +104,19 @@ def observed(probabilities: np.ndarray) -> Observations:
 
 def test_noise_of_a_tenth_is_twenty_decibels():
     logits = np.array([[1.0, -1.0], [2.0, -2.0], [-1.5, 1.5]])
-    found = compared(observed(softmax(logits)), softmax(1.1 * logits))
+    found = compare_answers(observed(softmax(logits)), softmax(1.1 * logits))
     assert found["sqnr_db_median"] == pytest.approx(20.0, abs=1e-6) and found["agreement"] == 1.0
 
 
 def test_one_other_class_of_four():
     logits = np.array([[1.0, -1.0], [2.0, -2.0], [-1.5, 1.5], [0.5, -0.5]])
     other = logits * np.array([[1], [1], [1], [-1]])
-    assert compared(observed(softmax(logits)), softmax(other))["agreement"] == 0.75
+    assert compare_answers(observed(softmax(logits)), softmax(other))["agreement"] == 0.75
 
 
 def test_answers_that_are_no_probabilities():
     expected = observed(np.full((2, 2), 0.5))
-    assert compared(expected, np.full((2, 2), math.nan)) == {"sqnr_db_median": None, "agreement": None}
+    assert compare_answers(expected, np.full((2, 2), math.nan)) == {"sqnr_db_median": None, "agreement": None}
 
 
 # Page

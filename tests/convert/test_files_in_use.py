@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from convert._tflite import file as _tflite
-from dermedge.commands import parity, predict, simulate
+from dermedge import cli
+from dermedge.commands import parity, predict
 from edge import artifact, checkpoint
 from edge.data.readers import open_photos
 from edge.files import sha256
+from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
 
 
@@ -26,11 +28,11 @@ def test_parity_fails_on_a_wrong_file(fp32_build: Path, weights: Path, given: li
     state["stem.0.weight"] = state["stem.0.weight"].flip(1)
     content = _tflite.float_model(replace(right, state=state)).content
     manifest = artifact.read(fp32_build)
-    (entry,) = manifest["files"]
-    target = tmp_path / entry["file"]
+    (entry,) = manifest.files
+    target = tmp_path / entry.file
     target.write_bytes(content)
-    entry = {**entry, "sha256": artifact.sha256(target), "bytes": target.stat().st_size}
-    artifact.write(tmp_path, {**manifest, "files": [entry]})
+    entry = replace(entry, sha256=sha256(target), bytes=target.stat().st_size)
+    artifact.write(tmp_path, replace(manifest, files=(entry,)))
     assert parity.main([str(tmp_path), *given, "--images", "12"]) == 1
     assert "<failure" in (tmp_path / "parity.xml").read_text()
 
@@ -52,7 +54,7 @@ def test_a_changed_file_is_noticed(fp32_build: Path, given: list[str], tmp_path:
             (tmp_path / part.name).write_bytes(part.read_bytes())
     with (tmp_path / "hierattn_xs-fp32.tflite").open("ab") as file:
         file.write(b"x")
-    assert simulate.main([str(tmp_path), *given]) == 2
+    assert parity.main([str(tmp_path), *given, "--simulate"]) == 2
     assert "hierattn_xs-fp32.tflite" in capsys.readouterr().err
 
 
@@ -85,7 +87,7 @@ def test_predict_refuses_a_file_that_is_not_the_one_described(
 
 def test_predict_gives_no_answer_that_is_not_finite(weights: Path, sample: Path, monkeypatch, capsys) -> None:
     photo = str(open_photos(sample).photos[0].path)
-    monkeypatch.setattr(Reference, "run", lambda self, images: np.full((len(images), 6), np.nan))
+    monkeypatch.setattr(Reference, "run", lambda self, images: Outputs(np.full((len(images), 6), np.nan), None))
     for more in ([], ["--json"]):
         assert predict.main([photo, "--with", str(weights), *more]) == 2
         seen = capsys.readouterr()
@@ -93,7 +95,7 @@ def test_predict_gives_no_answer_that_is_not_finite(weights: Path, sample: Path,
 
 
 def test_files_for_core_ai_are_left_out_where_it_is_not_installed(
-    fp32_build: Path, given: list[str], tmp_path: Path, monkeypatch, capsys
+    fp32_build: Path, given: list[str], tmp_path: Path, monkeypatch, capfd
 ) -> None:
     """One line says which files and what to install; the others are judged as ever."""
     folder, name = tmp_path / "build", "hierattn_xs-fp32.aimodel"
@@ -101,15 +103,29 @@ def test_files_for_core_ai_are_left_out_where_it_is_not_installed(
     (folder / name).mkdir()
     (folder / name / "main.mlirb").write_bytes(b"anything")
     manifest = artifact.read(folder)
-    (kept,) = manifest["files"]
-    other = {"file": name, "format": "aimodel", "sha256": sha256(folder / name), "bytes": 8}
-    artifact.write(folder, {**manifest, "files": [{**kept, **other}, kept]})
+    (kept,) = manifest.files
+    other = replace(kept, file=name, format="aimodel", sha256=sha256(folder / name), bytes=8)
+    artifact.write(folder, replace(manifest, files=(other, kept)))
     monkeypatch.setitem(sys.modules, "coreai", None)  # importing it fails
     monkeypatch.setitem(sys.modules, "coreai.authoring", None)
-    for command in (simulate, parity):
-        assert command.main([str(folder), *given, "--images", "2"]) == 0
-        lines = capsys.readouterr().out.splitlines()
+    for command in ("simulate", "parity"):
+        assert cli.main([command, str(folder), *given, "--images", "2"]) == 0
+        lines = capfd.readouterr().out.splitlines()
+        assert any("page:" in line for line in lines) == (command == "parity")
         assert [line for line in lines if "left out" in line or ".aimodel" in line] == [
             f"left out {name}: running .aimodel files needs Core AI: pip install -e '.[coreai]' in dermedge's folder"
         ]
         assert any("hierattn_xs-fp32.tflite" in line for line in lines)
+
+
+def test_simulate_runs_every_way_and_leaves_no_report(
+    fp32_build: Path, given: list[str], tmp_path: Path, capsys
+) -> None:
+    folder = tmp_path / "build"
+    shutil.copytree(fp32_build, folder)
+    before = {path.name for path in folder.iterdir()}
+    assert "report.html" not in before
+    assert parity.main([str(folder), *given, "--simulate", "--images", "2"]) == 0
+    said = capsys.readouterr().out
+    assert all(f" {mode} " in said for mode in ("xnnpack", "xnnpack-fp16", "reference")) and "page:" not in said
+    assert {path.name for path in folder.iterdir()} == before | {"runtime.log"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from convert._tflite import file as _tflite
 from convert._tflite.layers import weighted
 from dermedge.commands import parity, predict
 from edge import artifact
-from edge.questions.layers.run import Layers
+from edge.files import sha256
+from edge.questions.layers.measure import LayersReport
 from edge.runtimes import coreai
 
 NAME = "hierattn_xs-fp32.tflite"
@@ -27,7 +29,7 @@ def test_an_intact_file_passes(fp32_build: Path, given: list[str], tmp_path: Pat
     assert "no operation loses more than its precision explains" in " ".join(capsys.readouterr().out.split())
     report = json.loads((tmp_path / "layers.json").read_text())
     (file,) = report["files"]
-    assert report["data"] == {"name": report["data"]["name"], "images": 2, "synthetic": True}
+    assert (report["data"]["images"], report["data"]["synthetic"]) == (2, True)
     assert (file["file"], file["first"], file["binding"]) == (NAME, None, True)
     assert file["counts"]["ok"] > 280  # of 423 operations; the rest are parts of layer norm and SiLU, and moves
     html = (tmp_path / "report.html").read_text()
@@ -41,9 +43,9 @@ def test_a_broken_layer_is_named_and_fails(fp32_build: Path, given: list[str], t
     buffer.data = np.frombuffer(bytes(buffer.data), np.float32)[::-1].copy().view(np.uint8)
     (tmp_path / NAME).write_bytes(_tflite.pack(model))
     manifest = artifact.read(fp32_build)
-    (entry,) = manifest["files"]
-    entry |= {"sha256": artifact.sha256(tmp_path / NAME), "bytes": (tmp_path / NAME).stat().st_size}
-    artifact.write(tmp_path, {**manifest, "self_test": [], "files": [entry]})
+    (entry,) = manifest.files
+    entry = replace(entry, sha256=sha256(tmp_path / NAME), bytes=(tmp_path / NAME).stat().st_size)
+    artifact.write(tmp_path, replace(manifest, self_test=(), files=(entry,)))
     assert run(given, tmp_path, tmp_path) == 1
     said = " ".join(capsys.readouterr().out.split())
     (file,) = json.loads((tmp_path / "layers.json").read_text())["files"]
@@ -58,7 +60,8 @@ def test_only_binding_gates_fail() -> None:
     files = [
         {"file": f"{first} {binding}", "first": first, "binding": binding} for first in (None, 3) for binding in (0, 1)
     ]
-    assert Layers({"files": files}).failed == ["3 1"]
+    assert LayersReport({"files": files}).failed == ["3 1"]
+    assert LayersReport({"files": files}).failing(strict=True) == ["3 0", "3 1"]
 
 
 @pytest.mark.parametrize(
@@ -87,14 +90,15 @@ def test_a_core_ai_file_is_left_out_in_words_where_core_ai_is_missing(
 ) -> None:
     """The other files of the folder are looked into all the same."""
     manifest = artifact.read(fp32_build)
-    other = manifest["files"][0] | {"format": "aimodel"}
+    other = replace(manifest.files[0], file="hierattn_xs-fp32.aimodel", format="aimodel")
+    monkeypatch.setattr(artifact, "verify", lambda folder, manifest: None)  # there is no such file
     monkeypatch.setattr(coreai, "missing", lambda: "running .aimodel files needs Core AI: '.[coreai]'")
-    monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other, *manifest["files"]]})
+    monkeypatch.setattr(artifact, "read", lambda folder: replace(manifest, files=(other, *manifest.files)))
     assert run(given, fp32_build, tmp_path) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "not looked into: running .aimodel files needs Core AI: '.[coreai]'" in said
     assert "no operation loses more than its precision explains" in said
-    monkeypatch.setattr(artifact, "read", lambda folder: manifest | {"files": [other]})
+    monkeypatch.setattr(artifact, "read", lambda folder: replace(manifest, files=(other,)))
     (tmp_path / "report.html").write_text("the page before")
     assert run(given, fp32_build, tmp_path) == 2  # nothing was looked into
     assert (tmp_path / "report.html").read_text() == "the page before"
@@ -106,7 +110,7 @@ def test_a_build_of_another_preprocessing_is_refused(
 ) -> None:
     """Its files were judged on other pictures than those that would be made now."""
     manifest = artifact.read(fp32_build)
-    other = manifest | {"preprocess": manifest["preprocess"] | {"version": "opencv-area-1"}}
+    other = replace(manifest, preprocess="opencv-area-1")
     monkeypatch.setattr(artifact, "read", lambda folder: other)
     assert parity.main([str(fp32_build), *given, *more]) == 2
     assert "preprocessing 'opencv-area-1'" in capsys.readouterr().err

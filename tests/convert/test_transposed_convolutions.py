@@ -16,7 +16,7 @@ from convert._tflite.choose import choose
 from convert._tflite.emit import emit
 from convert._tflite.file import lower, unpack
 from convert._tflite.layers import weighted
-from convert._tflite.quantise import made, quantise
+from convert._tflite.quantise import quantise, recipe_file
 from convert._tflite.rounding import inputs_of, rounded, second_moments, steps_for
 from edge.models.deployed import Deployed
 from edge.runtimes.litert import LiteRT
@@ -226,7 +226,7 @@ def test_a_decoder_goes_all_the_way(decoder, tmp_path):
     grid = rounded(lowered.content, steps)
     for recipe, bound in (("fp32", 110), ("fp16", 65), ("int8-weights", 50), ("int8-dynamic", 45), ("int8", 45)):
         path = tmp_path / f"{recipe}.tflite"
-        path.write_bytes(made(recipe, lowered.content, grid, scheme.layers))
+        path.write_bytes(recipe_file(recipe, lowered.content, grid, scheme.layers))
         found = audit(path)
         assert found.operators["TRANSPOSE_CONV"] == 4 and "TRANSPOSE" not in found.operators, recipe
         assert found.warnings == () and found.largest_rank == 4 and found.xnnpack_partitions == 1, recipe

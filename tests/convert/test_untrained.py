@@ -98,7 +98,9 @@ def test_random_weights_are_judged_on_the_logits_alone():
 
 
 def flags(**given: object) -> argparse.Namespace:
-    empty = dict.fromkeys(("untrained", "side", "checkpoint", "model", "out"))
+    empty = dict.fromkeys(
+        ("untrained", "side", "checkpoint", "model", "out", "weights", "labels", "mean", "std", "name")
+    )
     return argparse.Namespace(**{**empty, **given})
 
 
@@ -159,9 +161,9 @@ def test_another_side_does_not_draw_over_the_weights_of_files_that_stay(home, tm
     before = path.read_bytes()
     (tmp_path / artifact.MANIFEST).touch()
     monkeypatch.setattr(artifact, "read", lambda folder: manifest(model="shufflenetv2"))
-    flags = argparse.Namespace(untrained=0, checkpoint=None, model="shufflenetv2", out=tmp_path, side=64)
+    asked = flags(untrained=0, model="shufflenetv2", out=tmp_path, side=64)
     with pytest.raises(InputError, match="another `side` than 64"):
-        checkpoint_of(flags)
+        checkpoint_of(asked)
     assert path.read_bytes() == before
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from dermedge.commands.import_upstream import main as import_upstream
 from edge import checkpoint as checkpoints
+from edge import weight_files
 from edge.checkpoint import Checkpoint, Preprocess, load, save, shipped
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -176,7 +177,7 @@ def test_wrong_class_count(written):
 
 def test_weights_of_another_model(written):
     edit(written, model="hierattn_s")
-    refused(written, "do not fit hierattn_s", "--model")
+    refused(written, "do not fit hierattn_s", "`model`")
 
 
 MALFORMED = {
@@ -248,7 +249,7 @@ def test_foreign_checkpoint_names_the_way_out(tmp_path, suffix):
 
 
 def test_weights_larger_than_allowed(written, monkeypatch):
-    monkeypatch.setattr(checkpoints, "MAX_WEIGHT_BYTES", 1000)
+    monkeypatch.setattr(weight_files, "MAX_WEIGHT_BYTES", 1000)
     refused(written, "xs.safetensors", "larger than 1000 bytes")
 
 

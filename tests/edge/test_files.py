@@ -146,8 +146,8 @@ def test_json_refuses_what_json_has_not(tmp_path, value):
 def test_json_round_trip(tmp_path):
     value = {"name": "Müller – ×", "list": [1, 2.5, None, True], "z": 1, "a": 2}
     write_json(tmp_path / "a.json", value)
-    assert read_json(tmp_path / "a.json", what="x") == value
-    assert list(read_json(tmp_path / "a.json", what="x")) == list(value)
+    assert read_json(tmp_path / "a.json", expected="x") == value
+    assert list(read_json(tmp_path / "a.json", expected="x")) == list(value)
     assert (tmp_path / "a.json").read_bytes().endswith(b"}\n")
 
 
@@ -168,13 +168,13 @@ def test_read_json_says_what_was_expected(tmp_path, content, words):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
-        read_json(path, what="the manifest of a model")
+        read_json(path, expected="the manifest of a model")
     assert str(path) in str(caught.value) and "expected the manifest of a model" in str(caught.value)
 
 
 def test_read_json_of_a_folder(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
-        read_json(tmp_path, what="x")
+        read_json(tmp_path, expected="x")
 
 
 def test_read_json_is_bounded(tmp_path, monkeypatch):
@@ -184,7 +184,7 @@ def test_read_json_is_bounded(tmp_path, monkeypatch):
         file.truncate(files.MAX_JSON_BYTES + 1)
     monkeypatch.setattr(Path, "read_text", lambda *a, **k: pytest.fail("was read"))
     with pytest.raises(InputError, match="larger than"):
-        read_json(path, what="x")
+        read_json(path, expected="x")
 
 
 def test_digests(tmp_path):

@@ -95,7 +95,7 @@ def test_a_folder_of_training_has_one_place(tmp_path):
 
 def test_the_shipped_thresholds_are_those_of_the_shipped_weights():
     path = shipped("hierattn_xs")
-    facts = read_json(path.with_suffix(".json"), what="the shipped checkpoint")
+    facts = read_json(path.with_suffix(".json"), expected="the shipped checkpoint")
     section = thresholds.load(
         thresholds.beside(path), checkpoint_sha256=facts["weights"]["sha256"], side=facts["preprocess"]["side"]
     )

@@ -90,7 +90,8 @@ def test_a_network_of_ones_own_quietly_and_on_another_thread(folder_of_photograp
 
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(trained).result()
-    assert set(result.checkpoint.state) == set(Plain(2).state_dict()) and result.checkpoint.model == "plain"
+    assert result.checkpoint.program and not result.checkpoint.state and result.checkpoint.model == "plain"
+    assert set(result.checkpoint.network().state_dict()) == set(Plain(2).state_dict())
     assert result.checkpoint.preprocess == preprocess and 0 <= result.metrics["accuracy"] <= 1
     assert capfd.readouterr().out == ""
 

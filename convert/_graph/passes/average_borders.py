@@ -34,21 +34,21 @@ class Average(NamedTuple):
 def average_borders(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many pools got a border or a factor."""
     graph = copy_graph(graph)
-    given = 0
+    rewritten = 0
     for node in list(graph.graph.find_nodes(op="call_function", target=aten.avg_pool2d.default)):
         if node.meta["val"].ndim != 4 or divides_by_what_it_sees(node):
             continue
-        one = average_of(node)
-        sides = [rows_of(one, node, axis) for axis in (0, 1)]
+        average = average_of(node)
+        sides = [rows_of(average, node, axis) for axis in (0, 1)]
         factor = torch.outer(*(share for _, share in sides))
-        if one.divisor is not None:
-            factor = torch.full_like(factor, one.kernel[0] * one.kernel[1] / one.divisor)
+        if average.divisor is not None:
+            factor = torch.full_like(factor, average.kernel[0] * average.kernel[1] / average.divisor)
         with in_place_of(graph, node):
-            (bottom, right), (top, left) = (after for after, _ in sides), one.padding
-            x = one.x
+            (bottom, right), (top, left) = (after for after, _ in sides), average.padding
+            x = average.x
             if top or left or bottom or right:
                 x = call(graph, aten.pad.default, x, [left, right, top, bottom], "constant", 0.0)
-            y = call(graph, aten.avg_pool2d.default, x, one.kernel, one.stride)
+            y = call(graph, aten.avg_pool2d.default, x, average.kernel, average.stride)
             if (factor == factor[0, 0]).all():
                 y = call(graph, aten.mul.Tensor, y, float(factor[0, 0])) if factor[0, 0] != 1 else y
             else:
@@ -56,8 +56,8 @@ def average_borders(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
                 y = call(graph, aten.mul.Tensor, y, get(graph, name))
         node.replace_all_uses_with(y)
         graph.graph.erase_node(node)
-        given += 1
-    return finish(graph), given
+        rewritten += 1
+    return finish(graph), rewritten
 
 
 def average_of(node: fx.Node) -> Average:
@@ -67,19 +67,19 @@ def average_of(node: fx.Node) -> Average:
 
 def divides_by_what_it_sees(node: fx.Node) -> bool:
     """Whether a file's operator does the same, SAME or VALID."""
-    one = average_of(node)
-    if one.divisor is not None or (one.counted and any(one.padding)):
+    average = average_of(node)
+    if average.divisor is not None or (average.counted and any(average.padding)):
         return False
-    old, new = one.x.meta["val"].shape[2:], node.meta["val"].shape[2:]
-    return pooling_scheme(old, new, one.kernel, one.stride, one.padding) is not None
+    old, new = average.x.meta["val"].shape[2:], node.meta["val"].shape[2:]
+    return pooling_scheme(old, new, average.kernel, average.stride, average.padding) is not None
 
 
-def rows_of(one: Average, node: fx.Node, axis: int) -> tuple[int, Tensor]:
+def rows_of(average: Average, node: fx.Node, axis: int) -> tuple[int, Tensor]:
     """How many places it takes behind the map, and for each window the kernel's length over what is divided by."""
-    length, count = one.x.meta["val"].shape[2 + axis], node.meta["val"].shape[2 + axis]
-    k, border = one.kernel[axis], one.padding[axis]
-    start = torch.arange(count, dtype=torch.float64) * one.stride[axis] - border
-    if one.counted:
+    length, count = average.x.meta["val"].shape[2 + axis], node.meta["val"].shape[2 + axis]
+    k, border = average.kernel[axis], average.padding[axis]
+    start = torch.arange(count, dtype=torch.float64) * average.stride[axis] - border
+    if average.counted:
         seen = (start + k).clamp(max=length + border) - start
     else:
         seen = (start + k).clamp(max=length) - start.clamp(min=0)

@@ -72,10 +72,10 @@ def channels_last(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             twins.known[node] = arguments(node)[0]
             continue
         with in_place_of(graph, node):
-            made = twins.move(node)
-        if made is not None:
-            stands_for(made, node)
-            twins.known[node] = made
+            twin = twins.move(node)
+        if twin is not None:
+            stands_for(twin, node)
+            twins.known[node] = twin
             moved += 1
     for node in list(graph.graph.nodes):
         if node in twins.known and not isinstance(node.meta["val"], (list, tuple)):
@@ -218,10 +218,10 @@ class Twins:
         gone = [axes] if isinstance(axes, int) else axes
         if left < rank and 0 in gone:
             return None
-        made = self.emit(node.target, self.of(x), axes, option)
+        result = self.emit(node.target, self.of(x), axes, option)
         if left < rank and (rank - 1 in gone or left <= 2):
-            node.replace_all_uses_with(made)
-        return made
+            node.replace_all_uses_with(result)
+        return result
 
     def elementwise(self, node: fx.Node) -> fx.Node | None:
         rank = node.meta["val"].ndim

@@ -81,13 +81,13 @@ def into_bias(graph: fx.GraphModule, node: fx.Node, shift: Tensor) -> bool:
         _, _, _, _, padding, _, groups = filled(user, *CONVOLUTION)
         if rank != 4 or any(padding):
             return False
-        made = F.conv2d(channels.reshape(1, -1, 1, 1), wide.sum((2, 3), keepdim=True), groups=groups).flatten()
+        addend = F.conv2d(channels.reshape(1, -1, 1, 1), wide.sum((2, 3), keepdim=True), groups=groups).flatten()
     else:
-        made = wide @ channels
+        addend = wide @ channels
     if bias and bias[0] is not None:
-        made = made + bias[0].double()
+        addend = addend + bias[0].double()
     with in_place_of(graph, user):
-        new = get(graph, add_constant(graph, "shifted", made.to(weight.dtype)))
+        new = get(graph, add_constant(graph, "shifted", addend.to(weight.dtype)))
     user.args = (*arguments(user)[:2], new, *arguments(user)[3:])
     return True
 

@@ -65,18 +65,18 @@ def plain_layer_norm(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
 
 def readers_of(graph: fx.GraphModule, node: fx.Node, axis: int) -> list[fx.Node] | None:
     """The layers that read the node's channels, directly or through links; None if anything else does."""
-    found: list[fx.Node] = []
+    readers: list[fx.Node] = []
     for user in node.users:
         if is_link(user) and (after := forward(user, axis)) is not None:
             further = readers_of(graph, user, after)
             if further is None:
                 return None
-            found += further
+            readers += further
         elif arguments(user)[0] is node and absorbs(graph, user, axis):
-            found.append(user)
+            readers.append(user)
         else:
             return None
-    return found
+    return readers
 
 
 def absorbs(graph: fx.GraphModule, user: fx.Node, axis: int) -> bool:

@@ -34,7 +34,7 @@ KEEPING = LINKS | {
 def pool_borders(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many pools got a border."""
     graph = copy_graph(graph)
-    given = 0
+    rewritten = 0
     for pool in list(graph.graph.find_nodes(op="call_function", target=aten.max_pool2d.default)):
         x, kernel, stride, padding, dilation, _ = max_pool_of(pool)
         old, new = x.meta["val"].shape[-2:], pool.meta["val"].shape[-2:]
@@ -54,8 +54,8 @@ def pool_borders(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             wide = call(graph, aten.max_pool2d.default, x, kernel, stride)
         pool.replace_all_uses_with(wide)
         graph.graph.erase_node(pool)
-        given += 1
-    return finish(graph), given
+        rewritten += 1
+    return finish(graph), rewritten
 
 
 def max_pool_of(node: fx.Node) -> tuple[fx.Node, list[int], list[int], list[int], list[int], bool]:

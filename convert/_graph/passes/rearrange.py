@@ -162,7 +162,7 @@ def steps_between(sizes: tuple[int, ...], order: tuple[int, ...]) -> list[tuple[
     reached: dict[tuple, list] = {start: []}
     frontier = [start]
     while order not in reached and frontier:
-        found: dict[tuple, list] = {}
+        shortest: dict[tuple, list] = {}
         for state in frontier:
             for bounds in cuts(len(state)):
                 groups = [state[i:j] for i, j in zip((0, *bounds), (*bounds, len(state)), strict=True)]
@@ -171,10 +171,10 @@ def steps_between(sizes: tuple[int, ...], order: tuple[int, ...]) -> list[tuple[
                     if new in reached:
                         continue
                     steps = [*reached[state], (tuple(prod(sizes[a] for a in g) for g in groups), way)]
-                    if new not in found or rows_kept(steps) > rows_kept(found[new]):
-                        found[new] = steps
-        reached |= found
-        frontier = list(found)
+                    if new not in shortest or rows_kept(steps) > rows_kept(shortest[new]):
+                        shortest[new] = steps
+        reached |= shortest
+        frontier = list(shortest)
     return reached[order]
 
 

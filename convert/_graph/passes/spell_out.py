@@ -168,12 +168,12 @@ def stack(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
 
 def index(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     x, places = arguments(node)
-    given = [axis for axis, where in enumerate(places) if where is not None]
-    value = constant(graph, places[given[0]]) if len(given) == 1 else None
+    axes = [axis for axis, where in enumerate(places) if where is not None]
+    value = constant(graph, places[axes[0]]) if len(axes) == 1 else None
     if value is None or value.ndim != 1 or value.dtype is torch.bool:
         return None
-    where = stored(graph, "places", value % x.meta["val"].shape[given[0]])
-    return call(graph, aten.index_select.default, x, given[0], where)
+    where = stored(graph, "places", value % x.meta["val"].shape[axes[0]])
+    return call(graph, aten.index_select.default, x, axes[0], where)
 
 
 def maximum(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
@@ -197,11 +197,11 @@ def first_alone(graph: fx.GraphModule, node: fx.Node, make: Callable[[], fx.Node
     pieces = [user for user in node.users if user.target is operator.getitem]
     if len(pieces) != len(node.users) or any(arguments(p)[1] and p.users for p in pieces):
         return None
-    made = make()
+    replacement = make()
     for piece in pieces:
-        piece.replace_all_uses_with(made)
+        piece.replace_all_uses_with(replacement)
         graph.graph.erase_node(piece)
-    return made
+    return replacement
 
 
 def named_padding(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:

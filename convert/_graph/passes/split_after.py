@@ -29,10 +29,10 @@ def split_after(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     for split in list(graph.graph.nodes):
         if split.op != "call_function" or split.target not in SPLITS:
             continue
-        found = same_for_all(split)
-        if found is None:
+        pattern = same_for_all(split)
+        if pattern is None:
             continue
-        pieces, heads, size, order = found
+        pieces, heads, size, order = pattern
         x = arguments(split)[0]
         shape = [*x.meta["val"].shape[:-1], heads * len(pieces), size]
         with in_place_of(graph, split):

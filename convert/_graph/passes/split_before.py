@@ -28,21 +28,21 @@ def split_before(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     moved = 0
     for node in list(graph.graph.nodes):
         axis = selected_axis(node)
-        found = None if axis is None else origin(node, axis)
-        if found is None:
+        source = None if axis is None else origin(node, axis)
+        if source is None:
             continue
-        chain, first, whole = found
+        chain, first, whole = source
         x = arguments(chain[0])[0]
         count = chain[0].meta["val"].shape[first]
         pieces = list(node.users)
         with in_place_of(graph, pieces[0]):
             parts = call(graph, aten.split.Tensor, x, x.meta["val"].shape[whole] // count, whole)
-            made: dict[int, fx.Node] = {}
+            rebuilt: dict[int, fx.Node] = {}
             for piece in pieces:
                 number = arguments(piece)[2] % count
-                if number not in made:
-                    made[number] = replayed(graph, call(graph, operator.getitem, parts, number), chain, first)
-                piece.replace_all_uses_with(made[number])
+                if number not in rebuilt:
+                    rebuilt[number] = replayed(graph, call(graph, operator.getitem, parts, number), chain, first)
+                piece.replace_all_uses_with(rebuilt[number])
         moved += 1
     return finish(graph), moved
 

@@ -67,13 +67,13 @@ def residues(node: fx.Node) -> tuple[fx.Node, dict[int, int], dict[int, int]]:
 
 
 def merged(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    found = [residues(part) for part in arguments(node)[0]]
-    x, steps, _ = found[0]
+    parts = [residues(part) for part in arguments(node)[0]]
+    x, steps, _ = parts[0]
     shape = x.meta["val"].shape
     along = filled(node, None, 0)[1] % len(shape)
-    if not steps or along in steps or any((source, s) != (x, steps) for source, s, _ in found):
+    if not steps or along in steps or any((source, s) != (x, steps) for source, s, _ in parts):
         return None
-    order = running([firsts for _, _, firsts in found], steps)
+    order = running([firsts for _, _, firsts in parts], steps)
     if order is None:
         return None
     cut: list[int] = []
@@ -100,10 +100,10 @@ def running(firsts: Sequence[dict[int, int]], steps: dict[int, int]) -> tuple[in
 
 
 def picked(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    found = step_of(node)
-    if found is None:
+    slice_ = step_of(node)
+    if slice_ is None:
         return None
-    axis, first, step = found
+    axis, first, step = slice_
     x, new = arguments(node)[0], list(node.meta["val"].shape)
     length, count = x.meta["val"].shape[axis], new[axis]
     if count == 1:

@@ -55,12 +55,17 @@ def undilate(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     graph = copy_graph(graph)
     freed = 0
     for node in list(graph.graph.nodes):
-        one = dilated(graph, node)
-        if one is None:
+        convolution = dilated(graph, node)
+        if convolution is None:
             continue
         with in_place_of(graph, node):
-            reach = (d * (k - 1) + 1 for d, k in zip(one.dilation, one.kernel.shape[2:], strict=True))
-            new = with_zeros(graph, one) if one.depthwise and max(reach) <= WIDEST else by_place(graph, one)
+            sizes = convolution.kernel.shape[2:]
+            reach = (d * (k - 1) + 1 for d, k in zip(convolution.dilation, sizes, strict=True))
+            new = (
+                with_zeros(graph, convolution)
+                if convolution.depthwise and max(reach) <= WIDEST
+                else by_place(graph, convolution)
+            )
         node.replace_all_uses_with(new)
         graph.graph.erase_node(node)
         freed += 1
@@ -85,35 +90,35 @@ def dilated(graph: fx.GraphModule, node: fx.Node) -> Convolution | None:
     return Convolution(node, x, kernel, bias, border, dilation, groups)
 
 
-def with_zeros(graph: fx.GraphModule, one: Convolution) -> fx.Node:
-    rows, columns = (d * (k - 1) + 1 for d, k in zip(one.dilation, one.kernel.shape[2:], strict=True))
-    wide = one.kernel.new_zeros(*one.kernel.shape[:2], rows, columns)
-    wide[..., :: one.dilation[0], :: one.dilation[1]] = one.kernel
+def with_zeros(graph: fx.GraphModule, convolution: Convolution) -> fx.Node:
+    rows, columns = (d * (k - 1) + 1 for d, k in zip(convolution.dilation, convolution.kernel.shape[2:], strict=True))
+    wide = convolution.kernel.new_zeros(*convolution.kernel.shape[:2], rows, columns)
+    wide[..., :: convolution.dilation[0], :: convolution.dilation[1]] = convolution.kernel
     weight = get(graph, add_constant(graph, "with_zeros_w", wide))
-    (top, bottom), (left, right) = one.border
-    x, padding = one.x, [top, left]
+    (top, bottom), (left, right) = convolution.border
+    x, padding = convolution.x, [top, left]
     if (top, left) != (bottom, right):
-        x, padding = bordered(graph, one), [0, 0]
-    new = call(graph, aten.conv2d.default, x, weight, one.bias, [1, 1], padding, [1, 1], one.groups)
-    stands_for(new, one.node)
+        x, padding = bordered(graph, convolution), [0, 0]
+    new = call(graph, aten.conv2d.default, x, weight, convolution.bias, [1, 1], padding, [1, 1], convolution.groups)
+    stands_for(new, convolution.node)
     return new
 
 
-def by_place(graph: fx.GraphModule, one: Convolution) -> fx.Node:
-    x = bordered(graph, one)
-    rows, columns = (seen(one, axis) for axis in (0, 1))
-    strips = {i: cut(graph, x, 2, i * one.dilation[0], one.node) for i in rows}
-    bias, total = one.bias, None
+def by_place(graph: fx.GraphModule, convolution: Convolution) -> fx.Node:
+    x = bordered(graph, convolution)
+    rows, columns = (seen(convolution, axis) for axis in (0, 1))
+    strips = {i: cut(graph, x, 2, i * convolution.dilation[0], convolution.node) for i in rows}
+    bias, total = convolution.bias, None
     for i, j in itertools.product(rows, columns):
-        piece = cut(graph, strips[i], 3, j * one.dilation[1], one.node)
-        factor = one.kernel[:, :, i : i + 1, j : j + 1]
-        if one.depthwise:
+        piece = cut(graph, strips[i], 3, j * convolution.dilation[1], convolution.node)
+        factor = convolution.kernel[:, :, i : i + 1, j : j + 1]
+        if convolution.depthwise:
             scale = get(graph, add_constant(graph, "place_w", factor.reshape(1, -1, 1, 1).contiguous()))
             product = call(graph, aten.mul.Tensor, piece, scale)
         else:
             weight = get(graph, add_constant(graph, "place_w", factor.contiguous()))
-            product = call(graph, aten.conv2d.default, piece, weight, bias, [1, 1], [0, 0], [1, 1], one.groups)
-            stands_for(product, one.node)
+            product = call(graph, aten.conv2d.default, piece, weight, bias, [1, 1], [0, 0], [1, 1], convolution.groups)
+            stands_for(product, convolution.node)
             bias = None  # once
         total = product if total is None else call(graph, aten.add.Tensor, total, product)
     assert total is not None
@@ -122,19 +127,19 @@ def by_place(graph: fx.GraphModule, one: Convolution) -> fx.Node:
     return call(graph, aten.add.Tensor, total, call(graph, aten.reshape.default, bias, [1, -1, 1, 1]))
 
 
-def seen(one: Convolution, axis: int) -> list[int]:
+def seen(convolution: Convolution, axis: int) -> list[int]:
     """The places of the kernel along an axis that look at the map and not only at its border; one at least."""
-    length, results = one.x.meta["val"].shape[2 + axis], one.node.meta["val"].shape[2 + axis]
-    before = one.border[axis][0]
-    starts = {i: i * one.dilation[axis] for i in range(one.kernel.shape[2 + axis])}
+    length, results = convolution.x.meta["val"].shape[2 + axis], convolution.node.meta["val"].shape[2 + axis]
+    before = convolution.border[axis][0]
+    starts = {i: i * convolution.dilation[axis] for i in range(convolution.kernel.shape[2 + axis])}
     return [i for i, start in starts.items() if start < before + length and start + results > before] or [0]
 
 
-def bordered(graph: fx.GraphModule, one: Convolution) -> fx.Node:
-    (top, bottom), (left, right) = one.border
+def bordered(graph: fx.GraphModule, convolution: Convolution) -> fx.Node:
+    (top, bottom), (left, right) = convolution.border
     if not (top or bottom or left or right):
-        return one.x
-    return call(graph, aten.pad.default, one.x, [left, right, top, bottom], "constant", 0.0)
+        return convolution.x
+    return call(graph, aten.pad.default, convolution.x, [left, right, top, bottom], "constant", 0.0)
 
 
 def cut(graph: fx.GraphModule, x: fx.Node, axis: int, start: int, like: fx.Node) -> fx.Node:

@@ -45,12 +45,12 @@ def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]
         if (value := constant(graph, node)) is not None
     }
     scope = Scope(writer, constants)
-    given, found = {}, {}
+    input_tensors, output_tensors = {}, {}
     names = iter(inputs)
     for node in graph.graph.nodes:
         if node.op == "placeholder":
             name = next(names)
-            given[name] = scope.at[node] = writer.tensor(node.meta["val"].shape, name)
+            input_tensors[name] = scope.at[node] = writer.tensor(node.meta["val"].shape, name)
         elif node.op == "call_function":
             lower = TABLE.get(node.target)
             if lower is None:
@@ -60,5 +60,5 @@ def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]
             except NotImplementedError as error:
                 raise NoOperator(node, str(error)) from None
         elif node.op == "output":
-            found = {name: scope[result] for name, result in zip(outputs, results(graph), strict=True)}
-    return writer.finish(given, found, description="dermedge")
+            output_tensors = {name: scope[result] for name, result in zip(outputs, results(graph), strict=True)}
+    return writer.finish(input_tensors, output_tensors, description="dermedge")

@@ -30,13 +30,13 @@ class Writer:
         self.names: set[str] = set()
 
     def tensor(self, shape: Sequence[int], name: str, *, dtype: type = np.float32, buffer: int = 0) -> int:
-        made = schema.TensorT()
-        made.shape = np.array(shape, np.int32)
-        made.type = TYPES[np.dtype(dtype).name]
-        made.buffer = buffer
-        made.name = self.free(name).encode()
-        made.hasRank = True
-        self.graph.tensors.append(made)
+        tensor = schema.TensorT()
+        tensor.shape = np.array(shape, np.int32)
+        tensor.type = TYPES[np.dtype(dtype).name]
+        tensor.buffer = buffer
+        tensor.name = self.free(name).encode()
+        tensor.hasRank = True
+        self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
     def free(self, name: str) -> str:
@@ -69,12 +69,12 @@ class Writer:
     ) -> list[int]:
         """Append an operator; its results, one tensor per shape."""
         outputs = [self.tensor(shape, name) for shape in shapes]
-        made = schema.OperatorT()
-        made.opcodeIndex = self.codes.setdefault((code, version or VERSIONS.get(code, 1)), len(self.codes))
-        made.inputs = np.array(inputs, np.int32)
-        made.outputs = np.array(outputs, np.int32)
-        made.builtinOptions, made.builtinOptionsType = options, kind
-        self.graph.operators.append(made)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self.codes.setdefault((code, version or VERSIONS.get(code, 1)), len(self.codes))
+        operator.inputs = np.array(inputs, np.int32)
+        operator.outputs = np.array(outputs, np.int32)
+        operator.builtinOptions, operator.builtinOptionsType = options, kind
+        self.graph.operators.append(operator)
         return outputs
 
     def shape(self, tensor: int) -> list[int]:
@@ -105,17 +105,17 @@ class Writer:
 
 
 def maps(named: dict[str, int]) -> list:
-    found = []
+    entries = []
     for name, tensor in named.items():
         entry = schema.TensorMapT()
         entry.name, entry.tensorIndex = name.encode(), tensor
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def operator_code(code: int, version: int):
-    made = schema.OperatorCodeT()
-    made.builtinCode = code
-    made.deprecatedBuiltinCode = min(code, 127)  # what readers older than 2020 look at
-    made.version = version
-    return made
+    entry = schema.OperatorCodeT()
+    entry.builtinCode = code
+    entry.deprecatedBuiltinCode = min(code, 127)  # what readers older than 2020 look at
+    entry.version = version
+    return entry

@@ -1,7 +1,7 @@
 """A sample of computer-drawn lesion photographs in the layout of PAD-UFES-20, so that the chain runs without data.
 
-It imitates what a smartphone does to a picture (framing, light, white balance, blur, noise, JPEG, EXIF
-orientation), and of the six diagnoses only what a textbook says in a line each. It proves nothing about skin.
+It imitates what a smartphone does to a picture (framing, light, white balance, blur, noise, JPEG, EXIF orientation),
+and of each of the six diagnoses only a textbook's one-line description. It proves nothing about skin.
 
 A lesion is drawn once as a patch of skin with colour, relief and gloss; every photograph of it is that patch under
 another camera and light, and its mask is the lesion's outline under that camera, pixel by pixel. All randomness comes

@@ -1,4 +1,4 @@
-"""What a phone makes of a patch of skin: framing, light, blur, noise and a JPEG with an orientation."""
+"""How a phone photographs a patch of skin: framing, light, blur, noise and a JPEG with an orientation."""
 
 from __future__ import annotations
 

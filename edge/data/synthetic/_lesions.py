@@ -1,4 +1,4 @@
-"""The six diagnoses, each painted as a textbook has it in a line."""
+"""The six diagnoses, each painted after a textbook's one-line description."""
 
 from __future__ import annotations
 

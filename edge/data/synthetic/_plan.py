@@ -1,4 +1,4 @@
-"""Who has which lesion, and what the table says of it."""
+"""Which patient has which lesion, and its row in the table."""
 
 from __future__ import annotations
 

@@ -73,9 +73,9 @@ def write_sample(
     return folder
 
 
-def check_whole(what: str, value: int, low: int, high: int) -> None:
+def check_whole(name: str, value: int, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InputError(f"{what} of the synthetic sample: expected a whole number of {low} to {high}, got {value!r}")
+        raise InputError(f"{name} of the synthetic sample: expected a whole number of {low} to {high}, got {value!r}")
 
 
 def draw_patch(rng: Rng, lesion: Lesion, noise: Noise, seed: int) -> tuple[Patch, float]:

@@ -67,31 +67,31 @@ class Network:
         """What the torch model computes for the node from the images."""
         return self.computed(node, self.plain, {})
 
-    def computed(self, node: fx.Node, known: dict[fx.Node, list[Any]], given: dict[fx.Node, Values]) -> list[Any]:
-        for one in self.needed(node, lambda n: n in known or n in given):
+    def computed(self, node: fx.Node, known: dict[fx.Node, list[Any]], inputs: dict[fx.Node, Values]) -> list[Any]:
+        for one in self.needed(node, lambda n: n in known or n in inputs):
             known[one] = [
-                self.run(one, number, lambda n: given.get(n) or known[n]) for number in range(len(self.images))
+                self.run(one, number, lambda n: inputs.get(n) or known[n]) for number in range(len(self.images))
             ]
-        return given.get(node) or known[node]
+        return inputs.get(node) or known[node]
 
     def rounded(self, node: fx.Node, how: Rounding) -> list[Any]:
         """The node from the given values in float32, with weights, results and what layers read rounded on the way."""
         known: dict[fx.Node, list[Any]] = {}
 
-        def of(one: fx.Node) -> list[Any]:
-            return self.given.get(one) or known[one]
+        def of(step: fx.Node) -> list[Any]:
+            return self.given.get(step) or known[step]
 
-        for one in self.needed(node, lambda n: n in self.given):
-            if one.op == "get_attr":
-                value = single(self.constants[one])
+        for step in self.needed(node, lambda n: n in self.given):
+            if step.op == "get_attr":
+                value = single(self.constants[step])
                 layer = isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 1
-                known[one] = [how.weights(value) if layer else value] * len(self.images)
+                known[step] = [how.weights(value) if layer else value] * len(self.images)
                 continue
-            read = how.read if has_weights(one) else single
-            results = [self.run(one, number, of, first=lambda v, read=read: read(single(v)), others=single)
+            read = how.read if has_weights(step) else single
+            results = [self.run(step, number, of, first=lambda v, read=read: read(single(v)), others=single)
                        for number in range(len(self.images))]  # fmt: skip
-            finish = how.result if one is node else how.between
-            known[one] = [finish(v) if is_float(v) else v for v in results]
+            finish = how.result if step is node else how.between
+            known[step] = [finish(v) if is_float(v) else v for v in results]
         return of(node)
 
     def terms(self, node: fx.Node) -> int:
@@ -124,15 +124,15 @@ class Network:
 
     def needed(self, node: fx.Node, there: Callable[[fx.Node], bool]) -> list[fx.Node]:
         """The node and what it depends on, back to nodes that are there, in the order to compute them."""
-        found: set[fx.Node] = set()
+        needed: set[fx.Node] = set()
         waiting = [node]
         while waiting:
-            one = waiting.pop()
-            if one in found or there(one):
+            current = waiting.pop()
+            if current in needed or there(current):
                 continue
-            found.add(one)
-            waiting += one.all_input_nodes
-        return sorted(found, key=self.order.__getitem__)
+            needed.add(current)
+            waiting += current.all_input_nodes
+        return sorted(needed, key=self.order.__getitem__)
 
     @torch.inference_mode()
     def run(self, node: fx.Node, number: int, of: Callable[[fx.Node], list[Any]], first=same, others=same) -> Any:
@@ -166,21 +166,21 @@ class Network:
         waiting = list(node.users)
         seen: set[fx.Node] = set()
         while waiting:
-            one = waiting.pop()
-            if one not in seen and one not in self.given:
-                seen.add(one)
-                self.known.pop(one, None)
-                waiting += one.users
+            current = waiting.pop()
+            if current not in seen and current not in self.given:
+                seen.add(current)
+                self.known.pop(current, None)
+                waiting += current.users
 
     def after(self, nodes: Iterable[fx.Node], reach: int) -> list[fx.Node]:
         """These nodes and what depends on them, nearest first, at most `reach` steps away."""
-        found = list(dict.fromkeys(nodes))
-        seen, edge = set(found), found
+        reached = list(dict.fromkeys(nodes))
+        seen, edge = set(reached), reached
         for _ in range(reach):
             edge = list(dict.fromkeys(user for node in edge for user in node.users if user not in seen))
             seen.update(edge)
-            found += sorted((node for node in edge if node.op == "call_function"), key=self.order.__getitem__)
-        return found
+            reached += sorted((node for node in edge if node.op == "call_function"), key=self.order.__getitem__)
+        return reached
 
 
 def single(value: Any) -> Any:
@@ -198,13 +198,13 @@ def channels_of(layer: fx.Node) -> int:
 
 def factors(nodes: list[fx.Node]) -> list[float]:
     """The numbers that the network multiplies or divides by, and their inverses."""
-    found: dict[float, None] = {}
+    factors: dict[float, None] = {}
     for node in nodes:
         if kind_of(node) in {"mul", "div"}:
             for value in node.args:
                 if isinstance(value, int | float) and value not in {0, 1}:
-                    found |= dict.fromkeys((float(value), 1 / float(value)))
-    return list(found)
+                    factors |= dict.fromkeys((float(value), 1 / float(value)))
+    return list(factors)
 
 
 def has_weights(node: fx.Node) -> bool:

@@ -72,13 +72,13 @@ def views(network: Network, node: fx.Node) -> Iterator[View]:
 
 def cuts(node: fx.Node) -> list[tuple[int, int]]:
     """(piece, pieces) of equal splits of the last axis that read the node: queries, keys and values made at once."""
-    found = []
+    pieces = []
     for user in node.users:
         parts = user.meta.get("val")
         whole = node.meta["val"].shape
         if isinstance(parts, list | tuple) and {part.shape[-1] * len(parts) for part in parts} == {whole[-1]}:
-            found += [(piece, len(parts)) for piece in range(len(parts))]
-    return found
+            pieces += [(piece, len(parts)) for piece in range(len(parts))]
+    return pieces
 
 
 def piece_times(factor: float, piece: int, pieces: int) -> View:
@@ -136,7 +136,7 @@ def best_place(
     exact = network.value(node)
     if not exact or not all(is_float(v) for v in exact) or exact[0].numel() != tensors[0].size:
         return None
-    found: Place | None = None
+    best: Place | None = None
     for view in views(network, node):
         first = view.there(exact[0], exact[0])
         if (view.words or not likely) and not alike(first, tensors[0]):
@@ -144,17 +144,17 @@ def best_place(
         tried = [
             (sqnr_db([first], [arranged(tensors[0], way, first)]), way) for way in orders(tensors[0].shape, first.shape)
         ]
-        level, order = max(tried, key=lambda found: found[0])
-        if level < FAINT_DB and (found is not None or not likely):
+        level, order = max(tried, key=lambda best: best[0])
+        if level < FAINT_DB and (best is not None or not likely):
             continue
         values = [arranged(tensor, order, first) for tensor in tensors]
         if len(tensors) > 1:
             level = sqnr_db([view.there(v, v) for v in exact], values)
-        if found is None or level > found.sqnr_db:
-            found = Place(node, view, order, values, level)
-        if bare or (found is not None and found.sqnr_db >= enough):
+        if best is None or level > best.sqnr_db:
+            best = Place(node, view, order, values, level)
+        if bare or (best is not None and best.sqnr_db >= enough):
             break
-    return found
+    return best
 
 
 def alike(right: Tensor, tensor: np.ndarray) -> bool:
@@ -175,12 +175,12 @@ def orders(have: tuple[int, ...], wanted: tuple[int, ...]) -> list[tuple[int, ..
     if len(sizes) > 4:
         return [tuple(range(len(sizes)))]
     goal = boundaries([n for n in wanted if n > 1])
-    found = [
+    orders = [
         order
         for order in permutations(range(len(sizes)))
         if (mine := boundaries([sizes[i] for i in order])) <= goal or goal <= mine
     ]
-    return found or [tuple(range(len(sizes)))]
+    return orders or [tuple(range(len(sizes)))]
 
 
 def boundaries(sizes: list[int]) -> set[int]:

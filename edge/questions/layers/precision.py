@@ -89,17 +89,17 @@ def to_significand(value: Tensor, bits: int) -> Tensor:
 def sqnr_db(exact: Sequence[Tensor], other: Sequence[Tensor]) -> float:
     """10 log10 of signal to noise over all images; -inf where one is not finite and the other is."""
     signal = noise = 0.0
-    for right, found in zip(exact, other, strict=True):
-        right, found = right.double(), found.double()
-        power, loss = float(right.square().sum()), float((right - found).square_().sum())
+    for right, changed in zip(exact, other, strict=True):
+        right, changed = right.double(), changed.double()
+        power, loss = float(right.square().sum()), float((right - changed).square_().sum())
         if math.isfinite(power + loss):
             signal, noise = signal + power, noise + loss
             continue
         finite = torch.isfinite(right)
-        if not bool((finite == torch.isfinite(found)).all()):
+        if not bool((finite == torch.isfinite(changed)).all()):
             return -math.inf
         signal += float(right[finite].square().sum())
-        noise += float((right[finite] - found[finite]).square().sum())
+        noise += float((right[finite] - changed[finite]).square().sum())
     if noise == 0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal else -math.inf

@@ -30,7 +30,7 @@ def view(file: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": file["file"],
         "off": file["first"] is not None,
-        "headline": headline(file),
+        "headline": headline(file).removeprefix(f"{file['file']}: "),
         "plot": plot(file) if rows else "",
         "shown": [line(rows[number]) for number in shown(file)] if rows else [],
         "all": [line(row) for row in rows],

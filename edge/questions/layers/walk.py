@@ -230,10 +230,10 @@ class Walk:
         kinds = kinds_of(step.op.kind)
         near = [p for p in places if kind_of(p.node) in kinds or p.node in starts or p.sqnr_db >= SIMILAR_DB]
         near.sort(key=lambda p: -max(p.sqnr_db, SIMILAR_DB))  # stable sort: weak candidates stay nearest first
-        found = []
+        candidates = []
         for place in near[:TRIES]:
             bare = best_place(self.network, place.node, self.inside.values[step.key], bare=True)
             alike = place.sqnr_db >= SIMILAR_DB
-            found += [place] if place.view.words and alike else []
-            found += [bare] if bare is not None and not (place.view.words and alike and bare.sqnr_db < 0) else []
-        return found
+            candidates += [place] if place.view.words and alike else []
+            candidates += [bare] if bare is not None and not (place.view.words and alike and bare.sqnr_db < 0) else []
+        return candidates

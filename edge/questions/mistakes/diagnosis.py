@@ -125,7 +125,7 @@ def paths(scenes: Sequence[Scene], models: Sequence[Model]) -> list[Hypothesis]:
 def answer_mistakes(right: Hypothesis, temperature: float) -> list[Hypothesis]:
     """The right picture, and something done to the model's answer."""
     twice = {form: softmax(p) for form, p in right.answers.items()}
-    made = [
+    hypotheses = [
         Hypothesis(
             "softmax-twice", "softmax taken twice", "Put the model's probabilities through a softmax.",
             "Take the output as it is: softmax is inside the graph.", twice,
@@ -133,14 +133,14 @@ def answer_mistakes(right: Hypothesis, temperature: float) -> list[Hypothesis]:
     ]  # fmt: skip
     if temperature != 1:
         logits = {form: temperature * np.log(np.maximum(p, 1e-30)) for form, p in right.answers.items()}
-        made.append(
+        hypotheses.append(
             Hypothesis(
                 "no-temperature", "temperature left out", "Ran the bare network, and a softmax of its logits.",
                 f"Divide the logits by {temperature:g} first, or use the exported graph, which does.",
                 {form: softmax(values) for form, values in logits.items()},
             )
         )  # fmt: skip
-    return made
+    return hypotheses
 
 
 def readings_of(outputs: Sequence[PhoneOutput], temperature: float) -> dict[str, np.ndarray]:
@@ -154,11 +154,11 @@ def readings_of(outputs: Sequence[PhoneOutput], temperature: float) -> dict[str,
     return readings
 
 
-def nearness(one: Hypothesis, reading: str, phone: np.ndarray) -> Finding:
-    by_form = {form: float(np.abs(answers - phone).max()) for form, answers in one.answers.items()}
+def nearness(hypothesis: Hypothesis, reading: str, phone: np.ndarray) -> Finding:
+    by_form = {form: float(np.abs(answers - phone).max()) for form, answers in hypothesis.answers.items()}
     form = min(by_form, key=lambda name: by_form[name])
-    sqnr = st.sqnr_db(st.read_back_logits(one.answers[form]), st.read_back_logits(phone))
-    return Finding(one, form, reading, by_form[form], float(np.median(sqnr)), by_form)
+    sqnr = st.sqnr_db(st.read_back_logits(hypothesis.answers[form]), st.read_back_logits(phone))
+    return Finding(hypothesis, form, reading, by_form[form], float(np.median(sqnr)), by_form)
 
 
 def order(right: Hypothesis, reading: str, phone: np.ndarray) -> Finding | None:

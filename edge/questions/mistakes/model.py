@@ -116,7 +116,7 @@ def target_of(manifest: Manifest, checkpoint: Path | None = None) -> Target:
     if weights is None:
         return Target(side)
     path = weights / "checkpoint.json" if weights.is_dir() else weights.with_suffix(".json")
-    described = read_json(path, what="the description of a checkpoint (dermedge/checkpoint/1)")
+    described = read_json(path, expected="the description of a checkpoint (dermedge/checkpoint/1)")
     try:
         digest, numbers = described["weights"]["sha256"], described["preprocess"]
         mean, std = (tuple(map(float, numbers[name])) for name in ("mean", "std"))

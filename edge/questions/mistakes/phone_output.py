@@ -118,10 +118,11 @@ def checked(numbers: Sequence[float], *, logits: bool, where: str) -> PhoneOutpu
     within = (values >= -SUM_TOLERANCE).all() and (values <= 1 + SUM_TOLERANCE).all()
     if logits or not within:
         scaled = {"per cent": 100.0, "bytes of a quantised output": 256.0}
-        for what, one in scaled.items():
-            if not logits and (values >= 0).all() and abs(total - one) <= SUM_TOLERANCE * one:
+        for scale, whole in scaled.items():
+            if not logits and (values >= 0).all() and abs(total - whole) <= SUM_TOLERANCE * whole:
                 raise InputError(
-                    f"{where}: the numbers sum to {total:g}, as {what}; divide them by {one:g} and hand them over again"
+                    f"{where}: the numbers sum to {total:g}, as {scale}; divide them by {whole:g} and hand them over "
+                    "again"
                 )
         return PhoneOutput(values, logits=True)
     if abs(total - 1) > SUM_TOLERANCE:

@@ -61,12 +61,12 @@ def remarks(path: Path) -> list[str]:
     name = str(path)
     contents = capture.read_bounded(path, name)
     form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
-    found = []
+    notes = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with capture.open_checked(contents, form, name) as image:
             if transform_for(image) is not None:
-                found.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
+                notes.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
             if image.has_transparency_data:
-                found.append("is translucent; it has to be laid over white")
-    return found
+                notes.append("is translucent; it has to be laid over white")
+    return notes

@@ -58,7 +58,7 @@ def tried_in(folder: Path, identity: dict) -> set[str]:
     """What was tried with the same weights and version; the folder is emptied if it is of others, or not whole."""
     path = folder / TRIED
     if path.is_file():
-        kept = read_json(path, what="what the zoo has made")
+        kept = read_json(path, expected="what the zoo has made")
         tried = kept.pop("tried", [])
         if kept == identity and (folder / artifact.MANIFEST).is_file():
             try:

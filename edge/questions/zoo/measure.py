@@ -9,14 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import ClassVar
 
-from edge.checkpoint import check_side
+from edge.checkpoint import check_side, load
 from edge.errors import InputError, at_least_one
-from edge.models import create_model
+from edge.models import MODELS, create_model
 from edge.progress import Listener, listening, track
 from edge.questions.zoo import plot
 from edge.questions.zoo.document import markdown
 from edge.questions.zoo.make import Convert, log, make_missing
-from edge.questions.zoo.plan import FORMATS, RECIPES, YARDSTICK, jobs, known_names, models_of
+from edge.questions.zoo.plan import FORMATS, RECIPES, YARDSTICK, checkpoint_for, jobs, known_names, models_of
 from edge.questions.zoo.rows import rows
 from edge.questions.zoo.section import SCHEMA
 from edge.questions.zoo.times import ratios
@@ -76,10 +76,10 @@ def measure(
     if limit <= 0:
         raise InputError(f"`limit` is a number of millions of parameters above 0, got {limit}")
     check_side(side, where="`side`")
-    names = models_of(models)
+    names = models_of(models, checkpoints)
     chosen_recipes = known_names("recipes", recipes, RECIPES)
     chosen_formats = known_names("formats", formats, tuple(FORMATS))
-    sizes = {name: parameters(name) for name in dict.fromkeys([YARDSTICK, *names])}
+    sizes = {name: parameters(name, checkpoints) for name in dict.fromkeys([YARDSTICK, *names])}
     planned = jobs(
         names,
         chosen_recipes,
@@ -108,5 +108,8 @@ def measure(
     )
 
 
-def parameters(model: str) -> int:
-    return sum(value.numel() for value in create_model(model).parameters())
+def parameters(model: str, checkpoints: Path | None) -> int:
+    """Of a model of dermedge's, or of a network of its own in `checkpoints`."""
+    path = checkpoint_for(model, checkpoints)
+    network = create_model(model) if model in MODELS or path is None else load(path).network()
+    return sum(value.numel() for value in network.parameters())

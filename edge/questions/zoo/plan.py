@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.checkpoint import SHIPPED
 from edge.errors import InputError
 from edge.models import MODELS, family_name
+from edge.program import SUFFIX as PROGRAM
 from edge.recipes import COREML, TFLITE
 
 # what a person calls a format -> its recipes
@@ -55,9 +56,26 @@ def jobs(
 
 
 def checkpoint_for(model: str, folder: Path | None) -> Path | None:
-    """`<folder>/<model>.safetensors` or `<folder>/<model>/checkpoint.safetensors`, else the shipped one, else None."""
-    places = [folder / f"{model}.safetensors", folder / model / "checkpoint.safetensors"] if folder else []
+    """`<folder>/<model>.safetensors` or `<folder>/<model>/checkpoint.safetensors`, else the shipped one, else None.
+
+    With the suffix .pt2 of a network that dermedge does not know.
+    """
+    suffixes = (".safetensors",) if model in MODELS else (PROGRAM,)
+    places = [
+        place
+        for suffix in suffixes
+        for place in ((folder / f"{model}{suffix}", folder / model / f"checkpoint{suffix}") if folder else ())
+    ]
     return next((path for path in [*places, SHIPPED / f"{model}.safetensors"] if path.is_file()), None)
+
+
+def own_networks(folder: Path | None) -> list[str]:
+    """Names of the networks in `folder` that dermedge does not know: `<name>.pt2` and `<name>/checkpoint.pt2`."""
+    if folder is None or not folder.is_dir():
+        return []
+    names = {path.stem for path in folder.glob(f"*{PROGRAM}")}
+    names |= {path.parent.name for path in folder.glob(f"*/checkpoint{PROGRAM}")}
+    return sorted(names - MODELS.keys())
 
 
 def known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -70,10 +88,12 @@ def known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) ->
     return list(dict.fromkeys(names))
 
 
-def models_of(names: Sequence[str] | None) -> list[str]:
-    """All models of ours for None; InputError for an unknown one."""
+def models_of(names: Sequence[str] | None, checkpoints: Path | None = None) -> list[str]:
+    """All models of dermedge and the networks in `checkpoints` for None; InputError for an unknown name."""
+    own = own_networks(checkpoints)
     if names is None:
-        return list(MODELS)
+        return [*MODELS, *own]
     for name in names:
-        family_name(name)
+        if name not in own:
+            family_name(name)
     return list(dict.fromkeys(names))

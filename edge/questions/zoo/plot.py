@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from edge.files import moved_into_place
 from edge.questions.zoo.tables import file_of
-from edge.report.plots import BLUE, INK, STYLE, VERMILLION, as_svg
+from edge.report import plots
+from edge.report.plots import BLUE, INK, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,11 +21,9 @@ HEIGHTS = (3, -9, 10, -2)  # points
 
 def write(models: Sequence[Mapping[str, Any]], target: Path) -> bool:
     """One SVG or PNG; False if nothing was timed."""
-    import matplotlib as mpl
-
     if not timed(models):
         return False
-    with mpl.rc_context(STYLE):
+    with plots.drawing():
         drawn = figure(models)
         without = {"Date": None} if target.suffix == ".svg" else {}  # so that the same numbers give the same file
         with moved_into_place(target) as path:
@@ -34,7 +33,7 @@ def write(models: Sequence[Mapping[str, Any]], target: Path) -> bool:
 
 def svg(models: Sequence[Mapping[str, Any]]) -> str:
     """The figure for a page; nothing if nothing was timed."""
-    return as_svg(lambda: figure(models), "Size and accuracy against time for every model") if timed(models) else ""
+    return plots.as_svg(lambda: figure(models), "Size and accuracy against time, by model") if timed(models) else ""
 
 
 def timed(models: Sequence[Mapping[str, Any]]) -> bool:

@@ -28,7 +28,7 @@ def ratios(model: str, out: Path, *, rounds: int) -> dict[str, dict[str, float]]
     identity = {"rounds": rounds, "yardstick": sha256(yardstick), **{e.file: e.sha256 for e in files}}
     kept = folder / TIMES
     if kept.is_file():
-        earlier = read_json(kept, what="times that the zoo has measured")
+        earlier = read_json(kept, expected="times that the zoo has measured")
         if earlier.get("identity") == identity:
             return earlier["times"]
     paths = {"": yardstick} | {entry.file: folder / entry.file for entry in files}

@@ -4,7 +4,8 @@
     model = coreml.load("model.mlpackage")
     model.predict({"image": picture})          # {"probabilities": ..., "classLabel": ...}
 
-The interface is that of coremltools' `MLModel`, so that one import changes. See `model.py` for what is and is not run.
+The interface is that of coremltools' `MLModel`, so that only the import changes. See `model.py` for what is and is not
+run.
 """
 
 from .model import CoreMLModel, load

@@ -1,8 +1,8 @@
-"""From an operation of a program to a Python call: constants are made ready once, types are kept as the program says.
+"""Turns an operation of a program into a Python call: constants are prepared once, types are those the program states.
 
 An op is a function whose parameters are named as MIL names its inputs, with MIL's defaults. The annotation of a
 parameter tells what it wants: Tensor, Tensors (several), int, float, bool, str, Ints or Floats (lists). Floats reach it
-in float32; what it gives is rounded to the type that the program states, unless the op only moves values.
+in float32; its result is rounded to the type that the program states, unless the op only moves values.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PredictionError(InputError, RuntimeError):
 
 
 def widened(value: Any) -> Any:
-    """fp16 in float32, where sums and products are made; uint16, of which torch knows little, in int32."""
+    """fp16 as float32, in which sums and products are computed; uint16, for which torch has few ops, as int32."""
     if not isinstance(value, Tensor):
         return value
     return value.to(HELD_IN[value.dtype]) if value.dtype in HELD_IN else value
@@ -62,16 +62,16 @@ class Call:
     rounds: bool
 
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        given = {
+        arguments = {
             name: wanted(values[ref.name], kind)
             if isinstance(ref, Ref)
-            else [values[one.name] if isinstance(one, Ref) else one for one in ref]
+            else [values[item.name] if isinstance(item, Ref) else item for item in ref]
             for name, kind, ref in self.open
         }
         try:
-            result = self.function(**self.fixed, **given)
+            result = self.function(**self.fixed, **arguments)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            shapes = {k: tuple(v.shape) for k, v in {**self.fixed, **given}.items() if isinstance(v, Tensor)}
+            shapes = {k: tuple(v.shape) for k, v in {**self.fixed, **arguments}.items() if isinstance(v, Tensor)}
             raise PredictionError(
                 f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
                 f"{str(error).splitlines()[0]}"
@@ -117,14 +117,14 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
     parameters = inspect.signature(function).parameters
     fixed: dict[str, Any] = {}
     open_: list[tuple[str, str, Any]] = []
-    for name, given in operation.inputs.items():
+    for name, argument in operation.inputs.items():
         if name not in parameters:
             raise InputError(
                 f"{where(operation)} has an input {name}, which is not known of {operation.kind} in {opset}; "
                 "report it, or convert for an older iOS"
             )
         kind = str(parameters[name].annotation).removesuffix(" | None")
-        resolved = resolve(given, constants)
+        resolved = resolve(argument, constants)
         if kind == "Tensors" and not isinstance(resolved, list):
             resolved = [resolved]
         if has_refs(resolved):
@@ -141,16 +141,16 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
     return Call(operation, function, fixed, tuple(open_), operation.kind not in EXACT)
 
 
-def resolve(given: Argument, constants: Mapping[str, Any]) -> Any:
-    if isinstance(given, Ref):
-        return constants.get(given.name, given)
-    if isinstance(given, list) and any(isinstance(one, Ref | Tensor) for one in given):
-        return [resolve(one, constants) for one in given]
-    return given
+def resolve(argument: Argument, constants: Mapping[str, Any]) -> Any:
+    if isinstance(argument, Ref):
+        return constants.get(argument.name, argument)
+    if isinstance(argument, list) and any(isinstance(item, Ref | Tensor) for item in argument):
+        return [resolve(item, constants) for item in argument]
+    return argument
 
 
 def has_refs(value: Any) -> bool:
-    return isinstance(value, Ref) or (isinstance(value, list) and any(isinstance(one, Ref) for one in value))
+    return isinstance(value, Ref) or (isinstance(value, list) and any(isinstance(item, Ref) for item in value))
 
 
 def implementation(operation: Operation, opset: str) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ NATIVE = {"core-ml-cpu": "CPU_ONLY", "core-ml-gpu": "CPU_AND_GPU", "core-ml-ane"
 
 
 def modes() -> tuple[str, ...]:
-    """What is there on this machine."""
+    """The modes that this machine has."""
     return (INTERPRETER, *NATIVE) if sys.platform == "darwin" else (INTERPRETER,)
 
 
@@ -73,7 +73,7 @@ class CoreML:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """So many threads for torch, for a while: its operations on one photograph are too small to share out."""
+    """Sets torch's number of threads for a while: operations on one photograph are too small to divide among many."""
     import torch
 
     before = torch.get_num_threads()
@@ -94,7 +94,9 @@ def class_labels(model: Any) -> list[str]:
 
 def mask_of(model: Any) -> str | None:
     """The name of the mask, the one output that is an array; None where there is none."""
-    arrays = [one.name for one in model.output_description if one.type.WhichOneof("Type") == "multiArrayType"]
+    arrays = [
+        feature.name for feature in model.output_description if feature.type.WhichOneof("Type") == "multiArrayType"
+    ]
     return arrays[0] if len(arrays) == 1 else None
 
 

@@ -1,4 +1,4 @@
-"""What an app hands over and gets: images and arrays in, arrays and class labels out, as the package describes them."""
+"""Inputs and outputs of `predict`: images and arrays in, arrays and class labels out, as the package describes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ARRAYS = {65552: np.float16, 65568: np.float32, 65600: np.float64, 131104: np.in
 COLOURS = {10: "GRAYSCALE", 20: "RGB", 30: "BGR", 40: "GRAYSCALE_FLOAT16"}
 
 
-def given(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
+def read_inputs(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
     """The program's inputs from what `predict` was handed; InputError for a missing, unknown or unfitting one."""
     if not isinstance(data, Mapping):
         raise InputError(f"predict takes a dictionary by input name, or a list of such, got {type(data).__name__}")
@@ -24,7 +24,7 @@ def given(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
     unknown = [name for name in data if name not in wanted]
     if unknown:
         raise InputError(f"the model has no input {unknown[0]}; its inputs are {', '.join(wanted)}")
-    found = {}
+    inputs = {}
     for name, feature in wanted.items():
         if name not in data:
             if feature.type.isOptional:
@@ -32,14 +32,14 @@ def given(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
             raise InputError(f"the input {name} is missing; predict takes {{{', '.join(wanted)}}}")
         kind = feature.type.WhichOneof("Type")
         if kind == "imageType":
-            found[name] = from_image(name, feature.type.imageType, data[name])
+            inputs[name] = from_image(name, feature.type.imageType, data[name])
         elif kind == "multiArrayType":
-            found[name] = from_array(name, feature.type.multiArrayType, data[name])
+            inputs[name] = from_array(name, feature.type.multiArrayType, data[name])
         elif kind in {"int64Type", "doubleType"}:
-            found[name] = torch.tensor([data[name]], dtype=torch.int32 if kind == "int64Type" else torch.float32)
+            inputs[name] = torch.tensor([data[name]], dtype=torch.int32 if kind == "int64Type" else torch.float32)
         else:
             raise InputError(f"the input {name} is a {kind}; images, arrays and numbers are taken here")
-    return found
+    return inputs
 
 
 def from_image(name: str, kind: Any, picture: Any) -> Tensor:
@@ -78,7 +78,7 @@ def size_limits(kind: Any) -> tuple[tuple[int, float], tuple[int, float]] | None
     if kind.WhichOneof("SizeFlexibility") != "imageSizeRange":
         return None
     both = kind.imageSizeRange.widthRange, kind.imageSizeRange.heightRange
-    wide, high = ((int(one.lowerBound), one.upperBound if one.upperBound >= 0 else np.inf) for one in both)
+    wide, high = ((int(limits.lowerBound), limits.upperBound if limits.upperBound >= 0 else np.inf) for limits in both)
     return wide, high
 
 
@@ -87,10 +87,10 @@ def allowed_sizes(kind: Any) -> set[tuple[int, int]]:
     flexible = kind.WhichOneof("SizeFlexibility")
     if flexible == "imageSizeRange":
         return set()
-    found = {(int(kind.width), int(kind.height))}
+    sizes = {(int(kind.width), int(kind.height))}
     if flexible == "enumeratedSizes":
-        found |= {(int(size.width), int(size.height)) for size in kind.enumeratedSizes.sizes}
-    return found
+        sizes |= {(int(size.width), int(size.height)) for size in kind.enumeratedSizes.sizes}
+    return sizes
 
 
 def from_array(name: str, kind: Any, value: Any) -> Tensor:
@@ -119,9 +119,9 @@ def from_array(name: str, kind: Any, value: Any) -> Tensor:
     return torch.from_numpy(np.array(array, dtype))
 
 
-def answered(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `predict` gives, by the output's name: arrays as NumPy, labels as text, class probabilities as a dict."""
-    found = {}
+def write_outputs(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `predict` returns, by the output's name: arrays as NumPy, labels as text, class probabilities as a dict."""
+    outputs = {}
     for feature in description:
         value = values[feature.name]
         kind = feature.type.WhichOneof("Type")
@@ -133,8 +133,8 @@ def answered(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:
             value = value.item()
         elif kind == "stringType" and isinstance(value, list):
             value = value[0]
-        found[feature.name] = value
-    return found
+        outputs[feature.name] = value
+    return outputs
 
 
 def to_image(kind: Any, value: Tensor) -> Any:

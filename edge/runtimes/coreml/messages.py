@@ -1,4 +1,4 @@
-"""Apple's message types of saved models, from the coremltools that is installed, without what importing that brings.
+"""Apple's message types of saved models, read from the installed coremltools without importing all of it.
 
 `import coremltools` takes 5 s and writes a dozen warnings about other packages; its message types take 0.1 s.
 """
@@ -23,11 +23,11 @@ def messages(name: str) -> Any:
     """The module `coremltools.proto.<name>`. Protobuf keeps one class a message, so both ways give the same classes."""
     if "coremltools" in sys.modules:
         return importlib.import_module(f"coremltools.proto.{name}")
-    found = importlib.util.find_spec("coremltools")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("coremltools")
+    if spec is None or not spec.submodule_search_locations:
         raise InputError(f"reading .mlpackage needs coremltools: {install('coreml')}")
     if STANDING_IN not in sys.modules:
         package = types.ModuleType(STANDING_IN)
-        package.__path__ = [str(Path(found.submodule_search_locations[0], "proto"))]
+        package.__path__ = [str(Path(spec.submodule_search_locations[0], "proto"))]
         sys.modules[STANDING_IN] = package
     return importlib.import_module(f"{STANDING_IN}.{name}")

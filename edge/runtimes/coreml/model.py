@@ -40,8 +40,8 @@ def load(path: str | Path, compute_units: object = None) -> CoreMLModel:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, LookupError, AttributeError, TypeError, OverflowError, RuntimeError) as error:
-        what = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the program of {path} is damaged ({what}); copy or convert it again") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the program of {path} is damaged ({reason}); copy or convert it again") from error
 
 
 class CoreMLModel:
@@ -54,7 +54,7 @@ class CoreMLModel:
             name = description.defaultFunctionName
             description = next((f for f in description.functions if f.name == name), description.functions[0])
         self.input_description, self.output_description = list(description.input), list(description.output)
-        strange = [one.name for one in self.output_description if one.name not in program.outputs]
+        strange = [feature.name for feature in self.output_description if feature.name not in program.outputs]
         if strange:
             raise InputError(
                 f"the package promises an output {strange[0]}; its program gives {', '.join(program.outputs) or 'none'}"
@@ -92,13 +92,13 @@ class CoreMLModel:
         `observe` is called after every operation with its results (float tensors hold the program's own values).
         """
         if isinstance(data, list):
-            return [self.predict(one, observe=observe) for one in data]
-        values = self.run(features.given(self.input_description, data), observe)
-        return features.answered(self.output_description, values)
+            return [self.predict(inputs, observe=observe) for inputs in data]
+        values = self.run(features.read_inputs(self.input_description, data), observe)
+        return features.write_outputs(self.output_description, values)
 
-    def run(self, given: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+    def run(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
         """The program on tensors by input name -> every output of the program."""
-        values = self.begun(given)
+        values = self.starting_values(inputs)
         for number, call in enumerate(self.calls):
             results = call.run(values)
             if observe is not None:
@@ -109,16 +109,16 @@ class CoreMLModel:
                 values.pop(name, None)
         return {name: values[name] for name in self.program.outputs}
 
-    def begun(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What is there before the first operation: constants and inputs, as the operations want them."""
+    def starting_values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The values before the first operation: constants and inputs, in the types that operations expect."""
         values: dict[str, Any] = dict(self.constants)
-        for one in self.program.inputs:
-            if one.name not in given:
-                raise InputError(f"the program's input {one.name} was not given")
-            value = given[one.name]
-            if one.element == "FLOAT16":
+        for feature in self.program.inputs:
+            if feature.name not in inputs:
+                raise InputError(f"the program's input {feature.name} was not given")
+            value = inputs[feature.name]
+            if feature.element == "FLOAT16":
                 value = value.half()
-            values[one.name] = value.float() if one.is_float else value
+            values[feature.name] = value.float() if feature.is_float else value
         return values
 
 
@@ -129,11 +129,11 @@ def last_uses(calls: list[Call], outputs: tuple[str, ...]) -> dict[int, list[str
         for output in call.operation.outputs:
             last[output.name] = number
         for _, _, ref in call.open:
-            for one in ref if isinstance(ref, list) else [ref]:
-                if hasattr(one, "name"):
-                    last[one.name] = number
-    found: dict[int, list[str]] = {}
+            for value in ref if isinstance(ref, list) else [ref]:
+                if hasattr(value, "name"):
+                    last[value.name] = number
+    dead_after: dict[int, list[str]] = {}
     for name, number in last.items():
         if name not in outputs:
-            found.setdefault(number, []).append(name)
-    return found
+            dead_after.setdefault(number, []).append(name)
+    return dead_after

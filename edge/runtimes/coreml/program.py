@@ -74,9 +74,11 @@ def read_spec(path: Path) -> Any:
         raise InputError(f"{spec_file} is no Core ML model ({error}); copy or convert it again") from error
     kind = spec.WhichOneof("Type")
     if kind != "mlProgram":
-        what = {"pipeline": "a pipeline", "neuralNetwork": "a neural network", None: "nothing"}.get(kind, f"a {kind}")
+        content = {"pipeline": "a pipeline", "neuralNetwork": "a neural network", None: "nothing"}.get(
+            kind, f"a {kind}"
+        )
         raise InputError(
-            f"{path} holds {what}; only ML programs (iOS 15 and later) are run here: convert it again with "
+            f"{path} holds {content}; only ML programs (iOS 15 and later) are run here: convert it again with "
             "convert_to='mlprogram'"
         )
     return spec
@@ -88,7 +90,7 @@ def listed(package: Path) -> Path:
     Weights lie beside the model.
     """
     file = package / MANIFEST
-    facts = read_json(file, what="the list of contents of a Core ML package, which is not whole without it")
+    facts = read_json(file, expected="the list of contents of a Core ML package, which is not whole without it")
     version = str(facts.get("fileFormatVersion", ""))
     if version.split(".")[0] != "1":
         raise InputError(f"{file}: fileFormatVersion is {version or 'missing'}; 1 is known. Save the package again")
@@ -116,7 +118,7 @@ def read_program(spec: Any, weights: Weights) -> Program:
         raise InputError(f"the program has {len(block.operations)} operations, more than {MAX_OPERATIONS}")
     constants: dict[str, Value] = {}
     operations = []
-    known = {given.name for given in function.inputs}
+    known = {feature.name for feature in function.inputs}
     for place, op in enumerate(block.operations):
         outputs = tuple(described(value) for value in op.outputs)
         if op.blocks:
@@ -135,8 +137,8 @@ def read_program(spec: Any, weights: Weights) -> Program:
     missing = [name for name in block.outputs if name not in known]
     if missing:
         raise InputError(f"the program's output {missing[0]} is made by no operation")
-    given = tuple(described(value) for value in function.inputs)
-    return Program(function.opset, given, tuple(operations), tuple(block.outputs), constants)
+    features = tuple(described(value) for value in function.inputs)
+    return Program(function.opset, features, tuple(operations), tuple(block.outputs), constants)
 
 
 def label(op: Any, outputs: tuple[Output, ...]) -> str:
@@ -158,17 +160,17 @@ def described(value: Any) -> Output:
     return Output(value.name, element_of(value.type.tensorType), shape_of(value.type.tensorType))
 
 
-def argument(given: Any, weights: Weights) -> Argument:
+def argument(value: Any, weights: Weights) -> Argument:
     """One input of an operation: a name, a value written on the spot, or several of them."""
-    found = [
-        Ref(one.name) if one.WhichOneof("binding") == "name" else constant(one.value, weights)
-        for one in given.arguments
+    items = [
+        Ref(item.name) if item.WhichOneof("binding") == "name" else constant(item.value, weights)
+        for item in value.arguments
     ]
-    return found[0] if len(found) == 1 else found
+    return items[0] if len(items) == 1 else items
 
 
 def check_known(inputs: dict[str, Argument], known: set[str], kind: str, place: int) -> None:
     for key, value in inputs.items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, Ref) and one.name not in known:
-                raise InputError(f"op {place}, {kind}: its {key} is {one.name}, which nothing before it makes")
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Ref) and item.name not in known:
+                raise InputError(f"op {place}, {kind}: its {key} is {item.name}, which nothing before it makes")

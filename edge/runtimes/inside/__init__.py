@@ -1,4 +1,4 @@
-"""What a file computes on the way: its operations in order, the precision that each states, and every inner value.
+"""Inner values of a file: its operations in order, the precision that each states, and every result.
 
 A .tflite is run by LiteRT's own kernels without XNNPACK, which keeps no inner values; a Core ML package by our
 interpreter; an .aimodel by Core AI's own runtime, with every inner value as an output. Values are dequantised: they are

@@ -1,8 +1,8 @@
 """Inner values of an .aimodel: its program again with every inner value as an output, run by Core AI's own runtime.
 
-The runtime's logger of inner values (coreai-torch's debugging, 0.4.3) gives 54 of the 570 of hierattn_xs, for most
+The runtime's logger of inner values (coreai-torch's debugging, 0.4.3) gives 54 of the 570 of hierattn_xs, because most
 operations are merged with others before it sees them. An output is never merged away. The answers of the longer program
-are held against those of the file, so that what is compared is what the file computes.
+are compared with those of the file, to make sure that both compute the same.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def of_aimodel(path: Path, images_u8: np.ndarray) -> Inside:
                     f"{path.name}: this version of Core AI does not let its programs be looked into "
                     f"({type(error).__name__}: {first_line(error)}); expected coreai-core 1.0.0b3"
                 ) from error
-            values, found = whole.wait(inner_values(asset, image, ops, images_u8))
+            values, longer_answers = whole.wait(inner_values(asset, image, ops, images_u8))
     finally:
         whole.close()
-    if not np.array_equal(found, answers):
+    if not np.array_equal(longer_answers, answers):
         raise InputError(
             f"{path.name}: with its inner values as outputs it answers otherwise, by "
-            f"{np.abs(found - answers).max():.1e}; its layers cannot be compared"
+            f"{np.abs(longer_answers - answers).max():.1e}; its layers cannot be compared"
         )
     return Inside(image, tuple(ops), values)
 
@@ -71,22 +71,22 @@ def with_inner_outputs(path: Path, target: Path) -> tuple[str, list[Op], Any]:
         if not live or not results:
             continue
         place, kind = len(ops), kind_of(op)
-        made = {f"{kind}_{place}" + (f".{number}" if number else ""): value for number, value in enumerate(results)}
-        keys |= {value: key for key, value in made.items()}
-        outputs |= {key: value for key, value in made.items() if element_of(value) in FLOATS}
+        keyed = {f"{kind}_{place}" + (f".{number}" if number else ""): value for number, value in enumerate(results)}
+        keys |= {value: key for key, value in keyed.items()}
+        outputs |= {key: value for key, value in keyed.items() if element_of(value) in FLOATS}
         half = "f16" in [constants[value] for value in operands if value in constants]
         precision = Precision(result=FLOATS.get(element_of(results[0]), FLOAT32), weights=FLOAT16 if half else None)
-        ops.append(Op(place, kind, next(iter(made)), live, tuple(made), precision))
+        ops.append(Op(place, kind, next(iter(keyed)), live, tuple(keyed), precision))
     answer = list(last.operands)
     outputs = {key: value for key, value in outputs.items() if value not in answer}
     with module.context, ir.Location.unknown(module.context):
         with ir.InsertionPoint(last):
             ir.Operation.create(last.name, operands=[*answer, *outputs.values()])
         last.operation.erase()
-        given, made_types = [a.type for a in block.arguments], [v.type for v in (*answer, *outputs.values())]
-        graph.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(given, made_types))
+        input_types, made_types = [a.type for a in block.arguments], [v.type for v in (*answer, *outputs.values())]
+        graph.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(input_types, made_types))
         named = [{"coreai.name": ir.StringAttr.get(name)} for name in (OUTPUT, *outputs)]
-        graph.attributes["res_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(one) for one in named])
+        graph.attributes["res_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(attribute) for attribute in named])
         module.operation.verify()
     answered = {keys[value]: OUTPUT for value in answer}
     ops = [with_keys(op, answered) for op in ops]
@@ -103,16 +103,16 @@ def with_keys(op: Op, other: dict[str, str]) -> Op:
 async def inner_values(
     asset: Any, image: str, ops: list[Op], images_u8: np.ndarray
 ) -> tuple[dict[str, list[np.ndarray]], np.ndarray]:
-    """Every value for each image, and the answers."""
+    """Every inner value for each image, and the answers."""
     from coreai.runtime import NDArray
 
     values: dict[str, list[np.ndarray]] = {image: []}
     async with asset.executable() as model:
         function = model.load_function(ENTRY)
         for picture in images_u8:
-            found = await function({INPUT: NDArray(np.ascontiguousarray(picture[None]))})
+            outputs = await function({INPUT: NDArray(np.ascontiguousarray(picture[None]))})
             values[image].append(picture[None].astype(np.float32))
-            for key, value in found.items():
+            for key, value in outputs.items():
                 values.setdefault(key, []).append(np.array(value.numpy(), np.float32))
     return values, np.concatenate(values[OUTPUT]).astype(np.float64)
 

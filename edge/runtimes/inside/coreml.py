@@ -19,24 +19,24 @@ def of_package(path: Path, images_u8: np.ndarray) -> Inside:
     package = CoreML(path)
     model = package.engine
     weights = stored_weights(model.program)
-    made = {one.name for one in model.program.inputs}
-    image = next(iter(made))
+    computed = {feature.name for feature in model.program.inputs}
+    image = next(iter(computed))
     ops = []
     for call in model.calls:
         op = call.operation
-        flat = [one for value in op.inputs.values() for one in (value if isinstance(value, list) else [value])]
-        names = [one.name for one in flat if isinstance(one, Ref)]
-        live = tuple(name for name in names if name in made)
+        flat = [item for value in op.inputs.values() for item in (value if isinstance(value, list) else [value])]
+        names = [item.name for item in flat if isinstance(item, Ref)]
+        live = tuple(name for name in names if name in computed)
         if not live:
             continue
-        made.update(output.name for output in op.outputs)
+        computed.update(output.name for output in op.outputs)
         held = [weights[name] for name in names if name in weights]
         half = op.outputs[0].element == "FLOAT16"
         precision = Precision(result=FLOAT16 if half else FLOAT32, step=step_of(op, model.program))
         for bits, by_channel in held:
             precision = precision.coarser(Precision(weights=bits, by_channel=by_channel))
         ops.append(Op(op.place, op.kind, op.name, live, tuple(o.name for o in op.outputs), precision))
-    values: dict[str, list[np.ndarray]] = {name: [] for name in made}
+    values: dict[str, list[np.ndarray]] = {name: [] for name in computed}
 
     def keep(op: Operation, results: tuple[Any, ...]) -> None:
         for output, result in zip(op.outputs, results, strict=True):
@@ -50,7 +50,7 @@ def of_package(path: Path, images_u8: np.ndarray) -> Inside:
 
 
 def step_of(op: Operation, program: Program) -> float | None:
-    """Between two values of an 8-bit activation; None for all that neither makes nor reads one."""
+    """The step between two values of an 8-bit activation; None for an operation that neither makes nor reads one."""
     if op.kind not in {"quantize", "dequantize"}:
         return None
     scale = op.inputs["scale"]
@@ -60,7 +60,7 @@ def step_of(op: Operation, program: Program) -> float | None:
 
 def stored_weights(program: Program) -> dict[str, tuple[int, bool]]:
     """Constant -> bits of one stored value, and whether every output channel has a grid of its own."""
-    found = {
+    weights = {
         name: (FLOAT16, True)
         for name, value in program.constants.items()
         if isinstance(value, torch.Tensor) and value.dtype == torch.float16
@@ -71,5 +71,5 @@ def stored_weights(program: Program) -> dict[str, tuple[int, bool]]:
             if isinstance(table, Ref):
                 table = program.constants.get(table.name)
             places = table.shape[-2 if table.ndim > 1 else -1] if isinstance(table, torch.Tensor) else 256
-            found |= {output.name: (max(1, (places - 1).bit_length()), table is None) for output in op.outputs}
-    return found
+            weights |= {output.name: (max(1, (places - 1).bit_length()), table is None) for output in op.outputs}
+    return weights

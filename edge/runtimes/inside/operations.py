@@ -1,4 +1,4 @@
-"""What a file that was looked into tells: operations, the precision that each states, and inner values."""
+"""The record of a file's inside: operations, the precision that each states, and inner values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Precision:
     given: int | None = None  # bits to which the operation itself rounds what it reads (dynamic quantisation)
 
     def coarser(self, other: Precision) -> Precision:
-        """What may be lost where both compute, one after the other."""
+        """The precision of both, one after the other."""
         steps = [step for step in (self.step, other.step) if step]
         return Precision(
             min(self.result, other.result),
@@ -45,7 +45,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Inside:
-    """A file that was looked into; a value is known by its key."""
+    """A file's operations and inner values; a value is named by its key."""
 
     image: str  # key of the input
     ops: tuple[Op, ...]

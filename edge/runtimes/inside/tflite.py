@@ -32,9 +32,9 @@ def of_tflite(path: Path, images_u8: np.ndarray) -> Inside:
             runtime.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]})") from error
-    tensors = {one["index"]: one for one in runtime.get_tensor_details()}
-    given = runtime.get_input_details()[0]
-    computed = {given["index"]}
+    tensors = {tensor["index"]: tensor for tensor in runtime.get_tensor_details()}
+    image_input = runtime.get_input_details()[0]
+    computed = {image_input["index"]}
     stored: dict[int, Any] = {}  # constant -> type that the file holds it in
     ops = []
     for place, op in enumerate(runtime._get_ops_details()):  # the one way to the operators without parsing the file
@@ -57,42 +57,44 @@ def of_tflite(path: Path, images_u8: np.ndarray) -> Inside:
         ))  # fmt: skip
     values: dict[str, list[np.ndarray]] = {str(index): [] for index in computed}
     for image in images_u8:
-        runtime.set_tensor(given["index"], image[None].astype(given["dtype"]))
+        runtime.set_tensor(image_input["index"], image[None].astype(image_input["dtype"]))
         runtime.invoke()
         for index in computed:
             values[str(index)].append(dequantised(runtime.get_tensor(index), tensors[index]))
-    return Inside(str(given["index"]), tuple(ops), values)
+    return Inside(str(image_input["index"]), tuple(ops), values)
 
 
-def tflite_precision(kind: str, given: dict, result: dict, constants: list[Any], dynamic: bool) -> Precision:
+def tflite_precision(kind: str, source: dict, result: dict, constants: list[Any], dynamic: bool) -> Precision:
     """`constants`: types that the file holds them in; `dynamic`: the kernel itself gets 8-bit weights."""
     steps = [
-        float(one["quantization_parameters"]["scales"][0])
-        for one in ((given, result) if kind == "DEQUANTIZE" else (result,))
-        if one["dtype"] in (np.int8, np.uint8) and len(one["quantization_parameters"]["scales"])
+        float(tensor["quantization_parameters"]["scales"][0])
+        for tensor in ((source, result) if kind == "DEQUANTIZE" else (result,))
+        if tensor["dtype"] in (np.int8, np.uint8) and len(tensor["quantization_parameters"]["scales"])
     ]
-    found = Precision(step=max(steps, default=None))
+    precision = Precision(step=max(steps, default=None))
     if kind in LAYERS:
         if np.int8 in constants:
-            found = replace(found, weights=8)
+            precision = replace(precision, weights=8)
         elif np.float16 in constants:
-            found = replace(found, weights=FLOAT16)
-        if dynamic and given["dtype"] == np.float32:
-            found = replace(found, given=8)
+            precision = replace(precision, weights=FLOAT16)
+        if dynamic and source["dtype"] == np.float32:
+            precision = replace(precision, given=8)
     elif np.float16 in constants:
-        found = replace(found, weights=FLOAT16)
-    return found
+        precision = replace(precision, weights=FLOAT16)
+    return precision
 
 
 def on_grid(weights: np.ndarray, axis: int) -> bool:
-    """Whether float weights are on an 8-bit grid in every output channel: rounded, and then stored as floats."""
+    """Whether float weights lie on an 8-bit grid in every output channel: rounded, but stored as floats."""
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
     steps = rows / (np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-30) / 127)
     return rows.shape[1] > 1 and bool((np.abs(steps - np.round(steps)) < 1e-3).all())
 
 
 def dequantised(value: np.ndarray, tensor: dict) -> np.ndarray:
-    found = tensor["quantization_parameters"]
-    if value.dtype in (np.int8, np.uint8, np.int16) and len(found["scales"]) == 1:
-        return ((value.astype(np.float64) - found["zero_points"][0]) * found["scales"][0]).astype(np.float32)
+    quantisation = tensor["quantization_parameters"]
+    if value.dtype in (np.int8, np.uint8, np.int16) and len(quantisation["scales"]) == 1:
+        return ((value.astype(np.float64) - quantisation["zero_points"][0]) * quantisation["scales"][0]).astype(
+            np.float32
+        )
     return value.astype(np.float32)

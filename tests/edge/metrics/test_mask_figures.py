@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
 
+from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.metrics.gates import Observations, Verdict, judge
 from edge.metrics.masks import boundary, boundary_distance, dice, iou, measure_masks
 from edge.questions.observe import parity_summary
-from edge.questions.parity.report import Entry, build_report, write
+from edge.questions.parity.measure import ParityReport
+from edge.questions.parity.report import Entry, build_report
 
 SIDE = 32
 
@@ -169,7 +170,7 @@ def test_report_and_manifest_hold_the_masks_figures(tmp_path) -> None:
     data = {"name": "set", "images": 40, "patients": 40, "synthetic": False, "note": ""}
     entry = Entry("m-int8.tflite", "0" * 64, 1, "tflite", "int8", "xnnpack", found)
     report = build_report("m", "0" * 64, data, [entry], seen, [seen.reference])
-    write(report, tmp_path)
+    ParityReport(report).write(tmp_path)
     masks = json.loads((tmp_path / "parity.json").read_text())["files"][0]["statistics"]["masks"]
     assert masks["dice"]["value"] == pytest.approx(0.95)
     assert masks["boundary"]["value"] == pytest.approx(1.0)
@@ -178,8 +179,8 @@ def test_report_and_manifest_hold_the_masks_figures(tmp_path) -> None:
     assert "95 % Hausdorff" in page
     assert "1.00 pixels" in page
 
-    photos = dataclasses.make_dataclass("Photos", ["name", "synthetic"])("set", False)
+    photos = PhotoSet("set", (), ())
     summary = parity_summary(found, runtime="xnnpack", photos=photos, binding=True)
-    assert summary["masks"] == {
-        "dice_median": pytest.approx(0.95), "iou_median": pytest.approx(19 / 21), "boundary_px_median": 1.0,
-    }  # fmt: skip
+    assert summary.masks is not None
+    assert summary.masks.dice_median == pytest.approx(0.95)
+    assert summary.masks.iou_median == pytest.approx(19 / 21) and summary.masks.boundary_px_median == 1.0

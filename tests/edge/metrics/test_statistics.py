@@ -123,6 +123,15 @@ def test_malignant_against_benign_pools_the_classes():
     assert sensitivity.value == pytest.approx(3 / 4) and specificity.value == pytest.approx(2 / 3)
 
 
+def test_a_class_of_unknown_malignancy_is_counted_on_neither_side():
+    malignant = [False, True, None]
+    labels = np.array([0, 0, 1, 1, 2, 2, 2])
+    predicted = np.array([0, 2, 1, 2, 0, 1, 2])  # an answer of the unknown class is right for nobody
+    sensitivity, specificity = parity.malignant_or_benign(labels, predicted, malignant)
+    assert (sensitivity.value, specificity.value) == (1 / 2, 1 / 2)
+    assert math.isnan(parity.malignant_or_benign(labels, predicted, [None, True, True])[1].value)
+
+
 def test_calibration_error_against_a_loop():
     rng = np.random.default_rng(3)
     probabilities = softmax(rng.normal(0, 2, (300, 5)))

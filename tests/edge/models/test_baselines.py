@@ -345,7 +345,7 @@ def test_padding_of_tensorflow_is_another_network():
     with torch.inference_mode():
         a, b = (net(x) for net in ours)
     assert (a - b).abs().max() > 1e-3
-    with pytest.raises(InputError, match="--model mobilenetv2_tf"):
+    with pytest.raises(InputError, match="give `model` mobilenetv2_tf"):
         from_upstream("mobilenetv2", theirs.state_dict())
 
 

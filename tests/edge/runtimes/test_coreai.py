@@ -18,7 +18,7 @@ import pytest
 from convert import to_coreai
 from dermedge.commands import predict
 from edge.errors import InputError
-from edge.questions.parity import run
+from edge.questions.parity import measure
 from edge.runtimes import coreai
 from tests.edge._manifests import entry
 
@@ -71,10 +71,10 @@ def test_a_photograph_without_the_extra_is_one_line(absent, tmp_path, capsys):
 
 def test_parity_leaves_the_files_out_with_one_line(absent):
     entries = [entry(f"m-{recipe}.{kind}") for kind in ("tflite", "aimodel") for recipe in "ab"]
-    assert run.left_out(entries) == (
+    assert measure.left_out(entries) == (
         f"left out m-a.aimodel, m-b.aimodel: running .aimodel files needs Core AI: {EXTRA}"
     )
-    assert run.left_out(entries[:2]) is None  # nobody is told to install what nothing here needs
+    assert measure.left_out(entries[:2]) is None  # nobody is told to install what nothing here needs
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,9 @@ def test_a_broken_installation_is_one_line(error, words, monkeypatch):
 
 def test_modes():
     package = entry("m-fp16.aimodel")
-    assert run.modes_for(package, None, judged=True) == run.modes_for(package, None, judged=False) == ("core-ai",)
-    assert not run.modes_for(package, ["xnnpack"], judged=True)
+    for every_way in (False, True):
+        assert measure.modes_for(package, None, every_way=every_way) == ("core-ai",)
+    assert not measure.modes_for(package, ["xnnpack"], every_way=False)
 
 
 def test_a_whole_folder_passes(tmp_path):

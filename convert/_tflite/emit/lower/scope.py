@@ -36,10 +36,10 @@ class Scope:
     ) -> int:
         return self.writer.operator(code, inputs, [list(shape)], name, options, kind, version)[0]
 
-    def held(self, node: fx.Node, what: str) -> np.ndarray:
+    def held(self, node: fx.Node, operand: str) -> np.ndarray:
         """A constant's data, where the operator has no form that takes a computed one."""
         if node not in self.constants:
-            raise NotImplementedError(f"{what} that is computed")
+            raise NotImplementedError(f"{operand} that is computed")
         return self.constants[node]
 
     def integers(self, values: Sequence | np.ndarray, name: str) -> int:

@@ -48,15 +48,15 @@ def lut_to_dense_18(indices: Tensor, lut: Tensor, vector_axis: int | None = None
     for axis, (places, count) in enumerate(zip(indices.shape, tables, strict=True)):
         block = torch.arange(places) // (places // count)
         which = which * count + block.reshape([-1 if a == axis else 1 for a in range(rank)])
-    found = lut.reshape(-1, size)[which * entries + indices.long()]  # (…, size)
+    vectors = lut.reshape(-1, size)[which * entries + indices.long()]  # (…, size)
     if size == 1:
-        return found[..., 0]
+        return vectors[..., 0]
     if vector_axis is None:
         raise ValueError("a table of vectors needs vector_axis")
     axis = vector_axis % rank
     shape = list(indices.shape)
     shape[axis] *= size
-    return found.movedim(-1, axis + 1).reshape(shape)
+    return vectors.movedim(-1, axis + 1).reshape(shape)
 
 
 def sparse_to_dense_16(nonzero_data: Tensor, mask: Tensor, shape: Ints) -> Tensor:

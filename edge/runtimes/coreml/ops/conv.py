@@ -67,7 +67,7 @@ def conv_transpose(
     dilations: Ints = UNSET,
     groups: int = 1,
 ) -> Tensor:
-    """The full result, of which padding cuts the ends off. `output_shape` decides how long what is left is."""
+    """The full result with its ends cut off by the padding; `output_shape` sets the length that is left."""
     rank = spatial(x)
     strides, dilations = strides or [1] * rank, dilations or [1] * rank
     kernel = reach(weight.shape[2:], dilations)

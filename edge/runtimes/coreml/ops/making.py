@@ -101,10 +101,10 @@ def non_maximum_suppression_17(
     boxes: Tensor, scores: Tensor, iou_threshold: float, max_boxes: int, per_class_suppression: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """iOS 17: the boxes are on the last axis, none is refused for its score, and they are not counted."""
-    found, rated, places, _ = suppressed(
+    boxes_kept, rated, places, _ = suppressed(
         boxes.transpose(1, 2), scores.transpose(1, 2), iou_threshold, float("-inf"), max_boxes, per_class_suppression
     )
-    return found.transpose(1, 2), rated.transpose(1, 2), places
+    return boxes_kept.transpose(1, 2), rated.transpose(1, 2), places
 
 
 def suppressed(
@@ -114,7 +114,7 @@ def suppressed(
     if boxes.shape[-1] != 4 or scores.shape[:2] != boxes.shape[:2]:
         raise ValueError(f"boxes of shape {tuple(boxes.shape)} and scores of {tuple(scores.shape)} do not fit")
     bounded([images, max_boxes, max(4, scores.shape[2])])
-    found = boxes.new_zeros(images, max_boxes, 4)
+    boxes_kept = boxes.new_zeros(images, max_boxes, 4)
     rated = scores.new_zeros(images, max_boxes, scores.shape[2])
     places = torch.full((images, max_boxes), -1)
     counts = torch.zeros(images, dtype=torch.long)
@@ -122,9 +122,9 @@ def suppressed(
         best, classes = scores[image].max(dim=1)
         kept = survivors(boxes[image], best, classes if per_class else None, iou_threshold, score_threshold, max_boxes)
         count = len(kept)
-        found[image, :count], rated[image, :count] = boxes[image, kept], scores[image, kept]
+        boxes_kept[image, :count], rated[image, :count] = boxes[image, kept], scores[image, kept]
         places[image, :count], counts[image] = kept, count
-    return found, rated, places, counts
+    return boxes_kept, rated, places, counts
 
 
 def survivors(
@@ -154,7 +154,7 @@ def overlap(box: Tensor, others: Tensor) -> Tensor:
 
 
 # Random values: drawn anew each time, or the same each time for a seed. They are not the ones that Apple's generator
-# draws, of which only the distribution is written down.
+# draws; of those only the distribution is documented.
 
 
 def generator(seed: int) -> torch.Generator:

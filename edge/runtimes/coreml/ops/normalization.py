@@ -25,11 +25,11 @@ def batch_norm(
 def instance_norm(x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, epsilon: float = 1e-5) -> Tensor:
     """Over the spatial dimensions of each channel of each image; one spatial element gives beta."""
     flat = x.flatten(2)
-    found = F.layer_norm(flat, flat.shape[2:], eps=epsilon).reshape(x.shape)
+    normed = F.layer_norm(flat, flat.shape[2:], eps=epsilon).reshape(x.shape)
     shape = [-1] + [1] * (x.ndim - 2)
     if gamma is not None:
-        found = found * gamma.reshape(shape)
-    return found if beta is None else found + beta.reshape(shape)
+        normed = normed * gamma.reshape(shape)
+    return normed if beta is None else normed + beta.reshape(shape)
 
 
 def l2_norm(x: Tensor, epsilon: float = 1e-6) -> Tensor:
@@ -45,11 +45,11 @@ def layer_norm(
     if over == list(range(over[0], x.ndim)):
         return F.layer_norm(x, x.shape[over[0] :], gamma, beta, epsilon)
     variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
-    found = (x - mean) / (variance + epsilon).sqrt()
+    normed = (x - mean) / (variance + epsilon).sqrt()
     shape = [n if axis in over else 1 for axis, n in enumerate(x.shape)]
     if gamma is not None:
-        found = found * gamma.reshape(shape)
-    return found if beta is None else found + beta.reshape(shape)
+        normed = normed * gamma.reshape(shape)
+    return normed if beta is None else normed + beta.reshape(shape)
 
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:

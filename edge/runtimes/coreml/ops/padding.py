@@ -13,16 +13,16 @@ Pads = list[tuple[int, int]]  # before, after
 def amounts(
     pad_type: str, pad: Sequence[int], sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int]
 ) -> Pads:
-    """`same` gives ceil(size / stride) results; what is odd of its padding goes to the end, of `same_lower` to the
-    start. `kernel` is the reach of the window, with dilation."""
+    """`same` gives ceil(size / stride) results; if its padding is odd, the extra place is at the end, for `same_lower`
+    at the start. `kernel` is the reach of the window, with dilation."""
     pad_type = pad_type.lower()
     if pad_type == "valid":
         return [(0, 0)] * len(sizes)
     if pad_type == "custom":
-        given = list(pad) or [0] * (2 * len(sizes))
-        if len(given) != 2 * len(sizes):
-            raise ValueError(f"pad has {len(given)} numbers, expected {2 * len(sizes)}")
-        return list(zip(given[::2], given[1::2], strict=True))
+        ends = list(pad) or [0] * (2 * len(sizes))
+        if len(ends) != 2 * len(sizes):
+            raise ValueError(f"pad has {len(ends)} numbers, expected {2 * len(sizes)}")
+        return list(zip(ends[::2], ends[1::2], strict=True))
     if pad_type not in {"same", "same_lower"}:
         raise ValueError(f"pad_type {pad_type} is not known; known are valid, same, same_lower and custom")
     totals = [max(0, (-(-n // s) - 1) * s + k - n) for n, k, s in zip(sizes, kernel, strides, strict=True)]

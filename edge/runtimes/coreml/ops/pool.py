@@ -36,7 +36,7 @@ def avg_pool(
     ceil_mode: bool = False,
     exclude_padding_from_average: bool = False,
 ) -> Tensor:
-    """What a window of `ceil_mode` reaches beyond the padding is never counted, the padding unless it is excluded."""
+    """Places beyond the padding, as `ceil_mode` reaches them, are never counted; the padding is, unless excluded."""
     rank = spatial(x)
     strides = strides or [1] * rank
     pads = amounts(pad_type, pad, x.shape[2:], kernel_sizes, strides)
@@ -45,11 +45,11 @@ def avg_pool(
         inner = [before for before, _ in pads]
         return mean(x, kernel_sizes, strides, inner, ceil_mode, not exclude_padding_from_average)
     sizes = lengths(x, kernel_sizes, strides, pads, ceil_mode)
-    found = mean(padded(x, pads), kernel_sizes, strides, 0, ceil_mode)
+    means = mean(padded(x, pads), kernel_sizes, strides, 0, ceil_mode)
     if exclude_padding_from_average:
         inside = padded(x.new_ones((1, 1, *x.shape[2:])), pads)
-        found = found / mean(inside, kernel_sizes, strides, 0, ceil_mode)
-    return cut(found, sizes)
+        means = means / mean(inside, kernel_sizes, strides, 0, ceil_mode)
+    return cut(means, sizes)
 
 
 def l2_pool(
@@ -77,12 +77,12 @@ def light(pads: Pads, kernel: Ints) -> bool:
 
 def lengths(x: Tensor, kernel: Ints, strides: Ints, pads: Pads, ceil_mode: bool) -> list[int]:
     """Of the result. With `ceil_mode` the last window may end outside, but starts before the padding at the end."""
-    found = []
+    counts = []
     for n, k, s, (before, after) in zip(x.shape[2:], kernel, strides, pads, strict=True):
         whole = n + before + after - k
         count = (-(-whole // s) if ceil_mode else whole // s) + 1
-        found.append(count - 1 if ceil_mode and (count - 1) * s >= n + before else count)
-    return found
+        counts.append(count - 1 if ceil_mode and (count - 1) * s >= n + before else count)
+    return counts
 
 
 def cut(x: Tensor, sizes: list[int]) -> Tensor:

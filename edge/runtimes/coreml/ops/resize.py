@@ -23,16 +23,16 @@ def points(mode: str, extent: Tensor, count: int) -> Tensor:
     if mode in {"STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"}:
         if count == 1:
             return (extent - 1) / 2 if mode == "ALIGN_CORNERS" else torch.zeros_like(extent)
-        found = steps * ((extent - 1) / (count - 1))
+        places = steps * ((extent - 1) / (count - 1))
     elif mode == "DEFAULT":
-        found = steps * (extent / count)
+        places = steps * (extent / count)
     elif mode == "OFFSET_CORNERS":
-        found = (steps + 0.5) * ((extent - 1).clamp(min=1) / count)
+        places = (steps + 0.5) * ((extent - 1).clamp(min=1) / count)
     elif mode == "UNALIGN_CORNERS":
-        found = (steps + 0.5) * (extent / count) - 0.5
+        places = (steps + 0.5) * (extent / count) - 0.5
     else:
         raise ValueError(f"sampling_mode {mode} is not known")
-    return torch.minimum(found.clamp(min=0), extent - 1)
+    return torch.minimum(places.clamp(min=0), extent - 1)
 
 
 def linear(x: Tensor, sizes: tuple[int, int], mode: str) -> Tensor:
@@ -41,8 +41,8 @@ def linear(x: Tensor, sizes: tuple[int, int], mode: str) -> Tensor:
         return x
     if mode in TORCH:
         planes = x if x.ndim == 4 else x.reshape(1, -1, *x.shape[-2:])
-        found = F.interpolate(planes, sizes, mode="bilinear", align_corners=TORCH[mode])
-        return found.reshape(*x.shape[:-2], *sizes)
+        resized = F.interpolate(planes, sizes, mode="bilinear", align_corners=TORCH[mode])
+        return resized.reshape(*x.shape[:-2], *sizes)
     return along(along(x, sizes[1], mode, -1), sizes[0], mode, -2)
 
 
@@ -132,12 +132,12 @@ def resize(
     planes = x if x.ndim > 1 else x[None]
     sizes = (int(target[-2]) if x.ndim > 1 else 1, int(target[-1]))
     if interpolation_mode == "NEAREST_NEIGHBOR":
-        found = nearest(planes, sizes, sampling_mode)
+        resized = nearest(planes, sizes, sampling_mode)
     elif interpolation_mode == "LINEAR":
-        found = linear(planes.float(), sizes, sampling_mode)
+        resized = linear(planes.float(), sizes, sampling_mode)
     else:
         raise ValueError(f"interpolation_mode {interpolation_mode} is not known")
-    return found.reshape(target)
+    return resized.reshape(target)
 
 
 def crop(x: Tensor, crop_height: Ints, crop_width: Ints) -> Tensor:
@@ -167,8 +167,8 @@ def crop_resize_roi(
         return cut_out(x, boxes[:, 1:], boxes[:, 0].long(), size, *rest)[:, None]
     count, batch = len(boxes), len(x)
     images = torch.arange(batch, device=x.device).repeat(count)
-    found = cut_out(x, boxes.repeat_interleave(batch, 0), images, size, *rest)
-    return found.reshape(count, batch, *found.shape[1:])
+    crops = cut_out(x, boxes.repeat_interleave(batch, 0), images, size, *rest)
+    return crops.reshape(count, batch, *crops.shape[1:])
 
 
 def crop_resize(
@@ -209,8 +209,8 @@ def cut_out(
     tolerance = 1e-4  # of a pixel: a normalised corner comes back as 2.9999998 or 3.0000002
     outside = ((ys < -tolerance) | (ys > height - 1 + tolerance))[:, :, None]
     outside = outside | ((xs < -tolerance) | (xs > width - 1 + tolerance))[:, None, :]
-    found = sampling.bilinear(x, images[:, None, None], ys[:, :, None], xs[:, None, :])
-    return torch.where(outside[:, None], torch.tensor(pad_value, dtype=x.dtype, device=x.device), found)
+    values = sampling.bilinear(x, images[:, None, None], ys[:, :, None], xs[:, None, :])
+    return torch.where(outside[:, None], torch.tensor(pad_value, dtype=x.dtype, device=x.device), values)
 
 
 def corners(boxes: Tensor, mode: str) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

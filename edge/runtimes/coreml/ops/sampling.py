@@ -36,8 +36,8 @@ def resample(
     kept = {"reflection": True, "symmetric": False}.get(padding, aligned)
     grid = restated(coordinates, coordinates_mode.lower(), aligned, kept, x.shape[-1], x.shape[-2])
     shift = value if padding == "constant" else 0.0
-    found = F.grid_sample(x - shift if shift else x, grid, mode, PADDING[padding], kept)
-    return found + shift if shift else found
+    sampled = F.grid_sample(x - shift if shift else x, grid, mode, PADDING[padding], kept)
+    return sampled + shift if shift else sampled
 
 
 def restated(coordinates: Tensor, mode: str, aligned: bool, kept: bool, width: int, height: int) -> Tensor:

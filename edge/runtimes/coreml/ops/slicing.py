@@ -12,7 +12,7 @@ from torch import Tensor
 from .kinds import Ints, Tensors
 from .shape import axis_of
 
-MAX_VALUES = 2**28  # in a tensor that is made larger; a phone model stays far below, a damaged one need not
+MAX_VALUES = 2**28  # in an enlarged tensor; phone models stay far below, damaged files may not
 
 
 def bounded(shape: Sequence[int]) -> tuple[int, ...]:
@@ -38,7 +38,7 @@ def region(
     none = [0] * x.ndim
     stride, begin_mask, end_mask = stride or [1] * x.ndim, begin_mask or none, end_mask or none
     squeeze_mask = squeeze_mask or none
-    if any(len(given) != x.ndim for given in (begin, end, stride, begin_mask, end_mask, squeeze_mask)):
+    if any(len(numbers) != x.ndim for numbers in (begin, end, stride, begin_mask, end_mask, squeeze_mask)):
         raise ValueError(f"begin, end, stride and the masks have one entry for each of {x.ndim} axes")
     index: list[int | slice] = []
     turned = []
@@ -50,7 +50,7 @@ def region(
             slice(None if begin_mask[axis] else begin[axis], None if end_mask[axis] else end[axis], stride[axis])
         ]
         if stride[axis] < 0:
-            turned.append(sum(isinstance(one, slice) for one in index))
+            turned.append(sum(isinstance(part, slice) for part in index))
             steps = steps[::-1]
         index.append(slice(steps.start, max(steps.stop, steps.start), steps.step))
     return tuple(index), turned

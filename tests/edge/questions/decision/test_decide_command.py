@@ -11,18 +11,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from convert._describe import with_decision
 
+from convert._facts import with_decision
 from dermedge.commands import decide, predict
 from edge import artifact, checkpoint, thresholds
 from edge.data import selection
 from edge.data.readers import open_photos
+from edge.files import write_json
 from edge.labels import Label
 from edge.models import create_model
 from edge.preprocess import PREPROCESS_VERSION
-from edge.questions.decision import choose, page
-from edge.questions.decision import run as measuring
-from tests.edge.test_thresholds import MANIFEST
+from edge.questions.decision import choose
+from edge.questions.decision.section import MEANINGS, section
+from edge.questions.decision.thresholds import measure_thresholds
+from edge.report.pictures import jpeg
+from tests.edge._manifests import entry, manifest
 
 SIDE = 32
 
@@ -91,9 +94,9 @@ def test_measured_kept_judged_and_shown(weights, folder_of_photographs, few, cap
 
     held = checkpoint.load(weights)
     source = SimpleNamespace(checkpoint=held, path=weights)
-    manifest = with_decision(MANIFEST, source)
-    assert manifest["decision"] == section
-    assert manifest["output"]["abstain_threshold"] == section["abstain_threshold"]
+    described = with_decision(manifest(), source)
+    assert described.decision == section
+    assert described.output.abstain_threshold == section["abstain_threshold"]
 
 
 def test_predict_says_retake_and_names_no_class(weights, folder_of_photographs, few, capsys):
@@ -120,7 +123,8 @@ def test_predict_without_thresholds_is_as_before(weights, folder_of_photographs,
     assert json.loads(capsys.readouterr().out)[0]["decision"] is None
     assert predict.main([photo, "--with", str(weights)]) == 0
     assert "retake" not in capsys.readouterr().out
-    assert "decision" not in with_decision(MANIFEST, SimpleNamespace(checkpoint=checkpoint.load(weights), path=weights))
+    source = SimpleNamespace(checkpoint=checkpoint.load(weights), path=weights)
+    assert with_decision(manifest(), source).decision is None
 
 
 def test_too_many_false_alarms_fail(weights, folder_of_photographs, few, capsys):
@@ -168,11 +172,11 @@ def test_foreign_text_on_the_page_is_text(weights, folder_of_photographs, few):
     report = json.loads((weights.parent / "page" / "decision.json").read_text())
     evil = "<script>alert(1)</script>"
     report["sets"][0]["name"] = report["photographs"] = report["worse"][0]["photographs"] = evil
-    numbers = dict.fromkeys(page.MEANINGS, 1)
+    numbers = dict.fromkeys(MEANINGS, 1)
     report["alarms"] = [{"image": evil, "set": evil, "reason": evil, "failed": ["fine"], "measurements": numbers}]
-    text = page.page(report, {evil: np.zeros((8, 8, 3), np.uint8)})
+    text = section(report, {evil: jpeg(np.zeros((8, 8, 3), np.uint8))})
     assert "<script" not in text and "&lt;script&gt;" in text and "data:image/jpeg" in text
-    assert "None." in page.page(report | {"alarms": []}, {})
+    assert "None." in section(report | {"alarms": []}, {})
 
 
 @pytest.mark.slow
@@ -183,7 +187,7 @@ def test_the_shipped_thresholds_can_be_measured_again():
     path = checkpoint.shipped("hierattn_xs")
     held = checkpoint.load(path)
     kept = thresholds.load(thresholds.beside(path), checkpoint_sha256=held.sha256, side=held.preprocess.side)
-    found = measuring.choose(held, None, coverage=measuring.COVERAGE, share=measuring.ALARM_SHARE)
+    found = measure_thresholds(held, None)
     assert found["quality"] == kept["quality"]
     assert found["abstain_threshold"] == pytest.approx(
         kept["abstain_threshold"], abs=2e-4
@@ -192,21 +196,46 @@ def test_the_shipped_thresholds_can_be_measured_again():
     assert found["measured"]["abstain_from"] == kept["measured"]["abstain_from"]
 
 
-def test_a_folder_of_another_checkpoint_keeps_its_report(weights, folder_of_photographs, few, monkeypatch, capsys):
+def test_a_folder_of_another_checkpoint_keeps_its_report(weights, folder_of_photographs, few, capsys):
     """Its sections tell of other files; they would be gone."""
     assert run(weights, folder_of_photographs, "--measure", "--alarm-limit", "0.99") == 0
     folder = weights.parent / "page"
     before = (folder / "report.html").read_bytes()
-    (folder / artifact.MANIFEST).write_text("{}")
-    monkeypatch.setattr(artifact, "read", lambda folder: {"checkpoint_sha256": "0" * 64})
+    write_json(folder / artifact.MANIFEST, artifact.to_json_value(manifest()))
     assert run(weights, folder_of_photographs, "--alarm-limit", "0.99") == 2
     assert "another checkpoint" in " ".join(capsys.readouterr().err.split())
     assert (folder / "report.html").read_bytes() == before
 
 
-def test_a_folder_is_no_file_to_predict_with(tmp_path, monkeypatch, capsys):
-    (tmp_path / artifact.MANIFEST).write_text("{}")
-    monkeypatch.setattr(artifact, "read", lambda folder: {"files": [{"file": "m-fp32.tflite"}]})
+def test_a_folder_is_no_file_to_predict_with(tmp_path, capsys):
+    described = manifest(files=(entry("m-fp32.tflite"),))
+    write_json(tmp_path / artifact.MANIFEST, artifact.to_json_value(described))
     for given in (tmp_path, tmp_path / artifact.MANIFEST):
         assert predict.main(["x.jpg", "--with", str(given)]) == 2
         assert "name one of them: m-fp32.tflite" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "there", "gone"),
+    [
+        ((False, True), ["Called benign"], ["unknown"]),
+        ((None, True), ["left out"], ["Called benign"]),
+        ((None, None), ["left out"], ["Called benign"]),
+    ],
+)
+def test_malignancy_that_is_unknown_is_said(weights, folder_of_photographs, few, flags, there, gone, tmp_path, capsys):
+    """Neither the page nor `predict` calls a lesion benign because nobody said what it is."""
+    held = checkpoint.load(weights)
+    labels = tuple(replace(label, malignant=flag) for label, flag in zip(held.labels, flags, strict=True))
+    checkpoint.save(replace(held, labels=labels), tmp_path / "own" / "net")
+    own = tmp_path / "own" / "net.safetensors"
+    assert run(own, folder_of_photographs, "--measure", "--alarm-limit", "0.99") == 0
+    text = (own.parent / "page" / "report.html").read_text()
+    assert all(words in text for words in there) and not any(words in text for words in gone)
+    thresholds.beside(own).unlink()
+    capsys.readouterr()
+    photo = str(folder_of_photographs / "ben" / "0.png")
+    assert predict.main([photo, "--with", str(own)]) == 0
+    assert capsys.readouterr().out.count("(malignancy unknown)") == flags.count(None)
+    assert predict.main([photo, "--with", str(own), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["malignant"] == dict(zip(("ben", "mal"), flags, strict=True))

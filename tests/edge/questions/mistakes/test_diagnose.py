@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,21 +16,24 @@ from benchmarks import diagnose as benchmark
 from convert import to_tflite
 from dermedge.commands import diagnose as command
 from dermedge.commands import mistakes, predict
+from dermedge.commands._mistakes_docs import markdown
 from dermedge.console import screen
 from edge.checkpoint import load, shipped
 from edge.data.synthetic import write_sample
 from edge.errors import InputError
 from edge.questions.mistakes import diagnosis
+from edge.questions.mistakes.catalogue import MISTAKES
+from edge.questions.mistakes.cost import Answers, compare
 from edge.questions.mistakes.diagnosis import BY_CAMERA, NOISE, RIGHT, TOLERANCE, Diagnosis, diagnose, paths, softmax
 from edge.questions.mistakes.model import Model, target_of
-from edge.questions.mistakes.page import html, markdown
 from edge.questions.mistakes.phone_output import PhoneOutput, read_output
-from edge.questions.mistakes.run import SCHEMA, Answers, compare
 from edge.questions.mistakes.scene import Scene, Target, photographed
-from edge.questions.mistakes.table import MISTAKES
+from edge.questions.mistakes.section import SCHEMA, section
 from edge.questions.mistakes.words import as_json, sentences
-from edge.questions.parity.report import plain
+from edge.report.pictures import png
+from edge.report.strict import plain
 from edge.runtimes.reference import Reference
+from tests.edge._manifests import manifest
 
 CODES = ("ACK", "BCC", "MEL", "NEV", "SCC", "SEK")
 
@@ -171,8 +175,6 @@ def test_another_order_on_two_photographs(scene, model) -> None:
 
 
 def test_which_file_the_app_runs(hypotheses, scene, monkeypatch) -> None:
-    from dataclasses import replace
-
     shift = 0.01 * np.array([[1, -1, 0, 0, 0, 0]])
     both = [replace(h, answers={"float": h.answers["float"], "int8": h.answers["float"] + shift}) for h in hypotheses]
     monkeypatch.setattr(diagnosis, "paths", lambda scenes, models: list(both))
@@ -348,7 +350,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
     bad = "<script>alert(1)</script>"
     report = by_hand()
     report |= {"model": bad, "shown": bad, "data": report["data"] | {"name": bad, "note": bad}}
-    text = html(report, {"right": np.zeros((4, 4, 3), np.uint8)})
+    text = section(report, {"right": png(np.zeros((4, 4, 3), np.uint8))})
     assert bad not in text and text.count("&lt;script&gt;") >= 4
     assert not Outside(text).found
     assert "stretched, 3 photographs" in text and "stretched, 3 photographs" in markdown(report)
@@ -357,7 +359,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
 def test_no_diagnoses_no_accuracy() -> None:
     report = by_hand()
     report["mistakes"][0]["forms"]["float"]["balanced_accuracy"] = None
-    assert html(report, {"right": np.zeros((4, 4, 3), np.uint8)}).count("<svg") == 1
+    assert section(report, {"right": png(np.zeros((4, 4, 3), np.uint8))}).count("<svg") == 1
     assert markdown(report)
 
 
@@ -442,12 +444,12 @@ def test_a_photograph_that_breaks(build: Path, sample: Path, tmp_path: Path, cap
 
 def test_mean_and_std_come_from_the_description(tmp_path: Path) -> None:
     digest = load(shipped("hierattn_xs")).sha256
-    manifest = {"model": "hierattn_xs", "input": {"side": 128}, "checkpoint_sha256": digest}
-    assert target_of(manifest) == Target(128, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    other = {**manifest, "checkpoint_sha256": "0" * 64}
+    described = manifest(model="hierattn_xs", side=128, checkpoint_sha256=digest)
+    assert target_of(described) == Target(128, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    other = replace(described, checkpoint_sha256="0" * 64)
     assert target_of(other) == Target(128)
     with pytest.raises(InputError, match="another checkpoint"):
         target_of(other, shipped("hierattn_xs"))
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(InputError, match="describes no checkpoint"):
-        target_of(manifest, tmp_path / "x.safetensors")
+        target_of(described, tmp_path / "x.safetensors")

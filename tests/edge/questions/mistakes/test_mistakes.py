@@ -11,9 +11,9 @@ from PIL import Image
 from edge.errors import InputError
 from edge.preprocess import to_input
 from edge.questions.mistakes import frames, geometry, numbers
-from edge.questions.mistakes.page import interval, points
+from edge.questions.mistakes.catalogue import MISTAKES, mistakes_for
 from edge.questions.mistakes.scene import Scene, Target, photographed
-from edge.questions.mistakes.table import MISTAKES, mistakes_for
+from edge.questions.mistakes.tables import interval, points
 
 SIDE = 8
 TARGET = Target(SIDE, (0.1, 0.2, 0.3), (0.9, 0.8, 0.7))

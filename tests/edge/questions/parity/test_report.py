@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -14,14 +16,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from edge.errors import InputError
 from edge.metrics.gates import Observations, judge
-from edge.questions.parity.report import Entry, build_report, plain, read, write
+from edge.questions.parity.measure import ParityReport
+from edge.questions.parity.report import Entry, build_report
+from edge.report.page import render
+from edge.report.pictures import jpeg
+from edge.report.strict import plain
 from edge.report.words import in_words, small
 from edge.scheme import Layer, Scheme
 
 HOSTILE = '<script>alert("1")</script>&\x00$x^2$\u202e'
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def refuse_constant(name: str) -> float:
@@ -64,9 +69,13 @@ def report() -> dict:
 @pytest.fixture(scope="module")
 def folder(report, tmp_path_factory) -> Path:
     target = tmp_path_factory.mktemp("parity") / "new"
-    picture = np.random.default_rng(1).integers(0, 256, (300, 200, 3), np.uint8)
-    write(report, target, {HOSTILE: picture, "image 59": picture})
+    picture = jpeg(np.random.default_rng(1).integers(0, 256, (300, 200, 3), np.uint8))
+    ParityReport(report, {HOSTILE: picture, "image 59": picture}).write(target)
     return target
+
+
+def write(report: dict, folder: Path) -> Path:
+    return ParityReport(report).write(folder)
 
 
 class Page(HTMLParser):
@@ -85,7 +94,7 @@ class Page(HTMLParser):
 
 def test_json_is_strict_and_says_what_null_is(folder, report):
     found = json.loads((folder / "parity.json").read_text("utf-8"), parse_constant=refuse_constant)
-    assert found == report == read(folder / "parity.json")
+    assert found == report
     assert found["schema"] == "dermedge/parity/1" and found["verdict"] == "fail"
     same = found["files"][0]["statistics"]
     assert same["sqnr_db"]["value"] is None and same["sqnr_db"]["value_is"] == "infinite"
@@ -175,24 +184,83 @@ def test_junit_counts_what_it_holds(folder, report):
 
 
 def test_a_report_is_rendered_again_from_its_json_alone(folder, tmp_path):
-    write(read(folder / "parity.json"), tmp_path)
-    assert (tmp_path / "parity.xml").read_text("utf-8") == (folder / "parity.xml").read_text("utf-8")
-    assert (tmp_path / "parity.json").read_bytes() == (folder / "parity.json").read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["parity.json", "parity.xml", "report.html"]
+    shutil.copytree(folder, tmp_path / "again")
+    (tmp_path / "again" / "report.html").unlink()
+    page = render(tmp_path / "again")
+    assert page.read_bytes() == (folder / "report.html").read_bytes()
+    (tmp_path / "bare").mkdir()
+    shutil.copy(folder / "parity.json", tmp_path / "bare")
+    text = render(tmp_path / "bare").read_text("utf-8")
+    assert "<svg" in text and "<img" not in text  # its pictures lie beside it
+    write(json.loads((folder / "parity.json").read_text("utf-8")), tmp_path / "written")
+    assert (tmp_path / "written" / "parity.json").read_bytes() == (folder / "parity.json").read_bytes()
+    assert (tmp_path / "written" / "parity.xml").read_bytes() == (folder / "parity.xml").read_bytes()
+    names = sorted(p.name for p in (tmp_path / "written").iterdir())
+    assert names == ["parity.json", "parity.xml", "report.html"]
 
 
 def test_a_page_that_cannot_be_made_leaves_the_old_one(report, tmp_path):
     write(report, tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(ValueError, match=r"expected uint8 \(height, width, 3\)"):
-        write(report | {"model": "other"}, tmp_path, {HOSTILE: np.zeros((4, 4))})
+    with pytest.raises(KeyError, match="very good"):
+        write(report | {"verdict": "very good"}, tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    with pytest.raises(ValueError, match=r"expected uint8 \(height, width, 3\)"):
+        jpeg(np.zeros((4, 4)))
 
 
-def test_other_json_is_no_report(tmp_path):
-    (tmp_path / "x.json").write_text('{"schema": "dermedge/parity/9"}')
-    with pytest.raises(InputError, match=r"no parity report.*parity/9"):
-        read(tmp_path / "x.json")
+def test_what_fails_the_command(report):
+    """Of this report int8 and int8-dynamic fail, and one more entry whose gate does not bind."""
+    failing = [file["file"] for file in report["files"] if file["verdict"] == "fail"]
+    assert len(failing) == 2
+    whole = ParityReport(report)
+    assert [line.partition(" on ")[0] for line in whole.failed] == failing and whole.verdict == "fail"
+    loose = ParityReport(report | {"files": [file | {"binding": False} for file in report["files"]]})
+    assert loose.failed == [] and len(loose.failing(strict=True)) == 2
+
+
+def test_the_table_is_that_of_the_json(report):
+    """Nothing but the JSON is needed to print it; names from outside are no markup."""
+    from rich.console import Console
+
+    (table,) = ParityReport(report | {"model": "[bold]m"}).tables()
+    console = Console(width=400, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        console.print(table)
+    text = console.export_text()
+    assert "[bold]m: 60 synthetic images" in text and "equal" in text and text.count("fail") == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "there", "gone"),
+    [
+        ((False, True, False), ["called malignant"], ["unknown"]),
+        ((False, True, None), ["called malignant", "malignancy unknown", "not counted"], []),
+        ((None, None, None), ["malignancy unknown", "left out"], ["called malignant", "called benign"]),
+        ((False, False, None), ["malignancy unknown", "left out"], ["called malignant", "called benign"]),
+    ],
+)
+def test_malignancy_that_is_unknown_is_said_and_not_counted(flags, there, gone, tmp_path):
+    rng = np.random.default_rng(0)
+    reference = rng.dirichlet((0.3, 0.3, 0.3), 40)
+    seen = Observations(
+        image_ids=tuple(map(str, range(40))),
+        groups=tuple(map(str, range(40))),
+        domains=("set",) * 40,
+        labels=rng.integers(0, 3, 40),
+        class_codes=("A", "B", "C"),
+        class_names=("a", "b", "c"),
+        malignant=flags,
+        reference=reference,
+    )
+    swapped = reference[:, ::-1]
+    entry = Entry("m.tflite", "0" * 64, 1, "tflite", "fp16", "xnnpack", judge("fp16", seen, swapped))
+    data = {"name": "set", "images": 40, "patients": 40, "synthetic": False, "note": ""}
+    report = build_report("m", "0" * 64, data, [entry], seen, [swapped])
+    assert [label["malignant"] for label in report["classes"]] == list(flags)
+    text = " ".join(write(report, tmp_path).read_text("utf-8").split())
+    assert all(words in text for words in there) and not any(words in text for words in gone)
+    assert (" ?</span>" in text) == (None in flags)  # beside an answer of a worst image
 
 
 def test_words():
@@ -204,7 +272,7 @@ def test_words():
     )  # fmt: skip
     assert words == (
         "inconclusive: 99.0 % [97.1, 100.0], wanted at least 98 %; "
-        "too few images to tell; if it stays so, about 1,523 would decide"
+        "too few images to tell; about 1,523 would settle it at this rate"
     )
     assert [small(x) for x in (0, 0.5, 0.0042, 3.1e-7)] == ["0", "0.500", "0.0042", "3.1e-07"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from edge.questions.parity.report import plain
 from edge.questions.robustness.corruptions import conditions_of
 from edge.questions.robustness.figures import FLOAT, extra_by_image, figures
+from edge.report.strict import plain
 
 CONDITIONS = conditions_of(["noise", "jpeg"], [1, 5])
 IMAGES, CLASSES = 120, 3
@@ -76,7 +76,7 @@ def test_says_less_where_the_clean_ones_suffer(classes):
 def test_no_change_in_a_small_sample_is_no_proof(classes):
     _, other = judged(classes, classes)
     changes = other["class_changes"]
-    assert changes.verdict == "cannot tell" and "one cannot tell" in other["sentence"]
+    assert changes.verdict == "cannot tell" and "are too few to tell" in other["sentence"]
     # 60 patients of equal weight: the 97.5 % point of Poisson(1) is 3, so 3 of 60 may have changed unseen.
     assert (changes.extra.low, changes.extra.high) == pytest.approx((-3 / 60, 3 / 60))
 

@@ -13,16 +13,18 @@ import pytest
 
 from dermedge.commands import robustness
 from edge import checkpoint
+from edge.build import Build
 from edge.data.readers import open_photos
 from edge.data.synthetic import write_sample
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.preprocess import PREPROCESS_VERSION
-from edge.questions.parity.run import Build
-from edge.questions.robustness import page
-from edge.questions.robustness import run as robustness_run
+from edge.questions.robustness import measure as robustness_measure
 from edge.questions.robustness.corruptions import conditions_of
 from edge.questions.robustness.figures import FLOAT
+from edge.questions.robustness.section import section
+from edge.runtimes import Outputs
+from tests.edge._manifests import entry, manifest
 
 HOSTILE = '<script>alert("1")</script>&$x^2$'
 SIDE = 32  # pixels
@@ -34,18 +36,18 @@ class Fake:
 
     seen: dict[str, str]
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, path: Path, form: str = "tflite", *, threads: int = 1) -> None:
         self.name = Path(path).name
         self.digest = hashlib.sha256()
 
-    def run(self, images_u8: np.ndarray) -> np.ndarray:
+    def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
         self.digest.update(images_u8.tobytes())
         Fake.seen[self.name] = self.digest.hexdigest()
         with pytest.raises(ValueError, match="read-only"):
             images_u8[:] = 0
         logits = images_u8.reshape(len(images_u8), -1, 6).mean(axis=1) / (20 if "fp32" in self.name else 21)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
+        return Outputs(odds / odds.sum(axis=1, keepdims=True), None)
 
     def close(self) -> None:
         pass
@@ -61,32 +63,29 @@ def sample(tmp_path_factory) -> Path:
 @pytest.fixture
 def build(tmp_path, monkeypatch) -> Build:
     """A build folder whose files are fakes; fast, and nothing of torch."""
-    monkeypatch.setattr(robustness_run, "LiteRT", Fake)
+    monkeypatch.setattr(robustness_measure, "open_file", Fake)
     monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
     Fake.seen = {}
     held = checkpoint.Checkpoint(
         model="m", labels=PAD_UFES_20, preprocess=checkpoint.Preprocess(PREPROCESS_VERSION, SIDE), state={}
     )
-    entries = [
-        {"file": f"m-{recipe}.tflite", "recipe": recipe, "format": "tflite", "sha256": "0" * 64} for recipe in RECIPES
-    ]
-    entries.append({"file": "m-int8.mlpackage", "recipe": "int8", "format": "mlpackage", "sha256": "0" * 64})
-    made = Build(tmp_path / "build", {"model": "m", "files": entries}, held)
-    monkeypatch.setattr("edge.questions.parity.run.open_build", lambda folder, checkpoint: made)
-    return made
+    names = [*(f"m-{recipe}.tflite" for recipe in RECIPES), "m-int8.mlpackage"]
+    opened = Build(tmp_path / "build", manifest(model="m", files=tuple(map(entry, names))), held)
+    monkeypatch.setattr("edge.build.open_build", lambda folder, checkpoint: opened)
+    return opened
 
 
 def test_every_file_sees_the_same_pictures(build, sample):
-    found = robustness_run.measure(build, data=sample, images=3, corruptions=["noise", "hair"], severities=[3])
+    found = robustness_measure.measure(build, sample, images=3, corruptions=["noise", "hair"], severities=[3])
     assert set(Fake.seen) == {f"m-{recipe}.tflite" for recipe in RECIPES}
     assert set(Fake.seen.values()) == {found.report["data"]["pictures_sha256"]}
     assert [one["name"] for one in found.report["files"]] == [FLOAT, "int8-dynamic", "int8"]
-    again = robustness_run.measure(
-        build, data=sample, images=3, files=["int8"], corruptions=["noise", "hair"], severities=[3]
+    again = robustness_measure.measure(
+        build, sample, images=3, files=["int8"], corruptions=["noise", "hair"], severities=[3]
     )
     assert again.report["data"]["pictures_sha256"] == found.report["data"]["pictures_sha256"]
     assert again.report["files"][1] == found.report["files"][2]
-    other = robustness_run.measure(build, data=sample, images=3, corruptions=["noise"], severities=[3], seed=1)
+    other = robustness_measure.measure(build, sample, images=3, corruptions=["noise"], severities=[3], seed=1)
     assert other.report["data"]["pictures_sha256"] != found.report["data"]["pictures_sha256"]
 
 
@@ -120,12 +119,12 @@ class Page(HTMLParser):
 
 
 def test_page_lets_nothing_foreign_in(build, sample):
-    found = robustness_run.measure(build, data=sample, images=3, corruptions=["noise"], severities=[1])
+    found = robustness_measure.measure(build, sample, images=3, corruptions=["noise"], severities=[1])
     report = found.report
     report["model"] = report["data"]["name"] = report["data"]["note"] = report["data"]["shown"] = HOSTILE
     for one in report["files"]:
         one["name"] = one["file"] = one["sentence"] = one["detail"] = HOSTILE
-    text = page.html(report, found.shown)
+    text = section(report, found.pictures)
     tags = Page(text).tags
     assert "script" not in {tag for tag, _ in tags} and HOSTILE not in text
     addresses = [value for _, attrs in tags for key, value in attrs.items() if key in {"src", "href", "xlink:href"}]
@@ -141,9 +140,9 @@ def test_all_takes_every_photograph(build, sample, tmp_path):
 
 
 def test_float_alone_still_has_curves(build, sample):
-    found = robustness_run.measure(build, data=sample, images=3, files=["fp32"], corruptions=["jpeg"], severities=[2])
+    found = robustness_measure.measure(build, sample, images=3, files=["fp32"], corruptions=["jpeg"], severities=[2])
     assert [one["name"] for one in found.report["files"]] == [FLOAT]
-    assert page.html(found.report, found.shown).count("<svg") == 3
+    assert section(found.report, found.pictures).count("<svg") == 3
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def test_no_build_folder_is_two(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_unreadable_photographs(build, sample, tmp_path, capsys):
+def test_unreadable_photographs(build, sample, tmp_path, messages):
     import shutil
 
     copy = tmp_path / "copy"
@@ -181,10 +180,10 @@ def test_unreadable_photographs(build, sample, tmp_path, capsys):
     photos = open_photos(copy)
     photos.photos[0].path.write_bytes(b"no picture")
     runs = {FLOAT: Fake(Path("fp32")).run}
-    with pytest.raises(InputError, match="--skip-unreadable"):
-        robustness_run.answer(photos, conditions_of(["jpeg"], [1]), runs, SIDE)
-    kept, answers, shown, _ = robustness_run.answer(
+    with pytest.raises(InputError, match="`skip_unreadable`"):
+        robustness_measure.answer(photos, conditions_of(["jpeg"], [1]), runs, SIDE)
+    kept, answers, shown, _ = robustness_measure.answer(
         photos, conditions_of(["jpeg"], [1]), runs, SIDE, skip_unreadable=True
     )
     assert len(kept) == len(photos) - 1 == len(answers[FLOAT]) and shown.shape == (2, SIDE, SIDE, 3)
-    assert "cannot be read" in kept.notes[-1] and "skipped" in capsys.readouterr().out
+    assert "cannot be read" in kept.notes[-1] and any("skipped" in line for line in messages)

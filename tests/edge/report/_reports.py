@@ -1,0 +1,184 @@
+"""A small report of every question, made by the question's own arithmetic where that is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.decision import CHECKS, OUTCOMES, Measurements
+from edge.files import write_json
+from edge.metrics.gates import Observations, judge
+from edge.metrics.statistics import wilson
+from edge.questions.decision.coverage import risk_coverage
+from edge.questions.decision.measure import DecisionReport
+from edge.questions.decision.section import SCHEMA as DECISION
+from edge.questions.layers.measure import LayersReport
+from edge.questions.layers.section import SCHEMA as LAYERS
+from edge.questions.mistakes.cost import Answers, compare
+from edge.questions.mistakes.measure import MistakesReport
+from edge.questions.mistakes.section import SCHEMA as MISTAKES
+from edge.questions.parity.measure import ParityReport
+from edge.questions.parity.report import Entry, build_report
+from edge.questions.robustness.corruptions import conditions_of
+from edge.questions.robustness.figures import FLOAT, figures
+from edge.questions.robustness.measure import RobustnessReport, described
+from edge.questions.robustness.section import SCHEMA as ROBUSTNESS
+from edge.questions.zoo.measure import ZooReport
+from edge.questions.zoo.section import SCHEMA as ZOO
+from edge.report.header import header
+from edge.report.question import QuestionReport
+from edge.report.strict import plain
+from tests.edge._manifests import SHA
+
+HOSTILE = '<script>alert("1")</script>&$x^2$'
+DATA = {"name": "set", "images": 8, "patients": 4, "synthetic": True, "note": "a note"}
+REFERENCE = np.random.default_rng(0).dirichlet((0.5, 0.5, 0.5), 8)
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, -1])
+PATIENTS = [str(i // 2) for i in range(8)]
+
+
+def parity() -> ParityReport:
+    seen = Observations(
+        image_ids=tuple(f"set/{i}" for i in range(8)),
+        groups=tuple(PATIENTS),
+        domains=("set",) * 8,
+        labels=LABELS,
+        class_codes=("A", "B", "C"),
+        class_names=("a", "b", "c"),
+        malignant=(False, True, None),
+        reference=REFERENCE,
+    )
+    flipped = REFERENCE[:, ::-1]
+    result = judge("int8", seen, flipped)
+    entry = Entry("net-int8.tflite", SHA, 1000, "tflite", "int8", "xnnpack", result, milliseconds=1.5)
+    return ParityReport(build_report("net", SHA, DATA, [entry], seen, [flipped]))
+
+
+def layers() -> LayersReport:
+    row = {
+        "op": 3, "kind": "CONV_2D", "name": "conv", "status": "off", "module": "stem", "torch": "conv2d", "seen": "",
+        "own_db": 12.0, "least_db": 30.0, "model_db": 11.0, "confirmed": True, "around": [1],
+        "file_range": {"low": 0.0, "high": 1.0, "not_finite": 0},
+        "torch_range": {"low": 0.0, "high": 2.0, "not_finite": 0},
+    }  # fmt: skip
+    counts = {"ok": 0, "off": 1, "no counterpart": 0, "moves values": 0}
+    facts = {"file": "net-int8.tflite", "recipe": "int8", "format": "tflite", "sha256": SHA, "binding": True}
+    file = {**facts, "note": "", "rows": [row], "first": 0, "counts": counts}
+    about = header(LAYERS, model="net", checkpoint_sha256=SHA, data=DATA)
+    return LayersReport({**about, "traced_apart": 0.0, "files": [file]})
+
+
+def mistakes() -> MistakesReport:
+    cost = compare(Answers(REFERENCE, REFERENCE[:, ::-1]), LABELS, PATIENTS)
+    row = {
+        "code": "bgr", "name": "BGR instead of RGB", "did": "D.", "mend": "M.", "simulated": "", "images": 8,
+        "forms": {"float": cost},
+    }  # fmt: skip
+    data = {**DATA, "not_square": 2, "turned": 1}
+    return MistakesReport(
+        {
+            **header(MISTAKES, model="net", checkpoint_sha256=SHA, data=data),
+            "preprocess": "area-2",
+            "files": [{"form": "float", "file": "net-fp32.tflite", "sha256": SHA}],
+            "shown": "set/1",
+            "mistakes": plain([row]),
+        }
+    )
+
+
+def robustness() -> RobustnessReport:
+    conditions = conditions_of(["jpeg"], [1, 5])
+    answers = np.repeat(REFERENCE[:, None], len(conditions), axis=1)
+    found = plain(figures({FLOAT: answers, "int8": answers[:, :, ::-1]}, LABELS, PATIENTS, conditions))
+    for file in found["files"]:
+        file["file"], file["sha256"] = f"net-{file['name']}.tflite", SHA
+    data = {**DATA, "labelled": 7, "pictures_sha256": SHA, "shown": "set/1"}
+    return RobustnessReport(
+        {
+            **header(ROBUSTNESS, model="net", checkpoint_sha256=SHA, data=data),
+            "seed": 0,
+            "working_side": 512,
+            "corruptions": plain([described("jpeg", [1, 5])]),
+            "files": found["files"],
+        }
+    )
+
+
+def decision() -> DecisionReport:
+    share = wilson(1, 8)
+    outcomes = dict.fromkeys(OUTCOMES, 1)
+    checks = dict.fromkeys(CHECKS, 1)
+    curve = risk_coverage(REFERENCE.max(axis=1), np.arange(8) % 2 == 0, PATIENTS, 0.5)
+    malignant = dict.fromkeys(
+        ("images", "called_malignant", "called_benign", "called_unknown", "called_benign_without_decision", *OUTCOMES),
+        1,
+    )
+    rule = {
+        "version": "gate-2", "side": 64, "quality": checks, "abstain_threshold": 0.4, "coverage": 0.9,
+        "measured": {
+            "quality_from": {"name": "set", "images": 8, "patients": 4},
+            "abstain_from": {"name": "set", "images": 8, "patients": 4},
+            "alarm_share_per_check": 0.005, "false_alarms": [],
+        },
+    }  # fmt: skip
+    part = {
+        "name": "set", "images": 8, "patients": 4, "sent_back": share, "verdict": "inconclusive", "outcomes": outcomes,
+        "by_check": checks, "malignant": malignant, "curve": curve,
+    }  # fmt: skip
+    tried = {"images": 8, "outcomes": outcomes, "sent_back": share, "by_check": checks}
+    flags = {"A": False, "B": True, "C": None}
+    alarm = {
+        "image": "set/1", "set": "set", "reason": "too dark", "failed": ["light"],
+        "measurements": Measurements(*range(9)),
+    }  # fmt: skip
+    return DecisionReport(
+        plain(
+            {
+                **header(DECISION, model="net", checkpoint_sha256=SHA, data=DATA),
+                "photographs": "set",
+                "synthetic": True,
+                "classes": [{"code": code, "name": code, "malignant": flag} for code, flag in flags.items()],
+                "decision": rule,
+                "alarm_limit": 0.05,
+                "sets": [part],
+                "worse": [{"what": "blurred", "photographs": "set", **tried}],
+                "not_skin": [{"what": "a wall", **tried}],
+                "alarms": [alarm],
+            }
+        )
+    )
+
+
+def zoo() -> ZooReport:
+    file = {
+        "file": "net-fp32.tflite", "format": "tflite", "recipe": "fp32", "bytes": 1_000_000, "ms": 1.0, "ratio": 1.5,
+        "sqnr_db": 120.0, "agreement": 1.0, "verdict": "pass", "share_8bit": None, "warnings": ["a warning"],
+        "judged_on": {"images": 8, "data": "set", "synthetic": True},
+    }  # fmt: skip
+    model = {
+        "model": "net", "family": "net", "trained": True, "checkpoint_sha256": SHA, "side": 64, "parameters": 1000,
+        "macs": 1_000_000, "balanced_accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}, "images": 8, "files": [file],
+        "rejected": ["tflite int8"],
+    }  # fmt: skip
+    about = {"command": "dermedge zoo", "date": "2026-01-01", "machine": "m", "rounds": 3}
+    return ZooReport({**header(ZOO), **about, "models": [model]})
+
+
+REPORTS: dict[str, Callable[[], QuestionReport]] = {
+    "parity": parity, "layers": layers, "mistakes": mistakes, "robustness": robustness, "decision": decision,
+    "zoo": zoo,
+}  # fmt: skip
+
+
+def example(name: str, **changes: Any) -> QuestionReport:
+    """The report of a question, with these keys changed."""
+    report = REPORTS[name]()
+    return type(report)({**report.report, **changes}, report.pictures)
+
+
+def put(folder: Path, name: str, **changes: Any) -> None:
+    """Its JSON alone, as it may have come from anywhere."""
+    write_json(folder / f"{name}.json", example(name, **changes).report)
