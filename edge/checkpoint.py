@@ -198,10 +198,11 @@ def load(path: Path) -> Checkpoint:
     program = path.suffix == SUFFIX or (path.suffix == ".json" and path.with_suffix(SUFFIX).is_file())
     weights = path.with_suffix(SUFFIX if program else ".safetensors")
     if not weights.is_file():
-        inside_names = ", ".join(sorted(file.name for file in path.glob("*.safetensors"))) if path.is_dir() else ""
+        place = path if path.is_dir() else path.parent
+        names = sorted(file.name for suffix in (".safetensors", SUFFIX) for file in place.glob(f"*{suffix}"))
         raise InputError(
-            f"no checkpoint at {weights}; give `checkpoint` the .safetensors file that training wrote"
-            + (f" ({path} holds {inside_names})" if inside_names else "")
+            f"no checkpoint at {weights}; give `checkpoint` the .safetensors or .pt2 file that training wrote"
+            + (f" ({place} holds {', '.join(names[:5])})" if names else "")
         )
     facts = read_json(described, expected=f"the description that belongs to {weights.name}")
     schema = PROGRAM_SCHEMA if program else SCHEMA

@@ -5,6 +5,8 @@ Outputs are those of the runtime; times are this host's and never a phone's.
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -19,6 +21,7 @@ from edge.runtimes import Outputs, check_images, refuse_answers
 MODES = ("xnnpack", "xnnpack-fp16", "reference")
 XNNPACK_FORCE_FP16 = 0x4  # TFLITE_XNNPACK_DELEGATE_FLAG_FORCE_FP16
 MAX_BYTES = 512 * 2**20
+METADATA = b"dermedge"  # name of the entry with the manifest's facts
 IDENTIFIER = b"TFL3"  # flatbuffer file identifier, at byte 4
 
 
@@ -120,6 +123,25 @@ class Compiled:
         self.model.run_by_index(0, self.given, self.answer)
         # both interfaces count outputs as the file does
         return [buffer.read(prod(shape), np.float32) for buffer, shape in zip(self.answer, self.outputs, strict=True)]
+
+
+def labels_inside(path: Path) -> tuple[str, ...]:
+    """Class codes that conversion wrote into the file, in output order; none of a file that dermedge did not write.
+
+    They lie in the metadata entry `dermedge`, as JSON. What is damaged there counts as absent.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        model = schema.Model.GetRootAs(path.read_bytes(), 0)
+        for number in range(model.MetadataLength()):
+            entry = model.Metadata(number)
+            if entry.Name() == METADATA:
+                facts = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+                return tuple(str(label["code"]) for label in facts["labels"])
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, struct.error):
+        return ()
+    return ()
 
 
 def load_runtime():

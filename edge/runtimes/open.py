@@ -110,10 +110,15 @@ def open_described(path: Path, mode: str | None, threads: int = 1) -> Opened:
     manifest = described(path)
     runtime = open_file(path, form, mode=mode if form == "tflite" else None, threads=threads, labels=manifest.codes)
     classes = getattr(runtime, "classes", len(runtime.labels))  # a .tflite has no names of its own, but a number
-    if runtime.labels != manifest.codes or classes != len(manifest.codes):
+    inside = runtime.labels
+    if form == "tflite":
+        from edge.runtimes.litert import labels_inside
+
+        inside = labels_inside(path) or inside
+    if inside != manifest.codes or classes != len(manifest.codes):
         runtime.close()
         raise InputError(
-            f"{path} has {classes} outputs and the classes {', '.join(runtime.labels)}, its manifest "
+            f"{path} has {classes} outputs and the classes {', '.join(inside)}, its manifest "
             f"{', '.join(manifest.codes)}; convert again"
         )
     untrained = manifest.training.untrained is not None

@@ -330,3 +330,15 @@ def test_convert_refuses_other_kinds(options, tmp_path):
 def test_convert_names_what_is_no_checkpoint(tmp_path):
     with pytest.raises(dermedge.InputError, match="wrap"):
         dermedge.convert(Small(), out=tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_manifest_in_another_order_of_classes_is_not_the_files(build, tmp_path):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(build.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["labels"].reverse()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(dermedge.InputError, match="has 3 outputs and the classes naevus, melanoma"):
+        dermedge.open_model(folder / "mine-fp32.tflite")
