@@ -107,6 +107,7 @@ def test_parity_writes_its_three_pages(build: Path, given: list[str], tmp_path: 
     assert (tmp_path / "parity.xml").read_text().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_kept_and_gives_the_same_files(
     build: Path, weights: Path, tmp_path: Path, capsys, no_photographs: None
 ) -> None:

@@ -165,17 +165,14 @@ class Unknowable(nn.Module):
         return torch.ones(1, CLASSES) * chosen.sum()
 
 
-def test_what_no_file_can_hold_is_refused(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_what_no_file_can_hold_is_refused(given: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
     from convert import to_tflite
     from convert._tflite import file as _tflite
-    from edge.checkpoint import shipped
 
     module = Deployed(Unknowable(), mean=(0.5,) * 3, std=(0.2,) * 3, temperature=1.0, layout="NHWC").eval()
     right = _tflite.lower
     monkeypatch.setattr(_tflite, "lower", lambda _network, example: right(module, example))
-    monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
-    arguments = ["--checkpoint", str(shipped("hierattn_xs")), "--recipe", "fp32", "--out", str(tmp_path / "out")]
-    assert to_tflite.main(arguments) == 2
+    assert to_tflite.main([*given, "--recipe", "fp32", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert "conversion of hierattn_xs broke" in said and "convert.log" in said
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["convert.log"]
