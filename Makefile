@@ -1,4 +1,4 @@
-# The commands that one needs: `make demo`, `make test`, `make fuzz`, `make lock`, `make clean`.
+# The commands that one needs: `make demo`, `make test`, `make test-slow`, `make fuzz`, `make lock`, `make clean`.
 # PyTorch's CPU build, where pip would take the CUDA one: see the README.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 
-.PHONY: demo test lint fuzz lock clean env
+.PHONY: demo test test-slow lint fuzz lock clean env
 
 env: $(VENV)/.complete
 
@@ -29,8 +29,13 @@ lint: env
 
 # A file of tests stays in one process, which keeps what it has converted; a thread each, so that they do not fight.
 JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
+	$(PYTEST) -m "not slow"
+
+# What takes longer than a change may wait for, each with its reason in its mark; `.ci/run` runs both.
+test-slow: env
+	$(PYTEST) -m slow
 
 # Hostile files and frames, FUZZ times as many as in the suite, other ones every time; some minutes.
 FUZZ ?= 100

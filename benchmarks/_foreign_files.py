@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -12,19 +12,20 @@ import torch
 
 from convert._coreml.program import compact, exported, float_program, rewritten
 from convert._tflite.file import float_model
-from convert._tflite.quantise import quantise
-from edge.checkpoint import Checkpoint, Preprocess
+from convert._tflite.measured import measure
+from convert._tflite.quantise import CHOSEN, recipe_file
+from dermedge import wrap
+from edge.checkpoint import Checkpoint
+from edge.data.selection import Photographs
 from edge.errors import InputError
-from edge.labels import Label
 from edge.metrics.statistics import logit_difference, read_back_logits, sqnr_db
-from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.litert import LiteRT
 
 from ._foreign import CLASSES, MEAN, NETWORKS, STD, built, pictures
 
 PICTURES = 16
-FORMS = {"TFLite": ("fp32", "fp16", "int8-dynamic"), "Core ML": ("fp32", "fp16")}
+FORMS = {"TFLite": ("fp32", "fp16", "int8-dynamic", "int8"), "Core ML": ("fp32", "fp16")}
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ def measured(name: str, folder: Path) -> Row:
 
 
 def checkpoint_of(name: str) -> Checkpoint:
-    labels = tuple(Label(f"class-{number}", f"class {number}", malignant=None) for number in range(CLASSES))
-    preprocess = Preprocess(PREPROCESS_VERSION, NETWORKS[name].side, MEAN, STD)
-    return Checkpoint(NETWORKS[name].kind.lower(), labels, preprocess, state={}, live=built(name))
+    labels = [f"class-{number}" for number in range(CLASSES)]
+    side, model = NETWORKS[name].side, f"{NETWORKS[name].kind.lower()}_config"  # no name of ours
+    return wrap(built(name), labels, side=side, mean=MEAN, std=STD, name=model, untrained=True)
 
 
 @torch.no_grad()
@@ -80,12 +81,23 @@ def answers(checkpoint: Checkpoint, images: np.ndarray) -> np.ndarray:
     return torch.stack(rows).double().numpy()
 
 
-def tflite(checkpoint: Checkpoint, images: np.ndarray, folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Recipe and probabilities of each file, by XNNPACK."""
+def tflite(
+    checkpoint: Checkpoint,
+    images: np.ndarray,
+    folder: Path,
+    recipes: Sequence[str] = FORMS["TFLite"],
+    photos: Photographs = None,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Recipe and probabilities of each file, by XNNPACK; int8 is measured on `photos`, or on drawn ones."""
     lowered = float_model(checkpoint)
-    for recipe in FORMS["TFLite"]:
+    for recipe in recipes:
         path = folder / "network.tflite"
-        path.write_bytes(quantise(lowered.content, recipe))
+        if recipe in CHOSEN:
+            measurement = measure(checkpoint, lowered, data=photos)
+            layers = measurement.scheme.layers if measurement.scheme else None
+            path.write_bytes(recipe_file(recipe, lowered.content, measurement.rounded, layers))
+        else:
+            path.write_bytes(recipe_file(recipe, lowered.content, lowered.content, None))
         runtime = LiteRT(path)
         yield recipe, runtime.run(images).probabilities
         runtime.close()

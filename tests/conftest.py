@@ -14,6 +14,13 @@ import numpy as np
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that `make test` leaves out says why."""
+    silent = [item.nodeid for item in items for mark in item.iter_markers("slow") if not mark.kwargs.get("reason")]
+    if silent:
+        raise pytest.UsageError(f"slow without a reason: {', '.join(silent[:5])}")
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """An empty cache folder of the test's own, so that no test reads or fills the user's."""

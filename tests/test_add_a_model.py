@@ -57,7 +57,7 @@ def test_the_network_is_as_the_page_says(clone):
     assert done.stdout.strip() == "((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)) tinyres"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="four commands in processes of their own")
 def test_the_commands_of_the_page_convert_it(clone):
     """Built, converted with random weights at the page's side, judged, described."""
     command = next(line for line in blocks("sh")[0].splitlines() if "to_tflite" in line).split()[1:]

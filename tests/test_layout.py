@@ -316,7 +316,7 @@ def test_installed_modules_are_found(monkeypatch):
     assert asked == ["train._loop", "edge.train._loop", "edge.convert._convert"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="builds the wheel")
 def test_the_wheel_owns_two_names_and_brings_what_it_needs(tmp_path):
     """Built as a user would get it: nothing beside our two names at the top, and every file of ours."""
     flags = ["--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]

@@ -29,7 +29,7 @@ from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
 from .file import unpack
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
-from .quantise import apply
+from .quantise import FloatFile
 from .rounding import rounded
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
@@ -51,7 +51,7 @@ def choose(
     `facts` are model, checkpoint_sha256, graph and data of the scheme. `fixed` layers are judged as they are, without a
     choice, as for a checkpoint that was fine-tuned for them.
     """
-    base = rounded(content, steps)
+    base = FloatFile(rounded(content, steps))
     wanted = Judge(content, judging)
     if fixed is not None:
         curve = [wanted.point(base, fixed)]
@@ -106,9 +106,9 @@ class Judge:
         outputs, _ = answers(content, self.images)
         return sqnr(self.wanted, outputs)
 
-    def point(self, base: bytes, layers: Sequence[Layer]) -> dict[str, float]:
+    def point(self, base: FloatFile, layers: Sequence[Layer]) -> dict[str, float]:
         """Fidelity, size and time of a choice."""
-        content = apply(base, layers)
+        content = base.with_layers(layers)
         outputs, milliseconds = answers(content, self.images)
         return point(layers, self.wanted, outputs) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
 
@@ -178,7 +178,7 @@ def from_picture(model, layers: Iterable[Weighted]) -> set[int]:
     return tensors
 
 
-def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge: Judge) -> list[Layer]:
+def tried_alone(base: FloatFile, layers: list[Layer], candidates: Candidates, judge: Judge) -> list[Layer]:
     """Each layer with the SQNR of every kind, all else float, and the range that is best if it becomes static."""
     silent = [replace(layer, kind="float") for layer in layers]
     measured = []
@@ -187,7 +187,7 @@ def tried_alone(base: bytes, layers: list[Layer], candidates: Candidates, judge:
         best: Layer = layer
 
         def tried(candidate: Layer, place: int = number) -> float:
-            return float(judge.sqnr(apply(base, [*silent[:place], candidate, *silent[place + 1 :]])).mean())
+            return float(judge.sqnr(base.with_layers([*silent[:place], candidate, *silent[place + 1 :]])).mean())
 
         if layer.kind == "dynamic":
             alone["dynamic"] = tried(layer)

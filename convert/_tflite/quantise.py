@@ -39,25 +39,51 @@ def quantise(content: bytes, recipe: str) -> bytes:
     if recipe == "int8-dynamic":
         return with_half_constants(apply(content, described(content)))
     rules = {"fp16": half_floats, "int8-weights": known.weight_only_wi8_afp32}
-    return with_half_constants(quantised(content, rules[recipe](), None))
+    return with_half_constants(FloatFile(content).quantised(rules[recipe]()))
 
 
 def apply(content: bytes, layers: Sequence[Layer]) -> bytes:
     """A float32 file with every layer as the scheme says; float32 input and output."""
-    statistics: dict[str, tuple[float, float]] = {}
-    inputs = inputs_by_output(content)
-    for layer in layers:
-        if layer.kind == "static" and layer.input and layer.output:
-            statistics |= {inputs[layer.tensor]: layer.input, layer.tensor: layer.output}
-    wanted = [rule_for(layer) for layer in layers if layer.kind != "float"]
-    return quantised(content, wanted, as_statistics(content, statistics)) if wanted else content
+    return FloatFile(content).with_layers(layers)
 
 
-def inputs_by_output(content: bytes) -> dict[str, str]:
-    """Name of every operator's first output -> name of its first input."""
-    graph = unpack(content).subgraphs[0]
-    names = [tensor.name.decode() for tensor in graph.tensors]
-    return {names[o.outputs[0]]: names[o.inputs[0]] for o in graph.operators}
+class FloatFile:
+    """A float32 file, parsed once, from which files with other layers in 8 bits are made."""
+
+    def __init__(self, content: bytes) -> None:
+        from ai_edge_quantizer import quantizer
+
+        graph = unpack(content).subgraphs[0]
+        names = [tensor.name.decode() for tensor in graph.tensors]
+        self.content = content
+        self.input_of = {names[o.outputs[0]]: names[o.inputs[0]] for o in graph.operators}  # by its first output
+        self.axes = {name: max(1, len(tensor.shape)) for name, tensor in zip(names, graph.tensors, strict=True)}
+        self.worker = quantizer.Quantizer(content)
+
+    def with_layers(self, layers: Sequence[Layer]) -> bytes:
+        """The file with every layer as given; float32 input and output."""
+        statistics: dict[str, tuple[float, float]] = {}
+        for layer in layers:
+            if layer.kind == "static" and layer.input and layer.output:
+                statistics |= {self.input_of[layer.tensor]: layer.input, layer.tensor: layer.output}
+        rules = [rule_for(layer) for layer in layers if layer.kind != "float"]
+        return self.quantised(rules, statistics) if rules else self.content
+
+    def quantised(self, rules: list[dict], ranges: Mapping[str, tuple[float, float]] | None = None) -> bytes:
+        """The file by the quantiser's own rules; `ranges` of the tensors that static rules ask for."""
+        self.worker.load_quantization_recipe(rules)
+        with preserved_tensors():
+            result = self.worker.quantize(
+                {name: self.statistics(name, *limits) for name, limits in (ranges or {}).items()} or None,
+                enable_progress_bar=False,
+                enable_progress_report=False,
+            )
+        return bytes(result.quantized_model)
+
+    def statistics(self, tensor: str, low: float, high: float) -> dict[str, np.ndarray]:
+        """A range as the quantiser keeps it: one value, with as many axes as the tensor has."""
+        shape = (1,) * self.axes[tensor]
+        return {"min": np.full(shape, low, np.float32), "max": np.full(shape, high, np.float32)}
 
 
 def rule_for(layer: Layer) -> dict:
@@ -70,15 +96,6 @@ def rule_for(layer: Layer) -> dict:
         "operation": OPERATIONS.get(layer.operator, layer.operator),
         "regex": f"^{re.escape(layer.tensor)};?$",
     }
-
-
-def quantised(content: bytes, rules: list[dict], statistics: dict | None) -> bytes:
-    from ai_edge_quantizer import quantizer
-
-    worker = quantizer.Quantizer(content, rules)
-    with preserved_tensors():
-        result = worker.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
-    return bytes(result.quantized_model)
 
 
 def with_byte_input(content: bytes) -> bytes:
@@ -115,15 +132,6 @@ def with_byte_input(content: bytes) -> bytes:
     for signature in model.signatureDefs or []:
         signature.inputs[0].tensorIndex = new
     return pack(model)
-
-
-def as_statistics(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, np.ndarray]]:
-    """Ranges as the quantiser keeps them: one value, with as many axes as the tensor has."""
-    axes = {t.name.decode(): max(1, len(t.shape)) for g in unpack(content).subgraphs for t in g.tensors}
-    return {
-        name: {"min": np.full((1,) * axes[name], low, np.float32), "max": np.full((1,) * axes[name], high, np.float32)}
-        for name, (low, high) in ranges.items()
-    }
 
 
 def half_floats() -> list[dict]:

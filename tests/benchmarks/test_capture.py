@@ -44,7 +44,7 @@ def test_no_rounds_are_refused(capsys) -> None:
     assert "--rounds is at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="every decoder on every form of a photograph")
 def test_decoders(tmp_path: Path, monkeypatch, capsys) -> None:
     """One that is not installed is named, the others are compared; ignoring a profile is seen."""
 

@@ -11,7 +11,7 @@ from benchmarks import coreml
 from benchmarks._side_by_side import summary
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts and times every recipe")
 def test_a_run(tmp_path: Path, capsys) -> None:
     assert coreml.main(["--side", "64", "--rounds", "2", "--out", str(tmp_path)]) == 0
     assert "of torch" in capsys.readouterr().out

@@ -66,7 +66,7 @@ def test_page_compares_every_other_candidate_with_the_first_over_all_folds():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="trains and converts")
 def test_a_row_from_training_to_page(folder_of_photographs, tmp_path, capsys, monkeypatch):
     """A candidate that was trained is not trained again; another schedule is refused."""
     monkeypatch.setattr(hifuse_design, "PLAIN", (*hifuse_design.PLAIN, "--folds", "3", "--held-back", "0.3"))

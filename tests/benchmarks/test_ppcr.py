@@ -77,7 +77,7 @@ def test_page_of_the_gain(tmp_path: Path, capsys) -> None:
     assert "difference +0.000 [+0.000, +0.000]: 120 photographs of 60 patients, folds 0, 1" in page
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts two networks with measured int8")
 def test_page_of_the_cost(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
     assert ppcr.main(["--side", "32", "--rounds", "2", "--images", "8", "--out", str(tmp_path)]) == 0

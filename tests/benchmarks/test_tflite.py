@@ -223,7 +223,7 @@ def test_wrong_flags_are_named(wrong, tmp_path, capsys):
     assert wrong[0] in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts and times every recipe")
 def test_a_run(folder_of_photographs, tmp_path):
     """Weights of 4, 2 and 1 byte, float files as the model answers, 8-bit ones not quite."""
     arguments = ["--side", "64", "--rounds", "1", "--images", "8", "--data", str(folder_of_photographs)]
@@ -249,7 +249,7 @@ def test_a_run(folder_of_photographs, tmp_path):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts a network of transformers")
 def test_a_peer_answers_as_its_module_does(noise, tmp_path):
     """Through our own lowering; what its file answers is what torch computes."""
     torch, _ = pytest.importorskip("torch"), pytest.importorskip("transformers")

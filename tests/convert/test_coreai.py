@@ -20,7 +20,10 @@ from edge.runtimes.reference import Reference
 from tests.convert._random_weights import SIDE
 
 REASON = missing()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
+pytestmark = [
+    pytest.mark.slow(reason="converts to all of Core AI's files"),
+    pytest.mark.skipif(REASON is not None, reason=str(REASON)),
+]
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_parity_writes_its_three_pages(build: Path, given: list[str], tmp_path: 
     assert (tmp_path / "parity.xml").read_text().startswith("<?xml")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="measures int8 a second time")
 def test_what_was_measured_is_kept_and_gives_the_same_files(
     build: Path, weights: Path, tmp_path: Path, capsys, no_photographs: None
 ) -> None:
@@ -191,7 +191,7 @@ def packages(build: Path, given: list[str]) -> Path:
     return build
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="seven Core ML packages")
 def test_core_ml_packages_say_what_the_contract_says(packages: Path) -> None:
     from edge.runtimes.coreml_package import describe, shortcomings
 
@@ -214,7 +214,7 @@ def test_core_ml_packages_say_what_the_contract_says(packages: Path) -> None:
     assert size["int8-weights"] / manifest.parameters <= 1.25 and size["palette4"] / manifest.parameters <= 0.72
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="seven Core ML packages")
 def test_core_ml_packages_are_run_and_judged(packages: Path, weights: Path) -> None:
     from edge.runtimes.coreml.classifier import CoreML
 

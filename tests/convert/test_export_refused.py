@@ -21,6 +21,7 @@ from edge.runtimes.reference import Reference
 from tests.convert._random_weights import SIDE
 
 ROOT = Path(__file__).parents[2]
+LITERT_TORCH = pytest.mark.slow(reason="litert-torch lowers the whole network")
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_file_that_fails_its_gate_is_not_kept(
     assert artifact.read(tmp_path / "out").files == ()
 
 
-@pytest.mark.slow
+@LITERT_TORCH
 def test_an_operation_without_an_operator_goes_through_litert_torch(weights: Path, tmp_path: Path, monkeypatch) -> None:
     from convert._graph.graph import aten
     from convert._tflite.emit.lower import TABLE
@@ -86,9 +87,9 @@ def _(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("operation", "words"),
     [
-        pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=pytest.mark.slow),
-        pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero.default(", marks=pytest.mark.slow),
-        pytest.param(lambda x: x.sort(-1).values, "LiteRT cannot open", marks=pytest.mark.slow),
+        pytest.param(lambda x: twice(x), "no TFLite operator for dermedge_tests.twice", marks=LITERT_TORCH),
+        pytest.param(lambda x: x + torch.nonzero(x).float().mean(), "aten.nonzero.default(", marks=LITERT_TORCH),
+        pytest.param(lambda x: x.sort(-1).values, "LiteRT cannot open", marks=LITERT_TORCH),
         (lambda x: x + 1 if x.sum() > 0 else x, "data-dependent"),
     ],
     ids=[
@@ -158,7 +159,7 @@ def test_weights_that_are_no_numbers_are_named_before_anything_is_measured(
     assert {path.name for path in out.iterdir()} <= {"convert.log"}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a process of its own")
 def test_terminated_it_leaves_nothing_unfinished(given: list[str], tmp_path: Path) -> None:
     """What a CI job's time limit sends."""
     out = tmp_path / "out"

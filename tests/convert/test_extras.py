@@ -115,14 +115,14 @@ def small(tmp_path_factory, sample: Path) -> list[str]:
     return ["--checkpoint", str(path), "--data", str(sample)]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="six files in a process of their own")
 def test_tflite_converts_without_coremltools(small: list[str], tmp_path: Path) -> None:
     recipes = [word for recipe in ("fp32", "fp16", "int8") for word in ("--recipe", recipe)]
     good(command_with("tflite", "to-tflite", *small, *recipes, "--out", tmp_path))
     assert [entry.recipe for entry in artifact.read(tmp_path).files] == ["fp16", "fp32", "int8"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="seven packages in a process of their own")
 def test_coreml_converts_without_litert(small: list[str], tmp_path: Path) -> None:
     recipes = [word for recipe in ("fp32", "fp16", "int8", "palette4") for word in ("--recipe", recipe)]
     good(command_with("coreml", "to-coreml", *small, *recipes, "--out", tmp_path))
@@ -136,7 +136,7 @@ def test_coreai_without_coreai_is_one_line(given: list[str], tmp_path: Path) -> 
     assert done.returncode == 2 and "pip install -e '.[coreai]'" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="asks all five questions in a process of its own")
 def test_simulate_asks_every_question(fp32_build: Path, given: list[str], tmp_path: Path) -> None:
     """Parity with its page, mistakes and robustness, without converters."""
     arguments = [fp32_build, *given, "--images", "6"]

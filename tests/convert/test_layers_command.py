@@ -85,6 +85,7 @@ def test_one_file_without_layers_is_refused(fp32_build: Path, given: list[str], 
     assert "--file goes with --layers" in capsys.readouterr().err
 
 
+@pytest.mark.slow(reason="looks into every layer of a second file")
 def test_a_core_ai_file_is_left_out_in_words_where_core_ai_is_missing(
     fp32_build: Path, given: list[str], tmp_path: Path, monkeypatch, capsys
 ) -> None:

@@ -126,7 +126,7 @@ def test_tables_are_constants_after_the_shared_rewrites() -> None:
     assert not tables
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a Core ML package of full size")
 @pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
 def test_core_ml_resizes_nothing(tmp_path: Path) -> None:
     from convert._coreml.audit import audit as audit_package

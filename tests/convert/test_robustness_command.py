@@ -11,7 +11,7 @@ from convert import to_tflite
 from dermedge.commands import robustness
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts, then draws every corruption")
 def test_a_converted_model_on_bad_photographs(given: list[str], tmp_path: Path) -> None:
     build = tmp_path / "build"
     assert to_tflite.main([*given, "--recipe", "fp32", "--recipe", "fp16", "--out", str(build)]) == 0

@@ -141,7 +141,12 @@ MASK = Mask("where", SIDE, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "near"), [("fp32", 1e-5), pytest.param("fp16", 0.02, marks=pytest.mark.slow), ("int8-weights", 0.1)]
+    ("recipe", "near"),
+    [
+        ("fp32", 1e-5),
+        pytest.param("fp16", 0.02, marks=pytest.mark.slow(reason="a third Core ML package")),
+        ("int8-weights", 0.1),
+    ],
 )
 def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program, images, wanted, tmp_path) -> None:
     model = float_program(checkpoint, program, "fp32" if recipe == "fp32" else "fp16")

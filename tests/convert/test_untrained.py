@@ -78,7 +78,7 @@ def build(home) -> Path:
     return out
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts to four files")
 def test_files_say_that_nobody_trained_them(build, capsys):
     held = artifact.read(build)
     assert held.training.untrained.seed == 0 and "random" in held.training.attribution
@@ -167,7 +167,7 @@ def test_another_side_does_not_draw_over_the_weights_of_files_that_stay(home, tm
     assert path.read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs the four files")
 def test_the_command_refuses_a_folder_of_another_forward_pass(build, tmp_path, capsys):
     shutil.copytree(build, tmp_path / "build")
     held = artifact.read(tmp_path / "build")

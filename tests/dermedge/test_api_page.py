@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="trains, converts and asks every question")
 def test_the_snippets_run(tmp_path, no_photographs):
     """In a process of its own and another folder, as a user's program."""
     write_sample(tmp_path / "PAD-UFES-20", seed=3, patients=30)

@@ -19,7 +19,7 @@ def test_make_demo_is_this_command():
     assert recipe and recipe[1] == "$(BIN)/dermedge demo --out $(DEMO)"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="`make demo` from training to report")
 def test_the_whole_demo(tmp_path):
     """Sample, training, both formats, report: from another folder, with a cache of its own and no photographs."""
     environment = {key: value for key, value in os.environ.items() if key != "DERMEDGE_PHOTOS"}

@@ -34,7 +34,7 @@ def validated(folder_of_photographs, tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs a whole cross-validation")
 def test_every_photograph_is_judged_once_by_a_model_that_never_saw_it(validated, folder_of_photographs):
     found = json.loads((validated / "cross_validation.json").read_text())
     assert found["out_of_fold"]["images"] == 24
@@ -68,7 +68,7 @@ def test_a_slip_in_the_flags_is_named_before_photographs_are_looked_for(command,
     assert (wrong[0] in said or wrong[1] in said) and "nowhere" not in said
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs a whole cross-validation")
 def test_finished_folds_are_not_trained_again(validated, folder_of_photographs, monkeypatch, capsys):
     def refuse(*args, **kwargs):
         raise AssertionError("a finished fold was trained again")
@@ -90,7 +90,7 @@ def test_folds_that_stop_give_their_exit_code(folder_of_photographs, tmp_path, m
     assert "fold 0: finished" in said and "fold(s) [1, 2] did not finish; see" in said and "fold-1.log" in said
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs a whole cross-validation")
 def test_a_photograph_that_is_unseen_twice_is_an_error(validated, folder_of_photographs, tmp_path):
     """Folds that were cut with different seeds must not be pooled."""
     from edge.data.readers import open_photos
@@ -103,7 +103,7 @@ def test_a_photograph_that_is_unseen_twice_is_an_error(validated, folder_of_phot
         _folds.pooled(open_photos(folder_of_photographs), tmp_path, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs a whole cross-validation")
 def test_the_card_has_the_measured_figures(validated, tmp_path):
     out = tmp_path / "card.md"
     weights = validated / "fold-0" / "checkpoint.safetensors"
@@ -116,7 +116,7 @@ def test_the_card_has_the_measured_figures(validated, tmp_path):
     assert "Not a medical device" in text
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs a whole cross-validation")
 def test_evaluate_leaves_seen_patients_out(validated, folder_of_photographs, tmp_path):
     weights = validated / "fold-1" / "checkpoint.safetensors"
     arguments = ["--checkpoint", str(weights), "--data", str(folder_of_photographs), "--out", str(tmp_path)]
@@ -128,7 +128,7 @@ def test_evaluate_leaves_seen_patients_out(validated, folder_of_photographs, tmp
     assert found["accuracy"] == pytest.approx(expected.metrics["unseen"]["accuracy"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs a whole cross-validation")
 def test_weights_that_saw_a_patient_cannot_be_started_from(validated, folder_of_photographs, tmp_path, capsys):
 
     weights = validated / "fold-0" / "checkpoint.safetensors"

@@ -187,7 +187,7 @@ def test_one_side_alone_gives_no_such_figure(known) -> None:
 # More than one process
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="two training processes")
 def test_under_torchrun_processes_share_the_work_and_one_speaks(folder_of_photographs, tmp_path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(ROOT / "train" / "train.py")]
     flags = ["--data", str(folder_of_photographs), "--out", str(tmp_path / "run"), *FLAGS]

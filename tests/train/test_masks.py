@@ -139,7 +139,7 @@ def test_a_mask_network_without_any_mask_is_refused(tmp_path: Path, capsys) -> N
     assert "none of the photographs has one" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="trains until it has learnt something")
 @pytest.mark.filterwarnings("ignore:Recall is ill-defined")  # thirteen held-back photographs lack a class
 def test_a_short_run_finds_lesions_and_learns_classes(small_sample: Path, tmp_path: Path) -> None:
     """Sixteen epochs at 64 pixels; the whole picture as lesion would have a Dice of about 0.25."""

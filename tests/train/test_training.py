@@ -593,7 +593,11 @@ def test_diverged_training_says_so(train, tmp_path):
         train(tmp_path, recipe=replace(TINY, learning_rate=1e20, warmup=0.0, weight_decay=1e20))
 
 
-@pytest.mark.parametrize(("weight", "falls_to"), [(0.0, 0.5), (1.0, 0.75)], ids=["class", "class and descriptors"])
+@pytest.mark.parametrize(
+    ("weight", "falls_to"),
+    [(0.0, 0.5), pytest.param(1.0, 0.75, marks=pytest.mark.slow(reason="trains another twenty epochs"))],
+    ids=["class", "class and descriptors"],
+)
 def test_it_learns(tmp_path, train, weight, falls_to):
     """Red, green and blue squares: the loss falls from that of guessing."""
     colours = np.zeros((12, 40, 40, 3), np.uint8)
@@ -798,7 +802,7 @@ def test_an_abandoned_run_keeps_the_state_of_its_last_finished_epoch(train, tmp_
     assert (facts["progress"]["epoch"], facts["progress"]["step"]) == (1, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="trains in a process of its own, twice")
 def test_ctrl_c(folder_of_photographs, tmp_path, cache):
     """A real process and a real signal, once a first epoch is over; the same command with --resume ends it."""
     out = tmp_path / "out"

@@ -71,7 +71,7 @@ def test_golden_logits(tiny):
     assert_golden(tiny, "hifuse_tiny")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a network of 120 million parameters")
 def test_golden_logits_as_released():
     assert_golden(golden_network("hifuse_tiny_released"), "hifuse_tiny_released")
 

@@ -25,7 +25,7 @@ def test_full_networks_have_the_counted_size(name):
     assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(COUNTED[name][0], abs=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="networks of full size")
 @pytest.mark.parametrize("name", COUNTED)
 def test_full_networks_cost_what_was_counted(name):
     _, macs = cost(create_model(name, 3), 224)

@@ -179,7 +179,7 @@ def test_foreign_text_on_the_page_is_text(weights, folder_of_photographs, few):
     assert "None." in section(report | {"alarms": []}, {})
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="hundreds of photographs through the shipped network")
 @pytest.mark.photos
 @pytest.mark.skipif("DERMEDGE_PHOTOS" not in os.environ, reason="DERMEDGE_PHOTOS names no folder of real photographs")
 def test_the_shipped_thresholds_can_be_measured_again():

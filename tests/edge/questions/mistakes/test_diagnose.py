@@ -295,7 +295,7 @@ class Outside(HTMLParser):
                 self.found.append(f"{tag} {name}={value}")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="every mistake on every photograph")
 def test_the_page(pages: Path) -> None:
     text = (pages / "report.html").read_text("utf-8")
     report = json.loads((pages / "mistakes.json").read_text("utf-8"))
@@ -363,14 +363,14 @@ def test_no_diagnoses_no_accuracy() -> None:
     assert markdown(report)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="every mistake on every photograph")
 def test_figures_for_a_document(pages: Path) -> None:
     assert "<svg" in (pages / "mistakes.svg").read_text("utf-8")
     with Image.open(pages / "mistakes.jpg") as picture:
         assert picture.size[0] > 700
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts the shipped network at its own side")
 def test_diagnosis_of_the_int8_file_by_command(build: Path, photo: Path, tmp_path: Path, capsys) -> None:
     """From what `predict` says of the photograph, and of one whose colours were swapped before."""
     file = str(build / "hierattn_xs-int8.tflite")
@@ -393,7 +393,7 @@ def test_diagnosis_of_the_int8_file_by_command(build: Path, photo: Path, tmp_pat
     assert set(json.loads(capsys.readouterr().out)["paths"][0]["by_file"]) == {"int8"}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts the shipped network at its own side")
 def test_how_often_it_is_right(build: Path, sample: Path, capsys) -> None:
     """The benchmark that docs/mistakes.md quotes; drawn photographs, so only that it counts and mostly names."""
     assert benchmark.main([str(build), "--data", str(sample), "--images", "3"]) == 0
@@ -403,7 +403,7 @@ def test_how_often_it_is_right(build: Path, sample: Path, capsys) -> None:
     assert float(said.split("mistakes: named ")[1].split("%")[0]) > 60
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts the shipped network at its own side")
 def test_bad_input_is_2(build: Path, photo: Path, tmp_path: Path, capsys) -> None:
     answer = "0.1,0.2,0.3,0.2,0.1,0.1"
     (tmp_path / "empty").mkdir()
@@ -427,7 +427,7 @@ def test_bad_input_is_2(build: Path, photo: Path, tmp_path: Path, capsys) -> Non
     assert "--images is at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts the shipped network at its own side")
 def test_a_photograph_that_breaks(build: Path, sample: Path, tmp_path: Path, capsys) -> None:
     import shutil
 

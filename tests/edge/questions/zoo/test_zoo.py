@@ -175,7 +175,7 @@ def zoo(tmp_path_factory) -> Path:
     return home
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="converts two models to two formats")
 def test_the_table_is_that_of_the_files(zoo):
     found = json.loads((zoo / "out" / "zoo.json").read_text())
     (model,) = found["models"]
@@ -190,7 +190,7 @@ def test_the_table_is_that_of_the_files(zoo):
     assert all(one["sqnr_db"] > 90 and not one["warnings"] for one in model["files"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="needs the zoo of two models")
 def test_the_page_can_be_made_again_from_the_json(zoo):
     page = (zoo / "docs" / "zoo.md").read_text()
     found = json.loads((zoo / "out" / "zoo.json").read_text())
