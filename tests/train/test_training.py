@@ -595,7 +595,7 @@ def test_diverged_training_says_so(train, tmp_path):
 
 @pytest.mark.parametrize(
     ("weight", "falls_to"),
-    [(0.0, 0.5), pytest.param(1.0, 0.75, marks=pytest.mark.slow(reason="trains another twenty epochs"))],
+    [(0.0, 0.5), pytest.param(1.0, 0.75, marks=pytest.mark.slow(reason="trains a second time"))],
     ids=["class", "class and descriptors"],
 )
 def test_it_learns(tmp_path, train, weight, falls_to):
