@@ -1,4 +1,5 @@
-# The commands that one needs: `make demo`, `make test`, `make test-slow`, `make fuzz`, `make lock`, `make clean`.
+# The commands that one needs: `make demo`, `make test`, `make test-slow`, `make phones`, `make fuzz`, `make lock`,
+# `make clean`.
 # PyTorch's CPU build, where pip would take the CUDA one: see the README.
 
 PYTHON ?= python3
@@ -6,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 
-.PHONY: demo test test-slow lint fuzz lock clean env
+.PHONY: demo test test-slow phones lint fuzz lock clean env
 
 env: $(VENV)/.complete
 
@@ -32,6 +33,15 @@ JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=10
 test: lint
 	$(PYTEST) -m "not slow"
+
+# Phones' own runtimes, in DERMEDGE_PHONES or dermedge's cache: LiteRT for ARM, and Android's TFLite, the newest and an old
+# one. Tests use them where DERMEDGE_PHONES names the folder. Needs qemu-user-static, gcc-aarch64-linux-gnu,
+# libc6-dev-arm64-cross and maven of Debian.
+phones: env
+	$(BIN)/dermedge setup arm --missing
+	$(BIN)/dermedge setup android --missing
+	$(BIN)/dermedge setup android --tflite 2.14.0 --missing
+	$(BIN)/dermedge setup android --tflite 2.8.0 --missing
 
 # What takes longer than a change may wait for, each with its reason in its mark; `.ci/run` runs both.
 test-slow: env

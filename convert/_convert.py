@@ -197,7 +197,7 @@ def file_entry(path: Path, result: Judged, recipe: Recipe) -> FileEntry:
         bytes=size(path),
         layout=recipe.layout,
         dtype=recipe.dtype,
-        opens_from=recipe.opens_from,
+        opens_from=result.opens_from,
         parity=result.parity,
         audit=result.audit,
         fine_tuned=result.fine_tuned,

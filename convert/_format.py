@@ -61,6 +61,9 @@ class Prepared(Protocol):
     def audit(self, recipe: str, path: Path) -> Audit | None:
         """What a written file is made of; None where the format has no audit."""
 
+    def opens_from(self, recipe: str, path: Path) -> str:
+        """The oldest runtime or system that opens a written file."""
+
     def fine_tuned(self, recipe: str) -> FineTuned | None:
         """What a recipe's network learned, where it did."""
 

@@ -29,6 +29,7 @@ class Judged:
     parity: Parity | None = None
     milliseconds: float | None = None  # on this host, median, one thread
     remarks: tuple[str, ...] = ()  # what fell short, in words
+    opens_from: str = ""  # the oldest runtime or system that opens it
     audit: Audit | None = None
     fine_tuned: FineTuned | None = None
     self_test: Outputs | None = None  # what it says of the self-test images
@@ -67,6 +68,7 @@ def judge(
         parity=parity_summary(result, runtime=modes_of(form.name)[0], photos=source.photos, binding=binding),
         milliseconds=milliseconds,
         remarks=shortfalls(result) if binding or result.verdict == "fail" else (),
+        opens_from=prepared.opens_from(recipe, path),
         audit=audit,
         fine_tuned=prepared.fine_tuned(recipe),
         self_test=answers,

@@ -25,6 +25,7 @@ COMMANDS = {
     "robustness": "what bad photographs cost, and if 8 bits cost more on them",
     "zoo": "every model by every recipe: one table, one plot",
     "predict": "the answer for one photograph, with any file",
+    "setup": "a phone's own runtime on this machine, for `parity --runtime`",
     "demo": "the whole chain on embedded data",
 }
 RENAMED = {"simulate": "parity --simulate"}  # still works, and says so

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
 from edge import artifact
 from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
 from edge.errors import InputError
-from edge.manifest import FileEntry, Manifest
+from edge.manifest import FileEntry, Manifest, Run
 from edge.preprocess import check_version
 from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
 from edge.scheme import load as load_scheme
@@ -70,6 +70,16 @@ class Build:
             if scheme is not None and scheme.checkpoint_sha256 == self.checkpoint.sha256:
                 schemes[form] = scheme
         return schemes
+
+
+def remember(build: Build, seen: Sequence[tuple[str, Run]]) -> None:
+    """Write into the folder's manifest where its files were seen to answer rightly, each place once."""
+    files = []
+    for entry in build.manifest.files:
+        runs = (*entry.seen_right, *(run for file, run in seen if file == entry.file))
+        files.append(replace(entry, seen_right=tuple(dict.fromkeys(runs))))
+    if tuple(files) != build.manifest.files:
+        artifact.write(build.folder, replace(build.manifest, files=tuple(files)))
 
 
 def open_build(folder: Path, *, checkpoint: Path | None = None) -> Build:

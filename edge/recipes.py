@@ -42,7 +42,7 @@ class Recipe:
     purpose: str  # what part of a phone it is for
     gate: Gate
     binding: str  # ALWAYS; of a checkpoint that was TRAINED (random weights have no answers to keep); or NEVER
-    opens_from: str  # the oldest runtime or system that opens it
+    opens_from: str  # the oldest system that opens it; empty where that depends on the file's operators (TFLite)
     layout: str = "NHWC"  # of the input: NHWC, or image
     dtype: str = "float32"  # of the input
     measured: bool = False  # which layers are in 8 bits is chosen by measurement, and kept as a scheme
@@ -63,32 +63,32 @@ class Recipe:
 TABLE = (
     Recipe(
         "tflite", "fp32", 32, 32, "CPU of any phone; the reference file that the others are measured against",
-        FLOAT32, ALWAYS, "LiteRT / TFLite 2.14",
+        FLOAT32, ALWAYS, "",
     ),
     Recipe(
         "tflite", "fp16", 16, 32,
         "GPU delegate, which computes in fp16 anyway; on a CPU float32 arithmetic, half the download",
-        FLOAT16, ALWAYS, "LiteRT / TFLite 2.14", untrained_gate=UNTRAINED_FLOAT16,
+        FLOAT16, ALWAYS, "", untrained_gate=UNTRAINED_FLOAT16,
     ),
     Recipe(
         "tflite", "int8-weights", 8, 32,
         "CPU or GPU where the download must be small; weights are expanded to float at load",
-        EIGHT_BIT_WEIGHTS, TRAINED, "LiteRT / TFLite 2.17", untrained_gate=UNTRAINED_EIGHT_BITS,
+        EIGHT_BIT_WEIGHTS, TRAINED, "", untrained_gate=UNTRAINED_EIGHT_BITS,
     ),
     Recipe(
         "tflite", "int8-dynamic", 8, 8,
         "any CPU; 8-bit products with ranges taken at run time, float between the layers",
-        EIGHT_BITS, TRAINED, "LiteRT / TFLite 2.17", untrained_gate=UNTRAINED_EIGHT_BITS,
+        EIGHT_BITS, TRAINED, "", untrained_gate=UNTRAINED_EIGHT_BITS,
     ),
     Recipe(
         "tflite", "int8", 8, 8,
         "CPU with 8-bit dot products (ARMv8.2 and later, AVX-512 VNNI): fixed ranges for convolutions where that "
         "hurts little, the rest as int8-dynamic",
-        EIGHT_BITS, TRAINED, "LiteRT / TFLite 2.17", measured=True, untrained_gate=UNTRAINED_EIGHT_BITS,
+        EIGHT_BITS, TRAINED, "", measured=True, untrained_gate=UNTRAINED_EIGHT_BITS,
     ),
     Recipe(
         "tflite", "int8-io", 8, 8, "as int8, taking the camera's bytes: uint8 in, nothing to convert in the app",
-        EIGHT_BITS, TRAINED, "LiteRT / TFLite 2.17", dtype="uint8", measured=True,
+        EIGHT_BITS, TRAINED, "", dtype="uint8", measured=True,
         untrained_gate=UNTRAINED_EIGHT_BITS,
     ),
     Recipe(

@@ -39,6 +39,9 @@ class Prepared:
     def audit(self, recipe: str, path: Path) -> Audit | None:
         return None
 
+    def opens_from(self, recipe: str, path: Path) -> str:
+        return COREAI[recipe].opens_from
+
     def fine_tuned(self, recipe: str) -> FineTuned | None:
         return None
 

@@ -87,6 +87,9 @@ class Prepared:
     def audit(self, recipe: str, path: Path) -> Audit:
         return replace(audit(path), float16=summary(self.ranges) if self.ranges and recipe != "fp32" else None)
 
+    def opens_from(self, recipe: str, path: Path) -> str:
+        return COREML[recipe].opens_from
+
     def fine_tuned(self, recipe: str) -> FineTuned | None:
         return self.tuned[recipe].facts if recipe in self.tuned else None
 

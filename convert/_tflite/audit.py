@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.manifest import Audit
 
 from .._liveness import peak_bytes
-from .file import unpack
+from .flatbuffer import operator_names, unpack
 
 LAYOUT = {"TRANSPOSE", "RESHAPE"}
 GPU_RANK = 4
@@ -73,12 +73,6 @@ def fed_by_constant(graph, made_by: dict, held: list, tensor: int) -> bool:
 
 def has_data(buffer) -> bool:
     return buffer.data is not None and len(buffer.data) > 0
-
-
-def operator_names() -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 
 def macs_of(name: str, inputs: list[list[int]], output: list[int]) -> int:

@@ -27,7 +27,7 @@ from edge.scheme import Layer, Range, Scheme
 from .._curve import POINTS, TAIL_DB, noise, point
 from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
-from .file import unpack
+from .flatbuffer import unpack
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
 from .quantise import FloatFile
 from .rounding import rounded

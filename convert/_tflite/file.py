@@ -20,6 +20,7 @@ from .._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from .._graph.refusals import refused
 from .._graph.take_apart import take_apart
 from .emit import NoOperator, emit, unknown
+from .flatbuffer import pack, unpack
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -169,26 +170,6 @@ def read_metadata(content: bytes) -> dict:
         if entry.name.decode() == METADATA:
             return json.loads(bytes(model.buffers[entry.buffer].data))
     return {}
-
-
-def unpack(content: bytes):
-    """The file as objects. Buffers that the quantiser put behind the flatbuffer (offset, size) are moved back in."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(bytes(content), 0)
-    for buffer in model.buffers:
-        if buffer.offset > 1:  # 0 and 1 mean that there is no such data
-            buffer.data = np.frombuffer(content, np.uint8, count=buffer.size, offset=buffer.offset)
-            buffer.offset = buffer.size = 0
-    return model
-
-
-def pack(model) -> bytes:
-    import flatbuffers
-
-    builder = flatbuffers.Builder(2**20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def graph_key(content: bytes) -> str:

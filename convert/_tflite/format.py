@@ -15,6 +15,7 @@ from .._format import Source
 from .audit import audit
 from .file import float_model, with_metadata
 from .measured import measure
+from .opens_from import opens_from
 from .quantise import CHOSEN, ROUNDED, recipe_file
 
 
@@ -36,6 +37,9 @@ class Prepared:
 
     def audit(self, recipe: str, path: Path) -> Audit:
         return audit(path)
+
+    def opens_from(self, recipe: str, path: Path) -> str:
+        return opens_from(path.read_bytes())
 
     def fine_tuned(self, recipe: str) -> FineTuned | None:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .file import pack, unpack
+from .flatbuffer import pack, unpack
 
 SMALLEST = 2048  # numbers; below, one more operator and tensor cost as much as is saved
 
@@ -50,7 +50,6 @@ def with_half_constants(content: bytes) -> bytes:
         return content
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    code.version = 3  # the first that takes float16
     model.operatorCodes.append(code)
     for operator in expanding:
         operator.opcodeIndex = len(model.operatorCodes) - 1

@@ -14,8 +14,8 @@ import numpy as np
 from edge.progress import track
 from edge.scheme import Layer
 
-from .audit import has_data, macs_of, operand_of, operator_names
-from .file import unpack
+from .audit import has_data, macs_of, operand_of
+from .flatbuffer import operator_names, unpack
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 CONVOLUTIONS = {"CONV_2D", "TRANSPOSE_CONV"}  # that may compute in 8 bits

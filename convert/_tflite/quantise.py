@@ -10,9 +10,11 @@ import numpy as np
 from edge.recipes import TFLITE
 from edge.scheme import Layer
 
-from .file import pack, unpack
+from .channel_scales import with_scales_behind
+from .flatbuffer import pack, unpack
 from .half_constants import with_half_constants
 from .layers import described, preserved_tensors
+from .versions import with_versions
 
 ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
 CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by a scheme
@@ -23,11 +25,12 @@ def recipe_file(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[La
     """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need."""
     content = rounded if recipe in ROUNDED else float32
     if recipe not in CHOSEN:
-        return quantise(content, recipe)
+        return with_versions(with_scales_behind(quantise(content, recipe)))
     if layers is None:
         raise ValueError(f"{recipe} needs a scheme")
     content = with_half_constants(apply(content, layers))
-    return with_byte_input(content) if recipe == "int8-io" else content
+    content = with_scales_behind(content)
+    return with_versions(with_byte_input(content) if recipe == "int8-io" else content)
 
 
 def quantise(content: bytes, recipe: str) -> bytes:
@@ -118,7 +121,6 @@ def with_byte_input(content: bytes) -> bytes:
     new = len(graph.tensors) - 1
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    code.version = 2
     model.operatorCodes.append(code)
     reader = schema.OperatorT()
     reader.opcodeIndex = len(model.operatorCodes) - 1

@@ -22,7 +22,7 @@ import numpy as np
 from edge.errors import InputError
 from edge.files import moved_into_place
 
-from .file import pack, unpack
+from .flatbuffer import pack, unpack
 from .layers import Weighted, activations, name_of, values_of, weighted
 
 SAME = 0  # the schema's number of this padding

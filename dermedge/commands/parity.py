@@ -12,6 +12,9 @@ makes every gate bind.
 .tflite runs on XNNPACK, on XNNPACK with fp16 forced (as ARMv8.2 phones do), and on the reference kernels; an .mlpackage
 runs by the interpreter, an .aimodel by Core AI's own runtime where that is installed. Times are this host's.
 
+--runtime arm64 or android runs the files in a phone's own library too, set up by `dermedge setup`, and writes into the
+manifest where each was right. Nothing is timed there: an emulated processor says nothing about a phone's.
+
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
 shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a
 file with a binding gate has one.
@@ -43,6 +46,11 @@ def parser() -> argparse.ArgumentParser:
         "--mode", action="append", choices=["xnnpack", "xnnpack-fp16", "reference"],
         help="how .tflite files run; repeatable (default: xnnpack, and xnnpack-fp16 for the fp16 file)",
     )  # fmt: skip
+    p.add_argument(
+        "--runtime", action="append", metavar="NAME",
+        help="a phone's own library beside XNNPACK here (`dermedge setup`): arm64, android or android-x86_64, with "
+        "version and processor as in android:2.12.0:cortex-a53; repeatable",
+    )  # fmt: skip
     add_threads(p)
     looks = p.add_mutually_exclusive_group()
     looks.add_argument(
@@ -61,16 +69,20 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.build import open_build
+    from edge.build import open_build, remember
 
     if args.file and not args.layers:
         raise InputError("--file goes with --layers")
-    if args.layers and args.mode:
-        raise InputError("--layers reads inner values, which only one way of running gives; leave out --mode")
+    if args.layers and (args.mode or args.runtime):
+        raise InputError(
+            "--layers reads inner values, which only one way of running gives; leave out --mode and --runtime"
+        )
     build = open_build(args.build, checkpoint=args.checkpoint)
     with runtimes_quiet(build.folder):
         report = measured(args, build)
         page = None if args.simulate else report.write(args.out or build.folder)
+    if not args.simulate:
+        remember(build, getattr(report, "seen", ()))
     for table in report.tables():
         screen().print(table, soft_wrap=isinstance(table, str))
     if page is None:
@@ -82,6 +94,11 @@ def main(argv: list[str] | None = None) -> int:
         screen().print(", ".join(failed), soft_wrap=True, markup=False)
         return GATE_FAILED
     return GOOD
+
+
+def ways(args: argparse.Namespace) -> list[str] | None:
+    """How .tflite files run: in phones' libraries beside XNNPACK here, so that one sees which of them is off."""
+    return [*(args.mode or ["xnnpack"]), *args.runtime] if args.runtime else args.mode
 
 
 def measured(args: argparse.Namespace, build: Build) -> QuestionReport:
@@ -98,7 +115,7 @@ def measured(args: argparse.Namespace, build: Build) -> QuestionReport:
         build,
         args.data,
         images=SIMULATED if args.simulate and args.images is None else args.images,
-        modes=args.mode,
+        modes=ways(args),
         every_way=args.simulate,
         threads=args.threads,
         skip_unreadable=args.skip_unreadable,

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from edge.runtimes import Outputs, check_images, refuse_answers
 # How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
 MODES = ("xnnpack", "xnnpack-fp16", "reference")
+# Phones' own libraries, each set up by `dermedge setup` and run only when asked for: LiteRT and Android's TFLite on an
+# emulated ARM processor, and Android's for x86. Behind colons may stand the processor and the version of Android's
+# library: `android:2.12.0:cortex-a53`.
+PHONES = ("arm64", "android", "android-x86_64")
 XNNPACK_FORCE_FP16 = 0x4  # TFLITE_XNNPACK_DELEGATE_FLAG_FORCE_FP16
 MAX_BYTES = 512 * 2**20
 METADATA = b"dermedge"  # name of the entry with the manifest's facts
@@ -32,29 +37,19 @@ class LiteRT:
     def __init__(self, path: Path, *, mode: str = "xnnpack", threads: int = 1, labels: Sequence[str] = ()) -> None:
         if threads < 1:
             raise InputError(f"a file runs on at least one thread, got {threads}")
-        if mode not in MODES:
-            raise InputError(f"a .tflite file runs as {', '.join(MODES)}; got {mode!r}")
+        if mode not in MODES and not on_phone(mode):
+            raise InputError(f"a .tflite file runs as {', '.join(MODES + PHONES)}; got {mode!r}")
         check_tflite(path)
         self.path, self.name, self.mode, self.labels = path, path.name, mode, tuple(labels)
         try:
-            self.engine = Compiled(path, threads) if mode == "xnnpack-fp16" else Interpreted(path, mode, threads)
+            self.engine = engine_of(path, mode, threads)
+        except InputError:
+            raise
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]}); convert it again"
             ) from error
-        shape, dtype, outputs = self.engine.shape, self.engine.dtype, [len(one) for one in self.engine.outputs]
-        if (
-            len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3
-            or dtype not in (np.float32, np.uint8) or sorted(outputs) not in ([2], [2, 4])
-            or any(one != (1, shape[1], shape[2], 1) for one in self.engine.outputs if len(one) == 4)
-        ):  # fmt: skip
-            raise InputError(
-                f"{path}: expected an input (1, S, S, 3) of float32 or uint8 and an output (1, K), beside it a mask "
-                f"(1, S, S, 1) or nothing; got {tuple(shape)} {np.dtype(dtype).name} and "
-                f"{', '.join(str(one) for one in self.engine.outputs)}"
-            )
-        self.side = int(shape[1])
-        self.answer, self.mask = outputs.index(2), outputs.index(4) if 4 in outputs else None
+        self.side, self.answer, self.mask = contract_of(path, self.engine)
         self.classes = self.engine.outputs[self.answer][1]
 
     def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
@@ -81,7 +76,49 @@ class LiteRT:
 
     def close(self) -> None:
         """Free the runtime's memory."""
+        if hasattr(self.engine, "close"):
+            self.engine.close()
         del self.engine
+
+
+def on_phone(mode: str) -> bool:
+    """Whether a mode is one of a phone's own libraries."""
+    return mode.partition(":")[0] in PHONES
+
+
+def engine_of(path: Path, mode: str, threads: int) -> Engine:
+    if on_phone(mode):
+        from edge.runtimes.phone import Phone
+
+        return Phone(path, mode, threads)
+    return Compiled(path, threads) if mode == "xnnpack-fp16" else Interpreted(path, mode, threads)
+
+
+class Engine(Protocol):
+    """What opened a .tflite and answers for one picture."""
+
+    shape: Any  # of the input, a sequence of numbers
+    dtype: Any
+    outputs: list[tuple[int, ...]]  # shapes
+
+    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
+        """Outputs for one input of that shape and type."""
+
+
+def contract_of(path: Path, engine: Engine) -> tuple[int, int, int | None]:
+    """Side in pixels, and the places of probabilities and mask; InputError unless they are those of the contract."""
+    shape, outputs = engine.shape, [len(output) for output in engine.outputs]
+    if (
+        len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3
+        or engine.dtype not in (np.float32, np.uint8) or sorted(outputs) not in ([2], [2, 4])
+        or any(output != (1, shape[1], shape[2], 1) for output in engine.outputs if len(output) == 4)
+    ):  # fmt: skip
+        raise InputError(
+            f"{path}: expected an input (1, S, S, 3) of float32 or uint8 and an output (1, K), beside it a mask "
+            f"(1, S, S, 1) or nothing; got {tuple(shape)} {np.dtype(engine.dtype).name} and "
+            f"{', '.join(str(output) for output in engine.outputs)}"
+        )
+    return int(shape[1]), outputs.index(2), outputs.index(4) if 4 in outputs else None
 
 
 class Interpreted:

@@ -17,7 +17,7 @@ from benchmarks._page import markdown, row
 from benchmarks._peers import PEERS, peer
 from benchmarks.tflite import main, threads_of
 from convert._tflite.emit.writer import Code, Writer
-from convert._tflite.file import pack, unpack
+from convert._tflite.flatbuffer import pack, unpack
 from dermedge.console import third_party_noise_into
 from edge.checkpoint import load, shipped
 from edge.errors import InputError

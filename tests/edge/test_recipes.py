@@ -33,7 +33,7 @@ def contradictions(table: tuple[Recipe, ...]) -> list[str]:
             wrong.append(f"{recipe.name}: measured, and nothing to choose")
         if recipe.activations < 8 or recipe.weights not in {4, 6, 8, 16, 32}:
             wrong.append(f"{recipe.name}: {recipe.weights} and {recipe.activations} bits")
-        if not recipe.purpose or not recipe.opens_from:
+        if not recipe.purpose or (recipe.opens_from == "") != (recipe.format == "tflite"):
             wrong.append(f"{recipe.name}: does not say what it is for, or where it opens")
     for name, recipes in same.items():
         for fact in ("gate", "untrained_gate", "binding", "weights", "palette", "measured"):

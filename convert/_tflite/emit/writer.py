@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ..flatbuffer import pack
+from ..versions import set_versions
+
 Code = schema.BuiltinOperator
 SIGNATURE = "serving_default"
 SCHEMA_VERSION = 3
-# Of the kernel that an operator needs; 1 where neither this nor the operator says more.
-VERSIONS = {  # 5 keeps the operand's axes, 3 of a transposed convolution has a bias
-    Code.FULLY_CONNECTED: 5, Code.BROADCAST_TO: 2, Code.TRANSPOSE_CONV: 3,
-}  # fmt: skip
 TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}
 
 
@@ -25,7 +24,7 @@ class Writer:
         self.graph.name = b"main"
         self.graph.tensors, self.graph.operators = [], []
         self.buffers = [schema.BufferT()]  # the first stands for "no data"
-        self.codes: dict[tuple[int, int], int] = {}  # code and version
+        self.codes: dict[int, int] = {}  # code -> its place
         self.constants: dict[tuple, int] = {}
         self.names: set[str] = set()
 
@@ -65,12 +64,11 @@ class Writer:
         name: str,
         options: object = None,
         kind: int = schema.BuiltinOptions.NONE,
-        version: int | None = None,
     ) -> list[int]:
         """Append an operator; its results, one tensor per shape."""
         outputs = [self.tensor(shape, name) for shape in shapes]
         operator = schema.OperatorT()
-        operator.opcodeIndex = self.codes.setdefault((code, version or VERSIONS.get(code, 1)), len(self.codes))
+        operator.opcodeIndex = self.codes.setdefault(code, len(self.codes))
         operator.inputs = np.array(inputs, np.int32)
         operator.outputs = np.array(outputs, np.int32)
         operator.builtinOptions, operator.builtinOptionsType = options, kind
@@ -85,8 +83,6 @@ class Writer:
 
     def finish(self, inputs: dict[str, int], outputs: dict[str, int], *, description: str) -> bytes:
         """The file, with one signature of the given names."""
-        import flatbuffers
-
         self.graph.inputs = np.array(list(inputs.values()), np.int32)
         self.graph.outputs = np.array(list(outputs.values()), np.int32)
         signature = schema.SignatureDefT()
@@ -98,10 +94,9 @@ class Writer:
         model.version = SCHEMA_VERSION
         model.description = description.encode()
         model.subgraphs, model.buffers, model.signatureDefs = [self.graph], self.buffers, [signature]
-        model.operatorCodes = [operator_code(*both) for both in self.codes]
-        builder = flatbuffers.Builder(2**20)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        model.operatorCodes = [operator_code(code) for code in self.codes]
+        set_versions(model)
+        return pack(model)
 
 
 def maps(named: dict[str, int]) -> list:
@@ -113,9 +108,9 @@ def maps(named: dict[str, int]) -> list:
     return entries
 
 
-def operator_code(code: int, version: int):
+def operator_code(code: int):
     entry = schema.OperatorCodeT()
     entry.builtinCode = code
     entry.deprecatedBuiltinCode = min(code, 127)  # what readers older than 2020 look at
-    entry.version = version
+    entry.version = 1
     return entry

@@ -13,7 +13,7 @@ from edge.build import Build
 from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError, at_least_one
-from edge.manifest import FileEntry
+from edge.manifest import FileEntry, Run
 from edge.metrics.gates import Verdict, judge, overall
 from edge.metrics.observations import Observations
 from edge.progress import Listener, busy, listening
@@ -26,7 +26,9 @@ from edge.report.junit import junit
 from edge.report.pictures import jpeg
 from edge.report.question import QuestionReport
 from edge.runtimes import Outputs
+from edge.runtimes.litert import on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
+from edge.runtimes.phone import Phone, Refused
 from edge.runtimes.reference import Reference
 from edge.runtimes.timing import timed_run
 
@@ -44,6 +46,7 @@ class ParityReport(QuestionReport):
     """Whether each file of a build gives the answers of its float model."""
 
     name: ClassVar[str] = "parity"
+    seen: tuple[tuple[str, Run], ...] = ()  # files that a phone's own library answered rightly, and where
 
     @property
     def verdict(self) -> str:
@@ -89,11 +92,17 @@ def measure(
         judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
         with busy("running the float32 model"):
             observations = observations_of(judged_on, *Reference(build.checkpoint).run(squares))
-        entries, answers = [], []
+        entries, answers, seen = [], [], []
         for entry, mode in runs(build, modes, every_way=every_way):
-            outputs, milliseconds = answered(build, entry, mode, squares, threads)
+            try:
+                outputs, milliseconds, run = answered(build, entry, mode, squares, threads)
+            except Refused as refusal:  # an old library says so where it would be wrong
+                log.info("left out: %s", refusal)
+                continue
             entries.append(judged(build, entry, mode, observations, outputs, milliseconds))
             answers.append(outputs.probabilities)
+            if run and entries[-1].parity.verdict != Verdict.FAIL:
+                seen.append((entry.file, run))
     if not entries:
         raise InputError(f"{build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
     report = build_report(
@@ -108,7 +117,8 @@ def measure(
     )
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
-    return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})
+    shown_pictures = {name: jpeg(square, name=name) for name, square in pictures if name in shown}
+    return ParityReport(report, shown_pictures, seen=tuple(seen))
 
 
 def runs(build: Build, modes: Sequence[str] | None, *, every_way: bool) -> list[tuple[FileEntry, str]]:
@@ -128,8 +138,12 @@ def runs(build: Build, modes: Sequence[str] | None, *, every_way: bool) -> list[
 def modes_for(entry: FileEntry, wanted: Sequence[str] | None, *, every_way: bool) -> Sequence[str]:
     """How a file is run: as phones run it, in every way that there is, or in the `wanted` ones."""
     if wanted:
-        return [mode for mode in wanted if mode in modes_of(entry.format)]
+        return [mode for mode in wanted if mode in modes_of(entry.format) or runs_on_phone(entry, mode)]
     return modes_of(entry.format) if every_way or entry.format != "tflite" else phone_modes(entry.recipe)
+
+
+def runs_on_phone(entry: FileEntry, mode: str) -> bool:
+    return entry.format == "tflite" and on_phone(mode)
 
 
 def phone_modes(recipe: str) -> tuple[str, ...]:
@@ -144,17 +158,26 @@ def left_out(entries: Sequence[FileEntry]) -> str | None:
     return f"left out {', '.join(names)}: {next(iter(reasons.values()))}" if names else None
 
 
-def answered(build: Build, entry: FileEntry, mode: str, squares: np.ndarray, threads: int) -> tuple[Outputs, float]:
-    """What a file answers, and the median milliseconds of one image."""
+def answered(
+    build: Build, entry: FileEntry, mode: str, squares: np.ndarray, threads: int
+) -> tuple[Outputs, float | None, Run | None]:
+    """What a file answers, the median milliseconds of one image, and of a phone's library where it ran.
+
+    Nothing is timed in a phone's library: emulation says nothing about a phone.
+    """
     runtime = open_file(build.path(entry), entry.format, mode=mode, threads=threads)
     try:
-        return timed_run(runtime, squares, task=f"{entry.recipe} on {mode}")
+        outputs, milliseconds = timed_run(runtime, squares, task=f"{entry.recipe} on {mode}")
+        engine = getattr(runtime, "engine", None)
+        if isinstance(engine, Phone):
+            return outputs, None, Run(engine.choice.library, engine.version, engine.choice.processor)
+        return outputs, milliseconds, None
     finally:
         runtime.close()
 
 
 def judged(
-    build: Build, entry: FileEntry, mode: str, observations: Observations, outputs: Outputs, milliseconds: float
+    build: Build, entry: FileEntry, mode: str, observations: Observations, outputs: Outputs, milliseconds: float | None
 ) -> Entry:
     """The answers against the gate of the file's recipe. It does not bind where fp16 arithmetic was forced."""
     parity = judge(

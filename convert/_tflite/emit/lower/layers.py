@@ -13,8 +13,6 @@ from ...._graph.graph import arguments, filled
 from ..writer import Code
 from .scope import Options, Scope, shape_of
 
-GROUPED = 6  # version of CONV_2D whose kernel has fewer input channels than the map: one group each
-
 
 def linear(s: Scope, node: fx.Node) -> int:
     x, weight, bias = filled(node, None, None, None)
@@ -110,8 +108,7 @@ def conv2d(s: Scope, node: fx.Node) -> int:
     code, kind = (
         (Code.DEPTHWISE_CONV_2D, Options.DepthwiseConv2DOptions) if depthwise else (Code.CONV_2D, Options.Conv2DOptions)
     )
-    version = GROUPED if groups > 1 and not depthwise else None
-    return s.one(code, operands, shape_of(node), node.name, options, kind, version)
+    return s.one(code, operands, shape_of(node), node.name, options, kind)
 
 
 def conv_transpose2d(s: Scope, node: fx.Node) -> int:

@@ -31,10 +31,8 @@ class Scope:
             return found
         return self.writer.constant(np.array(value, np.float32), "number")
 
-    def one(
-        self, code: int, inputs: Sequence[int], shape: Sequence[int], name: str, options=None, kind=0, version=None
-    ) -> int:
-        return self.writer.operator(code, inputs, [list(shape)], name, options, kind, version)[0]
+    def one(self, code: int, inputs: Sequence[int], shape: Sequence[int], name: str, options=None, kind=0) -> int:
+        return self.writer.operator(code, inputs, [list(shape)], name, options, kind)[0]
 
     def held(self, node: fx.Node, operand: str) -> np.ndarray:
         """A constant's data, where the operator has no form that takes a computed one."""

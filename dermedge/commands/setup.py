@@ -1,0 +1,52 @@
+"""Set up a phone's own runtime on this machine, so that `dermedge parity --runtime` can run files in it.
+
+    dermedge setup arm                       LiteRT for ARM, on an emulated phone processor
+    dermedge setup android                   Android's own TFLite library, for ARM (emulated) and x86-64
+    dermedge setup android --tflite 2.12.0   another version of it that Maven Central serves
+    dermedge setup android --aar lib.aar     a library of your own, called by --tflite NAME
+
+Downloads from the machine's own Debian archive, Python index and Maven repository, into DERMEDGE_PHONES or dermedge's
+cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc, gcc-aarch64-linux-gnu,
+libc6-dev-arm64-cross and maven. Half a minute each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dermedge.console import entry, screen
+from edge.errors import GOOD, InputError
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("what", choices=["arm", "android"], help="the runtime")
+    p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
+    p.add_argument("--missing", action="store_true", help="do nothing where it is set up already")
+    p.add_argument("--aar", type=Path, help="android: a library of your own, instead of a download")
+    return p
+
+
+@entry(parser)
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from edge.phones import android, arm
+    from edge.progress import busy
+
+    if args.what == "arm" and (args.tflite or args.aar):
+        raise InputError("--tflite and --aar go with android")
+    if args.aar and not args.tflite:
+        raise InputError("--aar needs a name for that library: --tflite NAME")
+    version = args.tflite or android.TFLITE
+    there = arm.is_set_up() if args.what == "arm" else android.is_set_up(version)
+    folder = arm.folder_of(arm.LITERT) if args.what == "arm" else android.folder_of(version)
+    if not (args.missing and there):
+        with busy(f"setting up {args.what}"):
+            folder = arm.set_up() if args.what == "arm" else android.set_up(version, args.aar)
+    screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
+    return GOOD
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

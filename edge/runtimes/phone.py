@@ -1,0 +1,120 @@
+"""A phone's own library as the engine of a .tflite: a process that answers frame by frame (edge/phones)."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import InputError
+from edge.phones import android, arm, processor
+
+TYPES = {1: np.float32, 2: np.int32, 3: np.uint8, 4: np.int64, 9: np.int8, 10: np.float16}  # TfLiteType
+
+
+class Refused(InputError):
+    """A phone's library did not open a file, or stopped."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`android:2.12.0:cortex-a53` taken apart."""
+
+    library: str  # "arm64" (LiteRT), "android" or "android-x86_64"
+    version: str
+    processor: str
+
+    @property
+    def emulated(self) -> bool:
+        return self.library != "android-x86_64"
+
+
+def choice_of(mode: str) -> Choice:
+    """What a mode names; the newest version and a Cortex-A76 where it says nothing. InputError for what goes wrong."""
+    library, *rest = mode.split(":")
+    processors = [part for part in rest if part in processor.PROCESSORS]
+    versions = [part for part in rest if part not in processors]
+    if len(processors) > 1 or len(versions) > 1 or (versions and library == "arm64") or "" in rest:
+        raise InputError(
+            f"{mode}: expected arm64[:PROCESSOR], android[:VERSION][:PROCESSOR] or android-x86_64[:VERSION], where a "
+            f"processor is one of {', '.join(processor.PROCESSORS)}"
+        )
+    if library == "android-x86_64":
+        if processors:
+            raise InputError(f"{mode}: android-x86_64 runs on this machine's own processor")
+        return Choice(library, (versions or [android.TFLITE])[0], platform.machine())
+    version = arm.LITERT if library == "arm64" else (versions or [android.TFLITE])[0]
+    return Choice(library, version, (processors or [processor.DEFAULT])[0])
+
+
+def command_of(path: Path, choice: Choice, threads: int) -> list[str]:
+    if choice.library == "arm64":
+        return arm.command(path, threads=threads, cpu=choice.processor)
+    if choice.library == "android-x86_64":
+        return android.command("x86_64", path, version=choice.version, threads=threads)
+    return android.command("arm64", path, version=choice.version, threads=threads, cpu=choice.processor)
+
+
+class Phone:
+    """`shape` and `dtype` of the input, shapes of the `outputs`; `version`, and `xnnpack` if that is used."""
+
+    def __init__(self, path: Path, mode: str, threads: int) -> None:
+        self.path, self.mode, self.choice = path, mode, choice_of(mode)
+        command = command_of(path.resolve(), self.choice, threads)
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, bufsize=-1
+        )
+        assert self.process.stdin and self.process.stdout
+        try:
+            facts = json.loads(self.process.stdout.readline(65536) or b"{}")
+            (image,), outputs = facts["inputs"], facts["outputs"]
+            self.shape, self.dtype = tuple(image["shape"]), TYPES[image["type"]]
+            self.outputs = [tuple(output["shape"]) for output in outputs]
+            self.types = [np.dtype(TYPES[output["type"]]) for output in outputs]
+            self.version, self.xnnpack = str(facts["version"]), bool(facts["xnnpack"])
+        except (ValueError, KeyError, TypeError) as error:
+            reason = self.refused()
+            self.close()
+            raise reason from error
+
+    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
+        assert self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write(np.ascontiguousarray(image, self.dtype).tobytes())
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self.refused() from error
+        results = []
+        for shape, kind in zip(self.outputs, self.types, strict=True):
+            size = int(np.prod(shape)) * kind.itemsize
+            data = self.process.stdout.read(size)
+            if len(data) < size:
+                raise self.refused()
+            results.append(np.frombuffer(data, kind).reshape(shape))
+        return results
+
+    def refused(self) -> Refused:
+        """What the library said last, in one sentence."""
+        self.process.wait()
+        self.said.seek(0)
+        lines = [line.strip() for line in self.said.read(2**16).decode("utf-8", "replace").splitlines()]
+        reasons = [line for line in lines if line and not line.startswith(("INFO", "I/", "E/"))]  # Android's log too
+        said = "; ".join(reasons)[:600] or "it gave no reason"
+        return Refused(f"{self.path.name}: {self.mode} does not open it: {said}")
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.said):
+            if stream:
+                with suppress(OSError):  # what was not written yet has no reader
+                    stream.close()

@@ -1,0 +1,20 @@
+"""What is set up of phones' runtimes (`dermedge setup`), and the marks of tests that need it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+HOME = os.environ.get("DERMEDGE_PHONES")
+ANDROID = (
+    sorted(path.parent.name.removeprefix("android-") for path in Path(HOME).glob("android-*/x86_64")) if HOME else []
+)
+ARM = bool(HOME) and any(Path(str(HOME)).glob("arm-*/packages"))
+needs_android = pytest.mark.skipif(
+    not ANDROID, reason="DERMEDGE_PHONES names no folder with Android's TFLite: `dermedge setup android`"
+)
+needs_arm = pytest.mark.skipif(
+    not ARM, reason="DERMEDGE_PHONES names no folder with LiteRT for ARM: `dermedge setup arm`"
+)

@@ -1,0 +1,82 @@
+"""Which release opens a file: the table against Android's own libraries, of every version that is set up."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from convert._tflite.flatbuffer import operator_names
+from convert._tflite.opens_from import RELEASES, opens_from, release_of
+from edge.phones import android
+from tests._phones import ANDROID, needs_android
+
+# 2.4 opened versions that 2.5 refused.
+OLD_AND_NEW = [version for version in ANDROID if int(version.split(".")[1]) >= 5]
+CODES = {name: code for code, name in operator_names().items()}
+
+
+def file_with(*operators: tuple[str, int]) -> bytes:
+    """A file that only lists operators, name and version; a runtime looks each up when it opens the file."""
+    model, graph, tensor = schema.ModelT(), schema.SubGraphT(), schema.TensorT()
+    tensor.shape, tensor.type, tensor.buffer, tensor.name = np.array([1], np.int32), 0, 0, b"image"
+    graph.tensors, graph.operators = [tensor], []
+    graph.inputs = graph.outputs = np.array([0], np.int32)
+    model.version, model.buffers, model.subgraphs, model.operatorCodes = 3, [schema.BufferT()], [graph], []
+    for name, version in operators:
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.version = CODES[name], version
+        code.deprecatedBuiltinCode = min(CODES[name], 127)
+        model.operatorCodes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = len(model.operatorCodes) - 1
+        operator.inputs = operator.outputs = np.array([0], np.int32)
+        graph.operators.append(operator)
+    builder = flatbuffers.Builder(512)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def listed(content: bytes) -> bytes:
+    """The same without the operators: only the list of codes is left, which is what opening checks."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.subgraphs[0].operators = []
+    builder = flatbuffers.Builder(512)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def opens(version: str, content: bytes, folder: Path) -> bool:
+    path = folder / "x.tflite"
+    path.write_bytes(content)
+    done = subprocess.run(
+        android.command("x86_64", path, version=version, xnnpack=False), input=b"", capture_output=True
+    )
+    refused = done.returncode == 3 or b"Didn't find op" in done.stderr  # 2.5 crashes after it has said so
+    assert refused or done.returncode == 0, done.stderr
+    return not refused
+
+
+@needs_android
+@pytest.mark.parametrize("version", OLD_AND_NEW)
+def test_the_library_opens_what_the_table_says_and_refuses_the_rest(version: str, tmp_path: Path) -> None:
+    release = tuple(int(part) for part in version.split(".")[:2])
+    wrong = []
+    for name, releases in RELEASES.items():
+        for number in range(1, len(releases.split()) + 1):
+            first = release_of(name, number)
+            expected = first is not None and release >= first
+            if opens(version, listed(file_with((name, number))), tmp_path) != expected:
+                wrong.append((name, number, first))
+    assert wrong == []
+
+
+def test_the_newest_operator_counts() -> None:
+    assert opens_from(file_with(("ADD", 1))) == "LiteRT / TFLite 1.5"
+    assert opens_from(file_with(("ADD", 1), ("GELU", 1), ("CONV_2D", 5))) == "LiteRT / TFLite 2.8"
+    assert opens_from(file_with(("FULLY_CONNECTED", 12), ("GELU", 1))) == "LiteRT / TFLite 2.17"
+    assert opens_from(file_with(("ADD", 9), ("GELU", 1))) == "a LiteRT that knows ADD version 9"

@@ -1,0 +1,149 @@
+"""Phones' own libraries: what is said where none is set up, how one is named, and that a real one answers."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dermedge.commands import setup
+from edge.errors import InputError
+from edge.phones import android, arm, processor
+from edge.runtimes.litert import LiteRT
+from edge.runtimes.phone import Choice, choice_of
+from tests._phones import needs_android, needs_arm
+
+
+@pytest.fixture
+def nothing_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DERMEDGE_PHONES", str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "choice"),
+    [
+        ("arm64", Choice("arm64", arm.LITERT, "cortex-a76")),
+        ("arm64:cortex-a53", Choice("arm64", arm.LITERT, "cortex-a53")),
+        ("android", Choice("android", "2.16.1", "cortex-a76")),
+        ("android:2.12.0", Choice("android", "2.12.0", "cortex-a76")),
+        ("android:2.12.0:cortex-a53", Choice("android", "2.12.0", "cortex-a53")),
+        ("android:mine", Choice("android", "mine", "cortex-a76")),
+    ],
+)
+def test_how_a_runtime_is_named(mode: str, choice: Choice) -> None:
+    assert choice_of(mode) == choice
+
+
+@pytest.mark.parametrize(
+    "mode", ["arm64:2.12.0", "android:", "android:2.12.0:2.14.0", "android:cortex-a53:cortex-a76", "arm64::cortex-a53"]
+)
+def test_a_name_that_says_too_much_is_refused(mode: str) -> None:
+    with pytest.raises(InputError, match="expected arm64"):
+        choice_of(mode)
+    with pytest.raises(InputError, match="own processor"):
+        choice_of("android-x86_64:cortex-a53")
+
+
+@pytest.mark.parametrize(("mode", "command"), [("arm64", "setup arm"), ("android:2.9.0", "android --tflite 2.9.0")])
+@pytest.mark.usefixtures("nothing_set_up")
+def test_what_is_not_set_up_says_how(fp32_file: Path, mode: str, command: str) -> None:
+    with pytest.raises(InputError, match=f"run `dermedge .*{command}`"):
+        LiteRT(fp32_file, mode=mode)
+
+
+@pytest.fixture(scope="module")
+def fp32_file(tmp_path_factory) -> Path:
+    import torch
+    from torch import nn
+
+    from convert._tflite.file import lower
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 8, 3, 2), nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = torch.nn.functional.gelu(self.stem(x.permute(0, 3, 1, 2) / 255))
+            return torch.softmax(self.head(x.mean((2, 3))), -1)
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("phones") / "small.tflite"
+    path.write_bytes(lower(Small().eval(), torch.zeros(1, 16, 16, 3)).content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("android", marks=needs_android), pytest.param("android:cortex-a53", marks=needs_android),
+        pytest.param("android-x86_64", marks=needs_android), pytest.param("arm64", marks=needs_arm),
+    ],
+)  # fmt: skip
+def test_it_answers_as_litert_does_here(fp32_file: Path, mode: str) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    here, there = LiteRT(fp32_file), LiteRT(fp32_file, mode=mode)
+    expected, outputs = here.run(images), there.run(images)
+    np.testing.assert_allclose(outputs.probabilities, expected.probabilities, atol=2e-6)
+    floats = images.astype(np.float32) / 2
+    np.testing.assert_allclose(there.run_floats(floats).probabilities, here.run_floats(floats).probabilities, atol=2e-6)
+    assert there.engine.version
+    there.close()
+    here.close()
+
+
+@needs_android
+def test_a_damaged_file_is_refused_and_nothing_runs_on(fp32_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.tflite"
+    content = bytearray(fp32_file.read_bytes())
+    content[-2000:] = b"\xff" * 2000
+    path.write_bytes(content[:1500])
+    with pytest.raises(InputError):
+        LiteRT(path, mode="android-x86_64")
+
+
+@needs_android
+def test_a_processor_that_this_qemu_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(processor.PROCESSORS, "cortex-x9", processor.PROCESSORS["cortex-a76"])
+    with pytest.raises(InputError, match=r"does not know cortex-x9, but .*cortex-a76"):
+        processor.emulated("cortex-x9", android.CROSS_LIBRARIES)
+    with pytest.raises(InputError, match="there is no processor 'max'"):
+        processor.emulated("max", android.CROSS_LIBRARIES)
+
+
+def aar(path: Path, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_what_is_no_library_of_androids_is_refused(tmp_path: Path, nothing_set_up: None) -> None:
+    (tmp_path / "x.aar").write_bytes(b"PK not at all")
+    with pytest.raises(InputError, match="no AAR"):
+        android.library_in(tmp_path / "x.aar", "arm64-v8a")
+    with pytest.raises(InputError, match=r"no jni/arm64-v8a/libtensorflowlite_jni\.so inside"):
+        android.library_in(aar(tmp_path / "y.aar", classes=b""), "arm64-v8a")
+    with pytest.raises(InputError, match=r"a version of TFLite looks like 2.16.1, got '2.16.1; rm"):
+        android.set_up("2.16.1; rm -rf x")
+
+
+def test_each_function_keeps_the_version_that_the_library_asks_for() -> None:
+    script = android.versions({"malloc": "LIBC", "strtod_l": "LIBC_O", "strtof_l": "LIBC_O"})
+    assert script == "LIBC { global: *; };\nLIBC_O { global: strtod_l; strtof_l; };\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["arm", "--tflite", "2.12.0"], "--tflite and --aar go with android"),
+        (["android", "--aar", "x.aar"], "--tflite NAME"),
+        (["android", "--aar", "x.aar", "--tflite", "mine"], "x.aar"),
+    ],
+)
+@pytest.mark.usefixtures("nothing_set_up")
+def test_wrong_flags_are_2(flags: list[str], words: str, capsys) -> None:
+    assert setup.main(flags) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
