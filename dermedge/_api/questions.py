@@ -42,7 +42,8 @@ def parity(
 
     `build`: a Build, or its folder. `photos`: a folder, a PhotoSet or several; None: the folder in DERMEDGE_PHOTOS,
     else drawn images, and the proof says so. `images`: at most so many. `modes`: of "xnnpack", "xnnpack-fp16",
-    "reference" for .tflite files (None: as phones run them). `threads`: of the CPU.
+    "reference" for .tflite files, or a phone's own library as docs/phones.md names it; None: as phones run them.
+    `threads`: of the CPU.
 
     The proof has `verdict` (pass, fail, inconclusive or reported), `failed` (files whose binding gate failed, with the
     runtime), `report` (all figures, as parity.json has them), and `write(folder)`, which leaves report.html,

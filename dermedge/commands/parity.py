@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build, remember
+    from edge.questions.parity.measure import seen_right
 
     if args.file and not args.layers:
         raise InputError("--file goes with --layers")
@@ -81,8 +82,8 @@ def main(argv: list[str] | None = None) -> int:
     with runtimes_quiet(build.folder):
         report = measured(args, build)
         page = None if args.simulate else report.write(args.out or build.folder)
-    if not args.simulate:
-        remember(build, getattr(report, "seen", ()))
+    if args.runtime and not args.simulate:
+        remember(build, seen_right(report.report))
     for table in report.tables():
         screen().print(table, soft_wrap=isinstance(table, str))
     if page is None:

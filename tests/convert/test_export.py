@@ -12,6 +12,7 @@ import pytest
 from convert import to_coreml, to_tflite
 from convert._tflite import file as _tflite
 from convert._tflite.audit import INT8
+from convert._tflite.channel_scales import SUFFIX
 from convert._tflite.layers import name_of, weighted
 from dermedge.commands import parity
 from edge import artifact, checkpoint
@@ -174,7 +175,7 @@ def test_the_scheme_lies_beside_the_file_and_names_modules(build: Path, weights:
     kinds = {layer.tensor: layer.kind for layer in scheme.layers}
     checked = 0
     for layer in weighted(model):
-        name = name_of(model, layer.output).removesuffix("_quantized")
+        name = name_of(model, layer.output).removesuffix(SUFFIX.decode()).removesuffix("_quantized")
         is_8bit = model.subgraphs[0].tensors[layer.weight].type == INT8
         checked += name in kinds
         assert is_8bit == (kinds.get(name, "static") != "float"), name

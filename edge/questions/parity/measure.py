@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from edge.report.question import QuestionReport
 from edge.runtimes import Outputs
 from edge.runtimes.litert import on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
-from edge.runtimes.phone import Phone, Refused
+from edge.runtimes.phone import Refused, choice_of
 from edge.runtimes.reference import Reference
 from edge.runtimes.timing import timed_run
 
@@ -46,7 +46,6 @@ class ParityReport(QuestionReport):
     """Whether each file of a build gives the answers of its float model."""
 
     name: ClassVar[str] = "parity"
-    seen: tuple[tuple[str, Run], ...] = ()  # files that a phone's own library answered rightly, and where
 
     @property
     def verdict(self) -> str:
@@ -92,17 +91,15 @@ def measure(
         judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
         with busy("running the float32 model"):
             observations = observations_of(judged_on, *Reference(build.checkpoint).run(squares))
-        entries, answers, seen = [], [], []
+        entries, answers = [], []
         for entry, mode in runs(build, modes, every_way=every_way):
             try:
-                outputs, milliseconds, run = answered(build, entry, mode, squares, threads)
+                outputs, milliseconds = answered(build, entry, mode, squares, threads)
             except Refused as refusal:  # an old library says so where it would be wrong
                 log.info("left out: %s", refusal)
                 continue
             entries.append(judged(build, entry, mode, observations, outputs, milliseconds))
             answers.append(outputs.probabilities)
-            if run and entries[-1].parity.verdict != Verdict.FAIL:
-                seen.append((entry.file, run))
     if not entries:
         raise InputError(f"{build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
     report = build_report(
@@ -117,8 +114,17 @@ def measure(
     )
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
-    shown_pictures = {name: jpeg(square, name=name) for name, square in pictures if name in shown}
-    return ParityReport(report, shown_pictures, seen=tuple(seen))
+    return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})
+
+
+def seen_right(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
+    """Of a parity report: the files that a phone's own library answered without failing their gate, and where."""
+    choices = [(row, choice_of(row["runtime"])) for row in report["files"] if on_phone(row["runtime"])]
+    return [
+        (row["file"], Run(choice.library, choice.version, choice.processor))
+        for row, choice in choices
+        if row["verdict"] != Verdict.FAIL
+    ]
 
 
 def runs(build: Build, modes: Sequence[str] | None, *, every_way: bool) -> list[tuple[FileEntry, str]]:
@@ -160,18 +166,12 @@ def left_out(entries: Sequence[FileEntry]) -> str | None:
 
 def answered(
     build: Build, entry: FileEntry, mode: str, squares: np.ndarray, threads: int
-) -> tuple[Outputs, float | None, Run | None]:
-    """What a file answers, the median milliseconds of one image, and of a phone's library where it ran.
-
-    Nothing is timed in a phone's library: emulation says nothing about a phone.
-    """
+) -> tuple[Outputs, float | None]:
+    """What a file answers, and the median milliseconds of one image; None in a phone's library, which is emulated."""
     runtime = open_file(build.path(entry), entry.format, mode=mode, threads=threads)
     try:
         outputs, milliseconds = timed_run(runtime, squares, task=f"{entry.recipe} on {mode}")
-        engine = getattr(runtime, "engine", None)
-        if isinstance(engine, Phone):
-            return outputs, None, Run(engine.choice.library, engine.version, engine.choice.processor)
-        return outputs, milliseconds, None
+        return outputs, None if on_phone(mode) else milliseconds
     finally:
         runtime.close()
 
