@@ -83,6 +83,7 @@ def measure(
     `every_way` in every way that there is here. InputError if the photographs cannot be used or no file can be run.
     """
     at_least_one(images=images, threads=threads)
+    check_modes(build, modes)
     with listening(on_progress):
         judged_on = judging_set(build.checkpoint, photos, limit=images, skip_missing=skip_unreadable)
         side = build.checkpoint.preprocess.side
@@ -99,7 +100,7 @@ def measure(
     report = build_report(
         build.manifest.model,
         build.manifest.checkpoint_sha256,
-        data_block(judged_on),
+        data_block(judged_on, build.checkpoint),
         entries,
         observations,
         answers,
@@ -109,6 +110,15 @@ def measure(
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
     return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})
+
+
+def check_modes(build: Build, modes: Sequence[str] | None) -> None:
+    """InputError for a way of running that no file of the build has here."""
+    formats = [form for form in dict.fromkeys(entry.format for entry in build.manifest.files) if not missing_for(form)]
+    known = list(dict.fromkeys(mode for form in formats for mode in modes_of(form)))
+    strange = [mode for mode in modes or () if mode not in known]
+    if strange and known:
+        raise InputError(f"no mode {strange[0]!r}; `modes` of the files in {build.folder} are {', '.join(known)}")
 
 
 def runs(build: Build, modes: Sequence[str] | None, *, every_way: bool) -> list[tuple[FileEntry, str]]:
