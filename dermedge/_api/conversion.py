@@ -88,7 +88,8 @@ def convert(
             except InputError as error:
                 if not written:
                     raise
-                raise InputError(f"{error} {what_stands(folder, written, wanted)}") from error
+                words = str(error).replace("Nothing was written.", f"Nothing of {form} was written.")
+                raise InputError(f"{words} {what_stands(folder, written, wanted)}") from error
             written.append(form)
             rejected += [result.path.name for result in conversion.judged if result.rejected]
     manifest = conversion.manifest

@@ -208,9 +208,13 @@ def malignant_of(malignant: object, names: Sequence[str | Label]) -> list[bool |
             f"`malignant` has {len(values)} entries for {len(names)} labels; give True, False or None for each, in the "
             "order of `labels`, or leave it out"
         )
-    return [
-        None if value is None else checks.truth(plain_bool(value), f"malignant[{i}]") for i, value in enumerate(values)
-    ]
+    values = [plain_bool(value) for value in values]
+    strange = [value for value in values if not (value is None or isinstance(value, bool))]
+    if strange:
+        raise InputError(
+            f"`malignant` holds True, False or None for each class, got {checks.shown(strange[0])} among them"
+        )
+    return values
 
 
 def plain_bool(value: object) -> object:

@@ -172,7 +172,10 @@ def test_other_values_that_count():
         ({"std": (0.2, 0.2, 0.0)}, "each number is then above 0 and up to 1, got 0;"),
         ({"labels": ["a b", "a_b"]}, "a_b stands there 2 times"),
         ({"malignant": [True]}, "1 entries for 2 labels; give True, False or None for each"),
-        ({"malignant": [np.array([1, 2]), True]}, "`malignant[0]` is True or False, got array([1, 2]) (ndarray)"),
+        (
+            {"malignant": [np.array([1, 2]), True]},
+            "`malignant` holds True, False or None for each class, got array([1, 2]) (ndarray)",
+        ),
         ({"side": 64.5}, "`side` is a whole number, got 64.5 (float)"),
         ({"name": 5}, "`name` is a text of 1 to 64 of a-z, 0-9 and _, got 5 (int)"),
         ({"module": nn.Sequential(traced())}, "TorchScript"),
@@ -278,18 +281,27 @@ def test_epochs_that_nothing_takes_are_refused_first(options, words, checkpoint,
     assert not (tmp_path / "out").exists()
 
 
-def test_what_was_written_before_a_format_broke_is_said(checkpoint, tmp_path, monkeypatch, no_photographs):
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (dermedge.InputError("aten.odd cannot be."), "aten.odd cannot be."),
+        (KeyError("odd"), "the conversion of net broke: KeyError: 'odd'. Nothing of coreml was written."),
+    ],
+)
+def test_what_was_written_before_a_format_broke_is_said(
+    raised, said, checkpoint, tmp_path, monkeypatch, no_photographs
+):
     from dermedge._rooms import room
 
     def broken(self, source, recipes):
-        raise dermedge.InputError("the network cannot be converted: aten.odd.")
+        raise raised
 
     monkeypatch.setattr(room("convert._coreml.format").CoreMLFormat, "prepare", broken)
-    with pytest.raises(dermedge.InputError) as raised:
+    with pytest.raises(dermedge.InputError) as error:
         dermedge.convert(checkpoint, formats=["tflite", "coreml"], recipes=["fp32"], out=tmp_path / "net")
-    assert str(raised.value) == (
-        "the network cannot be converted: aten.odd. The files of tflite were written before and stand in "
-        f"{tmp_path / 'net'}; convert the rest into the same folder with `formats=['coreml']`."
+    assert str(error.value) == (
+        f"{said} The files of tflite were written before and stand in {tmp_path / 'net'}; convert the rest into the "
+        "same folder with `formats=['coreml']`."
     )
     assert (tmp_path / "net" / "net-fp32.tflite").is_file()
 
