@@ -6,6 +6,7 @@ import inspect
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -329,6 +330,21 @@ def test_a_decision_is_asked_of_a_build_as_of_its_checkpoint(checkpoint, build):
         dermedge.decision(build, thresholds={"side": 32})
     with pytest.raises(dermedge.InputError, match="`thresholds` is the `decision`"):
         dermedge.decision(build, thresholds=[0.5])
+
+
+def test_thresholds_come_from_the_builds_manifest_or_from_beside_the_checkpoint(monkeypatch):
+    from edge import thresholds
+    from edge.questions.decision import measure
+
+    shipped = dermedge.load("hierattn_xs")
+    section = thresholds.load(
+        thresholds.beside(shipped.path), checkpoint_sha256=shipped.sha256, side=shipped.preprocess.side
+    )
+    monkeypatch.setattr(measure, "measure", lambda checkpoint, photos, **options: (checkpoint, options["thresholds"]))
+    inside = section | {"abstain_threshold": 0.5}
+    build = Build(Path("no"), SimpleNamespace(decision=inside), shipped)
+    assert dermedge.decision(build) == (shipped, inside)
+    assert dermedge.decision("hierattn_xs")[1] == dermedge.decision(shipped)[1] == section
 
 
 def test_a_report_is_written_into_a_folder(build, no_photographs, tmp_path):
