@@ -92,6 +92,7 @@ def entry(parser: Callable[[], ArgumentParser]) -> Callable[[Main], Main]:
 def in_flags(message: str, parser: ArgumentParser) -> str:
     """The message with `parameter` in backticks as the flag of this command that sets it."""
     flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+    flags.setdefault("photos", flags.get("data", "photos"))  # what the flag of `photos` is called
 
     def flag(match: re.Match[str]) -> str:
         return flags.get(match[1], match[1])

@@ -69,6 +69,23 @@ def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
         ) from error
 
 
+def rgb_of(image: Image.Image) -> np.ndarray:
+    """Upright sRGB, uint8 (H, W, 3), of a PIL image, by the same rules as of its file."""
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise InputError(
+            f"the picture has {width} x {height} pixels; expected one of at most {MAX_PIXELS} pixels and {MAX_SIDE} a "
+            "side. Make it smaller"
+        )
+    try:
+        return to_rgb(upright(image), "the picture")
+    except InputError:
+        raise
+    except Exception as error:  # an image is decoded when it is first used, or was closed
+        reason = str(error) or type(error).__name__
+        raise InputError(f"the picture cannot be decoded ({reason}); open it again, or give its path") from error
+
+
 def read_bounded(path: Path, name: str) -> bytes:
     """The contents of a regular file of at most MAX_BYTES."""
     try:

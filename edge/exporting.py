@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor, fx, nn
 
 OURS = tuple(str(Path(__file__).parents[1] / room) for room in ("convert", "edge", "dermedge"))
 LONGEST = 160  # characters of another program's message
@@ -29,6 +29,15 @@ def exported(module: nn.Module, example: Tensor) -> Any:
     except Exception as error:  # torch has a class of its own for every reason
         shape = " x ".join(str(length) for length in example.shape)
         raise InputError(f"torch.export cannot follow the network for a picture of {shape}: {said(error)}") from error
+
+
+def draws(node: fx.Node) -> bool:
+    """Whether an operation of a graph gives random numbers; dropout does not, in evaluation."""
+    import torch
+
+    name = getattr(node.target, "__name__", str(node.target))
+    tagged = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return tagged and not any(word in name for word in ("dropout", "attention", "rrelu", "lstm", "gru", "rnn"))
 
 
 def said(error: Exception) -> str:

@@ -134,5 +134,5 @@ def check_rgb(rgb: np.ndarray) -> None:
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise InputError(
             f"expected RGB as a uint8 array (height, width, 3), got {rgb.dtype} {rgb.shape}; "
-            "edge.capture.read_photo gives one"
+            "`dermedge.capture.read_photo` gives one"
         )

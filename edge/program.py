@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
-from edge.exporting import exported
+from edge.exporting import draws, exported
 from edge.program_file import checked
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ def to_bytes(module: nn.Module, side: int) -> bytes:
 
     program = exported(module, torch.zeros(1, 3, side, side))
     for node in program.graph.nodes:
+        if draws(node):
+            raise InputError(
+                f"the network draws random numbers ({node.target}), and a seed that it sets itself is not exported; "
+                "make it answer alike every time, from the picture and its weights alone"
+            )
         node.meta.pop("stack_trace", None)
     program._example_inputs = None
     program._guards_code = []

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from edge import checks
 from edge.checkpoint import Checkpoint
 from edge.data.selection import unseen
 from edge.data.squares import load_squares
@@ -44,8 +45,9 @@ class Evaluation:
         figures = {judged.photos.name: judged.figures for judged in self.sets}
         return {"checkpoint_sha256": self.checkpoint.sha256, "sets": figures}
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | Path) -> None:
         """evaluation.json, and a confusion matrix of every set."""
+        folder = checks.path(folder, "folder", "the folder to write into")
         for judged in self.sets:
             photos = judged.photos
             path = folder / f"confusion-{photos.photos[0].domain}.png"

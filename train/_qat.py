@@ -66,7 +66,8 @@ class FineTuning:
         if classes != self.start.labels:
             raise InputError(
                 f"`qat`: the checkpoint has the classes {', '.join(label.code for label in self.start.labels)}, "
-                f"`data` has {', '.join(label.code for label in classes)}; give photographs like those it learned from"
+                f"`photos` has {', '.join(label.code for label in classes)}; give photographs like those it learned "
+                "from"
             )
 
     def objective(self, recipe: Recipe) -> Imitate:

@@ -62,5 +62,5 @@ def check_masks(sets: Sequence[PhotoSet], model: str) -> None:
     if not any(photo.mask for photos in sets for photo in photos.photos):
         raise InputError(
             f"{model} learns masks, and none of the photographs has one; put <image>_segmentation.png below "
-            "`data` or `also` (docs/multi_task.md), or choose another `model`"
+            "`photos` or `also` (docs/multi_task.md), or choose another `model`"
         )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from edge.exporting import exported
+from edge.exporting import draws, exported
 
 from .refusals import refused
 
@@ -50,13 +50,6 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
         if node.target in {aten.conv2d.default, aten.conv2d.padding, aten.linear.default}:
             node.meta["module"] = owner(arguments(node)[1])
     return graph
-
-
-def draws(node: fx.Node) -> bool:
-    """Whether an operation gives random numbers; dropout does not, in evaluation."""
-    name = getattr(node.target, "__name__", str(node.target))
-    tagged = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-    return tagged and not any(word in name for word in ("dropout", "attention", "rrelu", "lstm", "gru", "rnn"))
 
 
 def has_open_shape(node: fx.Node) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge import checks
 from edge.build import Build
 from edge.checkpoint import Checkpoint
 from edge.data.selection import Photographs
@@ -48,56 +49,80 @@ def convert(
     every gate bind; `fine_tune`: epochs for palettes (Core ML).
 
     `build.rejected` names the files that failed a binding gate and were not kept. Raises InputError for what cannot be
-    converted, with the operation and the module where it is known.
+    converted, with the operation and the module where it is known; the formats that were written before stay.
     """
     checkpoint = checkpoint_of(checkpoint)
-    wanted = names_in(formats, "formats")
-    unknown = [form for form in wanted if form not in FORMATS]
-    if unknown or not wanted:
-        raise InputError(f"`formats` are of {', '.join(FORMATS)}, got {', '.join(unknown) or 'none'}")
-    names = None if recipes is None else names_in(recipes, "recipes")
+    wanted = checks.names(formats, "formats", list(FORMATS))
+    names = checks.names_or_none(recipes, "recipes")
     known = {recipe for form in wanted for recipe in RECIPES[FORMATS[form][0]]}
     strange = [recipe for recipe in names or () if recipe not in known]
     if strange:
         raise InputError(f"no recipe {strange[0]!r} in {', '.join(wanted)}; known: {', '.join(sorted(known))}")
-    folder = Path(out) if out is not None else Path("build") / checkpoint.model
+    fine_tune = checked_epochs(fine_tune, wanted, names)
+    photos = checks.photographs(photos)
+    checks.truths(force=force, strict=strict, skip_unreadable=skip_unreadable, measure_again=measure_again)
+    checks.listener(on_progress)
+    folder = Path("build") / checkpoint.model if out is None else checks.path(out, "out", "the folder to write into")
     rejected: list[str] = []
+    written: list[str] = []  # formats
     with listening(on_progress):
         for form in wanted:
             name, _, _ = FORMATS[form]
             own = None if names is None else [recipe for recipe in names if recipe in RECIPES[name]]
             if own == []:
                 continue
-            conversion = room("convert._convert").convert(
-                checkpoint,
-                format_of(form),
-                path=checkpoint.path,
-                folder=folder,
-                recipes=own,
-                data=photos,
-                force=force,
-                strict=strict,
-                skip_unreadable=skip_unreadable,
-                measure_again=measure_again,
-                fine_tune=fine_tune if form == "coreml" else 0,
-            )
+            try:
+                conversion = room("convert._convert").convert(
+                    checkpoint,
+                    format_of(form),
+                    path=checkpoint.path,
+                    folder=folder,
+                    recipes=own,
+                    data=photos,
+                    force=force,
+                    strict=strict,
+                    skip_unreadable=skip_unreadable,
+                    measure_again=measure_again,
+                    fine_tune=fine_tune if form == "coreml" else 0,
+                )
+            except InputError as error:
+                if not written:
+                    raise
+                words = str(error).replace("Nothing was written.", f"Nothing of {form} was written.")
+                raise InputError(f"{words} {what_stands(folder, written, wanted)}") from error
+            written.append(form)
             rejected += [result.path.name for result in conversion.judged if result.rejected]
     manifest = conversion.manifest
     return Build(folder, manifest, replace(checkpoint), tuple(rejected))
 
 
-def names_in(names: Sequence[str], parameter: str) -> list[str]:
-    """A list of names, each once; InputError for anything else."""
-    listed = [names] if isinstance(names, str) else names
-    if not isinstance(listed, list | tuple) or not listed or not all(isinstance(name, str) for name in listed):
-        raise InputError(f"`{parameter}` is a list of names, got {names!r:.80}")
-    return list(dict.fromkeys(listed))
+def checked_epochs(fine_tune: object, formats: Sequence[str], recipes: Sequence[str] | None) -> int:
+    """The epochs of `fine_tune`, which the palettes of Core ML alone take; InputError where they would be ignored."""
+    epochs = checks.whole(fine_tune, "fine_tune", 0)
+    if epochs and "coreml" not in formats:
+        raise InputError(f"`fine_tune` is for the palettes of Core ML, got formats {', '.join(formats)}; leave it out")
+    if epochs and recipes is not None and not any(recipe.startswith("palette") for recipe in recipes):
+        raise InputError(
+            f"`fine_tune` is for palettes, got recipes {', '.join(recipes)}; add palette4 (or 6, 8), or leave it out"
+        )
+    return epochs
+
+
+def what_stands(folder: Path, written: Sequence[str], wanted: Sequence[str]) -> str:
+    """What was written before a format could not be, and how to come by the rest."""
+    rest = [form for form in wanted if form not in written]
+    return (
+        f"The files of {', '.join(written)} were written before and stand in {folder}; convert the rest into the same "
+        f"folder with `formats={rest}`."
+    )
 
 
 def checkpoint_of(checkpoint: Checkpoint | str | Path) -> Checkpoint:
     """A checkpoint, or the one that a name or path stands for; InputError for anything else."""
     if isinstance(checkpoint, str | Path):
         return load(checkpoint)
+    if isinstance(checkpoint, Build):
+        raise InputError("expected a Checkpoint, a shipped name or a path, got a Build; its `.checkpoint` is one")
     if not isinstance(checkpoint, Checkpoint):
         raise InputError(
             f"expected a Checkpoint, a shipped name or a path, got {type(checkpoint).__name__}; `dermedge.wrap` makes "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge import checks
 from edge.build import Build
 from edge.build import open_build as open_build_folder
 from edge.checkpoint import Checkpoint, shipped
@@ -11,7 +12,10 @@ from edge.checkpoint import load as load_checkpoint
 from edge.checkpoint import save as save_checkpoint
 from edge.data.readers import open_photos as open_set
 from edge.data.table import PhotoSet
+from edge.errors import InputError
 from edge.models import MODELS
+
+A_CHECKPOINT = "a Checkpoint; `load`, `train` and `wrap` give one"
 
 
 def open_photos(folder: str | Path, *, skip_missing: bool = False) -> PhotoSet:
@@ -21,7 +25,8 @@ def open_photos(folder: str | Path, *, skip_missing: bool = False) -> PhotoSet:
     `notes`. With `skip_missing`, rows without a file are left out and counted in `notes`. Raises InputError that names
     the folder or table where it is no such set.
     """
-    return open_set(Path(folder), skip_missing=skip_missing)
+    folder = checks.path(folder, "folder", "a folder of photographs")
+    return open_set(folder, skip_missing=checks.truth(skip_missing, "skip_missing"))
 
 
 def load(model: str | Path) -> Checkpoint:
@@ -32,12 +37,15 @@ def load(model: str | Path) -> Checkpoint:
     """
     if isinstance(model, str) and model in MODELS:
         return load_checkpoint(shipped(model))
-    return load_checkpoint(Path(model))
+    if isinstance(model, Checkpoint):
+        raise InputError("`model` is a Checkpoint already; take it as it is")
+    return load_checkpoint(checks.path(model, "model", "a checkpoint, or the name of one that comes with dermedge"))
 
 
 def save(checkpoint: Checkpoint, stem: str | Path) -> Path:
     """Write `<stem>.safetensors` (a network of your own: `<stem>.pt2`) and `<stem>.json`; returns the weights' path."""
-    stem = Path(stem)
+    checks.instance(checkpoint, "checkpoint", Checkpoint, A_CHECKPOINT)
+    stem = checks.path(stem, "stem", "the files to write, without a suffix")
     save_checkpoint(checkpoint, stem)
     return stem.with_suffix(".pt2" if checkpoint.program else ".safetensors")
 
@@ -48,4 +56,6 @@ def open_build(folder: str | Path, *, checkpoint: str | Path | None = None) -> B
     `checkpoint`: where the weights lie, if they are neither shipped nor in the folder. Raises InputError where a file
     is missing or changed, or the checkpoint is another.
     """
-    return open_build_folder(Path(folder), checkpoint=Path(checkpoint) if checkpoint is not None else None)
+    folder = checks.path(folder, "folder", "a folder that `convert` wrote")
+    weights = None if checkpoint is None else checks.path(checkpoint, "checkpoint", "the weights it was converted from")
+    return open_build_folder(folder, checkpoint=weights)

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.capture import read_photo
+from edge import checks
+from edge.capture import read_photo, rgb_of
 from edge.decision import CLASS, decide
 from edge.errors import InputError
 from edge.labels import Label
 from edge.preprocess import to_input
 from edge.runtimes.open import Opened, open_any
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    Picture = str | Path | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
@@ -33,22 +40,26 @@ class Model:
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
+        self._closed = False
         self.name: str = opened.name
         self.side: int = opened.side
         self.labels: tuple[Label, ...] = opened.labels
         self.untrained: bool = opened.untrained
 
-    def predict(self, photo: str | Path | np.ndarray) -> Outcome:
-        """The outcome for a photograph: a path (JPEG, PNG, WebP, HEIC) or upright sRGB pixels, uint8 (H, W, 3).
+    def predict(self, photo: Picture) -> Outcome:
+        """The outcome for a photograph: a path (JPEG, PNG, WebP, HEIC), a PIL image, or pixels.
 
-        Where thresholds were measured (`decision` of the manifest) it may be "uncertain" or "retake". Raises InputError
-        for what is no photograph, and where the network's answer is not finite.
+        Pixels are upright sRGB, uint8 (H, W, 3). A PIL image is treated as its file is: turned as its EXIF block says,
+        its colours brought to sRGB. Where thresholds were measured (`decision` of the manifest) the outcome may be
+        "uncertain" or "retake". Raises InputError for what is no photograph, where the network's answer is not finite,
+        and after `close`.
         """
-        rgb = photo if isinstance(photo, np.ndarray) else read_photo(Path(photo))
+        self._check_open()
+        rgb = pixels_of(photo)
         square = to_input(rgb, self.side)
         probabilities = self._opened.runtime.run(square[None]).probabilities[0]
         if not np.isfinite(probabilities).all():
-            where = "these pixels" if isinstance(photo, np.ndarray) else str(photo)
+            where = str(photo) if isinstance(photo, str | Path) else "these pixels"
             raise InputError(f"{self.name} gives no finite answer for {where}: its weights are damaged; convert again")
         by_class = {label.code: float(p) for label, p in zip(self.labels, probabilities, strict=True)}
         best = self.labels[int(probabilities.argmax())]
@@ -61,11 +72,25 @@ class Model:
 
     def probabilities(self, squares: np.ndarray) -> np.ndarray:
         """Probabilities, float64 (N, K), of model inputs, uint8 (N, side, side, 3) RGB, in the order of `labels`."""
+        self._check_open()
+        wanted = (self.side, self.side, 3)
+        if not isinstance(squares, np.ndarray) or squares.dtype != np.uint8 or squares.shape[1:] != wanted:
+            came = f"{squares.dtype} {squares.shape}" if isinstance(squares, np.ndarray) else checks.shown(squares)
+            raise InputError(
+                f"`squares` is a uint8 array (N, {self.side}, {self.side}, 3), got {came}; "
+                "`dermedge.preprocess.to_input` makes one square of a photograph"
+            )
         return self._opened.runtime.run(squares).probabilities
 
     def close(self) -> None:
         """Free what the runtime holds."""
-        self._opened.runtime.close()
+        if not self._closed:
+            self._closed = True
+            self._opened.runtime.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError(f"{self.name} was closed; open it again with `dermedge.open_model`")
 
     def __enter__(self) -> Model:
         return self
@@ -87,6 +112,26 @@ def open_model(file: str | Path, *, mode: str | None = None, threads: int = 1) -
     """
     from edge.models import MODELS
 
+    threads = checks.whole(threads, "threads", 1)
+    mode = checks.text_or_none(mode, "mode", "how a .tflite runs")
     if isinstance(file, str) and file in MODELS:
         return Model(open_any(None, model=file, mode=mode, threads=threads))
-    return Model(open_any(Path(file), mode=mode, threads=threads))
+    file = checks.path(file, "file", "a .tflite, .mlpackage or .aimodel, or a checkpoint")
+    return Model(open_any(file, mode=mode, threads=threads))
+
+
+def pixels_of(photo: object) -> np.ndarray:
+    """Upright sRGB, uint8 (H, W, 3), of whatever `predict` takes; InputError for anything else."""
+    from PIL import Image
+
+    if isinstance(photo, np.ndarray):
+        return photo
+    if isinstance(photo, Image.Image):
+        return rgb_of(photo)
+    if isinstance(photo, str | Path):
+        return read_photo(checks.path(photo, "photo", "a photograph"))
+    raise InputError(
+        "`photo` is a path, a PIL image or upright sRGB pixels as a uint8 NumPy array (height, width, 3), got "
+        f"{checks.shown(photo)}; `dermedge.capture.read_photo` reads the bytes of a file, and `.numpy()` makes an "
+        "array of a tensor, which has to be of 0..255 with its channels last"
+    )

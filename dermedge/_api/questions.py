@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge import artifact, checks
 from edge.build import Build
 from edge.build import open_build as open_folder
 from edge.checkpoint import Checkpoint
 from edge.data.selection import Photographs
 from edge.errors import InputError
+from edge.models import MODELS
 from edge.progress import Listener
+
+from .loading import load
 
 if TYPE_CHECKING:
     from edge.questions.decision.measure import DecisionReport
@@ -25,7 +29,12 @@ ROBUSTNESS_IMAGES = 128
 
 
 def opened(build: Build | str | Path) -> Build:
-    return build if isinstance(build, Build) else open_folder(Path(build))
+    """A Build, or the one in a folder; InputError for anything else."""
+    if isinstance(build, Build):
+        return build
+    if isinstance(build, Checkpoint):
+        raise InputError("`build` is a Build or its folder, got a Checkpoint; `dermedge.convert` makes one of it")
+    return open_folder(checks.path(build, "build", "a folder that `convert` wrote, or a Build"))
 
 
 def parity(
@@ -51,12 +60,14 @@ def parity(
     """
     from edge.questions.parity.measure import measure
 
+    checks.truths(skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
     return measure(
         opened(build),
-        photos,
-        images=images,
-        modes=modes,
-        threads=threads,
+        checks.photographs(photos),
+        images=checks.whole_or_none(images, "images", 1),
+        modes=checks.names_or_none(modes, "modes"),
+        threads=checks.whole(threads, "threads", 1),
         skip_unreadable=skip_unreadable,
         on_progress=on_progress,
     )
@@ -78,8 +89,15 @@ def layers(
     """
     from edge.questions.layers.measure import measure
 
+    checks.truths(skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
     return measure(
-        opened(build), photos, images=images, files=files, skip_unreadable=skip_unreadable, on_progress=on_progress
+        opened(build),
+        checks.photographs(photos),
+        images=checks.whole_or_none(images, "images", 1),
+        files=checks.names_or_none(files, "files"),
+        skip_unreadable=skip_unreadable,
+        on_progress=on_progress,
     )
 
 
@@ -99,8 +117,15 @@ def mistakes(
     """
     from edge.questions.mistakes.measure import measure
 
+    checks.truths(skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
     return measure(
-        opened(build), photos, images=images, threads=threads, skip_unreadable=skip_unreadable, on_progress=on_progress
+        opened(build),
+        checks.photographs(photos),
+        images=checks.whole_or_none(images, "images", 1),
+        threads=checks.whole(threads, "threads", 1),
+        skip_unreadable=skip_unreadable,
+        on_progress=on_progress,
     )
 
 
@@ -124,22 +149,24 @@ def robustness(
     """
     from edge.questions.robustness.measure import measure
 
+    checks.truths(skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
     return measure(
         opened(build),
-        photos,
-        images=images,
-        files=files,
-        corruptions=corruptions,
-        severities=severities,
-        threads=threads,
-        seed=seed,
+        checks.photographs(photos),
+        images=checks.whole_or_none(images, "images", 1),
+        files=checks.names_or_none(files, "files"),
+        corruptions=checks.names_or_none(corruptions, "corruptions"),
+        severities=checks.wholes_or_none(severities, "severities"),
+        threads=checks.whole(threads, "threads", 1),
+        seed=checks.whole(seed, "seed", 0),
         skip_unreadable=skip_unreadable,
         on_progress=on_progress,
     )
 
 
 def decision(
-    checkpoint: Checkpoint,
+    build: Build | Checkpoint | str | Path,
     photos: Photographs = None,
     *,
     thresholds: Mapping[str, Any] | None = None,
@@ -149,13 +176,24 @@ def decision(
 ) -> DecisionReport:
     """Which photographs are sent back, and which answers are too unsure to be given: class, uncertain or retake.
 
-    `thresholds`: a manifest's `decision`; None: those that `dermedge decide --measure` kept beside the checkpoint.
-    `alarm_limit`: share of good photographs that may be sent back, 0 to 1. `failed` names the sets of which more are
-    sent back, beyond doubt. Raises InputError where no thresholds were measured.
+    It is asked of the float network: `build` is a Build or its folder, of which the checkpoint is taken, or a
+    Checkpoint or its path. `thresholds`: a manifest's `decision`; None: that of the build's manifest, or those that
+    `dermedge decide --measure` kept beside the checkpoint. `alarm_limit`: share of good photographs that may be sent
+    back, 0 to 1. `failed` names the sets of which more are sent back, beyond doubt. Raises InputError where no
+    thresholds were measured.
     """
     from edge import thresholds as kept
     from edge.questions.decision.measure import measure
 
+    checks.truths(skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
+    alarm_limit = checks.number(alarm_limit, "alarm_limit")
+    photos = checks.photographs(photos)
+    if thresholds is not None and not isinstance(thresholds, Mapping):
+        raise InputError(f"`thresholds` is the `decision` of a manifest, a mapping, got {checks.shown(thresholds)}")
+    checkpoint, in_manifest = asked_of(build)
+    if thresholds is None:
+        thresholds = in_manifest
     if thresholds is None and checkpoint.path is not None:
         side = checkpoint.preprocess.side
         thresholds = kept.find(checkpoint.path, checkpoint_sha256=checkpoint.sha256, side=side)
@@ -166,8 +204,21 @@ def decision(
     return measure(
         checkpoint,
         photos,
-        thresholds=thresholds,
+        thresholds=kept.check_section(thresholds, where="`thresholds`"),
         alarm_limit=alarm_limit,
         skip_unreadable=skip_unreadable,
         on_progress=on_progress,
     )
+
+
+def asked_of(build: Build | Checkpoint | str | Path) -> tuple[Checkpoint, Mapping[str, Any] | None]:
+    """The float network that decisions are asked of, and the thresholds in the manifest of a build."""
+    if isinstance(build, str | Path) and build not in MODELS:
+        place = checks.path(build, "build", "a folder that `convert` wrote, or a checkpoint")
+        build = open_folder(place) if (place / artifact.MANIFEST).is_file() else load(place)
+    if isinstance(build, Build):
+        return build.checkpoint, build.manifest.decision
+    if isinstance(build, str):
+        return load(build), None
+    expected = "a Build, a Checkpoint, or the path of one; `convert`, `load` and `wrap` give them"
+    return checks.instance(build, "build", Checkpoint, expected), None

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge import checks
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.data.selection import Photographs, find_sets
 from edge.data.table import PhotoSet
@@ -20,7 +21,7 @@ from edge.progress import Listener
 from .._rooms import room
 from .conversion import checkpoint_of
 from .source import build_network, builder_of, is_source
-from .wrapping import name_of, normalisation
+from .wrapping import author_module, name_of, normalisation
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,11 +73,28 @@ def train(
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
     `resume` goes on.
     """
+    checks.truths(resume=resume, force=force, skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
+    checks.listener(on_epoch, "on_epoch", "a row of the history")
+    photos, also = set_of(photos, "photos"), [set_of(part, "also") for part in sets_in(also)]
+    folder = None if out is None else checks.path(out, "out", "the folder to write into")
+    split = {
+        "folds": checks.whole(folds, "folds", 2),
+        "fold": checks.whole(fold, "fold", 0),
+        "held_back": checks.number(held_back, "held_back"),
+        "seed": checks.whole(split_seed, "split_seed", 0),
+    }
+    machine = {
+        "precision": checks.text_or_none(precision, "precision", "the name of a precision"),
+        "workers": checks.whole(workers, "workers", 0),
+        "threads": checks.whole_or_none(threads, "threads", 1),
+    }
     options_room, recipe_room = room("train._options"), room("train._recipe")
     chosen = recipe_options(options, recipe_room)
     own: OwnNetwork | None = None
     if isinstance(model, str) and not is_source(model):
         known = model
+        refuse_own(model, mean=mean, std=std, scale=None if checks.number(scale, "scale") == 1 else scale, name=name)
     else:
         chosen = {"descriptors": 0.0, "guide": 0.0, **chosen}  # both read a layer that it may not have
         own = own_network(model, name, side=recipe_room.Recipe(**chosen).side, mean=mean, std=std, scale=scale)
@@ -84,12 +102,12 @@ def train(
     recipe = recipe_room.Recipe(model=known, **chosen)
     return room("train._run").train(
         recipe,
-        Path(photos) if isinstance(photos, str) else photos,
-        folder=Path(out) if out is not None else Path("runs") / known,
-        also=[Path(part) if isinstance(part, str) else part for part in also],
+        photos,
+        folder=folder or Path("runs") / known,
+        also=also,
         init=shipped_or_path(init),
-        split=options_room.Split(folds, fold, held_back, split_seed),
-        machine=options_room.Machine(precision, workers, threads),
+        split=options_room.Split(**split),
+        machine=options_room.Machine(**machine),
         create=own.create if own else None,
         preprocess=own.preprocess if own else None,
         resume=resume,
@@ -115,7 +133,9 @@ def evaluate(
     no set has the checkpoint's classes.
     """
     checkpoint = checkpoint_of(checkpoint)
-    sets = find_sets(photos, skip_missing=skip_unreadable)
+    checks.truths(skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
+    sets = find_sets(checks.photographs(photos), skip_missing=skip_unreadable)
     return room("train._evaluate").evaluate(checkpoint, sets, skip_unreadable=skip_unreadable, on_progress=on_progress)
 
 
@@ -129,10 +149,37 @@ def recipe_options(options: dict[str, Any], recipe_room: Any) -> dict[str, Any]:
                 f"training has no option {option!r}{f' (did you mean {near[0]}?)' if near else ''}; it has "
                 f"{', '.join(known)}"
             )
-    stages = options.get("stages")
-    if isinstance(stages, str):
-        return {**options, "stages": recipe_room.parse_stages(stages)}
-    return options if stages is None else {**options, "stages": tuple((int(s), int(e)) for s, e in stages)}
+    kinds = {field.name: field.type for field in fields(recipe_room.Recipe)}  # as text: "int", "float"
+    checked: dict[str, Any] = {}
+    for option, value in options.items():
+        if option == "stages":
+            checked[option] = recipe_room.parse_stages(value) if isinstance(value, str) else pairs_of(value)
+        else:
+            checked[option] = (checks.whole if kinds[option] == "int" else checks.number)(value, option)
+    return checked
+
+
+def pairs_of(stages: object) -> tuple[tuple[int, int], ...]:
+    """Pairs of side and epochs; InputError for anything else."""
+    pairs = list(stages) if isinstance(stages, list | tuple) else []
+    if not pairs or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise InputError(
+            '`stages` is pairs of side and epochs, as "64x40,128x60" or [(64, 40), (128, 60)], got '
+            f"{checks.shown(stages)}"
+        )
+    return tuple((checks.whole(side, "stages"), checks.whole(epochs, "stages")) for side, epochs in pairs)
+
+
+def set_of(photos: object, name: str) -> Path | PhotoSet:
+    """A PhotoSet, or the folder of one; InputError for anything else."""
+    if isinstance(photos, PhotoSet):
+        return photos
+    return checks.path(photos, name, "a folder of photographs, or a PhotoSet as `dermedge.open_photos` gives it")
+
+
+def sets_in(also: object) -> Sequence[object]:
+    """The entries of `also`; a folder or a set alone is one."""
+    return also if isinstance(also, list | tuple) else [also]
 
 
 @dataclass(frozen=True)
@@ -164,19 +211,31 @@ def own_network(
         )
     preprocess = Preprocess(PREPROCESS_VERSION, side, *normalisation(mean, std, scale))
     if isinstance(model, nn.Module):
-        handed = model
+        handed = author_module(model, "model")
         return OwnNetwork(name_of(handed, name), lambda classes: Foreign(copy.deepcopy(handed)), preprocess)
     build = builder_of(model) if isinstance(model, str) else model
     if not callable(build):
-        raise InputError(f"`model` is a name, path/to/net.py:build, a function or a module, got {model!r}")
+        raise InputError(f"`model` is a name, path/to/net.py:build, a function or a module, got {checks.shown(model)}")
     called = name_of(build_network(build, 2), name)
     return OwnNetwork(called, lambda classes: Foreign(build_network(build, classes)), preprocess)
+
+
+def refuse_own(model: str, **options: object) -> None:
+    """InputError for what a network of one's own needs and one of dermedge's would ignore."""
+    for option, value in options.items():
+        if value is not None:
+            raise InputError(
+                f"`{option}` is for a network of your own, got {checks.shown(value)} for {model}, which has its own; "
+                "leave it out"
+            )
 
 
 def shipped_or_path(init: str | Path | Checkpoint | None) -> Path | Checkpoint | None:
     """A checkpoint to start from: a shipped one by name, a path, or as it is."""
     from edge.checkpoint import shipped
 
-    if isinstance(init, str):
-        return shipped(init) if init in MODELS else Path(init)
-    return init
+    if init is None or isinstance(init, Checkpoint):
+        return init
+    if isinstance(init, str) and init in MODELS:
+        return shipped(init)
+    return checks.path(init, "init", "a checkpoint, or a Checkpoint or the name of a shipped one")

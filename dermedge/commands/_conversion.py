@@ -202,8 +202,11 @@ def dice_of(parity: Parity | None) -> str:
 def result_table(conversion: Conversion) -> Table:
     from rich.table import Table
 
+    from edge.report.header import maybe_seen
+    from edge.report.words import kind_of_images
+
     photos = conversion.photos
-    kind = "synthetic images" if photos.synthetic else "photographs of unseen patients"
+    kind = kind_of_images(synthetic=photos.synthetic, patients_unknown=maybe_seen(conversion.checkpoint))
     weights = ", random weights" if conversion.checkpoint.untrained else ""
     model = conversion.checkpoint.model
     table = Table(title=f"{model}{weights}: {len(photos)} {kind} ({photos.name}), one thread of this host")

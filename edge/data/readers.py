@@ -48,7 +48,7 @@ def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = 
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"no data folder at {folder}; give `data` a folder of photographs (docs/your_own_model.md)")
+        raise InputError(f"no data folder at {folder}; give `photos` a folder of photographs (docs/your_own_model.md)")
     photos = with_masks(read_set(folder, skip_missing=skip_missing), folder)
     if not photos.classes and not unlabelled:
         raise InputError(

@@ -78,7 +78,7 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     if not left.photos:
         raise InputError(
             f"all {len(photos)} photographs of {photos.name} are of patients that this checkpoint was trained on; "
-            "parity there would prove nothing. Give `data` photographs of other patients."
+            "parity there would prove nothing. Give `photos` photographs of other patients."
         )
     return left
 

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from edge.errors import InputError
 
 TRIALS = 4  # random pictures that tell what a network returns
 SUM_TOLERANCE = 1e-3  # of probabilities
-LOUD = 1e4  # times the pictures, which a sigmoid keeps within 0..1 and a linear layer does not
+SIGMOIDS = {"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"}  # of ATen
+# operations that hand on values as they are, in another shape or place
+HANDING_ON = {
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "clone", "contiguous", "to", "_to_copy",
+    "permute", "transpose", "select", "slice", "expand", "alias", "detach", "cat", "stack", "concat",
+}  # fmt: skip
 
 
 class Foreign(nn.Module):
@@ -57,7 +62,6 @@ class Returned:
 
     classes: int
     gives: str  # "logits" or "probabilities"
-    doubtful: bool  # all within 0..1, not adding up to 1, as a sigmoid gives them
 
 
 @torch.no_grad()
@@ -83,9 +87,29 @@ def tried_out(net: Foreign, side: int) -> Returned:
     within = bool(((scores >= 0) & (scores <= 1)).all())
     whole = bool(((scores.sum(dim=1) - 1).abs() < SUM_TOLERANCE).all())
     gives = "probabilities" if within and whole else "logits"
-    loud = scores_of(net, LOUD * pictures[:1]) if within and not whole else scores[:1]
-    doubtful = within and not whole and bool(((loud >= 0) & (loud <= 1)).all())
-    return Returned(scores.shape[1], gives, doubtful)
+    return Returned(scores.shape[1], gives)
+
+
+def ends_in_sigmoid(program: nn.Module) -> bool:
+    """Whether every score of an exported program (`edge.program.from_bytes`) comes out of a sigmoid.
+
+    The program is asked and not its scores: small logits lie within 0..1 as well.
+    """
+    graph: fx.Graph = program.graph.graph  # type: ignore[union-attr, assignment]
+    output = next(node for node in graph.nodes if node.op == "output")
+    returned = [node for node in output.all_input_nodes if isinstance(node.meta.get("val"), Tensor)]
+    waiting = [node for node in returned if node.meta["val"].ndim == 2][:1]
+    if not waiting:
+        return False
+    while waiting:
+        node = waiting.pop()
+        name = node.target._schema.name.removeprefix("aten::") if hasattr(node.target, "_schema") else ""
+        if name in SIGMOIDS:
+            continue
+        if name not in HANDING_ON:
+            return False
+        waiting += node.all_input_nodes
+    return True
 
 
 def scores_of(net: Foreign, picture: Tensor) -> Tensor:

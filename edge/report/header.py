@@ -8,6 +8,7 @@ import edge
 from edge.report.strict import plain
 
 if TYPE_CHECKING:
+    from edge.checkpoint import Checkpoint
     from edge.data.table import PhotoSet
 
 NOTICE = "Research and engineering use; not a medical device."
@@ -26,13 +27,22 @@ def header(
     }
 
 
-def data_block(photos: PhotoSet, **more: Any) -> dict[str, Any]:
-    """What the photographs were; `more` is what one question alone says of them."""
+def data_block(photos: PhotoSet, checkpoint: Checkpoint | None = None, **more: Any) -> dict[str, Any]:
+    """What the photographs were; `more` is what one question alone says of them.
+
+    `patients_unknown` stands there where nobody knows which patients trained the network: some of these may have.
+    """
     return {
         "name": photos.name,
         "images": len(photos),
         "patients": len(set(photos.patients)),
         "synthetic": photos.synthetic,
+        **({"patients_unknown": True} if checkpoint is not None and maybe_seen(checkpoint) else {}),
         "note": "; ".join(photos.notes),
         **more,
     }
+
+
+def maybe_seen(checkpoint: Checkpoint) -> bool:
+    """Whether patients that a network is judged on may have trained it; random weights were trained by nobody."""
+    return checkpoint.lists_no_patients and not checkpoint.untrained

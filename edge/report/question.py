@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from edge import checks
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -59,4 +61,5 @@ class QuestionReport:
         """
         from edge.report.page import write_question
 
-        return write_question(Path(folder), self.name, self.report, self.pictures, self.other_files())
+        folder = checks.path(folder, "folder", "the folder to write into")
+        return write_question(folder, self.name, self.report, self.pictures, self.other_files())

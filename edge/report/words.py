@@ -79,3 +79,15 @@ def needed(check: Mapping[str, Any]) -> str:
     if images is not None:
         return f"too few images to tell; about {images:,} would settle it at this rate"
     return "too few images to tell" + ("" if check.get("value") is None else "; what was measured lies on the limit")
+
+
+def kind_of_images(*, synthetic: bool, patients_unknown: bool) -> str:
+    """What a network was judged on, for the head of a table."""
+    if synthetic:
+        return "synthetic images"
+    return "photographs of patients that may have trained it" if patients_unknown else "photographs of unseen patients"
+
+
+def kind_in(data: Mapping[str, Any]) -> str:
+    """The same of a report's `data`; reports of before say nothing of patients."""
+    return kind_of_images(synthetic=data["synthetic"], patients_unknown=data.get("patients_unknown", False))

@@ -34,6 +34,20 @@ def test_errors_become_one_line_and_an_exit_code(error, code, words, capsys):
     assert shown.count("\n") == 1
 
 
+@pytest.mark.parametrize(("flag", "said"), [("--data", "give --data a folder"), ("--photos", "give --photos a folder")])
+def test_photographs_are_called_by_the_flag_that_takes_them(flag, said, capsys):
+    def parser():
+        p = argparse.ArgumentParser()
+        p.add_argument(flag)
+        return p
+
+    @entry(parser)
+    def main(argv=None):
+        raise InputError("no data folder; give `photos` a folder")
+
+    assert main([]) == 2 and said in capsys.readouterr().err
+
+
 def test_our_own_missing_module_is_a_bug_and_not_an_extra():
     @entry(argparse.ArgumentParser)
     def main(argv=None):

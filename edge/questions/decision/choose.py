@@ -28,7 +28,7 @@ def limits_of(measurements: Sequence[Measurements], share: float) -> dict[str, i
     if len(measurements) < FEWEST_PHOTOS:
         raise InputError(
             f"limits come from at least {FEWEST_PHOTOS} photographs of training patients, got {len(measurements)}; "
-            "give `data` the photographs that the checkpoint was trained on"
+            "give `photos` the photographs that the checkpoint was trained on"
         )
     beyond = math.floor(share * len(measurements))
     limits = {}
@@ -45,7 +45,7 @@ def threshold_of(largest: Floats, coverage: float) -> float:
     if len(largest) < FEWEST_ANSWERS:
         raise InputError(
             f"the threshold comes from at least {FEWEST_ANSWERS} photographs of patients held back from training, "
-            f"got {len(largest)}; give `data` their photographs, or train with some held back"
+            f"got {len(largest)}; give `photos` their photographs, or train with some held back"
         )
     # 1e-9: 0.1 of 30 photographs are 3, not the 2 that (1 - 0.9) * 30 rounds down to
     below = math.floor((1 - coverage) * len(largest) + 1e-9)

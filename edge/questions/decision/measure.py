@@ -83,7 +83,9 @@ def measure(
         if decision.failed
     ]
     report = {
-        **header(SCHEMA, model=checkpoint.model, checkpoint_sha256=checkpoint.sha256, data=data_block(judged_on)),
+        **header(
+            SCHEMA, model=checkpoint.model, checkpoint_sha256=checkpoint.sha256, data=data_block(judged_on, checkpoint)
+        ),
         "photographs": judged_on.name,
         "synthetic": judged_on.synthetic,
         "classes": [

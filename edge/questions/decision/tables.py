@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge.decision import UNCERTAIN
+from edge.report import words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +31,7 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
     from rich.markup import escape
     from rich.table import Table
 
-    kind = "synthetic images" if report["synthetic"] else "photographs of unseen patients"
+    kind = words.kind_in(report["data"])
     sets = Table(title=f"{report['model']}: what becomes of {kind}")
     for name in ("set", "images", "sent back [95 %]", "limit", "verdict", "answered", "wrong among them", "if always"):
         sets.add_column(name, justify="left" if name in ("set", "verdict") else "right")

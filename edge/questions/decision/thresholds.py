@@ -69,7 +69,7 @@ def listed(
     if not sets:
         raise InputError(
             f"found none of the photographs that the checkpoint lists as {role}; thresholds are measured on real ones: "
-            "give `data` (or DERMEDGE_PHOTOS) the folder that it was trained on"
+            "give `photos` (or DERMEDGE_PHOTOS) the folder that it was trained on"
         )
     loaded = [load_squares(part, checkpoint.preprocess.side, skip_unreadable=skip_unreadable) for part in sets]
     return [part for part, _ in loaded], np.concatenate([squares for _, squares in loaded])

@@ -145,7 +145,7 @@ def reported(
     rows.sort(key=damage)
     index = typical(taken.shapes, taken.answers)
     digests = {entry.file: entry.sha256 for entry in build.manifest.files}
-    data = data_block(taken.photos, not_square=len(oblong), turned=len(turned))
+    data = data_block(taken.photos, build.checkpoint, not_square=len(oblong), turned=len(turned))
     report = {
         **header(SCHEMA, model=build.manifest.model, checkpoint_sha256=build.manifest.checkpoint_sha256, data=data),
         "preprocess": PREPROCESS_VERSION,

@@ -40,7 +40,7 @@ def table(report: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     data = report["data"]
-    kind = "synthetic images" if data["synthetic"] else "photographs of unseen patients"
+    kind = words.kind_in(data)
     costs = Table(title=escape(f"{report['model']}: mistakes on {data['images']} {kind} ({data['name']})"))
     costs.add_column("mistake", no_wrap=True)
     for form in forms_of(report):

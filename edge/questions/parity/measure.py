@@ -26,7 +26,7 @@ from edge.report.junit import junit
 from edge.report.pictures import jpeg
 from edge.report.question import QuestionReport
 from edge.runtimes import Outputs
-from edge.runtimes.litert import on_phone
+from edge.runtimes.litert import PHONES, on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
 from edge.runtimes.phone import Refused, choice_of
 from edge.runtimes.reference import Reference
@@ -85,6 +85,7 @@ def measure(
     `every_way` in every way that there is here. InputError if the photographs cannot be used or no file can be run.
     """
     at_least_one(images=images, threads=threads)
+    check_modes(build, modes)
     with listening(on_progress):
         judged_on = judging_set(build.checkpoint, photos, limit=images, skip_missing=skip_unreadable)
         side = build.checkpoint.preprocess.side
@@ -105,7 +106,7 @@ def measure(
     report = build_report(
         build.manifest.model,
         build.manifest.checkpoint_sha256,
-        data_block(judged_on),
+        data_block(judged_on, build.checkpoint),
         entries,
         observations,
         answers,
@@ -125,6 +126,17 @@ def seen_right(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
         for row, choice in choices
         if row["verdict"] != Verdict.FAIL
     ]
+
+
+def check_modes(build: Build, modes: Sequence[str] | None) -> None:
+    """InputError for a way of running that no file of the build has here."""
+    formats = [form for form in dict.fromkeys(entry.format for entry in build.manifest.files) if not missing_for(form)]
+    known = list(dict.fromkeys(mode for form in formats for mode in modes_of(form)))
+    phones = PHONES if "tflite" in formats else ()
+    strange = [mode for mode in modes or () if mode not in known and not (phones and on_phone(mode))]
+    if strange and known:
+        ways = ", ".join([*known, *phones])
+        raise InputError(f"no mode {strange[0]!r}; `modes` of the files in {build.folder} are {ways}")
 
 
 def runs(build: Build, modes: Sequence[str] | None, *, every_way: bool) -> list[tuple[FileEntry, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from edge.report import words
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -16,7 +18,7 @@ def table(report: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     data = report["data"]
-    kind = "synthetic images" if data["synthetic"] else "photographs of unseen patients"
+    kind = words.kind_in(data)
     shown = Table(title=escape(f"{report['model']}: {data['images']} {kind} ({data['name']})"))
     shown.add_column("file")
     shown.add_column("runtime")

@@ -98,6 +98,7 @@ def measure(
         file["file"], file["sha256"] = (entry.file, entry.sha256) if entry else (float_file, None)
     data = data_block(
         judged_on,
+        build.checkpoint,
         labelled=results["labelled"],
         pictures_sha256=digest,
         shown=photo_name(judged_on.photos[0]),

@@ -41,7 +41,7 @@ def table(report: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     data = report["data"]
-    kind = "synthetic images" if data["synthetic"] else "photographs of unseen patients"
+    kind = words.kind_in(data)
     bad = sum(len(corruption["severities"]) for corruption in report["corruptions"])
     shown = Table(
         title=escape(f"{report['model']}: {data['images']} {kind} ({data['name']}), each also bad in {bad} ways")

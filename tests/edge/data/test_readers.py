@@ -322,7 +322,7 @@ def test_class_folder_with_a_name_that_cannot_be_a_code(tmp_path):
 
 
 def test_no_folder(tmp_path):
-    refused(tmp_path / "no", str(tmp_path / "no"), "`data`")
+    refused(tmp_path / "no", str(tmp_path / "no"), "`photos`")
     (tmp_path / "file").touch()
     refused(tmp_path / "file", "no data folder")
 

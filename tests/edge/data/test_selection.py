@@ -113,7 +113,7 @@ def test_the_unseen_fold_is_not_needed_to_judge(photos):
 
 
 def test_nothing_left_is_an_error(photos):
-    with pytest.raises(InputError, match=r"all 8 photographs of PAD-UFES-20.*would prove nothing.*`data`"):
+    with pytest.raises(InputError, match=r"all 8 photographs of PAD-UFES-20.*would prove nothing.*`photos`"):
         unseen(photos, checkpoint(trained=listed(patients="abc"), held_back=listed(patients="d")))
 
 
