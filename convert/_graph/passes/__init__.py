@@ -14,7 +14,7 @@ from .fold_batchnorm import fold_batchnorm
 from .fold_constants import fold_constants
 from .fold_scales import fold_scales
 from .fold_shifts import fold_shifts
-from .group_norms import group_norms
+from .group_norms import group_norms, norms_by_axis
 from .linear_as_convolution import linear_as_convolution
 from .one_row import one_row
 from .patches import patches
@@ -53,7 +53,7 @@ HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 MOBILE_PASSES: tuple[Pass, ...] = (
     one_row,
     transposed_convolutions,
-    group_norms,
+    norms_by_axis,
     patches,
     plain_activations,
     plain_reductions,

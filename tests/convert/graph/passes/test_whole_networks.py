@@ -65,7 +65,7 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
         "transposed_convolutions",
         "average_borders",
         "dilated_pools",
-        "group_norms",
+        "norms_by_axis",
         "patches",
         "plain_activations",
         "plain_reductions",
