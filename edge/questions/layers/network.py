@@ -258,7 +258,7 @@ def around(module: nn.Module) -> str:
     while True:
         kind, inner = type(module).__name__, [name for name, _ in module.named_children()]
         name = "graph" if kind == "Program" else "net"
-        if kind not in WRAPPERS and not (kind == "GraphModule" and inner == ["net"]) or name not in inner:
+        if (kind not in WRAPPERS and not (kind == "GraphModule" and inner == ["net"])) or name not in inner:
             return path
         module, path = module.get_submodule(name), f"{path}.{name}".lstrip(".")
 

@@ -68,6 +68,7 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
         "norms_by_axis",
         "patches",
         "plain_activations",
+        "plain_functions",
         "plain_reductions",
         "plain_moves",
     }
