@@ -16,6 +16,7 @@ and others that other passes spell out for TFLite; what coremltools knows it get
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import fx
 
@@ -56,8 +57,9 @@ def added_quotient(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
 
 def added(graph: fx.GraphModule, node: fx.Node, both: object) -> fx.Node:
     x, a, b = arguments(node)
+    options: dict[str, Any] = dict(node.kwargs)
     part = call(graph, both, a, b)  # type: ignore[arg-type]
-    return call(graph, aten.add.Tensor, x, scaled(graph, part, float(node.kwargs.get("value", 1))))
+    return call(graph, aten.add.Tensor, x, scaled(graph, part, float(options.get("value", 1))))
 
 
 def between(graph: fx.GraphModule, node: fx.Node) -> fx.Node:

@@ -38,7 +38,8 @@ RECOGNISED_DB = 10.0  # with a tenth of its power in noise no tensor is told fro
 SIMILAR_DB = 6.0  # a node that resembles the tensor so much may be its place even if the kinds do not match
 TRIES = 3  # nodes tried for an operation that is off
 SUSPECTS = 8  # operations that are tried
-PATIENCE = 20  # operations in a row that agree with nothing before one is suspected; a group norm has 16 of its own
+PATIENCE = 10  # operations in a row that agree with nothing before one is suspected; a layer norm has 5 of its own
+NORM = 20  # the same where none of them is a layer, which would have a counterpart; a group norm has 16 of its own
 HORIZON = 10  # operations after the last suspect by which it is told which one was it
 
 
@@ -72,15 +73,16 @@ class Walk:
 
     def run(self, progress: Callable[[Any], Any] = list) -> list[Step]:
         """All steps with what was found of them."""
-        since = 0  # operations that agreed with nothing, in a row
+        since: list[Step] = []  # operations that agreed with nothing, in a row
         for number, step in enumerate(progress(self.steps)):
             if self.look(step):
-                since = 0
+                since = []
             elif step.op.kind not in MOVING:
-                since += 1
-            if since >= PATIENCE:
+                since.append(step)
+            layers = any(one.op.kind in ANCHORS for one in since)
+            if len(since) >= (PATIENCE if layers else NORM):
                 self.blame(number + 1)
-                since = 0
+                since = []
         while self.blame(len(self.steps)):
             pass
         return self.steps
