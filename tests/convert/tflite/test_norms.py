@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from edge.models.deployed import Deployed
 from edge.models.foreign import Foreign
 from edge.program import one_at_a_time
 from edge.questions.layers.findings import compared
-from edge.questions.layers.network import Network, around, module_of
-from edge.runtimes.inside import look_inside
+from edge.questions.layers.network import LAYOUTS, Network, around, module_of
+from edge.questions.layers.places import Place, plain
+from edge.questions.layers.walk import Walk
+from edge.runtimes.inside import FLOAT16, Precision, look_inside
 from tests.convert.tflite.test_emit import answer
 
 SIDE = 96
@@ -119,3 +122,20 @@ def test_a_program_without_call_stacks_names_modules_by_their_weights(images: np
     network = Network(model, images)
     assert around(model) == "net.graph.net"
     assert {module_of(node) for node in network.nodes if node.op == "call_function"} == {"", "a", "n", "b", "head"}
+
+
+def test_as_exact_as_torch_is_told_from_a_loss(images: np.ndarray) -> None:
+    """In either layout's kernel; a file in half precision is not measured by this, nor is a loss that torch has not."""
+    network = Network(model_of("group"), images)
+    node = next(node for node in network.nodes if "group_norm" in node.name)
+
+    def as_torch(values: list[Tensor], precision: Precision) -> bool:
+        place = Place(node, plain(), (), [value.double() for value in values], 0.0)
+        step = SimpleNamespace(op=SimpleNamespace(precision=precision))
+        return Walk.as_torch(SimpleNamespace(network=network), step, place, [])  # type: ignore[arg-type]
+
+    for layout in LAYOUTS:
+        values = network.single_value(node, layout)
+        assert as_torch(values, Precision())
+        assert not as_torch(values, Precision(result=FLOAT16))
+        assert not as_torch([value * 1.001 for value in values], Precision())
