@@ -16,6 +16,7 @@ from edge.scheme import Layer
 
 from .._graph.graph import trace
 from .._graph.passes import NEURAL_ENGINE_PASSES, rewrite
+from .._graph.take_apart import take_apart
 from .layers import Weighted
 
 if TYPE_CHECKING:
@@ -39,10 +40,41 @@ def rewritten(checkpoint: Checkpoint) -> fx.GraphModule:
 
 
 def exported(checkpoint: Checkpoint, graph: fx.GraphModule):
-    """torch.export's program of a rewritten network, for one image."""
+    """torch.export's program of a rewritten network, for one image.
+
+    What coremltools has nothing for is taken apart as torch does; where a part of it is unknown too, it is left, so
+    that the refusal names what the author wrote.
+    """
+    first = program = exported_as_it_is(checkpoint, graph)
+    tried: set[object] = set()
+    while unknown := unknown_to_coremltools(program) - tried:
+        graph, apart = take_apart(graph, unknown)
+        if not apart:
+            return first
+        tried |= unknown
+        graph, _ = rewrite(graph, NEURAL_ENGINE_PASSES)
+        program = exported_as_it_is(checkpoint, graph)
+    return first if unknown_to_coremltools(program) else program
+
+
+def exported_as_it_is(checkpoint: Checkpoint, graph: fx.GraphModule):
     import torch
 
     return torch.export.export(graph, (example_of(checkpoint),)).run_decompositions({})
+
+
+def unknown_to_coremltools(program) -> set[object]:
+    """The operations of the program that coremltools has no reader for."""
+    import torch
+    from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY as readers
+    from coremltools.converters.mil.frontend.torch.utils import sanitize_op_kind
+
+    targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    return {
+        target
+        for target in targets
+        if isinstance(target, torch._ops.OpOverload) and sanitize_op_kind(target.name()) not in readers
+    }
 
 
 def example_of(checkpoint: Checkpoint) -> Tensor:

@@ -47,9 +47,11 @@ def open_file(
         from edge.runtimes.coreml.classifier import INTERPRETER, CoreML  # brings torch along
 
         return CoreML(path, mode=mode or INTERPRETER, threads=threads)
-    from edge.runtimes.coreai import CoreAI
+    if form == "aimodel":
+        from edge.runtimes.coreai import CoreAI
 
-    return CoreAI(path)
+        return CoreAI(path)
+    raise unknown_format(form)
 
 
 def modes_of(form: str) -> tuple[str, ...]:
@@ -62,9 +64,15 @@ def modes_of(form: str) -> tuple[str, ...]:
         from edge.runtimes.coreml.classifier import modes
 
         return modes()
-    from edge.runtimes.coreai import MODE
+    if form == "aimodel":
+        from edge.runtimes.coreai import MODE
 
-    return (MODE,)
+        return (MODE,)
+    raise unknown_format(form)
+
+
+def unknown_format(form: str) -> InputError:
+    return InputError(f"no runtime here opens files of the format `{form}`; known are {', '.join(FORMATS.values())}")
 
 
 def missing_for(form: str) -> str | None:

@@ -14,11 +14,12 @@ from .fold_batchnorm import fold_batchnorm
 from .fold_constants import fold_constants
 from .fold_scales import fold_scales
 from .fold_shifts import fold_shifts
-from .group_norms import group_norms
+from .group_norms import group_norms, norms_by_axis
 from .linear_as_convolution import linear_as_convolution
 from .one_row import one_row
 from .patches import patches
 from .plain_activations import plain_activations
+from .plain_functions import plain_functions, unknown_functions
 from .plain_layer_norm import plain_layer_norm
 from .plain_moves import plain_moves, plain_padding
 from .plain_reductions import plain_reductions, plain_rms_norms
@@ -42,7 +43,7 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
 # For Core ML. Its converter knows group norms, but reshapes the map to rank 5 for them and loses some 20 dB in float32.
 NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (
-    *PASSES, undilate, dilated_pools, plain_rolls, plain_padding, plain_rms_norms, group_norms,
+    *PASSES, undilate, dilated_pools, plain_rolls, plain_padding, plain_rms_norms, group_norms, unknown_functions,
 )  # fmt: skip
 # For Core AI in half precision.
 HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
@@ -53,9 +54,10 @@ HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
 MOBILE_PASSES: tuple[Pass, ...] = (
     one_row,
     transposed_convolutions,
-    group_norms,
+    norms_by_axis,
     patches,
     plain_activations,
+    plain_functions,
     plain_reductions,
     plain_moves,
     spell_out,

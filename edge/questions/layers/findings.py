@@ -14,7 +14,7 @@ from edge.report.strict import plain
 from edge.runtimes.inside import Inside
 
 from .kinds import ANCHORS, MOVING
-from .network import Network, kind_of, layer_of, module_of
+from .network import Network, kind_of, layer_of, module_of, nearest_module
 from .places import arranged
 from .precision import sqnr_db
 from .walk import Step, Walk
@@ -45,6 +45,8 @@ def row_of(network: Network, inside: Inside, step: Step) -> dict[str, Any]:
     model = [place.view.there(value, value) for value in network.model_value(place.node)]
     same = [arranged(tensor, place.order, value) for tensor, value in zip(tensors, model, strict=True)]
     named = (layer_of(place.node) if step.op.kind in ANCHORS or step.closes else "") or module_of(place.node)
+    if step.around:  # a loss in a rewritten norm may show behind the activation that it is fused with
+        named = named or nearest_module(place.node)
     return plain(facts | {
         "module": named, "torch": operation_of(place.node), "seen": place.view.words,
         "own_db": step.own_db, "least_db": step.least_db, "model_db": sqnr_db(model, same),

@@ -19,6 +19,9 @@ Values = list[Tensor]  # one for each image
 
 
 CONVOLUTIONS = {"conv1d", "conv2d", "conv_transpose2d", "convolution"}
+WRAPPERS = {"Deployed", "Foreign", "Program"}  # ours, around the author's network
+MODULE = "author's module"
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
 LAYERS = CONVOLUTIONS | {"linear", "matmul", "addmm", "mm", "bmm"}
 
 
@@ -45,6 +48,7 @@ class Network:
         self.images = images
         self.nodes = list(self.graph.graph.nodes)
         self.order = {node: number for number, node in enumerate(self.nodes)}
+        name_modules(self.nodes, around(module))
         self.image = next(node for node in self.nodes if node.op == "placeholder")
         self.answer = next(node for node in self.nodes if node.op == "output").all_input_nodes[0]
         self.constants = {node: self.attribute(node) for node in self.nodes if node.op == "get_attr"}
@@ -52,6 +56,9 @@ class Network:
         self.given: dict[fx.Node, Values] = {self.image: images}
         self.known: dict[fx.Node, list[Any]] = {}
         self.plain: dict[fx.Node, list[Any]] = {self.image: list(images)}  # nothing put in: what the model computes
+        self.in_single: dict[torch.memory_format, dict[fx.Node, list[Any]]] = {
+            layout: {self.image: [image.float() for image in images]} for layout in LAYOUTS
+        }
 
     def attribute(self, node: fx.Node) -> Any:
         value: Any = self.graph
@@ -66,6 +73,14 @@ class Network:
     def model_value(self, node: fx.Node) -> list[Any]:
         """What the torch model computes for the node from the images."""
         return self.computed(node, self.plain, {})
+
+    def single_value(self, node: fx.Node, layout: torch.memory_format) -> list[Any]:
+        """What torch computes for the node from the images in float32, with maps that lie in memory in this way."""
+        known = self.in_single[layout]
+        for step in self.needed(node, known.__contains__):
+            results = [single(self.run(step, number, known.__getitem__)) for number in range(len(self.images))]
+            known[step] = [v.contiguous(memory_format=layout) if is_float(v) and v.ndim == 4 else v for v in results]
+        return known[node]
 
     def computed(self, node: fx.Node, known: dict[fx.Node, list[Any]], inputs: dict[fx.Node, Values]) -> list[Any]:
         for one in self.needed(node, lambda n: n in known or n in inputs):
@@ -224,10 +239,38 @@ def kind_of(node: fx.Node) -> str:
 
 
 def module_of(node: fx.Node) -> str:
-    """Path of the module in the network that the node belongs to; empty for what stands around the network."""
-    stack: Sequence[Any] = list((node.meta.get("nn_module_stack") or {}).values())
-    path = str(stack[-1][0]) if stack else ""
-    return path.removeprefix("net.").removeprefix("net")
+    """Path of the module in the author's network that the node belongs to; empty for what stands around the network."""
+    return node.meta.get(MODULE, "")
+
+
+def nearest_module(node: fx.Node, steps: int = 4) -> str:
+    """Path of the node's module, or of the nearest one before it that has one."""
+    for _ in range(steps):
+        if module_of(node) or not node.all_input_nodes:
+            break
+        node = node.all_input_nodes[0]
+    return module_of(node)
+
+
+def around(module: nn.Module) -> str:
+    """Path of the author's network inside of what stands around it: `net` of `Deployed`, `graph` of a program, …"""
+    path = ""
+    while True:
+        kind, inner = type(module).__name__, [name for name, _ in module.named_children()]
+        name = "graph" if kind == "Program" else "net"
+        if (kind not in WRAPPERS and not (kind == "GraphModule" and inner == ["net"])) or name not in inner:
+            return path
+        module, path = module.get_submodule(name), f"{path}.{name}".lstrip(".")
+
+
+def name_modules(nodes: list[fx.Node], prefix: str) -> None:
+    """Note each node's module: where it was called, or, of a program that has forgotten that, whose weights it has."""
+    for node in nodes:
+        stack: Sequence[Any] = list((node.meta.get("nn_module_stack") or {}).values())
+        owners = [str(one.target).rpartition(".")[0] for one in node.all_input_nodes if one.op == "get_attr"]
+        inside = [path for path in (str(stack[-1][0]) if stack else "", *owners) if path.startswith(f"{prefix}.")]
+        if inside and node.op == "call_function":
+            node.meta[MODULE] = inside[0].removeprefix(f"{prefix}.")
 
 
 def layer_of(node: fx.Node, steps: int = 4) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.errors import InputError
+
 from .operations import FLOAT16, FLOAT32, Inside, Op, Precision
 
 __all__ = ["FLOAT16", "FLOAT32", "Inside", "Op", "Precision", "look_inside"]
@@ -22,6 +24,10 @@ def look_inside(path: Path, form: str, images_u8: np.ndarray) -> Inside:
         from .tflite import of_tflite as look
     elif form == "mlpackage":
         from .coreml import of_package as look
-    else:
+    elif form == "aimodel":
         from .coreai import of_aimodel as look
+    else:
+        raise InputError(
+            f"no runtime here looks into files of the format `{form}`; known are tflite, mlpackage, aimodel"
+        )
     return look(path, images_u8)

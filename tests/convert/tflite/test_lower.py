@@ -60,9 +60,23 @@ def _(x: Tensor) -> Tensor:
         lambda x: F.unfold(x, 3, padding=1).reshape(1, 8, 9, -1).amax(2),
         lambda x: F.group_norm(x, 4) + F.instance_norm(x) + F.rms_norm(x, (SIDE,)),
         lambda x: F.mish(x) + F.elu(x) + F.selu(x) + F.softplus(x) + F.logsigmoid(x) + F.glu(x, 1).repeat(1, 2, 1, 1),
+        lambda x: F.rrelu(x) + torch.exp2(x) + torch.hypot(x, x + 1) + F.hardshrink(x, 0.3),
+        lambda x: torch.logit(x.sigmoid(), 1e-3) + torch.sinc(x.relu()) + torch.lerp(x, x.tanh(), 0.3),
         lambda x: x.abs().log() + x.sin() + x.cos() + x.floor() + x.ceil() + x.sign(),
     ],
-    ids=["einsum", "addcmul", "normalise", "replicate", "circular", "unfold", "norms", "activations", "elementary"],
+    ids=[
+        "einsum",
+        "addcmul",
+        "normalise",
+        "replicate",
+        "circular",
+        "unfold",
+        "norms",
+        "activations",
+        "functions",
+        "more functions",
+        "elementary",
+    ],
 )
 def test_by_our_own_operators(function):
     module = Net(function).eval()

@@ -21,6 +21,7 @@ from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes import Outputs, Runtime, coreai, joined
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.litert import LiteRT
+from edge.runtimes.open import open_file
 from edge.runtimes.reference import Reference
 from tests.edge.runtimes.test_coreai import asset
 
@@ -196,3 +197,17 @@ def test_other_numbers_than_bytes(runtime: Runtime, kind: str, images: np.ndarra
     for wrong in (images, images.astype(np.float64), np.zeros((1, 3, SIDE, SIDE), np.float32)):
         with pytest.raises(InputError, match=r"takes float32 \(N, 16, 16, 3\), got"):
             runtime.run_floats(wrong)
+
+
+def test_an_unknown_format_is_refused_by_its_name(tmp_path):
+    """The manifest's schema has formats that nothing here runs; they are not taken for Core AI."""
+    from edge.runtimes.inside import look_inside
+    from edge.runtimes.open import modes_of
+
+    for ask in (
+        lambda: modes_of("onnx"),
+        lambda: open_file(tmp_path / "x.onnx", "onnx"),
+        lambda: look_inside(tmp_path / "x.onnx", "onnx", np.zeros((1, 8, 8, 3), np.uint8)),
+    ):
+        with pytest.raises(InputError, match=r"`onnx`.*tflite, mlpackage, aimodel"):
+            ask()

@@ -9,6 +9,7 @@ from torch import nn
 
 from convert._graph.passes import (
     group_norms,
+    norms_by_axis,
     patches,
     plain_activations,
     plain_moves,
@@ -29,18 +30,20 @@ def group_norm(groups: int, channels: int = 4, **options) -> nn.GroupNorm:
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("affine", [True, False])
-def test_group_norms_are_spelled_out_without_cutting_the_map(picture, groups, affine):
+@pytest.mark.parametrize("spelled", [group_norms, norms_by_axis])
+def test_group_norms_are_spelled_out_without_cutting_the_map(picture, groups, affine, spelled):
     net = Of(lambda m, x: m.n(x * 3 + 2), n=group_norm(groups, affine=affine, eps=1e-2))
-    graph = rewritten(group_norms, net, picture, fires=1)
+    graph = rewritten(spelled, net, picture, fires=1)
     assert count(graph, "group_norm") == 0
     maps = [node for node in graph.graph.nodes if "reshape" in str(node.target) and node.meta["val"].ndim == 3]
     assert all(node.meta["val"].numel() == 2 * 4 for node in maps)  # only what is left per channel
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (2, 4, 9), (2, 4, 3, 2, 2)])
-def test_group_norms_of_other_ranks(shape):
+@pytest.mark.parametrize("spelled", [group_norms, norms_by_axis])
+def test_group_norms_of_other_ranks(shape, spelled):
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    rewritten(group_norms, Of(lambda m, x: m.n(x), n=group_norm(2)), x, fires=1)
+    rewritten(spelled, Of(lambda m, x: m.n(x), n=group_norm(2)), x, fires=1)
 
 
 def test_instance_norms_of_the_picture_alone(picture):
@@ -60,7 +63,7 @@ def test_another_norm_is_left(picture):
 
 def test_a_group_norm_without_its_groups_is_noticed(picture, monkeypatch):
     mean = file_of_pass(group_norms).mean_of_groups
-    monkeypatch.setattr(file_of_pass(group_norms), "mean_of_groups", lambda graph, x, groups: mean(graph, x, 1))
+    monkeypatch.setattr(file_of_pass(group_norms), "mean_of_groups", lambda graph, x, *_: mean(graph, x, 1))
     with pytest.raises(AssertionError):
         rewritten(group_norms, Of(lambda m, x: m.n(x), n=group_norm(2)), picture, fires=1)
 

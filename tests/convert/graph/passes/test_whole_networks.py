@@ -65,9 +65,10 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
         "transposed_convolutions",
         "average_borders",
         "dilated_pools",
-        "group_norms",
+        "norms_by_axis",
         "patches",
         "plain_activations",
+        "plain_functions",
         "plain_reductions",
         "plain_moves",
     }

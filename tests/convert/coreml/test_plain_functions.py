@@ -1,0 +1,51 @@
+"""Usual layers that coremltools has no operation for, as packages, against torch in float64."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from convert._coreml.program import exported, float_program, rewritten
+from edge.runtimes.coreml.classifier import CoreML
+from tests.convert.coreml.test_refusals import SIDE, checkpoint_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
+SPELLED = {
+    "celu": nn.CELU(0.6),
+    "log-sigmoid": nn.LogSigmoid(),
+    "channel shuffle": nn.ChannelShuffle(2),
+    "hard shrink": nn.Hardshrink(0.3),
+    "addcmul": lambda x: torch.addcmul(x, x, x + 1, value=0.5),
+    "var_mean": lambda x: sum(torch.var_mean(x, (2, 3), keepdim=True)) * x,
+    "logit": lambda x: torch.logit(torch.sigmoid(x), 1e-3),
+    "sinc": torch.sinc,
+    "hypot": lambda x: torch.hypot(x, x + 1),
+    "lerp": lambda x: torch.lerp(x, x + 1, 0.3),
+}
+APART = {
+    "heaviside": lambda x: torch.heaviside(x - 0.2, x),
+    "threshold": lambda x: F.threshold(x, 0.2, 1.0),
+    "reshape_as": lambda x: x.transpose(2, 3).reshape_as(x) * x,
+}
+KNOWN = {"rrelu": nn.RReLU(), "exp2": torch.exp2, "elu": nn.ELU()}
+
+
+@pytest.mark.parametrize("name", SPELLED | APART | KNOWN)
+def test_a_package_computes_what_torch_does(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    checkpoint = checkpoint_of((SPELLED | APART | KNOWN)[name])
+    model = checkpoint.deployed(layout="NCHW").eval()
+    float_program(checkpoint, exported(checkpoint, rewritten(checkpoint)), "fp32").save(str(tmp_path / "x.mlpackage"))
+    images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).double()
+    with torch.no_grad():
+        wanted = torch.cat([copy.deepcopy(model).double()(picture[None]) for picture in pictures]).numpy()
+    assert np.ptp(wanted) > 0.005
+    runtime = CoreML(tmp_path / "x.mlpackage", mode="interpreter")
+    np.testing.assert_allclose(runtime.run(images).probabilities, wanted, atol=2e-5)
