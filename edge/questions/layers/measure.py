@@ -71,7 +71,7 @@ def measure(
         parts = [compared_file(build, entry, network, squares) for entry in entries]
     if all(part["note"] for part in parts):
         raise InputError("; ".join(f"{part['file']} {part['note']}" for part in parts))
-    data = data_block(judged_on)
+    data = data_block(judged_on, build.checkpoint)
     return LayersReport(
         {
             **header(SCHEMA, model=build.manifest.model, checkpoint_sha256=build.checkpoint.sha256, data=data),
