@@ -26,7 +26,8 @@ from dermedge.flags import add_data, add_rounds, add_skip_unreadable
 from edge.errors import GOOD, InputError, at_least_one
 from edge.files import scratch_in, write_json, write_text
 from edge.progress import track
-from edge.questions.zoo.rounds import cores, timed
+from edge.questions.zoo.rounds import timed
+from edge.runtimes.timing import cores
 
 from ._flags import add_network, add_out
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
 
 from edge.progress import track
 from edge.runtimes import Outputs, Runtime, joined
+
+
+def cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def timed_run(runtime: Runtime, images_u8: np.ndarray, *, task: str) -> tuple[Outputs, float]:

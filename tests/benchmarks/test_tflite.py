@@ -22,11 +22,12 @@ from dermedge.console import third_party_noise_into
 from edge.checkpoint import load, shipped
 from edge.errors import InputError
 from edge.metrics.observations import UNKNOWN, Observations
-from edge.questions.zoo.rounds import Measured, cores, timed
+from edge.questions.zoo.rounds import Measured, timed
 from edge.questions.zoo.worker import picture
 from edge.recipes import TFLITE
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
+from edge.runtimes.timing import cores
 
 UINT8 = 3  # of the schema's TensorType
 MB = 10**6

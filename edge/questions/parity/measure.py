@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,7 @@ from edge.report.question import QuestionReport
 from edge.runtimes import Outputs
 from edge.runtimes.litert import PHONES, on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
-from edge.runtimes.phone import Refused, choice_of
+from edge.runtimes.phone import Refused, choice_of, run_side_by_side
 from edge.runtimes.reference import Reference
 from edge.runtimes.timing import timed_run
 
@@ -180,10 +181,14 @@ def answered(
     build: Build, entry: FileEntry, mode: str, squares: np.ndarray, threads: int
 ) -> tuple[Outputs, float | None]:
     """What a file answers, and the median milliseconds of one image; None in a phone's library, which is emulated."""
+    task = f"{entry.recipe} on {mode}"
+    if on_phone(mode):
+        return run_side_by_side(
+            partial(open_file, build.path(entry), entry.format, mode=mode), squares, task=task
+        ), None
     runtime = open_file(build.path(entry), entry.format, mode=mode, threads=threads)
     try:
-        outputs, milliseconds = timed_run(runtime, squares, task=f"{entry.recipe} on {mode}")
-        return outputs, None if on_phone(mode) else milliseconds
+        return timed_run(runtime, squares, task=task)
     finally:
         runtime.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,11 +22,6 @@ class Measured:
     milliseconds: list[float] = field(default_factory=list)  # one per round
     memory_before: int = 0  # bytes, high-water mark of the process before it opened the file
     memory: int = 0  # bytes, likewise at its end
-
-
-def cores() -> int:
-    """How many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def timed(files: Mapping[str, Path], threads: int, rounds: int) -> dict[str, Measured]:
