@@ -12,7 +12,8 @@ from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
 
-DOMAINS = ("isic", "isic_2017", "isic_2018", "isic_2019", "isic_masks")  # an id means the same photograph in all
+# An id means the same photograph in all of them.
+DOMAINS = ("isic", "isic_2016", "isic_2017", "isic_2018", "isic_2019", "isic_2020", "isic_masks")
 CHALLENGE_FOLDER = re.compile(r"ISIC[-_]?20\d\d")  # such a folder is not that of a class
 
 # ISIC diagnoses that have a counterpart among the six classes of PAD-UFES-20.
@@ -34,6 +35,11 @@ ONE_HOT = (
 NO_CLASS = "UNK"  # of 2019
 COLUMNS_ONE_HOT = ("image", "MEL", "NV", "BCC", "BKL")
 COLUMNS_GROUPS = ("image", "lesion_id")
+COLUMNS_HAM10000 = ("image_id", "lesion_id", "dx")  # Kaggle's and the Dataverse's table; dx is a code of ONE_HOT
+COLUMNS_2020 = ("image_name", "patient_id", "benign_malignant")  # also SIIM's
+TWO_CLASSES = (Label("BEN", "benign lesion", malignant=False), Label("MEL", "melanoma", malignant=True))
+TWO_WORDS = {"benign": "BEN", "malignant": "MEL"}  # of 2016 and 2020, whose malignant lesions are melanomas
+LEVELS = tuple(f"diagnosis_{level}" for level in range(5, 0, -1))  # of today's archive, the most exact first
 PUBLISHED = {"isic_2018": 10_015, "isic_2019": 25_331}  # rows of the training tables
 LICENCES = {"isic_2018": "CC BY-NC 4.0", "isic_2019": "CC BY-NC 4.0"}  # some say share-alike of HAM10000, too
 
@@ -52,16 +58,16 @@ def read_archive(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
         blocks = {row["isic_id"]: row.get("block", "") for row in read_table(folder / "provenance.csv")}
     photos, missing, other = [], [], Counter[str]()
     for row in rows:
-        name = row["isic_id"]
-        if row["diagnosis"] not in ISIC_TO_PAD:
-            other[row["diagnosis"] or "no diagnosis"] += 1
+        name, diagnosis = row["isic_id"], diagnosis_of(row)
+        if diagnosis not in ISIC_TO_PAD:
+            other[diagnosis or "no diagnosis"] += 1
             continue
         path = find_photo(index, name)
         if path is None:
             missing.append(name)
             continue
         group = row.get("patient_id") or row.get("lesion_id") or blocks.get(name) or name
-        photos.append(Photo(path, name, ISIC_TO_PAD[row["diagnosis"]], f"isic:{group}", "isic"))
+        photos.append(Photo(path, name, ISIC_TO_PAD[diagnosis], f"isic:{group}", "isic"))
     if not photos and not missing:
         raise InputError(f"{table} has no diagnosis among {', '.join(ISIC_TO_PAD)}")
     refuse_doubles(table, photos)
@@ -72,22 +78,50 @@ def read_archive(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
     return PhotoSet("ISIC dermoscopy", PAD_UFES_20, tuple(photos), licence=", ".join(licences), notes=tuple(notes))
 
 
+def diagnosis_of(row: dict[str, str]) -> str:
+    """A row's diagnosis in the words of ISIC_TO_PAD where it has one, else in the archive's own.
+
+    Today's downloads have up to five levels from `diagnosis_1`, as Malignant, to the most exact, as Melanoma in situ.
+    """
+    if "diagnosis" in row:
+        return row["diagnosis"]
+    levels = [row[level].lower() for level in LEVELS if row.get(level)]
+    for level in levels:
+        for known in ISIC_TO_PAD:
+            if level == known or level.startswith((f"{known} ", f"{known},")):
+                return known
+    return levels[0] if levels else ""
+
+
 def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | None:
     """Tables of an ISIC challenge in `folder` or its own folders one below, images anywhere; None without tables."""
     below = (path for path in folder.glob("*/*.csv") if CHALLENGE_FOLDER.match(path.parent.name))
-    tables = [(path, header(path)) for path in sorted([*folder.glob("*.csv"), *below])]
+    named = {*folder.glob("*.csv"), *folder.glob("HAM10000_metadata*"), *below}  # the Dataverse's has no ending
+    tables = [(path, header(path)) for path in sorted(named) if path.is_file()]
 
     def with_columns(columns: tuple[str, ...]) -> list[Path]:
         return [path for path, names in tables if set(columns) <= set(names)]
 
-    early = with_columns(COLUMNS_2017)
-    truth = with_columns(COLUMNS_ONE_HOT)
-    if early and truth:
-        raise InputError(f"{early[0]} and {truth[0]} are of two challenges; give each a folder of its own")
+    early, truth = with_columns(COLUMNS_2017), with_columns(COLUMNS_ONE_HOT)
+    lesions, patients = with_columns(COLUMNS_HAM10000), with_columns(COLUMNS_2020)
+    first = [path for path, names in tables if len(names) == 2 and names[1] in TWO_WORDS]
+    kinds = [kind[0] for kind in (early, truth, lesions, patients, first) if kind]
+    if len(kinds) > 1:
+        raise InputError(f"{kinds[0]} and {kinds[1]} are of two challenges; give each a folder of its own")
     if early:
         return read_2017(folder, early, skip_missing=skip_missing)
     if truth:
         return read_one_hot(folder, truth, with_columns(COLUMNS_GROUPS), skip_missing=skip_missing)
+    if lesions:
+        return read_ham10000(folder, lesions, skip_missing=skip_missing)
+    if patients:
+        rows = [row for table in patients for row in read_table(table)]
+        return read_two_classes(folder, patients[0], rows, "isic_2020", skip_missing=skip_missing)
+    if first:
+        with first[0].open(newline="", encoding="utf-8-sig") as file:  # its table has no header
+            pairs = [line for line in csv.reader(file) if line]
+        rows = [{"image_name": line[0].strip(), "benign_malignant": line[-1].strip()} for line in pairs]
+        return read_two_classes(folder, first[0], rows, "isic_2016", skip_missing=skip_missing)
     return None
 
 
@@ -161,6 +195,52 @@ def read_one_hot(folder: Path, truth: list[Path], groups: list[Path], *, skip_mi
         notes.append(f"no lesion is named for {alone} photographs: each counts as a patient of its own")
     name = f"ISIC {domain[-4:]}"
     return PhotoSet(name, classes, tuple(photos), licence=LICENCES[domain], notes=tuple(notes))
+
+
+def read_ham10000(folder: Path, tables: list[Path], *, skip_missing: bool = False) -> PhotoSet:
+    """HAM10000 with its own table: seven classes from `dx`, a lesion is a group; images in any folders below."""
+    known = {label.code: label for label in ONE_HOT if label.code not in {"AK", "SCC"}}
+    index = index_photos(folder)
+    photos, missing, rows = [], [], 0
+    for table in tables:
+        for line, row in enumerate(read_table(table), start=2):
+            rows += 1
+            code, name = row["dx"].upper(), row["image_id"]
+            if code not in known:
+                raise InputError(f"{table}:{line}: dx {row['dx']!r} is none of {', '.join(c.lower() for c in known)}")
+            path = find_photo(index, name)
+            if path is None:
+                missing.append(name)
+            else:
+                photos.append(Photo(path, name, code, f"isic:{row['lesion_id'] or name}", "isic_2018"))
+    refuse_doubles(tables[0], photos)
+    notes = refuse_missing(tables[0], missing, rows, skip_missing=skip_missing)
+    if rows != PUBLISHED["isic_2018"]:
+        notes.append(f"{rows} rows; HAM10000 has {PUBLISHED['isic_2018']}")
+    licence = LICENCES["isic_2018"]
+    return PhotoSet("HAM10000", tuple(known.values()), tuple(photos), licence=licence, notes=tuple(notes))
+
+
+def read_two_classes(
+    folder: Path, table: Path, rows: list[dict[str, str]], domain: str, *, skip_missing: bool = False
+) -> PhotoSet:
+    """The ISIC challenges of 2016 and 2020 (SIIM): melanoma or benign; patients, where the table has them."""
+    index = index_photos(folder)
+    photos, missing = [], []
+    for line, row in enumerate(rows, start=1):
+        name, word = row["image_name"], row["benign_malignant"]
+        if word not in TWO_WORDS:
+            raise InputError(f"{table}: row {line}: expected benign or malignant, got {word!r:.40}")
+        path = find_photo(index, name)
+        if path is None:
+            missing.append(name)
+        else:
+            photos.append(Photo(path, name, TWO_WORDS[word], f"isic:{row.get('patient_id') or name}", domain))
+    refuse_doubles(table, photos)
+    notes = refuse_missing(table, missing, len(rows), skip_missing=skip_missing)
+    if not any(row.get("patient_id") for row in rows):
+        notes.append("no patients are named: every photograph counts as a patient of its own")
+    return PhotoSet(f"ISIC {domain[-4:]}", TWO_CLASSES, tuple(photos), licence="CC BY-NC 4.0", notes=tuple(notes))
 
 
 def numbers(row: dict[str, str], columns: tuple[str, ...] | list[str]) -> list[float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge.capture import SUFFIXES
@@ -13,14 +15,66 @@ from edge.files import MAX_JSON_BYTES
 
 MAX_PHOTOS = 1_000_000
 NO_PHOTOS = ("_segmentation", "_superpixels")  # what the ISIC challenges put beside photographs
+SIDE_FOLDERS = {"@eaDir", "__MACOSX"}  # of a Synology drive, and of a Mac's archives
+NO_PICTURES = {".csv", ".json", ".txt", ".md", ".pdf", ".html", ".db", ".ini"}  # that nobody takes for a photograph
 
 
 def is_photo(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.stem.lower().endswith(NO_PHOTOS)
+    return path.suffix.lower() in SUFFIXES and not path.stem.lower().endswith(NO_PHOTOS) and not aside(path.name)
+
+
+def aside(name: str) -> bool:
+    """Whether a file or folder is hidden, or what a Mac or a network drive puts beside files of the same name."""
+    return name.startswith(".") or name in SIDE_FOLDERS
+
+
+def photos_below(folder: Path) -> list[Path]:
+    """Every photograph below a folder, sorted; those in hidden and side folders are left out."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if is_photo(path) and path.is_file() and not any(map(aside, path.relative_to(folder).parts[:-1]))
+    ]
 
 
 def holds_photos(folder: Path) -> bool:
-    return any(is_photo(path) for path in folder.iterdir())
+    return bool(photos_below(folder))
+
+
+def left_aside(folder: Path, read: Iterable[Path]) -> list[str]:
+    """Notes on the files below a folder that are no photographs for us, by their ending; nothing goes unsaid."""
+    known = set(read)
+    rest = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path not in known and path.suffix.lower() not in NO_PICTURES and not aside(path.name)
+    ]
+    endings = Counter(ending_of(path) for path in rest)
+    return [f"left out: {', '.join(f'{n} {ending}' for ending, n in endings.most_common())}"] if endings else []
+
+
+def ending_of(path: Path) -> str:
+    """What kind of file is left out, in words."""
+    for ending in NO_PHOTOS:
+        if path.stem.lower().endswith(ending):
+            return f"*{ending}{path.suffix.lower()}"
+    if path.suffix.lower() in SUFFIXES:
+        return f"{path.suffix.lower()} in hidden or side folders"
+    return f"{path.suffix.lower() or 'files without ending'} (not a format that is read)"
+
+
+def plain(text: str) -> str:
+    """A table's field without the spaces around it, and in one form of Unicode: ids are compared by their letters."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def look_alikes(ids: Iterable[str]) -> list[str]:
+    """A note on ids that differ in capitals alone: they count as different, and are often the same."""
+    forms: dict[str, set[str]] = {}
+    for name in ids:
+        forms.setdefault(name.casefold(), set()).add(name)
+    alike = [" and ".join(sorted(names)) for names in forms.values() if len(names) > 1]
+    return [f"ids that differ in capitals alone count as different: {'; '.join(sorted(alike)[:3])}"] if alike else []
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -36,19 +90,19 @@ def read_table(path: Path) -> list[dict[str, str]]:
         raise InputError(f"{path} has no rows")
     if any(None in row or None in row.values() for row in rows):
         raise InputError(f"{path}: a row has more or fewer fields than the header; was the file cut off?")
-    return rows
+    return [{plain(name): plain(value) for name, value in row.items()} for row in rows]
 
 
 def index_photos(folder: Path) -> dict[str, Path]:
     """Every photograph below `folder` by file name; InputError if two share one."""
     index: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if is_photo(path) and path.is_file():
-            if path.name in index:
-                raise InputError(f"two files are called {path.name}: {index[path.name]} and {path}; remove one")
-            index[path.name] = path
-            if len(index) > MAX_PHOTOS:
-                raise InputError(f"more than {MAX_PHOTOS} photographs below {folder}")
+    for path in photos_below(folder):
+        name = plain(path.name)
+        if name in index:
+            raise InputError(f"two files are called {name}: {index[name]} and {path}; remove one")
+        index[name] = path
+        if len(index) > MAX_PHOTOS:
+            raise InputError(f"more than {MAX_PHOTOS} photographs below {folder}")
     return index
 
 

@@ -10,10 +10,14 @@ from pathlib import Path
 from edge.data.identity import archive_id
 from edge.data.isic import CHALLENGE_FOLDER, read_archive, read_challenge
 from edge.data.listing import (
+    aside,
     find_photo,
     holds_photos,
     index_photos,
-    is_photo,
+    left_aside,
+    look_alikes,
+    photos_below,
+    plain,
     read_table,
     refuse_doubles,
     refuse_missing,
@@ -29,15 +33,24 @@ PAD_COLUMNS = ("patient_id", "lesion_id", "diagnostic", "img_id")  # of its 26, 
 SYNTHETIC_MARK = "SYNTHETIC.txt"  # a file that the synthetic sample carries
 
 MASK_ENDING = "_segmentation.png"
+PATIENTS = "patients.csv"
+TABLES = {".csv", ".tsv", ".tab", ".xlsx", ".xls", ".parquet"}
+NO_CLASS_FOLDER = re.compile(  # parts of a set, and what stands beside photographs
+    r"(train|training|test|testing|val|valid|validation|holdout|all|data|images?|imgs?|photos|masks?|segmentations?"
+    r"|ground_?truths?|labels|superpixels)([-_ ]?(set|data|images?|input|groundtruth|masks?))?([-_ ]?part)?[-_ ]?\d*"
+    r"|.*_(images?|imgs)_part_\d+|part[-_ ]?\d+|fold[-_ ]?\d+",
+    re.IGNORECASE,
+)
 
 
 def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
     """Read the set in `folder`, whichever of the known layouts it has.
 
     * `metadata.csv` with `img_id` and `diagnostic`: PAD-UFES-20, the official layout or any nesting of it
-    * `metadata.csv` with `isic_id` and `diagnosis`: an ISIC Archive download
-    * the tables of the ISIC challenges of 2017, 2018 (task 3) or 2019, at the top or in the folder they unpack to
-    * sub-folders that hold photographs: one class each
+    * `metadata.csv` with `isic_id` and `diagnosis`, or today's `diagnosis_1` to `diagnosis_5`: an ISIC Archive download
+    * the tables of the ISIC challenges of 2016 to 2020, of SIIM and of HAM10000, at the top or in the folder that they
+      unpack to
+    * sub-folders that hold photographs, also in folders of their own: one class each
     * a folder that holds `pad_ufes_20/`: that one
     * photographs with masks and no class at all, as of ISIC 2018, task 1: only with `unlabelled`; `classes` is empty
 
@@ -65,7 +78,7 @@ def read_set(folder: Path, *, skip_missing: bool) -> PhotoSet:
         columns = read_table(table)[0].keys()
         if "img_id" in columns and "diagnostic" in columns:
             return read_pad_ufes(folder, skip_missing=skip_missing)
-        if "isic_id" in columns and "diagnosis" in columns:
+        if "isic_id" in columns and {"diagnosis", "diagnosis_1"} & columns:
             return read_archive(folder, skip_missing=skip_missing)
         raise InputError(
             f"{table} has the columns {', '.join(list(columns)[:8])}…; expected PAD-UFES-20's (img_id, diagnostic, "
@@ -148,6 +161,7 @@ def read_pad_ufes(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
             photos.append(Photo(path, row["img_id"], row["diagnostic"], row["patient_id"], "pad_ufes_20"))
     refuse_doubles(table, photos)
     notes = refuse_missing(table, missing, len(rows), skip_missing=skip_missing)
+    notes += look_alikes(photo.patient for photo in photos)
     if (folder / SYNTHETIC_MARK).is_file():
         drawn = tuple(Photo(p.path, p.image_id, p.label, p.patient, "synthetic") for p in photos)
         return PhotoSet(
@@ -161,9 +175,29 @@ def read_pad_ufes(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The names of sub-folders with photographs, but for those of an ISIC challenge."""
-    children = (child for child in folder.iterdir() if child.is_dir() and not CHALLENGE_FOLDER.match(child.name))
+    """The names of sub-folders with photographs, but for hidden ones and those of an ISIC challenge."""
+    children = (
+        child
+        for child in folder.iterdir()
+        if child.is_dir() and not CHALLENGE_FOLDER.match(child.name) and not aside(child.name)
+    )
     return sorted(child.name for child in children if holds_photos(child))
+
+
+def refuse_no_classes(folder: Path, codes: list[str]) -> None:
+    """InputError where folders are parts of a set or masks, or a table beside them would go unread."""
+    parts = [name for name in codes if NO_CLASS_FOLDER.fullmatch(name)]
+    if parts:
+        raise InputError(
+            f"{folder} has the folder(s) {', '.join(parts)}, which are parts of a set and no classes; give a folder "
+            "per class, or a table that is read (docs/your_own_model.md)"
+        )
+    tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES and path.name != PATIENTS)
+    if tables:
+        raise InputError(
+            f"{folder} has class folders, and {tables[0]} beside them that nobody here reads; if it tells of patients, "
+            f"bring it into the form of {PATIENTS} (columns file, patient), else move it elsewhere"
+        )
 
 
 def read_unlabelled(folder: Path) -> PhotoSet | None:
@@ -190,6 +224,7 @@ def read_class_folders(folder: Path) -> PhotoSet:
     the folder) and `patient` (default: every photograph is a patient of its own, which is noted).
     """
     codes = class_folders(folder)
+    refuse_no_classes(folder, codes)
     notes = []
     labels_file = folder / "labels.json"
     if labels_file.is_file():
@@ -208,23 +243,25 @@ def read_class_folders(folder: Path) -> PhotoSet:
     if len(classes) < 2:
         raise InputError(f"{folder} has one class folder ({', '.join(codes)}); a classifier needs at least 2")
     patients = {}
-    table = folder / "patients.csv"
+    table = folder / PATIENTS
     if table.is_file():
         rows = read_table(table)
         if not {"file", "patient"} <= rows[0].keys():
             raise InputError(f"{table} needs the columns file and patient, has {', '.join(rows[0])}")
-        patients = {row["file"]: row["patient"] for row in rows}
+        for row in rows:
+            if patients.setdefault(row["file"], row["patient"]) != row["patient"]:
+                raise InputError(f"{table} gives {row['file']} to {patients[row['file']]} and to {row['patient']}")
+        notes += look_alikes(patients.values())
     else:
         notes.append(f"no patients.csv in {folder}: every photograph counts as a patient of its own")
     photos = []
     for name in codes:
-        for path in sorted((folder / name).iterdir()):
-            if not is_photo(path):
-                continue
-            image_id = path.relative_to(folder).as_posix()
+        for path in photos_below(folder / name):
+            image_id = plain(path.relative_to(folder).as_posix())
             if patients and not patients.get(image_id):
                 raise InputError(f"{table} has no patient for {image_id}")
             photos.append(Photo(path, image_id, name, patients.get(image_id, image_id), slug(folder.resolve().name)))
+    notes += left_aside(folder, [photo.path for photo in photos])
     return PhotoSet(folder.resolve().name, classes, tuple(photos), notes=tuple(notes))
 
 

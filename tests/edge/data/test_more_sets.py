@@ -1,0 +1,154 @@
+"""Other people's data sets as they are downloaded, and folders that look like classes and are none."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from edge.data.readers import open_photos
+from edge.errors import InputError
+
+HAM = "lesion_id,image_id,dx,dx_type,age,sex,localization"
+
+
+def put(folder: Path, *files: str) -> Path:
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()  # the readers look at names only
+    return folder
+
+
+def ham(folder: Path, table: str = "HAM10000_metadata.csv") -> Path:
+    put(folder, "HAM10000_images_part_1/ISIC_0027419.jpg", "HAM10000_images_part_1/ISIC_0025030.jpg")
+    put(folder, "HAM10000_images_part_2/ISIC_0031633.jpg", "HAM10000_images_part_2/ISIC_0024306.jpg")
+    rows = ["HAM_1,ISIC_0027419,bkl", "HAM_1,ISIC_0025030,bkl", "HAM_2,ISIC_0031633,mel", "HAM_3,ISIC_0024306,nv"]
+    (folder / table).write_text("\n".join([HAM, *(f"{row},histo,80.0,male,scalp" for row in rows)]) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("table", ["HAM10000_metadata.csv", "HAM10000_metadata"])
+def test_ham10000_has_seven_classes_and_lesions(tmp_path: Path, table: str) -> None:
+    photos = open_photos(ham(tmp_path, table))
+    assert photos.codes == ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+    assert photos.counts == {"MEL": 1, "NV": 1, "BCC": 0, "AKIEC": 0, "BKL": 2, "DF": 0, "VASC": 0}
+    groups = {photo.image_id: photo.patient for photo in photos.photos}
+    assert groups["ISIC_0027419"] == groups["ISIC_0025030"] == "isic:HAM_1" and len(set(groups.values())) == 3
+
+
+def test_a_class_that_ham10000_does_not_have(tmp_path: Path) -> None:
+    (ham(tmp_path) / "HAM10000_metadata.csv").write_text(f"{HAM}\nHAM_1,ISIC_0027419,naevus,x,1,male,back\n")
+    with pytest.raises(InputError, match=r":2: dx 'naevus' is none of mel, nv, bcc"):
+        open_photos(tmp_path)
+
+
+def test_todays_archive_has_levels(tmp_path: Path) -> None:
+    levels = [f"diagnosis_{n}" for n in range(1, 6)]
+    rows = {
+        "ISIC_0000001": ["Malignant", "Malignant melanocytic proliferations (Melanoma)", "Melanoma in situ", "", ""],
+        "ISIC_0000002": ["Benign", "Benign melanocytic proliferations", "Nevus", "Nevus, NOS, Dermal", ""],
+        "ISIC_0000003": ["Benign", "Benign epidermal proliferations", "Seborrheic keratosis", "", ""],
+        "ISIC_0000004": ["Malignant", "Malignant epidermal proliferations", "Basal cell carcinoma", "", ""],
+        "ISIC_0000005": ["Malignant", "Malignant melanocytic proliferations (Melanoma)", "Melanoma, NOS", "", ""],
+        "ISIC_0000006": ["Indeterminate", "", "", "", ""],
+    }
+    lines = [",".join(["isic_id", "patient_id", *levels])]
+    lines += [
+        f"{name},IP_{name[-1]},{','.join(f'{chr(34)}{v}{chr(34)}' for v in values)}" for name, values in rows.items()
+    ]
+    (tmp_path / "metadata.csv").write_text("\n".join(lines) + "\n")
+    photos = open_photos(put(tmp_path, *(f"{name}.jpg" for name in rows)))
+    assert {photo.image_id[-1]: photo.label for photo in photos.photos} == {
+        "1": "MEL",
+        "2": "NEV",
+        "3": "SEK",
+        "5": "MEL",
+    }
+    (note,) = [note for note in photos.notes if note.startswith("left out")]
+    assert "1 basal cell carcinoma" in note and "1 indeterminate" in note
+
+
+def test_isic_2020_has_patients(tmp_path: Path) -> None:
+    header = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
+    rows = ["ISIC_1000001,IP_1,male,45,torso,unknown,benign,0", "ISIC_1000002,IP_1,male,45,torso,melanoma,malignant,1"]
+    (tmp_path / "train.csv").write_text("\n".join([header, *rows]) + "\n")
+    (tmp_path / "test.csv").write_text("image_name,patient_id,sex\nISIC_2000001,IP_9,male\n")
+    photos = open_photos(put(tmp_path, "jpeg/train/ISIC_1000001.jpg", "jpeg/train/ISIC_1000002.jpg", "jpeg/test/x.jpg"))
+    assert photos.codes == ("BEN", "MEL") and [label.malignant for label in photos.classes] == [False, True]
+    assert {photo.patient for photo in photos.photos} == {"isic:IP_1"} and photos.counts == {"BEN": 1, "MEL": 1}
+
+
+def test_isic_2016_has_no_header(tmp_path: Path) -> None:
+    (tmp_path / "ISBI2016_ISIC_Part3_Training_GroundTruth.csv").write_text(
+        "ISIC_0000000,benign\nISIC_0000001,malignant\n"
+    )
+    folder = "ISBI2016_ISIC_Part3_Training_Data"
+    photos = open_photos(put(tmp_path, f"{folder}/ISIC_0000000.jpg", f"{folder}/ISIC_0000001.jpg"))
+    assert [photo.label for photo in photos.photos] == ["BEN", "MEL"] and "no patients are named" in photos.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "test"), ("Training_Data", "val"), ("masks", "naevus"), ("HAM10000_images_part_1", "b"),
+              ("fold_1", "fold_2"), ("ISIC_images", "images")]
+)  # fmt: skip
+def test_parts_of_a_set_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="parts of a set and no classes"):
+        open_photos(put(tmp_path, *(f"{name}/a.jpg" for name in names)))
+
+
+@pytest.mark.parametrize("name", ["contest", "valve", "imaging_artefact", "datum", "nevus", "test_strip_reaction"])
+def test_classes_with_names_like_them_are_taken(tmp_path: Path, name: str) -> None:
+    assert name in open_photos(put(tmp_path, f"{name}/a.jpg", "mel/b.jpg")).codes
+
+
+@pytest.mark.parametrize("name", ["metadata_of_lesions.csv", "groups.xlsx", "table.tsv"])
+def test_a_table_that_nobody_reads_is_named(tmp_path: Path, name: str) -> None:
+    put(tmp_path, "mel/a.jpg", "nev/b.jpg")
+    (tmp_path / name).write_text("id,lesion\na,1\n")
+    with pytest.raises(InputError, match=f"{name} beside them that nobody here reads"):
+        open_photos(tmp_path)
+
+
+def test_ids_are_compared_by_their_letters(tmp_path: Path) -> None:
+    """`P1` and `P1 ` are one patient, and so are two spellings of é; p1 is another, and that is said."""
+    put(tmp_path, *(f"{code}/{n}.jpg" for code in ("mel", "nev") for n in range(3)))
+    composed, apart = (unicodedata.normalize(form, "Zoé") for form in ("NFC", "NFD"))
+    ids = ["P1", "P1 ", "p1", composed, apart, " P2"]
+    names = [f"{code}/{n}.jpg" for code in ("mel", "nev") for n in range(3)]
+    lines = ["file,patient", *(f'{file},"{patient}"' for file, patient in zip(names, ids, strict=True))]
+    (tmp_path / "patients.csv").write_text("\n".join(lines) + "\n")
+    photos = open_photos(tmp_path)
+    assert [photo.patient for photo in photos.photos] == ["P1", "P1", "p1", composed, composed, "P2"]
+    assert any("differ in capitals alone count as different: P1 and p1" in note for note in photos.notes)
+
+
+def test_a_photograph_of_two_patients(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg", "nev/b.jpg")
+    (tmp_path / "patients.csv").write_text("file,patient\nmel/a.jpg,P1\nnev/b.jpg,P2\nmel/a.jpg,P3\n")
+    with pytest.raises(InputError, match=r"gives mel/a.jpg to P1 and to P3"):
+        open_photos(tmp_path)
+
+
+def test_names_in_another_unicode_form_are_found(tmp_path: Path) -> None:
+    """What a Mac's archive unpacks to, with a table written elsewhere."""
+    name = "mel/Zoé.jpg"
+    put(tmp_path, unicodedata.normalize("NFD", name), "nev/b.jpg")
+    table = f"file,patient\n{unicodedata.normalize('NFC', name)},P1\nnev/b.jpg,P2\n"
+    (tmp_path / "patients.csv").write_text(table, encoding="utf-8")
+    assert [photo.patient for photo in open_photos(tmp_path).photos] == ["P1", "P2"]
+
+
+def test_nothing_is_left_out_without_a_word(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg", "mel/more/b.jpg", "mel/c.tif", "mel/d.bmp", "mel/e.tif", "nev/f.jpg")
+    put(tmp_path, "nev/f_segmentation.png", "nev/._f.jpg", "nev/@eaDir/f.jpg", ".trash/g.jpg", "nev/notes.txt")
+    photos = open_photos(tmp_path)
+    assert [photo.image_id for photo in photos.photos] == ["mel/a.jpg", "mel/more/b.jpg", "nev/f.jpg"]
+    (note,) = [note for note in photos.notes if note.startswith("left out")]
+    assert "2 .tif (not a format that is read)" in note and "1 .bmp (not a format that is read)" in note
+    assert "1 *_segmentation.png" in note and "2 .jpg in hidden or side folders" in note
+
+
+def test_hidden_folders_are_no_classes(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg", "nev/b.jpg", ".ipynb_checkpoints/a.jpg", "@eaDir/b.jpg", "__MACOSX/c.jpg")
+    assert open_photos(tmp_path).codes == ("mel", "nev")
