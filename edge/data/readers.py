@@ -242,7 +242,7 @@ def read_class_folders(folder: Path) -> PhotoSet:
         )
     if len(classes) < 2:
         raise InputError(f"{folder} has one class folder ({', '.join(codes)}); a classifier needs at least 2")
-    patients = {}
+    patients: dict[str, str] = {}
     table = folder / PATIENTS
     if table.is_file():
         rows = read_table(table)

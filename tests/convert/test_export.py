@@ -11,6 +11,7 @@ import pytest
 
 from convert import to_coreml, to_tflite
 from convert._tflite import file as _tflite
+from convert._tflite import measured
 from convert._tflite.audit import INT8
 from convert._tflite.channel_scales import SUFFIX
 from convert._tflite.layers import name_of, weighted
@@ -33,6 +34,7 @@ def build(tmp_path_factory, given: list[str]) -> Path:
     home = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DERMEDGE_CACHE", str(home / "cache"))
+        patch.setattr(measured, "IMAGES", 48)  # a choice of layers by fewer images
         assert to_tflite.main([*given, "--out", str(home / "build")]) == 0
     return home / "build"
 
