@@ -72,6 +72,8 @@ def set_up(version: str = TFLITE, aar: Path | None = None) -> Path:
     """
     if not re.fullmatch(r"[\w.-]{1,40}", version):
         raise InputError(f"a version of TFLite looks like {TFLITE}, got {version!r:.60}")
+    if aar is not None and not Path(aar).is_file():
+        raise InputError(f"no file {aar}; `aar` is an AAR of org.tensorflow:tensorflow-lite or of LiteRT")
     for architecture in ARCHITECTURES.values():
         if not shutil.which(architecture.compiler):
             raise InputError(f"no {architecture.compiler}: `apt-get install {architecture.package}`")
@@ -88,7 +90,7 @@ def set_up(version: str = TFLITE, aar: Path | None = None) -> Path:
                     refused.append(str(error))
                     shutil.rmtree(new / name)
             if len(refused) == len(ARCHITECTURES):
-                raise InputError("; ".join(refused))
+                raise InputError("; ".join(dict.fromkeys(refused)))
             (new / BUILT_FROM).write_text(sources(), encoding="utf-8")
             for reason in refused:
                 log.warning("left out: %s", reason)

@@ -140,7 +140,7 @@ def test_each_function_keeps_the_version_that_the_library_asks_for() -> None:
     [
         (["arm", "--tflite", "2.12.0"], "--tflite and --aar go with android"),
         (["android", "--aar", "x.aar"], "--tflite NAME"),
-        (["android", "--aar", "x.aar", "--tflite", "mine"], "x.aar"),
+        (["android", "--aar", "x.aar", "--tflite", "mine"], "no file x.aar; --aar is an AAR"),
     ],
 )
 @pytest.mark.usefixtures("nothing_set_up")
