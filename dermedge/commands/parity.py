@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument(
         "--runtime", action="append", metavar="NAME",
-        help="a phone's own library beside XNNPACK here (`dermedge setup`): arm64, android or android-x86_64, with "
-        "version and processor as in android:2.12.0:cortex-a53; repeatable",
+        help="a phone's own library beside XNNPACK here (`dermedge setup`): arm64, android, android-x86_64 or "
+        "android-java, with version and processor as in android:2.12.0:cortex-a53; repeatable",
     )  # fmt: skip
     add_threads(p)
     looks = p.add_mutually_exclusive_group()

@@ -19,7 +19,7 @@ from pathlib import Path
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
 
-from . import home, not_set_up, processor
+from . import home, java, not_set_up, processor
 
 log = logging.getLogger("dermedge")
 
@@ -27,6 +27,7 @@ TFLITE = "2.16.1"  # the newest on Maven Central; LiteRT's own AARs are elsewher
 LIBRARY = "libtensorflowlite_jni.so"
 SOURCES = Path(__file__).parent
 MOST_BYTES = 64 * 2**20  # of a library
+JAVA = "java"
 BUILT_FROM = "built-from.sha256"
 VARIABLES = {"__sF", "stdin", "stdout", "stderr"}  # that shim.c has
 BASE = "LIBC"  # the version that almost all of Android's C library has; newer functions have LIBC_N, LIBC_O, ...
@@ -53,7 +54,7 @@ def folder_of(version: str) -> Path:
 
 def sources() -> str:
     """Digest of what the folder is built from here; an earlier one means that it is out of date."""
-    files = [SOURCES / name for name in ("shim.c", "runner.c", "android.py")]
+    files = [SOURCES / name for name in ("shim.c", "runner.c", "Runner.java", "android.py", "java.py")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
@@ -79,7 +80,8 @@ def set_up(version: str = TFLITE, aar: Path | None = None) -> Path:
             raise InputError(f"no {architecture.compiler}: `apt-get install {architecture.package}`")
     target = folder_of(version)
     with scratch_in(home()) as work:
-        archive = aar or downloaded(version, work)
+        archive = aar or downloaded("tensorflow-lite", version, work)
+        archives = [archive, *([] if aar else java_classes(version, work))]
         with moved_into_place(target) as new:
             refused = []
             for name in ARCHITECTURES:
@@ -91,20 +93,34 @@ def set_up(version: str = TFLITE, aar: Path | None = None) -> Path:
                     shutil.rmtree(new / name)
             if len(refused) == len(ARCHITECTURES):
                 raise InputError("; ".join(dict.fromkeys(refused)))
+            try:
+                (new / JAVA).mkdir()
+                java.build(archives, new / JAVA)
+            except InputError as error:
+                refused.append(str(error))
+                shutil.rmtree(new / JAVA)
             (new / BUILT_FROM).write_text(sources(), encoding="utf-8")
             for reason in refused:
                 log.warning("left out: %s", reason)
     return target
 
 
-def downloaded(version: str, folder: Path) -> Path:
-    """The AAR from Maven's repository, by Maven, which knows where that is."""
+def java_classes(version: str, folder: Path) -> list[Path]:
+    """The archive with the Java classes, which newer versions keep apart; none of older ones."""
+    try:
+        return [downloaded("tensorflow-lite-api", version, folder)]
+    except InputError:
+        return []
+
+
+def downloaded(name: str, version: str, folder: Path) -> Path:
+    """An AAR from Maven's repository, by Maven, which knows where that is."""
     if not shutil.which("mvn"):
         raise InputError("no mvn, which fetches Android's library: `apt-get install maven`, or give the file by `aar`")
-    artifact = f"org.tensorflow:tensorflow-lite:{version}:aar"
+    artifact = f"org.tensorflow:{name}:{version}:aar"
     command = ["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-    archive = folder / f"tensorflow-lite-{version}.aar"
+    archive = folder / f"{name}-{version}.aar"
     if done.returncode or not archive.is_file():
         reason = next((line for line in done.stdout.splitlines() if "ERROR" in line), "no reason given")
         raise InputError(f"Maven has no {artifact} for us ({reason.strip()[:200]}); is the version right?")
@@ -194,10 +210,12 @@ def command(
 ) -> list[str]:
     """The command line that answers for a .tflite frame by frame, as runner.c says.
 
-    `name`: "arm64" or "x86_64". Raises InputError where that library is not set up.
+    `name`: "arm64", "x86_64" or "java", which is x86-64 too. Raises InputError where that library is not set up.
     """
     folder = folder_of(version) / name
-    if not (folder / "runner").is_file():
+    if not folder.is_dir():
         setup = "dermedge setup android" + ("" if version == TFLITE else f" --tflite {version}")
         raise not_set_up(folder, f"Android's TFLite {version}", setup)
+    if name == JAVA:
+        return java.command(folder, folder.with_name("x86_64") / LIBRARY, path, threads=threads)
     return [*started(name, folder, cpu), str(path), str(threads), str(int(xnnpack))]

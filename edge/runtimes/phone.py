@@ -27,6 +27,7 @@ class Refused(InputError):
     """A phone's library did not open a file, or stopped."""
 
 
+NATIVE = {"android-x86_64": "x86_64", "android-java": android.JAVA}  # on this machine's own processor
 LAST_WORDS = 5  # seconds that a library has to end after its output went wrong
 
 
@@ -34,13 +35,9 @@ LAST_WORDS = 5  # seconds that a library has to end after its output went wrong
 class Choice:
     """`android:2.12.0:cortex-a53` taken apart."""
 
-    library: str  # "arm64" (LiteRT), "android" or "android-x86_64"
+    library: str  # one of edge.runtimes.litert.PHONES
     version: str
     processor: str
-
-    @property
-    def emulated(self) -> bool:
-        return self.library != "android-x86_64"
 
 
 def choice_of(mode: str) -> Choice:
@@ -50,12 +47,12 @@ def choice_of(mode: str) -> Choice:
     versions = [part for part in rest if part not in processors]
     if len(processors) > 1 or len(versions) > 1 or (versions and library == "arm64") or "" in rest:
         raise InputError(
-            f"{mode}: expected arm64[:PROCESSOR], android[:VERSION][:PROCESSOR] or android-x86_64[:VERSION], where a "
-            f"processor is one of {', '.join(processor.PROCESSORS)}"
+            f"{mode}: expected arm64[:PROCESSOR], android[:VERSION][:PROCESSOR], android-x86_64[:VERSION] or "
+            f"android-java[:VERSION], where a processor is one of {', '.join(processor.PROCESSORS)}"
         )
-    if library == "android-x86_64":
+    if library in NATIVE:
         if processors:
-            raise InputError(f"{mode}: android-x86_64 runs on this machine's own processor")
+            raise InputError(f"{mode}: {library} runs on this machine's own processor")
         return Choice(library, (versions or [android.TFLITE])[0], platform.machine())
     version = arm.LITERT if library == "arm64" else (versions or [android.TFLITE])[0]
     return Choice(library, version, (processors or [processor.DEFAULT])[0])
@@ -64,8 +61,8 @@ def choice_of(mode: str) -> Choice:
 def command_of(path: Path, choice: Choice, threads: int) -> list[str]:
     if choice.library == "arm64":
         return arm.command(path, threads=threads, cpu=choice.processor)
-    if choice.library == "android-x86_64":
-        return android.command("x86_64", path, version=choice.version, threads=threads)
+    if choice.library in NATIVE:
+        return android.command(NATIVE[choice.library], path, version=choice.version, threads=threads)
     return android.command("arm64", path, version=choice.version, threads=threads, cpu=choice.processor)
 
 

@@ -79,7 +79,8 @@ def fp32_file(tmp_path_factory) -> Path:
     "mode",
     [
         pytest.param("android", marks=needs_android), pytest.param("android:cortex-a53", marks=needs_android),
-        pytest.param("android-x86_64", marks=needs_android), pytest.param("arm64", marks=needs_arm),
+        pytest.param("android-x86_64", marks=needs_android), pytest.param("android-java", marks=needs_android),
+        pytest.param("arm64", marks=needs_arm),
     ],
 )  # fmt: skip
 def test_it_answers_as_litert_does_here(fp32_file: Path, mode: str) -> None:
@@ -92,6 +93,19 @@ def test_it_answers_as_litert_does_here(fp32_file: Path, mode: str) -> None:
     assert there.engine.version
     there.close()
     here.close()
+
+
+@needs_android
+@pytest.mark.parametrize("mode", ["android", "android-x86_64", "android-java"])
+def test_a_version_that_the_library_does_not_know_is_refused(fp32_file: Path, tmp_path: Path, mode: str) -> None:
+    from convert._tflite.flatbuffer import pack, unpack
+
+    model = unpack(fp32_file.read_bytes())
+    for code in model.operatorCodes:
+        code.version = 99
+    (tmp_path / "x.tflite").write_bytes(pack(model))
+    with pytest.raises(InputError, match=f"{mode} does not open it: .*version '99'"):
+        LiteRT(tmp_path / "x.tflite", mode=mode)
 
 
 @needs_android
