@@ -145,6 +145,7 @@ def changed(held: checkpoint.Checkpoint) -> dict:
     return state
 
 
+@pytest.mark.slow(reason="lowers the network twice")
 def test_the_graph_key_knows_the_graph_and_not_the_weights(build: Path, weights: Path) -> None:
     float32 = (build / "hierattn_xs-fp32.tflite").read_bytes()
     held = checkpoint.load(weights)

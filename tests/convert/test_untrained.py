@@ -46,7 +46,14 @@ def cache(home, monkeypatch):
     monkeypatch.delenv("DERMEDGE_PHOTOS", raising=False)
 
 
-@pytest.mark.parametrize("model", ["hierattn_xs", "shufflenetv2", "mobilenetv3_large"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param("hierattn_xs", marks=pytest.mark.slow(reason="makes the largest of the three three times")),
+        "shufflenetv2",
+        "mobilenetv3_large",
+    ],
+)
 def test_answers_depend_on_the_picture(home, model):
     path = untrained(model, seed=3, side=SIDE, folder=home / model)
     held = load(path)

@@ -282,6 +282,7 @@ def test_epochs_that_nothing_takes_are_refused_first(options, words, checkpoint,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow(reason="converts before the second format breaks")
 @pytest.mark.parametrize(
     ("raised", "said"),
     [
@@ -347,6 +348,7 @@ def test_thresholds_come_from_the_builds_manifest_or_from_beside_the_checkpoint(
     assert dermedge.decision("hierattn_xs")[1] == dermedge.decision(shipped)[1] == section
 
 
+@pytest.mark.slow(reason="a whole parity for one report")
 def test_a_report_is_written_into_a_folder(build, no_photographs, tmp_path):
     proof = dermedge.parity(build, images=2)
     with pytest.raises(dermedge.InputError, match="`folder` is the path"):

@@ -103,6 +103,7 @@ def test_labels_by_file_or_by_hand(tmp_path):
     assert [label.malignant for label in read_labels(str(tmp_path / "labels.json"))] == [True, None]
 
 
+@pytest.mark.slow(reason="converts by the command")
 def test_the_command_converts_it(net, tmp_path, no_photographs, capsys):
     torch.manual_seed(0)
     torch.save(build_network(builder_of(f"{net}:build"), 3).state_dict(), tmp_path / "w.pth")

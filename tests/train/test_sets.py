@@ -106,6 +106,7 @@ def test_a_photograph_without_a_class_moves_the_mask_alone() -> None:
     assert learner.net.mask.weight.grad.any()
 
 
+@pytest.mark.slow(reason="trains on two sets")
 def test_training_with_masks_that_have_no_class(small_sample: Path, tmp_path: Path) -> None:
     """PAD-like photographs without a mask teach the class, ISIC 2018's without a class the mask."""
     shutil.copytree(small_sample, tmp_path / "classes")

@@ -41,7 +41,9 @@ def test_half_precision_asks_for_convolutions():
     assert fired["linear_as_convolution"] > 30 and count(graph, "linear") == 0
 
 
-@pytest.mark.parametrize("name", ["hierattn_xs", "hierattn_s"])
+@pytest.mark.parametrize(
+    "name", ["hierattn_xs", pytest.param("hierattn_s", marks=pytest.mark.slow(reason="a second network of the family"))]
+)
 def test_hierattn_by_those_for_mobile_runtimes_too(name):
     x = torch.rand(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     fired = {}
