@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from edge.data.listing import find_photo, index_photos, read_table, refuse_doubles, refuse_missing
+from edge.data.listing import find_photo, index_photos, read_lines, read_table, refuse_doubles, refuse_missing
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -118,9 +118,8 @@ def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | No
         rows = [row for table in patients for row in read_table(table)]
         return read_two_classes(folder, patients[0], rows, "isic_2020", skip_missing=skip_missing)
     if first:
-        with first[0].open(newline="", encoding="utf-8-sig") as file:  # its table has no header
-            pairs = [line for line in csv.reader(file) if line]
-        rows = [{"image_name": line[0].strip(), "benign_malignant": line[-1].strip()} for line in pairs]
+        pairs = read_lines(first[0])  # its table has no header
+        rows = [{"image_name": line[0], "benign_malignant": line[-1]} for line in pairs]
         return read_two_classes(folder, first[0], rows, "isic_2016", skip_missing=skip_missing)
     return None
 

@@ -79,18 +79,26 @@ def look_alikes(ids: Iterable[str]) -> list[str]:
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file with a header; InputError if it is empty, too large, ragged or not text."""
+    names, *rows = read_lines(path)
+    if not rows:
+        raise InputError(f"{path} has no rows")
+    if any(len(row) != len(names) for row in rows):
+        raise InputError(f"{path}: a row has more or fewer fields than the header; was the file cut off?")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def read_lines(path: Path) -> list[list[str]]:
+    """The fields of each line of a CSV file that is not empty, header included; InputError as `read_table`."""
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected a table of photographs")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            lines = [[plain(field) for field in line] for line in csv.reader(file) if line]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV table: {error}") from error
-    if not rows:
+    if not lines:
         raise InputError(f"{path} has no rows")
-    if any(None in row or None in row.values() for row in rows):
-        raise InputError(f"{path}: a row has more or fewer fields than the header; was the file cut off?")
-    return [{plain(name): plain(value) for name, value in row.items()} for row in rows]
+    return lines
 
 
 def index_photos(folder: Path) -> dict[str, Path]:

@@ -89,6 +89,18 @@ def test_each_product_is_followed_by_its_scales_alone(float32: bytes) -> None:
         assert names[product.outputs[0]] == names[reader.outputs[0]] + SUFFIX
 
 
+def test_an_output_without_weights_keeps_its_bias(images: np.ndarray, tmp_path: Path) -> None:
+    """Its scale is next to nothing, and the bias is divided by it: a pruned row must not become infinite."""
+    torch.manual_seed(0)
+    network = Tokens().eval()
+    with torch.no_grad():
+        network.up.weight[3], network.up.bias[3], network.up.weight[5], network.head.weight[1] = 0, 0.7, 1e-30, 0
+    float32 = lower(network, torch.zeros(1, SIDE, SIDE, 3)).content
+    content = recipe_file("int8-dynamic", float32, float32, None)
+    difference = answers(content, tmp_path, images) - answers(float32, tmp_path, images)
+    assert np.abs(difference).max() < 0.01  # and no NaN
+
+
 def test_a_file_without_such_layers_stays_as_it_is(float32: bytes) -> None:
     assert with_scales_behind(float32) == float32
 
