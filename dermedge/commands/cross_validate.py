@@ -16,7 +16,7 @@ from dermedge._rooms import room
 from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
-from ._figures import figures_table
+from ._figures import show_figures
 from .train import machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     except folds.FoldsStopped as stop:
         screen().print(str(stop))
         return max(stop.codes.values())
-    screen().print(figures_table(result.out_of_fold, f"{result.model}, out of fold"))
+    show_figures(result.out_of_fold, f"{result.model}, out of fold")
     for name, value in result.baselines.items():
         screen().print(f"baseline, {name}: balanced accuracy {value['balanced_accuracy']['value']:.3f}")
     screen().print(f"{result.path}")

@@ -26,7 +26,7 @@ from edge.models import MODELS
 
 from .._api.source import is_source
 from .._rooms import room
-from ._figures import figures_table, mask_line
+from ._figures import mask_line, show_figures
 
 if TYPE_CHECKING:
     from dermedge._api.training import OwnNetwork
@@ -195,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
         except room("train._stop").Interrupted as stop:
             screen().print(f"{stop}; the same command with [bold]--resume[/] goes on from there ({folder})")
             return INTERRUPTED
-        screen().print(figures_table(run.metrics, "unseen patients"))
+        show_figures(run.metrics, "unseen patients")
         if "masks" in run.metrics:
             screen().print(mask_line(run.metrics["masks"]), soft_wrap=True)
         if run.fine_tuned:
