@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge import artifact
 from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 from edge.manifest import FileEntry, Manifest, Run
 from edge.preprocess import check_version
 from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
@@ -39,7 +39,10 @@ class Build:
             known = {entry.file for entry in entries} | {entry.recipe for entry in entries}
             unknown = [name for name in names if name not in known]
             if unknown:
-                raise InputError(f"{self.folder} has no file or recipe {unknown[0]}; it has {', '.join(sorted(known))}")
+                raise InputError(
+                    f"{self.folder} has no file or recipe {unknown[0]}{did_you_mean(unknown[0], known)}; it has "
+                    f"{', '.join(sorted(known))}"
+                )
             entries = [entry for entry in entries if {entry.file, entry.recipe} & set(names)]
         if not entries:
             raise InputError(f"{self.folder} holds no file; `convert/to_tflite.py` writes some")

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 from edge.files import moved_into_place, read_json, sha256, write_json
 from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
@@ -222,7 +222,9 @@ def load(path: Path) -> Checkpoint:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{described}: the field {error} is missing or malformed") from error
     if not program and model not in MODELS:
-        raise InputError(f"{described}: unknown model {model!r}; known: {', '.join(MODELS)}")
+        raise InputError(
+            f"{described}: unknown model {model!r}{did_you_mean(model, MODELS)}; known: {', '.join(MODELS)}"
+        )
     in_range = all(abs(value) < 1e3 for value in mean) and all(0 < value < 1e3 for value in std)
     if not (0.01 <= temperature <= 100 and len(mean) == len(std) == 3 and in_range):
         raise InputError(f"{described}: temperature, mean or std is out of range")

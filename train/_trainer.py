@@ -32,7 +32,7 @@ from ._options import Machine
 from ._predict import normalise, predict
 from ._recipe import Recipe
 from ._schedule import average, learning_rate
-from ._start import take_tensors
+from ._start import Beginning, take_tensors
 from ._state import load, optimiser_tensors, restore_optimiser, save
 from ._stop import Abandoned, Interrupted, StopRequest
 from ._training_data import TrainingData
@@ -66,8 +66,8 @@ class Trainer:
     """A network on its way through a recipe.
 
     `create` makes the network, normalised RGB (N, 3, S, S) -> logits (N, K) or (logits, mask logits); the default is
-    the family of the recipe's model. Tensors of `initial` whose name and shape fit are started from. The objective is
-    that of the recipe where none is given. `on_epoch` is told each row of the history.
+    the family of the recipe's model. What fits of `start` is started from. The objective is that of the recipe where
+    none is given. `on_epoch` is told each row of the history.
 
     The state is saved in `folder` at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run
     gives, bit for bit on the same machine, the weights of one that was never stopped.
@@ -81,7 +81,7 @@ class Trainer:
         objective: Objective | None = None,
         *,
         folder: Path,
-        initial: dict[str, Tensor] | None = None,
+        start: Beginning | None = None,
         create: CreateNetwork | None = None,
         machine: Machine | None = None,
         on_epoch: Callable[[dict], None] | None = None,
@@ -93,9 +93,11 @@ class Trainer:
         self.at = Position()
         self.fabric = make_fabric(precision=machine.precision, folder=folder)
         torch.manual_seed(recipe.seed)
-        self.net = create(data.classes) if create else create_model(recipe.model, data.classes)
+        create = create or (lambda classes: create_model(recipe.model, classes))
+        self.net = create(data.classes)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        take_tensors(self.net, initial or {})
+        if start:
+            take_tensors(self.net, start, create)
         self.averaged = AveragedModel(self.net, avg_fn=average(recipe.ema), use_buffers=True)
         self.learner = self.objective.learner(self.net)
         optimiser = torch.optim.AdamW(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermedge.console import INTERRUPTED, entry, screen
-from dermedge.flags import add_skip_unreadable
+from dermedge.flags import add_skip_unreadable, checkpoint_path
 from edge.errors import GOOD
 from edge.models import MODELS
 
@@ -57,7 +57,11 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         "--also", type=Path, action="append", default=[],
         help="another set with the same classes to learn from (dermoscopy, say), or one of masks alone; repeatable",
     )  # fmt: skip
-    p.add_argument("--init", type=Path, help="checkpoint to start from: every tensor whose shape fits is taken")
+    p.add_argument(
+        "--init", type=checkpoint_path,
+        help="checkpoint of the same model to start from, or the name of a shipped one; its last layer is taken class "
+        "by class, by code",
+    )  # fmt: skip
     p.add_argument(
         "--qat", type=Path, metavar="SCHEME",
         help="fine-tune --init (default: the shipped checkpoint) for the 8-bit file whose scheme this is, which "
