@@ -24,7 +24,7 @@ from edge.program import SUFFIX
 from edge.progress import Listener, listening
 
 from ._cut import Cut, by_domain, cut_sets
-from ._folder import prepare_folder, remove_run, write_answers
+from ._folder import prepare_folder, remove_run, remove_state, write_answers
 from ._masks import masks_of
 from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
@@ -246,6 +246,7 @@ def judge_and_write(plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitte
     if fitted.leads:
         save(checkpoint, path.with_suffix(""))
         write_pages(plan, unseen, logits, fitted.history)
+        remove_state(plan.folder)
         checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
     notes = tuple(note for part in cuts for note in part.train.notes)
     return TrainingRun(plan.folder, path, checkpoint, metrics, fitted.history, notes, fine_tuned)

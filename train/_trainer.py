@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -24,9 +25,10 @@ from edge.progress import report
 
 from ._batches import Order, Views, loader, steps_per_epoch, views_for
 from ._fabric import make_fabric
-from ._folder import write_history
+from ._folder import STATE, write_history
 from ._loss import chances, log_priors
 from ._masks import measured_masks
+from ._memory import check_fits_the_set, check_memory
 from ._objective import Batch, Classify, Objective
 from ._options import Machine
 from ._predict import normalise, predict
@@ -37,8 +39,11 @@ from ._state import load, optimiser_tensors, restore_optimiser, save
 from ._stop import Abandoned, Interrupted, StopRequest
 from ._training_data import TrainingData
 
+FORECAST_AFTER = 10.0  # seconds of training, from which the rest is estimated
 CURVE_POINTS = 40  # at most so many looks at the held-back patients per run
 LONGEST_GRADIENT = 2.0  # beyond, it is scaled down
+
+log = logging.getLogger("dermedge")
 
 CreateNetwork = Callable[[int], nn.Module]  # number of classes -> a fresh network
 
@@ -52,6 +57,15 @@ class Position:
     loss_sum: float = 0.0  # over the steps of the epoch
     seconds: float = 0.0
     history: list[dict] = field(default_factory=list)
+
+
+@dataclass
+class Clock:
+    """When the second step of this process began, and how much of the run was then done."""
+
+    began: float  # seconds of the monotonic clock
+    share: float  # 0 to 1, in pixels
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,9 @@ class Trainer:
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if start:
             take_tensors(self.net, start, create)
+        photographs = len(data.squares_at(recipe.side))
+        check_fits_the_set(recipe, photographs)
+        check_memory(self.net, recipe, photographs, self.fabric.device)
         self.averaged = AveragedModel(self.net, avg_fn=average(recipe.ema), use_buffers=True)
         self.learner = self.objective.learner(self.net)
         optimiser = torch.optim.AdamW(
@@ -110,6 +127,7 @@ class Trainer:
         self.views_at = cache(lambda side: views_for(recipe, data.squares_at(side), side, data.classes))
         self.stop = StopRequest()
         self.metric = ""  # of the last look, beside the progress bar
+        self.clock: Clock | None = None
 
     def fit(self, *, resume: bool = False) -> Fitted:
         """Train to the end. Raises `Interrupted` after Ctrl-C, InputError where the loss leaves the numbers."""
@@ -167,6 +185,7 @@ class Trainer:
             if self.stop.asked:
                 raise KeyboardInterrupt
             self.show()
+            self.forecast(now)
         at.history.append(
             {
                 "epoch": at.epoch + 1,
@@ -277,6 +296,17 @@ class Trainer:
         loss, speed = self.at.loss_sum / self.at.step, self.images_so_far / self.at.seconds
         report("training", self.steps_done, self.total_steps, f"loss {loss:.3f} {speed:.0f} images/s {self.metric}")
 
+    def forecast(self, now: float) -> None:
+        """Say once how long it will take, where that is more than a moment. `now`: seconds of the monotonic clock."""
+        share = self.recipe.share_done(self.at.epoch + self.at.step / self.steps_an_epoch)
+        if self.clock is None:  # the first step also warms up
+            self.clock = Clock(now, share)
+        elif not self.clock.told and now - self.clock.began >= FORECAST_AFTER:
+            self.clock.told = True
+            left = (1 - share) * (now - self.clock.began) / (share - self.clock.share)
+            if left > FORECAST_AFTER and self.fabric.is_global_zero:
+                log.info("about %s to go", in_words(left))
+
     @property
     def steps_an_epoch(self) -> int:
         count = len(self.data.squares_at(self.recipe.side))
@@ -301,7 +331,7 @@ class Trainer:
 
     @property
     def state_file(self) -> Path:
-        return self.folder / "resume.safetensors"
+        return self.folder / STATE
 
 
 def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:
@@ -323,6 +353,13 @@ def held_back_figures(
             targets, logits.argmax(1).numpy(), average="macro", zero_division=np.nan
         ),
     }
+
+
+def in_words(seconds: float) -> str:
+    """40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{round(seconds, -1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def as_json(value: dict) -> dict:
