@@ -51,6 +51,14 @@ def moved_into_place(target: Path) -> Iterator[Path]:
         replace(work / target.name, target)
 
 
+def check_target(target: Path) -> None:
+    """InputError for a file that could not be written later: a folder, or in a place that cannot be written to."""
+    if target.is_dir():
+        raise InputError(f"cannot write {target}: it is a folder. Give the name of a file.")
+    with scratch_in(target.parent):
+        pass
+
+
 def replace(source: Path, target: Path) -> None:
     """Move a finished file or folder over `target`, on the same disk. A folder is set aside until the move is done."""
     if not target.is_dir() or target.is_symlink():

@@ -172,7 +172,7 @@ def judging_set(
             )
         elif others:
             strangers.append(
-                f"{photos.name}: the model has no class {', '.join(others)}: only agreement is judged on such photographs"
+                f"{photos.name}: the model has no class {', '.join(others)}; only agreement is judged there"
             )
     for note in strangers:
         log.warning(note)

@@ -46,6 +46,11 @@ def with_interval(holder: Mapping[str, Any], unit: str) -> str:
     return f"{number(holder, 'value', unit)} {interval(holder, unit)}".rstrip()
 
 
+def class_title(code: str, name: str) -> str:
+    """A class by code and name: once where both are the same, as of a folder without labels.json."""
+    return code if code.casefold() == name.casefold() else f"{code} {name}"
+
+
 def size(count: int) -> str:
     """Bytes, in powers of 1000."""
     return f"{count} B" if count < 1000 else f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.2f} MB"

@@ -188,7 +188,9 @@ def _labelled(labelled: Mapping[str, Any], flags: list[bool | None]) -> dict[str
         "patients": f"{labelled['patients']:,}",
         "rows": rows,
         "classes": [
-            _pair(f"{c['code']} {c['name']}", c["sensitivity"], c["images"], malignancy.mark(c["malignant"]))
+            _pair(
+                words.class_title(c["code"], c["name"]), c["sensitivity"], c["images"], malignancy.mark(c["malignant"])
+            )
             for c in labelled["classes"]
         ],
         "calibration": (words.number(before, "error", "share"), words.number(after, "error", "share")),
