@@ -85,7 +85,7 @@ def remember(build: Build, seen: Sequence[tuple[str, Run]]) -> None:
         artifact.write(build.folder, replace(build.manifest, files=tuple(files)))
 
 
-def open_build(folder: Path, *, checkpoint: Path | None = None) -> Build:
+def open_build(folder: str | Path, *, checkpoint: str | Path | None = None) -> Build:
     """Check the folder against its manifest and find the float network.
 
     `checkpoint`: where the weights are that the files came from; without it the program in the folder, the random

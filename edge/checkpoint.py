@@ -134,10 +134,11 @@ def versions_here() -> dict[str, str]:
     return versions
 
 
-def save(checkpoint: Checkpoint, stem: Path) -> None:
+def save(checkpoint: Checkpoint, stem: str | Path) -> None:
     """Write `<stem>.safetensors` (or `<stem>.pt2`, the network itself), then `<stem>.json` that carries its hash."""
     from safetensors.torch import save as to_bytes
 
+    stem = Path(stem)
     weights = stem.with_suffix(SUFFIX if checkpoint.program else ".safetensors")
     with moved_into_place(weights) as path:
         # as bytes, so that a full disk is Python's OSError and the file gets the usual permissions
@@ -179,7 +180,7 @@ def shipped(model: str) -> Path:
     return path
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: str | Path) -> Checkpoint:
     """Read `<stem>.safetensors` with its `<stem>.json`; either name may be given.
 
     Raises InputError that names the file and the way out: missing, cut off, a foreign format, another

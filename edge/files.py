@@ -19,11 +19,12 @@ MAX_JSON_BYTES = 64 * 2**20
 
 
 @contextmanager
-def scratch_in(folder: Path) -> Iterator[Path]:
+def scratch_in(folder: str | Path) -> Iterator[Path]:
     """A folder inside `folder` for unfinished work; it is gone afterwards, however the block ends.
 
     Raises InputError when the disk is full or the folder cannot be written, also from within the block.
     """
+    folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
@@ -40,7 +41,7 @@ def scratch_in(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def moved_into_place(target: Path) -> Iterator[Path]:
+def moved_into_place(target: str | Path) -> Iterator[Path]:
     """A path to write to; what the block wrote there, file or folder, then replaces `target`.
 
     If the block fails or is interrupted, nothing is left and `target` is as it was.
@@ -100,18 +101,19 @@ def cannot_write(target: Path, error: OSError) -> str:
     return f"cannot write {target}: {reason}. {advice} another place; nothing was left half-written."
 
 
-def write_text(target: Path, text: str) -> None:
+def write_text(target: str | Path, text: str) -> None:
     with moved_into_place(target) as path:
         path.write_text(text, encoding="utf-8")
 
 
-def write_json(target: Path, value: object) -> None:
+def write_json(target: str | Path, value: object) -> None:
     """Strict JSON (no NaN), sorted as given, with a final newline."""
     write_text(target, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, *, expected: str) -> dict:
+def read_json(path: str | Path, *, expected: str) -> dict:
     """The object in a JSON file; InputError that says what was expected if there is none."""
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
@@ -132,8 +134,9 @@ def parts_of(folder: Path) -> list[Path]:
     return sorted(part for part in folder.rglob("*") if part.is_file() and part.name not in LEFT_BEHIND)
 
 
-def sha256(path: Path) -> str:
+def sha256(path: str | Path) -> str:
     """Hex digest of a file, or of a folder's files with their relative names, in name order."""
+    path = Path(path)
     digest = hashlib.sha256()
     if path.is_dir():
         for part in parts_of(path):
@@ -144,8 +147,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def size(path: Path) -> int:
+def size(path: str | Path) -> int:
     """Bytes of a file, or of all files of a folder."""
+    path = Path(path)
     if path.is_dir():
         return sum(part.stat().st_size for part in parts_of(path))
     return path.stat().st_size

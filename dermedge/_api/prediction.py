@@ -107,7 +107,7 @@ class Answer:
 
 
 def answer_of(opened: Opened, photo: Picture) -> Answer:
-    """From a photograph, as `Model.predict` takes it, to the answer; InputError for no photograph or no finite answer."""
+    """The answer to a photograph, as `Model.predict` takes it; InputError for no photograph, or no finite answer."""
     square = to_input(pixels_of(photo), opened.side)
     probabilities = opened.runtime.run(square[None]).probabilities[0]
     if not np.isfinite(probabilities).all():

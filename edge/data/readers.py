@@ -43,7 +43,7 @@ NO_CLASS_FOLDER = re.compile(  # parts of a set, and what stands beside photogra
 )
 
 
-def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
+def open_photos(folder: str | Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
     """Read the set in `folder`, whichever of the known layouts it has.
 
     * `metadata.csv` with `img_id` and `diagnostic`: PAD-UFES-20, the official layout or any nesting of it

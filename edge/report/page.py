@@ -66,7 +66,7 @@ class Part:
     belongs: Belongs
 
 
-def render(folder: Path) -> Path:
+def render(folder: str | Path) -> Path:
     """Make report.html from the questions' JSON in `folder`; returns the page.
 
     A question's JSON that is damaged, of another schema, too large, or of another checkpoint or other files than
