@@ -216,6 +216,12 @@ def agreeing(parts: Iterable[Part], manifest: Belongs | None) -> list[Part]:
     return kept
 
 
+def shows_patients(report: Mapping[str, Any]) -> bool:
+    """Whether a report is of photographs, whose names and pictures it shows, rather than of drawings."""
+    data = report.get("data")
+    return isinstance(data, dict) and data.get("synthetic") is not True
+
+
 def whole(parts: list[Part]) -> str:
     """The page of these sections, in the order of QUESTIONS."""
     models = [part.report["model"] for part in parts if "model" in part.report]
@@ -226,5 +232,6 @@ def whole(parts: list[Part]) -> str:
         model=models[0] if models else None,
         checkpoint=checkpoints[0] if checkpoints else None,
         notice=NOTICE,
+        of_patients=any(shows_patients(part.report) for part in parts),
         sections=[(part.name, module_of(part.name).TITLE, part.body) for part in shown],
     )
