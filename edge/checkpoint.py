@@ -192,6 +192,11 @@ def load(path: str | Path) -> Checkpoint:
             f"{path} is a foreign checkpoint; read it with `dermedge import-upstream --model … {path}` "
             "(weights only, nothing in it is run)"
         )
+    if path.suffix in {".tflite", ".mlpackage", ".aimodel"}:
+        raise InputError(
+            f"{path} is a file for phones and no checkpoint; `dermedge.open_model` opens it in Python, and "
+            "`dermedge predict --with` on the command line"
+        )
     if path.is_dir():
         inside = [path / f"checkpoint{suffix}" for suffix in (".safetensors", SUFFIX)]
         path = next((weights for weights in inside if weights.is_file()), path)

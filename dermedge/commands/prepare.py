@@ -61,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
 def overview_table(seen: Overview) -> Table:
     from rich.table import Table
 
+    from edge.report.words import class_title
+
     photos = seen.photos
     kind = "SYNTHETIC, " if photos.synthetic else ""
     table = Table(title=f"{photos.name}: {kind}{len(photos)} photographs, {seen.patients} patients")
@@ -69,7 +71,9 @@ def overview_table(seen: Overview) -> Table:
     for fold in range(seen.folds):
         table.add_column(f"fold {fold}", justify="right")
     for row in seen.classes:
-        table.add_row(f"{row.label.code} {row.label.name}", str(row.images), *(str(number) for number in row.by_fold))
+        table.add_row(
+            class_title(row.label.code, row.label.name), str(row.images), *(str(number) for number in row.by_fold)
+        )
     return table
 
 

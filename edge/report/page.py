@@ -90,6 +90,7 @@ def write_question(
     """
     part = Part(name, report, module_of(name).section(report, pictures), belongs(report))
     check_folder(folder, part.belongs)
+    say_what_is_lost(folder, name, report)
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
     files = {folder / f"{name}.json": text} | {folder / other: content for other, content in others.items()}
@@ -101,6 +102,27 @@ def write_question(
     if not pictures:
         remove(beside)
     return folder / PAGE
+
+
+def say_what_is_lost(folder: Path, name: str, report: Mapping[str, Any]) -> None:
+    """Log that a report replaces one of more photographs, files or conditions."""
+    path = folder / f"{name}.json"
+    try:
+        before = counted(read_json(path, expected="a report"))
+    except (InputError, TypeError, AttributeError):
+        return  # none, or a damaged one
+    now = counted(report)
+    less = [f"{before[what]} {what}, now {now[what]}" for what in now if now[what] < before.get(what, 0)]
+    if less:
+        log.warning("%s is replaced by a report of less: %s", path, "; ".join(less))
+
+
+def counted(report: Mapping[str, Any]) -> dict[str, int]:
+    """How much a report tells of."""
+    data = report.get("data") or {}
+    parts = {"files": report.get("files"), "kinds of bad photographs": report.get("corruptions")}
+    counts = {what: len(listed) for what, listed in parts.items() if isinstance(listed, list)}
+    return counts | ({"photographs": data["images"]} if isinstance(data.get("images"), int) else {})
 
 
 def write_all(folder: Path, files: Mapping[Path, str]) -> None:
