@@ -1,6 +1,7 @@
 """Keys that are equal for the same photograph, or the same patient, in two sets.
 
-An ISIC id names the same photograph in every set, also with the ending that the challenge of 2019 gave to reduced ones.
+An ISIC id names the same photograph in every set, also with the ending that the challenge of 2019 gave to reduced ones,
+and so does an id of PAD-UFES-20 (PAT_patient_lesion_image), also in class folders into which somebody has sorted them.
 Other ids, and those of patients, are unique within their data set only.
 """
 
@@ -13,7 +14,7 @@ from edge.capture import SUFFIXES
 from edge.data.isic import DOMAINS
 from edge.data.table import Photo
 
-ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?")
+ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?|(PAT_\d{1,5}_\d{1,5}_\d{1,5})")
 
 
 def stem(image_id: str) -> str:
@@ -23,9 +24,9 @@ def stem(image_id: str) -> str:
 
 
 def archive_id(image_id: str) -> str | None:
-    """The ISIC id in an image id, which may be a path; None where there is none."""
+    """The id of ISIC or of PAD-UFES-20 in an image id, which may be a path; None where there is none."""
     match = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
-    return match[1] if match else None
+    return (match[1] or match[2]) if match else None
 
 
 def photo_key(photo: Photo) -> str:
