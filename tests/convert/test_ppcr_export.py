@@ -93,7 +93,7 @@ def test_file_resizes_nothing(name: str, tmp_path: Path) -> None:
     assert lowered.by == "operator by operator"
     path.write_bytes(lowered.content)
     expected = answers(module, images)
-    assert np.ptp(expected, axis=0).max() > 1e-3  # the pictures make a difference
+    assert np.ptp(np.log(expected), axis=0).max() > 0.5  # the pictures make a difference, also beside a sure answer
     np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
     found = audit(path)
     assert not [kind for kind in found.operators if kind.startswith(("RESIZE", "GATHER"))]
