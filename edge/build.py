@@ -72,12 +72,22 @@ class Build:
         return schemes
 
 
-def remember(build: Build, seen: Sequence[tuple[str, Run]]) -> None:
-    """Write into the folder's manifest where its files were seen to answer rightly, each place once."""
+def remember(build: Build, right: Sequence[tuple[str, Run]], slow: Sequence[tuple[str, Run]] = ()) -> None:
+    """Write into the folder's manifest where its files were seen to answer rightly, and where slowly, each place once.
+
+    What is in `right` and not in `slow` is no longer called slow there.
+    """
     files = []
     for entry in build.manifest.files:
-        runs = (*entry.seen_right, *(run for file, run in seen if file == entry.file))
-        files.append(replace(entry, seen_right=tuple(dict.fromkeys(runs))))
+        own, own_slow = ([run for file, run in seen if file == entry.file] for seen in (right, slow))
+        before = [run for run in entry.seen_slow if run not in own]
+        files.append(
+            replace(
+                entry,
+                seen_right=tuple(dict.fromkeys([*entry.seen_right, *own])),
+                seen_slow=tuple(dict.fromkeys([*before, *own_slow])),
+            )
+        )
     if tuple(files) != build.manifest.files:
         artifact.write(build.folder, replace(build.manifest, files=tuple(files)))
 
