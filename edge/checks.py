@@ -67,14 +67,15 @@ def whole(value: object, name: str, least: int | None = None) -> int:
     return int(count)
 
 
-def whole_between(value: object, words: str, least: int, most: int, unit: str) -> int:
+def whole_between(value: object, words: str, least: int, most: int, unit: str = "") -> int:
     """A whole number of `least` to `most`; `words` says of what, as in "the frame's width"."""
     try:
         count = whole(value, words)
         if not least <= count <= most:
             raise InputError("out of range")
     except InputError as error:
-        raise InputError(f"{words} is a whole number of {least} to {most} {unit}, got {shown(value)}") from error
+        span = f"{least} to {most} {unit}".rstrip()
+        raise InputError(f"{words} is a whole number of {span}, got {shown(value)}") from error
     return count
 
 
