@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,22 @@ def test_our_outcome_is_the_golden_one(case, monkeypatch):
     assert found.reason == case.get("reason", found.reason) and found.reason
 
 
+@pytest.mark.parametrize("case", STORED["refused"], ids=lambda case: case["name"])
+def test_what_the_rule_refuses_is_refused(case, monkeypatch):
+    """Before any outcome: the picture of all these would be sent back."""
+    monkeypatch.setattr(decision, "measure", lambda square: Measurements(**case["measured"]))
+    square = np.zeros((case["side"], case["side"], 3), np.uint8)
+    probabilities = np.array([np.nan if p is None else p for p in case["probabilities"]])
+    with nullcontext() if case["accepted"] else pytest.raises(InputError):
+        rule = decision.thresholds_of(case["decision"], case["labels"])
+        assert decide(square, probabilities, rule).outcome == "retake"
+
+
 def test_the_file_is_what_the_reference_makes():
     assert STORED["version"] == decision.VERSION
     assert STORED["pictures"] == json.loads(json.dumps(list(make.pictures())))
     assert STORED["outcomes"] == json.loads(json.dumps(list(make.outcomes())))
+    assert STORED["refused"] == json.loads(json.dumps(list(make.refused())))
 
 
 def test_the_order_of_the_checks_is_the_written_one():

@@ -1,0 +1,318 @@
+"""The code of docs/preprocess.md and docs/decision.md, run as it stands on the page: what an app's engineer types off.
+
+It gives the golden vectors, its worked examples are right, and each of its whole numbers moved by one fails a vector.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import doctest
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge import camera
+from tests.golden.decision import make as decision_make
+from tests.golden.moved import moved
+from tests.golden.preprocess import make as preprocess_make
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PICTURES = json.loads(preprocess_make.FILE.read_text("utf-8"))["cases"]
+GATE = json.loads(decision_make.FILE.read_text("utf-8"))
+COLOURS = [(matrix, full) for matrix in ("bt601", "bt709") for full in (False, True)]
+LARGEST = 320 * 240  # pixels of the vectors that the page's code is run on; the product's test has larger ones
+Rule = dict[str, Any]  # what the page's code defines, by name
+
+
+@cache
+def source(page: str) -> str:
+    """The blocks that define functions, without those that show how dermedge is called."""
+    blocks = BLOCK.findall((DOCS / page).read_text("utf-8"))
+    return "\n\n".join(block for block in blocks if not re.search(r"^(import|from|>>>) ", block, re.MULTILINE))
+
+
+def rule_of(code: CodeType | str) -> Rule:
+    names: Rule = {}
+    exec(code, names)
+    return names
+
+
+@cache
+def noise(seed: int, count: int) -> bytes:
+    return preprocess_make.noise(seed, count)
+
+
+# docs/preprocess.md
+
+
+def rows(data: bytes, width: int, height: int) -> list[Any]:
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3).tolist()
+
+
+def planes_of(case: dict[str, Any]) -> list[tuple[bytes, int, int]]:
+    if case["layout"] == "planes":
+        return [(noise(p["noise"], p["bytes"]), p["row_stride"], p["pixel_stride"]) for p in case["planes"]]
+    data = base64.b64decode(case["data"]) if "data" in case else noise(case["noise"], case["bytes"])
+    width, luma = case["width"], case["width"] * case["height"]
+    half = (width + 1) // 2
+    chroma = data[luma:]
+    if case["layout"] == "i420":
+        size = half * ((case["height"] + 1) // 2)
+        return [(data, width, 1), (chroma[:size], half, 1), (chroma[size:], half, 1)]
+    first, second = (chroma, 2 * half, 2), (chroma[1:], 2 * half, 2)
+    return [(data, width, 1), *((first, second) if case["layout"] == "nv12" else (second, first))]
+
+
+def upright_of(rule: Rule, case: dict[str, Any]) -> Any:
+    width, height = case["width"], case["height"]
+    if case["kind"] == "rgb":
+        return rows(bytes(rule["noise"](case["noise"], 3 * width * height)), width, height)
+    if case["kind"] == "bgra":
+        frame = rule["bgra_frame"](width, height, noise(case["noise"], case["bytes"]), case["row_stride"])
+    else:
+        constants = rule["CONSTANTS"][case["matrix"], case["full_range"]]
+        frame = rule["yuv_frame"](width, height, planes_of(case), constants)
+    crop = case.get("crop", [0, 0, width, height])
+    return rule["upright"](frame, crop, case.get("rotation", 0), case.get("mirrored", False))
+
+
+def same(picture: Any, wanted: dict[str, Any]) -> bool:
+    size = (wanted["height"], wanted["width"], 3)
+    numbers = np.array(picture)
+    return (
+        numbers.shape == size
+        and bool((numbers == numbers.astype(np.uint8)).all())
+        and hashlib.sha256(numbers.astype(np.uint8).tobytes()).hexdigest() == wanted["sha256"]
+    )
+
+
+def holds(rule: Rule, case: dict[str, Any]) -> bool:
+    """Whether the page's code gives a golden vector."""
+    picture = upright_of(rule, case)
+    return same(picture, case["upright"]) and all(
+        same(rule["model_input"](picture, wanted["width"]), wanted) for wanted in case["inputs"]
+    )
+
+
+def frame_holds(rule: Rule, case: dict[str, Any]) -> bool:
+    """The same of a frame without gaps, all its pixels at once: the page's function of one pixel, on arrays."""
+    luma, *chroma = (np.frombuffer(data, np.uint8)[: 65536 // part] for (data, _, _), part in
+                     zip(planes_of(case), (1, 4, 4), strict=True))  # fmt: skip
+    wide = [plane.reshape(128, 128).repeat(2, 0).repeat(2, 1) for plane in chroma]
+    rule |= {"max": np.maximum, "min": np.minimum}
+    constants = rule["CONSTANTS"][case["matrix"], case["full_range"]]
+    pixels = rule["rgb_of_yuv"](*(plane.reshape(256, 256).astype(np.int64) for plane in (luma, *wide)), constants)
+    return same(np.stack(pixels, axis=-1), case["upright"])
+
+
+NOISE_FRAMES = [case for case in PICTURES if case["kind"] == "yuv" and case["width"] == case["height"] == 256]
+PLAIN = sorted(
+    (case for case in PICTURES if case["width"] * case["height"] <= LARGEST and case not in NOISE_FRAMES),
+    key=lambda case: case["width"] * case["height"],
+)
+
+
+def test_there_is_a_frame_of_noise_for_every_matrix_and_range() -> None:
+    assert sorted((case["matrix"], case["full_range"]) for case in NOISE_FRAMES) == COLOURS
+    assert not any("rgb" in case["upright"] for case in NOISE_FRAMES)
+
+
+@pytest.mark.parametrize("case", PLAIN + NOISE_FRAMES[:1], ids=lambda case: case["name"])
+def test_the_code_of_the_page_gives_the_golden_pictures(case: dict[str, Any]) -> None:
+    assert holds(rule_of(source("preprocess.md")), case)
+
+
+@pytest.mark.parametrize("case", NOISE_FRAMES, ids=lambda case: case["name"])
+def test_the_code_of_the_page_gives_the_frames_of_noise(case: dict[str, Any]) -> None:
+    assert frame_holds(rule_of(source("preprocess.md")), case)
+
+
+@pytest.mark.parametrize("page", ["preprocess.md", "decision.md"])
+def test_the_worked_examples_are_right(page: str) -> None:
+    text = "\n".join(block for block in BLOCK.findall((DOCS / page).read_text("utf-8")) if ">>> " in block)
+    test = doctest.DocTestParser().get_doctest(text, rule_of(source(page)), page, page, 0)
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_the_worked_numbers_are_those_of_the_code() -> None:
+    """What the prose beside the examples says of them."""
+    page = (DOCS / "preprocess.md").read_text("utf-8")
+    part = rule_of(source("preprocess.md"))["part"]
+    luma, v_to_red, u_to_green, v_to_green, u_to_blue, offset = camera_constants("bt709", False)
+    light = part(luma, 180 - offset)
+    red, green_u, green_v, blue = part(v_to_red, 32), part(u_to_green, -28), part(v_to_green, 32), part(u_to_blue, -28)
+    for number in (light, red, green_u, green_v, blue, light + 32 + red, light + 32 + green_u + green_v,
+                   light + 32 + blue):  # fmt: skip
+        assert re.search(rf"(?<!\d){number}(?!\d)", page), number
+
+
+def camera_constants(matrix: str, full: bool) -> tuple[int, ...]:
+    return (*camera.COEFFICIENTS[matrix, full], 0 if full else 16)
+
+
+def test_the_constants_of_the_page_are_the_products() -> None:
+    assert rule_of(source("preprocess.md"))["CONSTANTS"] == {colour: camera_constants(*colour) for colour in COLOURS}
+
+
+def test_32_bits_end_where_the_page_says() -> None:
+    """The numerator is at most 2 * 255 N^2 + N^2."""
+    page = (DOCS / "preprocess.md").read_text("utf-8")
+    signed, unsigned = (
+        int(number.replace(",", ""))
+        for number in re.search(r"signed 32-.* N = ([\d,]+) on.* N = ([\d,]+)", page).groups()
+    )
+    assert 511 * (signed - 1) ** 2 < 2**31 <= 511 * signed**2
+    assert 511 * (unsigned - 1) ** 2 < 2**32 <= 511 * unsigned**2
+    assert 511 * 20_000**2 < 2**38 and 255 * 20_000 < 2**31
+    assert {case["width"] for case in PICTURES if "fill" in case} >= {signed, unsigned}
+    # The last that fits, in the integers that it is said of: no warning, no wrong number.
+    for kind, largest in ((np.int32, signed - 1), (np.uint32, unsigned - 1)):
+        n = kind(largest)
+        numerator = kind(2) * (kind(255) * n * n) + n * n
+        assert int(numerator) == 511 * largest**2
+
+
+def test_the_pages_count_their_vectors_rightly() -> None:
+    text = (DOCS / "preprocess.md").read_text("utf-8")
+    assert f"`tests/golden/preprocess/cases.json` has {len(PICTURES)} pictures" in text
+    text = (DOCS / "decision.md").read_text("utf-8")
+    refused = sum(not case["accepted"] for case in GATE["refused"])
+    counts = f"{len(GATE['pictures'])} pictures with the numbers that must come out, {len(GATE['outcomes'])} outcomes"
+    assert f"has {counts}, and {refused} inputs that must be refused" in " ".join(text.split())
+
+
+def unnoticed(page: str, holds_all: Callable[[CodeType], bool]) -> Iterator[str]:
+    """The numbers of a page's code that can be moved without failing a vector."""
+    numbers = list(moved(source(page)))
+    assert len(numbers) > 100
+    for which, code in numbers:
+        with contextlib.suppress(Exception):  # a division by zero, a place that is not there: noticed
+            if which not in NO_DIFFERENCE and holds_all(code):
+                yield which
+
+
+# Of these no picture can tell: the byte is the same for every input, because 64ths are kept and the luma of full range
+# is a whole number of levels.
+SAME_BYTES = (
+    '("bt601", True): ([65536 -> 65535], 91881, -22553, -46802, 116130, 0),',
+    '("bt601", True): ([65536 -> 65537], 91881, -22553, -46802, 116130, 0),',
+    '("bt601", True): (65536, [91881 -> 91880], -22553, -46802, 116130, 0),',
+    '("bt601", True): (65536, 91881, -22553, -46802, [116130 -> 116129], 0),',
+    '("bt709", True): ([65536 -> 65535], 103206, -12276, -30679, 121609, 0),',
+    '("bt709", True): ([65536 -> 65537], 103206, -12276, -30679, 121609, 0),',
+    '("bt709", True): (65536, [103206 -> 103205], -12276, -30679, 121609, 0),',
+    '("bt709", True): (65536, [103206 -> 103207], -12276, -30679, 121609, 0),',
+    '("bt709", True): (65536, 103206, -12276, -30679, [121609 -> 121608], 0),',
+)
+NO_DIFFERENCE = {*SAME_BYTES, "H, W = len(picture), len(picture[[0 -> -1]])"}  # all rows of a picture are of one length
+
+
+def test_every_number_of_preprocessing_is_held_by_a_vector() -> None:
+    def holds_all(code: CodeType) -> bool:
+        return all(frame_holds(rule_of(code), case) for case in NOISE_FRAMES) and all(
+            holds(rule_of(code), case) for case in PLAIN
+        )
+
+    assert list(unnoticed("preprocess.md", holds_all)) == []
+
+
+def test_what_no_vector_holds_changes_no_byte_of_any_picture() -> None:
+    """All 2^24 triples of bytes: red depends on Y and V, blue on Y and U, green on three tables that stay the same."""
+    right = rule_of(source("preprocess.md"))
+    byte = np.arange(256)
+    luma, chroma = np.meshgrid(byte, byte)
+    codes = dict(moved(source("preprocess.md")))
+    for which in SAME_BYTES:
+        rule = rule_of(codes[which])
+        (colour,) = (colour for colour in COLOURS if rule["CONSTANTS"][colour] != right["CONSTANTS"][colour])
+        pixels = []
+        for version in (right, rule):
+            constants = version["CONSTANTS"][colour]
+            tables = [version["part"](constants[0], byte), *(version["part"](constants[i], byte - 128) for i in (2, 3))]
+            version |= {"max": np.maximum, "min": np.minimum}
+            pixels.append([*tables, *version["rgb_of_yuv"](luma, chroma, chroma, constants)])
+        for before, after in zip(*pixels, strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_every_constant_of_the_product_is_held_by_a_frame_of_noise(colour: tuple[str, bool], monkeypatch) -> None:
+    """The product's own, among them thirteen that the smaller vectors before did not hold."""
+    (case,) = (case for case in NOISE_FRAMES if (case["matrix"], case["full_range"]) == colour)
+    frame = camera.i420(noise(case["noise"], case["bytes"]), 256, 256, matrix=colour[0], full_range=colour[1])
+    unheld = []
+    for place, constant in enumerate(camera.COEFFICIENTS[colour]):
+        for step in (-1, 1):
+            constants = list(camera.COEFFICIENTS[colour])
+            constants[place] += step
+            with monkeypatch.context() as patch:
+                patch.setattr(camera, "COEFFICIENTS", {colour: tuple(constants)})
+                patch.setattr(camera, "tables", camera.tables.__wrapped__)
+                if same(camera.read_frame(frame), case["upright"]):
+                    unheld.append(f"[{abs(constant)} -> {abs(constant) + (step if constant > 0 else -step)}]")
+    assert sorted(unheld) == sorted(
+        re.search(r"\[.*]", which).group() for which in SAME_BYTES if which.startswith(f'("{colour[0]}", {colour[1]})')
+    )
+
+
+# docs/decision.md
+
+
+def gate_holds(rule: Rule) -> bool:
+    return all(rule["measure"](square) == measured for square, measured in squares()) and all(
+        outcome_holds(rule, case) for case in GATE["outcomes"]
+    ) and all(refusal_holds(rule, case) for case in GATE["refused"])  # fmt: skip
+
+
+@cache
+def squares() -> list[tuple[Any, dict[str, int]]]:
+    """Small ones first: most wrong numbers are noticed there."""
+    return [
+        (rows(base64.b64decode(case["rgb"]) if "rgb" in case else noise(case["noise"], 3 * case["side"] ** 2),
+              case["side"], case["side"]), case["measured"])
+        for case in sorted(GATE["pictures"], key=lambda case: case["side"])
+    ]  # fmt: skip
+
+
+def outcome_holds(rule: Rule, case: dict[str, Any]) -> bool:
+    decision = {"quality": case["limits"], "abstain_threshold": case["threshold"]}
+    outcome = rule["decide"](case["measured"], decision, case["probabilities"], case["labels"])
+    return outcome == (case["outcome"], case["label"], case["failed"])
+
+
+def refusal_holds(rule: Rule, case: dict[str, Any]) -> bool:
+    probabilities = [math.nan if p is None else p for p in case["probabilities"]]
+    refused = rule["refused"](case["side"], case["decision"], probabilities, case["labels"])
+    return refused is not case["accepted"]
+
+
+def test_the_code_of_the_page_gives_the_golden_numbers_and_outcomes() -> None:
+    rule = rule_of(source("decision.md"))
+    for square, measured in squares():
+        assert rule["measure"](square) == measured
+    assert all(outcome_holds(rule, case) for case in GATE["outcomes"])
+    assert [case["name"] for case in GATE["refused"] if not refusal_holds(rule, case)] == []
+
+
+def test_every_number_of_the_gate_is_held_by_a_vector() -> None:
+    assert list(unnoticed("decision.md", lambda code: gate_holds(rule_of(code)))) == []
+
+
+def test_a_moved_number_is_shown_where_it_stands() -> None:
+    assert [which for which, _ in moved("a = 3 * -20\nb = 0.02  # 7")] == [
+        "a = [3 -> 2] * -20", "a = [3 -> 4] * -20", "a = 3 * -[20 -> 19]", "a = 3 * -[20 -> 21]",
+        "b = [0.02 -> 0.01]  # 7", "b = [0.02 -> 0.03]  # 7",
+    ]  # fmt: skip
+    (namespace,) = [rule_of(code) for which, code in moved("c = 5") if "6" in which]
+    assert namespace["c"] == 6
