@@ -110,7 +110,14 @@ def spanned_columns(
 
 
 def float_input(squares: np.ndarray) -> np.ndarray:
-    """What a float graph takes: float32 (N, S, S, 3), 0 to 255, of uint8 squares. Normalisation is in the graph."""
+    """What a float graph takes: float32 (N, S, S, 3), 0 to 255, of uint8 squares. Normalisation is in the graph.
+
+    Raises InputError for anything but uint8 (N, S, S, 3): numbers of 0..1 would look like a black picture.
+    """
+    array = isinstance(squares, np.ndarray)
+    if not array or squares.dtype != np.uint8 or squares.ndim != 4 or squares.shape[1:] != (*[squares.shape[1]] * 2, 3):
+        came = f"{squares.dtype} {squares.shape}" if array else type(squares).__name__
+        raise InputError(f"expected squares as a uint8 array (N, S, S, 3), got {came}; `to_input` makes one")
     return np.ascontiguousarray(squares, np.float32)
 
 
