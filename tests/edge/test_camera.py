@@ -14,7 +14,7 @@ from edge import camera
 from edge.camera import BgraFrame, Plane, YuvFrame, frame_to_input, i420, nv12, nv21, read_frame
 from edge.errors import InputError
 from edge.preprocess import to_input
-from tests.fuzzing import fuzzed
+from tests.fuzzing import fuzzed, mostly
 from tests.golden.preprocess import reference
 
 COLOURS = [(matrix, full) for matrix in ("bt601", "bt709") for full in (False, True)]
@@ -276,3 +276,27 @@ def test_any_frame_is_read_or_refused(data) -> None:
         return
     assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.size
     np.testing.assert_array_equal(frame_to_input(frame, 4, crop=crop, **turn), to_input(rgb, 4))
+
+
+@fuzzed(200)
+@given(st.data())
+def test_whatever_a_caller_gives_is_read_or_refused(data) -> None:
+    """Values of any type in any place: bytes come out, or an InputError."""
+
+    def given_as(good: Any) -> Any:
+        return data.draw(mostly(good))
+
+    try:
+        planes = [Plane(given_as(noise(99)), given_as(9), given_as(1)) for _ in range(3)]
+        colour = {"matrix": given_as("bt601"), "full_range": given_as(True)}
+        frames = (
+            lambda: YuvFrame(given_as(6), given_as(4), *(given_as(plane) for plane in planes), **colour),
+            lambda: BgraFrame(given_as(6), given_as(4), given_as(noise(99)), given_as(24)),
+            lambda: nv21(given_as(noise(99)), given_as(6), given_as(4), **colour),
+        )
+        frame = given_as(data.draw(st.sampled_from(frames))())
+        turn = {"rotation": given_as(90), "mirrored": given_as(False), "crop": given_as((0, 0, 4, 4))}
+        square = frame_to_input(frame, given_as(5), **turn)
+    except InputError:
+        return
+    assert square.dtype == np.uint8 and square.shape == (len(square), len(square), 3)

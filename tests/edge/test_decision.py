@@ -20,6 +20,7 @@ from edge.decision import CHECKS, LARGEST, Decision, Measurements, Thresholds, d
 from edge.errors import InputError
 from edge.manifest import schema
 from tests.edge._manifests import manifest
+from tests.fuzzing import fuzzed, mostly
 from tests.golden.decision import make, reference
 
 STORED = json.loads(Path(make.FILE).read_text("utf-8"))
@@ -291,6 +292,21 @@ def test_measurements_and_outcomes_made_by_hand_are_checked(light):
                                    ("retake", None, ()), ("class", "ACK", ("light",))):  # fmt: skip
         with pytest.raises(InputError, match=r"one of class, uncertain, retake|only a class has a label"):
             Decision(outcome, label, "", failed, good)
+
+
+@fuzzed(200)
+@given(st.data())
+def test_whatever_a_caller_gives_has_an_outcome_or_is_refused(data):
+    """Values of any type in any place: an outcome, or an InputError."""
+    try:
+        limits = {name: data.draw(mostly(limit)) for name, limit in EVERYTHING.items()}
+        parts = [data.draw(mostly(part)) for part in (8, limits, 0.5, ("ACK", "BCC", "MEL"))]
+        rule = data.draw(mostly(Thresholds(*parts)))
+        square, answer = np.zeros((8, 8, 3), np.uint8), [0.1, 0.8, 0.1]
+        found = decide(data.draw(mostly(square)), data.draw(mostly(answer)), rule)
+    except InputError:
+        return
+    assert (found.outcome, found.label) in {("class", "BCC"), ("uncertain", None), ("retake", None)}
 
 
 def test_errors_come_before_any_outcome():

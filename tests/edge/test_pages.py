@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge import camera
+from edge import camera, decision
+from edge.preprocess import MAX_INPUT_SIDE
 from tests.edge._pages import (
     BLOCK,
     COLOURS,
@@ -92,6 +93,25 @@ def test_32_bits_end_where_the_page_says() -> None:
     assert 511 * (unsigned - 1) ** 2 < 2**32 <= 511 * unsigned**2
     assert 511 * 20_000**2 < 2**38 and 255 * 20_000 < 2**31
     assert {case["width"] for case in PICTURES if "fill" in case} >= {signed, unsigned}
+
+
+def test_the_page_refuses_what_the_product_refuses() -> None:
+    """The bounds; that each is kept is tested beside the product (test_camera.py, test_preprocess.py)."""
+    section = (DOCS / "preprocess.md").read_text("utf-8").partition("## What is refused")[2].partition("\n## ")[0]
+    for bound in (camera.MAX_FRAME_SIDE, camera.MAX_FRAME_PIXELS):
+        assert f"{bound:,}" in section
+    assert f"1 to 2^{camera.MAX_STRIDE.bit_length() - 1} bytes" in section and camera.MAX_STRIDE.bit_count() == 1
+    assert f"1 to {MAX_INPUT_SIDE}" in section
+    text = (DOCS / "decision.md").read_text("utf-8")
+    assert f"with S from {decision.MIN_SIDE} to {MAX_INPUT_SIDE}" in text
+    assert f"abs(sum(probabilities) - 1) <= {decision.SUM_TOLERANCE} " in text
+    assert rule_of(source("decision.md"))["CHECKS"] == tuple(
+        (name, {"min": "less", "max": "more"}[kind]) for name, (kind, _) in decision.CHECKS.items()
+    )
+    told = dict(re.findall(r"^\| `(\w+)` \| (\w.*) \|$", text, re.MULTILINE))
+    assert {name: told[name] for name in decision.CHECKS} == {
+        name: words for name, (_, words) in decision.CHECKS.items()
+    }
 
 
 def test_the_pages_count_their_vectors_rightly() -> None:
