@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 # What a caller may give by mistake in place of a number, a text or a list.
@@ -31,6 +31,8 @@ def fuzzed(examples: int):
         limits = settings(
             max_examples=examples * TIMES, deadline=None, derandomize=TIMES == 1,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            # a failure is made smaller under `make fuzz` only, because that takes minutes
+            phases=[Phase.explicit, Phase.generate] if TIMES == 1 else tuple(Phase),
         )  # fmt: skip
         return pytest.mark.fuzz(limits(test))
 
