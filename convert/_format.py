@@ -52,6 +52,12 @@ class Prepared(Protocol):
     def remark(self) -> str:
         """A line about what was done, for the screen."""
 
+    def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        """With what these recipes need beyond the lowered network: ranges, rounding, schemes, fine-tuned networks."""
+
+    def unreachable(self, recipe: str) -> str | None:
+        """Why no file of a recipe can pass its gate, with both figures, where that is known before it is written."""
+
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         """Write one recipe to `target`, with the manifest's facts inside."""
 
@@ -73,5 +79,5 @@ class Format(Protocol):
     suffix: str  # of a file
     recipes: Mapping[str, Recipe]
 
-    def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
-        """Trace, lower and measure what these recipes need."""
+    def lower(self, source: Source) -> Prepared:
+        """Trace and lower the network: enough to write the recipe `fp32`, from which all others are made."""

@@ -24,6 +24,7 @@ class Build:
     manifest: Manifest
     checkpoint: Checkpoint
     rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
+    reasons: tuple[str, ...] = ()  # why, in words, each cause once
 
     def __repr__(self) -> str:
         return f"<Build {self.manifest.model} in {self.folder}: {len(self.manifest.files)} files>"
@@ -54,6 +55,7 @@ class Build:
             for entry, verdict in verdicts
         )
         rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
+        rejected += "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
         model, folder = escape(self.manifest.model), escape(str(self.folder))
         return (
             f"<p><b>{model}</b>, {self.manifest.parameters:,} parameters, in {folder}</p>"

@@ -38,7 +38,8 @@ class Prepared:
     """The float32 program, and all that the recipes need to compress it."""
 
     checkpoint: Checkpoint
-    program: Any  # torch.export's, of the rewritten network
+    graph: Any  # the rewritten network
+    program: Any  # torch.export's, of that graph
     full: Any  # the float32 MLModel
     masks: bool
     ranges: Sequence[RangeRow] = ()  # measured, of every operation's result
@@ -55,6 +56,22 @@ class Prepared:
     def half(self) -> Any:
         """The fp16 MLModel."""
         return float_program(self.checkpoint, self.program, "fp16", float32=self.float32)
+
+    def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        prepared = self
+        if set(recipes) != {"fp32"}:
+            prepared = with_ranges(prepared, source)
+        if "int8" in recipes:
+            int8 = int8_scheme(prepared, source)
+            prepared = replace(prepared, int8=int8, remark=f"{prepared.remark}; int8: {int8.how}")
+        if source.fine_tune:
+            tuned = tuned_palettes(self.graph, source, [recipe for recipe in recipes if recipe in PALETTES])
+            words = "".join(f"; {recipe}, fine-tuned: {network.words}" for recipe, network in tuned.items())
+            prepared = replace(prepared, tuned=tuned, remark=prepared.remark + words)
+        return prepared
+
+    def unreachable(self, recipe: str) -> str | None:
+        return None
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         save(self.model(recipe), target, manifest, recipe)
@@ -97,27 +114,18 @@ class Prepared:
 class CoreMLFormat:
     name, suffix, recipes = "mlpackage", ".mlpackage", COREML
 
-    def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
+    def lower(self, source: Source) -> Prepared:
         checkpoint = source.checkpoint
         graph = rewritten(checkpoint)
         program = exported(checkpoint, graph)
-        prepared = Prepared(
+        return Prepared(
             checkpoint,
+            graph,
             program,
             float_program(checkpoint, program, "fp32"),
             source.reference.masks is not None,
             remark="packages are run by the interpreter of edge.runtimes.coreml, with the types that they state",
         )
-        if set(recipes) != {"fp32"}:
-            prepared = with_ranges(prepared, source)
-        if "int8" in recipes:
-            int8 = int8_scheme(prepared, source)
-            prepared = replace(prepared, int8=int8, remark=f"{prepared.remark}; int8: {int8.how}")
-        if source.fine_tune:
-            tuned = tuned_palettes(graph, source, [recipe for recipe in recipes if recipe in PALETTES])
-            words = "".join(f"; {recipe}, fine-tuned: {network.words}" for recipe, network in tuned.items())
-            prepared = replace(prepared, tuned=tuned, remark=prepared.remark + words)
-        return prepared
 
 
 def training_photographs(source: Source, limit: int) -> tuple[PhotoSet, np.ndarray]:

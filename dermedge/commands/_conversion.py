@@ -232,8 +232,19 @@ def result_table(conversion: Conversion) -> Table:
     return table
 
 
+def by_remark(judged: Sequence[Judged]) -> dict[str, list[str]]:
+    """Remark -> the recipes that it is about: one cause is told once."""
+    recipes: dict[str, list[str]] = {}
+    for result in judged:
+        for remark in result.remarks:
+            recipes.setdefault(remark, []).append(result.recipe)
+    return recipes
+
+
 def report(conversion: Conversion, log: Path) -> int:
     """Say in words what failed and where things are; the exit code."""
+    from rich.markup import escape
+
     judged = conversion.judged
     if any(result.verdict == "fail" and not result.rejected for result in judged):
         screen().print(
@@ -242,8 +253,8 @@ def report(conversion: Conversion, log: Path) -> int:
     for result in judged:
         for warning in result.audit.warnings if result.audit else ():
             screen().print(f"[yellow]{result.recipe}[/] {warning}", soft_wrap=True)
-        for remark in result.remarks:
-            screen().print(f"[bold]{result.recipe}[/] {remark}", soft_wrap=True)
+    for remark, recipes in by_remark(judged).items():
+        screen().print(f"[bold]{', '.join(recipes)}[/] {escape(remark)}", soft_wrap=True)
     rejected = conversion.rejected
     written = len(judged) - len(rejected)
     screen().print(f"{written} file(s) and {MANIFEST} in {conversion.folder}, {conversion.seconds:.0f} s; log: {log}")
