@@ -88,15 +88,16 @@ def convert(
                 reference = Reference(checkpoint)
                 outputs = answers_of(reference, images, str(path or checkpoint.model))
                 source = Source(
-                    checkpoint, photos, images, outputs, data, path, folder, skip_unreadable, measure_again, fine_tune
-                )
+                    checkpoint, photos, images, outputs, data, path, folder,
+                    skip_unreadable, measure_again, fine_tune, strict,
+                )  # fmt: skip
                 test_images = self_test_images(checkpoint)
                 test_outputs = reference.run(test_images)
                 if manifest:
                     refuse_another_network(folder, manifest, test_outputs, list(names.values()))
                 manifest = with_decision(manifest or base_manifest(source), source)
                 prepared = form.lower(source)
-            job = Job(form, source, manifest, work, names, test_images, strict)
+            job = Job(form, source, manifest, work, names, test_images)
             remark = write_and_judge(job, prepared, judged)
         except (InputError, OSError, MemoryError, ModuleNotFoundError):
             raise
@@ -109,6 +110,7 @@ def convert(
             if isinstance(stop, SystemExit | GeneratorExit) or not judged:
                 raise
             stopped = stop
+        assert manifest is not None  # it is made before anything is judged
         manifest = keep_reference(manifest, checkpoint, folder)
         manifest = write_self_test(folder, manifest, test_images, test_outputs)
         kept = [result for result in judged if not result.rejected]

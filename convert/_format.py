@@ -16,6 +16,8 @@ from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import Recipe
 from edge.runtimes import Outputs
 
+from ._aim import Aim
+
 
 @dataclass(frozen=True)
 class Source:
@@ -31,6 +33,12 @@ class Source:
     skip_unreadable: bool = False
     measure_again: bool = False  # what was kept of earlier measurements is not used
     fine_tune: int = 0  # epochs for palettes (Core ML)
+    strict: bool = False  # every gate binds
+
+    def aim(self, recipe: Recipe) -> Aim:
+        """What the gate of an 8-bit recipe asks for, and whether a file that misses it is rejected."""
+        gate = recipe.gate_for(untrained=bool(self.checkpoint.untrained))
+        return Aim(gate, recipe.binds(trained=self.checkpoint.learned, strict=self.strict))
 
     @property
     def written(self) -> Path:

@@ -30,7 +30,6 @@ class Job:
     work: Path  # a folder for files that are not judged yet
     names: Mapping[str, str]  # wanted recipe -> file name
     test_images: np.ndarray  # uint8 (N, S, S, 3)
-    strict: bool
 
 
 def write_and_judge(job: Job, prepared: Prepared, judged: list[Judged]) -> str:
@@ -62,7 +61,7 @@ def write_and_judge(job: Job, prepared: Prepared, judged: list[Judged]) -> str:
 def written_and_judged(job: Job, prepared: Prepared, recipe: str) -> Judged:
     path = target(job, recipe)
     prepared.write(recipe, path, job.manifest)
-    return judge(job.form, prepared, job.source, recipe, path, job.test_images, strict=job.strict)
+    return judge(job.form, prepared, job.source, recipe, path, job.test_images, strict=job.source.strict)
 
 
 def target(job: Job, recipe: str) -> Path:

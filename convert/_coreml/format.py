@@ -21,6 +21,7 @@ from edge.runtimes.coreml_package import describe, shortcomings
 from edge.scheme import COREML_SUFFIX
 from edge.scheme import save as save_scheme
 
+from .._aim import Unreachable
 from .._format import Source
 from .audit import audit
 from .half_ranges import LARGEST, RangeRow, half_ranges, kept_float32, summary
@@ -44,6 +45,7 @@ class Prepared:
     masks: bool
     ranges: Sequence[RangeRow] = ()  # measured, of every operation's result
     int8: Int8Scheme | None = None
+    no_int8: str | None = None  # why no int8 package can pass its gate, where none can
     tuned: Mapping[str, Tuned] = field(default_factory=dict)  # palette -> the network that was fine-tuned for it
     remark: str = ""
 
@@ -62,8 +64,11 @@ class Prepared:
         if set(recipes) != {"fp32"}:
             prepared = with_ranges(prepared, source)
         if "int8" in recipes:
-            int8 = int8_scheme(prepared, source)
-            prepared = replace(prepared, int8=int8, remark=f"{prepared.remark}; int8: {int8.how}")
+            try:
+                int8 = int8_scheme(prepared, source)
+                prepared = replace(prepared, int8=int8, remark=f"{prepared.remark}; int8: {int8.how}")
+            except Unreachable as error:
+                prepared = replace(prepared, no_int8=str(error))
         if source.fine_tune:
             tuned = tuned_palettes(self.graph, source, [recipe for recipe in recipes if recipe in PALETTES])
             words = "".join(f"; {recipe}, fine-tuned: {network.words}" for recipe, network in tuned.items())
@@ -71,7 +76,7 @@ class Prepared:
         return prepared
 
     def unreachable(self, recipe: str) -> str | None:
-        return None
+        return self.no_int8 if recipe == "int8" else None
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         save(self.model(recipe), target, manifest, recipe)
@@ -164,6 +169,7 @@ def int8_scheme(prepared: Prepared, source: Source) -> Int8Scheme:
         kept=source.kept,
         target=source.written,
         skip_unreadable=source.skip_unreadable,
+        aim=source.aim(COREML["int8"]),
     )
     save_scheme(source.folder / f"{checkpoint.model}-int8{COREML_SUFFIX}", chosen.scheme)
     return chosen
