@@ -15,8 +15,9 @@ from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.files import remove, scratch_in
+from edge.files import check_writable, remove, scratch_in
 from edge.files import replace as replace_file
+from edge.locks import alone_in
 from edge.manifest import Manifest
 from edge.progress import busy
 from edge.runtimes import Outputs
@@ -77,12 +78,13 @@ def convert(
     begun = time.monotonic()
     wanted = chosen_recipes(form, recipes)
     names = {recipe: f"{checkpoint.model}-{recipe}{form.suffix}" for recipe in wanted}
-    manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=force)
-    photos = judging_set(checkpoint, data, limit=JUDGED_IMAGES, skip_missing=skip_unreadable)
-    photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
-    judged: list[Judged] = []
-    stopped: BaseException | None = None
-    with scratch_in(folder) as work:
+    check_writable(folder)
+    with alone_in(folder), scratch_in(folder) as work:
+        manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=force)
+        photos = judging_set(checkpoint, data, limit=JUDGED_IMAGES, skip_missing=skip_unreadable)
+        photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+        judged: list[Judged] = []
+        stopped: BaseException | None = None
         try:
             with busy("tracing and lowering the float model"):
                 reference = Reference(checkpoint)
@@ -95,10 +97,9 @@ def convert(
                 test_outputs = reference.run(test_images)
                 if manifest:
                     refuse_another_network(folder, manifest, test_outputs, list(names.values()))
-                manifest = with_decision(manifest or base_manifest(source), source)
+                facts = with_decision(manifest or base_manifest(source), source)
                 prepared = form.lower(source)
-            job = Job(form, source, manifest, work, names, test_images)
-            remark = write_and_judge(job, prepared, judged)
+            remark = write_and_judge(Job(form, source, facts, work, names, test_images), prepared, judged)
         except (InputError, OSError, MemoryError, ModuleNotFoundError):
             raise
         except Exception as error:  # from a converter or a runtime
@@ -110,24 +111,37 @@ def convert(
             if isinstance(stop, SystemExit | GeneratorExit) or not judged:
                 raise
             stopped = stop
-        assert manifest is not None  # it is made before anything is judged
-        manifest = keep_reference(manifest, checkpoint, folder)
-        manifest = write_self_test(folder, manifest, test_images, test_outputs)
-        kept = [result for result in judged if not result.rejected]
-        for result in kept:
-            replace_file(result.path, folder / result.path.name)
-        entries = [file_entry(folder / result.path.name, result, form.recipes[result.recipe]) for result in kept]
-        manifest = add_expected(manifest.with_files(entries), kept)
-        rejected = {result.path.name for result in judged if result.rejected}
-        for name in rejected:  # with `force`: the file that this one should have replaced
-            remove(folder / name)
-        manifest = replace(manifest, files=tuple(entry for entry in manifest.files if entry.file not in rejected))
-        artifact.write(folder, manifest)
+        manifest = keep(folder, facts, checkpoint, form, judged, test_images, test_outputs)
     if stopped is not None:
         raise type(stopped)(what_was_finished(folder, judged, wanted)) from stopped
     masks = outputs.masks is not None
     seconds = time.monotonic() - begun
     return Conversion(folder, checkpoint, manifest, photos, tuple(judged), remark, masks, seconds)
+
+
+def keep(
+    folder: Path,
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    form: Format,
+    judged: Sequence[Judged],
+    test_images: np.ndarray,
+    test_outputs: Outputs,
+) -> Manifest:
+    """Move what passed into the folder, with all that belongs to it; returns the manifest that was written."""
+    manifest = keep_reference(manifest, checkpoint, folder)
+    manifest = write_self_test(folder, manifest, test_images, test_outputs)
+    kept = [result for result in judged if not result.rejected]
+    for result in kept:
+        replace_file(result.path, folder / result.path.name)
+    entries = [file_entry(folder / result.path.name, result, form.recipes[result.recipe]) for result in kept]
+    manifest = add_expected(manifest.with_files(entries), kept)
+    rejected = {result.path.name for result in judged if result.rejected}
+    for name in rejected:  # with `force`: the file that this one should have replaced
+        remove(folder / name)
+    manifest = replace(manifest, files=tuple(entry for entry in manifest.files if entry.file not in rejected))
+    artifact.write(folder, manifest)
+    return manifest
 
 
 def what_was_finished(folder: Path, judged: Sequence[Judged], wanted: Sequence[str]) -> str:

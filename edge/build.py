@@ -10,6 +10,7 @@ from pathlib import Path
 from edge import artifact
 from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
 from edge.errors import InputError
+from edge.locks import alone_in
 from edge.manifest import FileEntry, Manifest, Run
 from edge.preprocess import check_version
 from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
@@ -75,13 +76,20 @@ class Build:
 
 
 def remember(build: Build, seen: Sequence[tuple[str, Run]]) -> None:
-    """Write into the folder's manifest where its files were seen to answer rightly, each place once."""
-    files = []
-    for entry in build.manifest.files:
-        runs = (*entry.seen_right, *(run for file, run in seen if file == entry.file))
-        files.append(replace(entry, seen_right=tuple(dict.fromkeys(runs))))
-    if tuple(files) != build.manifest.files:
-        artifact.write(build.folder, replace(build.manifest, files=tuple(files)))
+    """Write into the folder's manifest where its files were seen to answer rightly, each place once.
+
+    The manifest is read again: others may have added files since. A file that was replaced meanwhile was not seen.
+    """
+    ran = {entry.file: entry.sha256 for entry in build.manifest.files}
+    with alone_in(build.folder):
+        manifest = artifact.read(build.folder)
+        files = []
+        for entry in manifest.files:
+            same = ran.get(entry.file) == entry.sha256
+            runs = (*entry.seen_right, *(run for file, run in seen if file == entry.file and same))
+            files.append(replace(entry, seen_right=tuple(dict.fromkeys(runs))))
+        if tuple(files) != manifest.files:
+            artifact.write(build.folder, replace(manifest, files=tuple(files)))
 
 
 def open_build(folder: Path, *, checkpoint: Path | None = None) -> Build:

@@ -13,6 +13,7 @@ from dermedge.console import screen, third_party_noise_into
 from dermedge.flags import add_checkpoint, add_data, add_own_network, add_skip_unreadable
 from edge.artifact import MANIFEST
 from edge.errors import GATE_FAILED, GOOD, InputError
+from edge.files import check_writable
 from edge.models import DEFAULT_MODEL, MODELS, USUAL_SIDE, family_name
 from edge.recipes import Recipe
 
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace, form: str) -> int:
     folder = args.out or Path("build") / checkpoint.model
     if path is not None and args.untrained is not None:
         folder = path.parent
+    check_writable(folder)
     log = folder / LOG
     try:
         with third_party_noise_into(log):

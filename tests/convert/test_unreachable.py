@@ -12,7 +12,6 @@ import dermedge
 from convert._coreml import int8 as coreml_int8
 from edge.labels import PAD_UFES_20
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
 
 
