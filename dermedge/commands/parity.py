@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build, remember
+    from edge.files import check_writable
     from edge.questions.parity.measure import seen_right, seen_slow
 
     if args.file and not args.layers:
@@ -80,6 +81,10 @@ def main(argv: list[str] | None = None) -> int:
             "--layers reads inner values, which only one way of running gives; leave out --mode and --runtime"
         )
     build = open_build(args.build, checkpoint=args.checkpoint)
+    if not args.simulate:
+        check_writable(args.out or build.folder)
+        if args.runtime:
+            check_writable(build.folder)  # whose manifest says where its files were right
     with runtimes_quiet(build.folder):
         report = measured(args, build)
         page = None if args.simulate else report.write(args.out or build.folder)

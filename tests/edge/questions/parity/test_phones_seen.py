@@ -40,6 +40,7 @@ def test_what_is_remembered_of_a_report(rows: list[dict], right: bool, slow: boo
 def test_a_file_that_became_fast_is_no_longer_called_slow(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     monkeypatch.setattr(artifact, "write", lambda folder, manifest: written.append(manifest))
+    monkeypatch.setattr(artifact, "read", lambda folder: written[-1] if written else build.manifest)
     elsewhere = Run("android-java", "2.16.1", "x86_64")
     files = (replace(MANIFEST.files[0], seen_right=(HERE, elsewhere), seen_slow=(HERE, elsewhere)), *MANIFEST.files[1:])
     build = Build(tmp_path, replace(MANIFEST, files=files), checkpoint=None)
