@@ -18,7 +18,8 @@ def write_table(path: Path, rows: list[tuple[str, ...]]) -> None:
 
 def write_pictures(folder: Path, names: list[str], suffix: str = ".jpg") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(crc32(f"{folder.name} {len(names)}".encode()))  # no picture is in two folders
+    seed = crc32(f"{folder.parent.name}/{folder.name} {len(names)}".encode())  # no picture is in two folders
+    rng = np.random.default_rng(seed)
     for name in names:
         Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(folder / f"{name}{suffix}")
 

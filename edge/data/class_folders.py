@@ -73,7 +73,7 @@ def refuse_no_classes(
     """InputError where folders are parts of a set, or hold one each, or a table beside them would go unread."""
     folder = contents.folder
     parts = [name for name in members if NO_CLASS_FOLDER.fullmatch(name)]
-    if parts:
+    if parts and not labelled:  # labels.json names each folder that is a class
         raise InputError(
             f"{folder} has the folder(s) {', '.join(parts)}, which are parts of a set and no classes; give a folder "
             f"per class, or a table that is read (docs/your_own_model.md){better(contents, parts, tables)}"

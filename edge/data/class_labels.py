@@ -21,7 +21,7 @@ def labels_of(folder: Path, names: list[str]) -> tuple[dict[str, Label], tuple[L
         labels = {name: label_named(folder, name) for name in names}
         refuse_one_class(folder, labels)
         classes = tuple(labels.values())
-        notes = [f"no {LABELS} in {folder}: classes in alphabetical order, malignancy unknown but for known codes"]
+        notes = [f"no {LABELS} in {folder}: classes in alphabetical order, {of_malignancy(classes)}"]
         renamed = [f"{name} is {label.code}" for name, label in labels.items() if plain(name) != label.code]
         if renamed:
             notes.append(f"codes of folders with spaces or marks: {', '.join(renamed)}")
@@ -50,6 +50,15 @@ def labels_of(folder: Path, names: list[str]) -> tuple[dict[str, Label], tuple[L
             f'"folders": {list(unknown[:1])} to the one that they belong to'.replace("'", '"')
         )
     return {name: own[plain(name)] for name in names}, classes, [f"{file}: {text}" for text in doubtful(classes)]
+
+
+def of_malignancy(classes: tuple[Label, ...]) -> str:
+    """What is known of it without labels.json."""
+    known = [label.code for label in classes if label.malignant is not None]
+    if len(known) == len(classes):
+        return "which are malignant is known, as they are called like those of PAD-UFES-20"
+    but = f" but for {', '.join(known)}, which are called like classes of PAD-UFES-20" if known else ""
+    return f"and which of them are malignant is unknown{but}"
 
 
 def label_named(folder: Path, name: str) -> Label:

@@ -148,15 +148,17 @@ def names_of(paths: list[Path], folder: Path) -> str:
 
 
 def look_alikes(ids: Iterable[str]) -> list[str]:
-    """A note on ids that differ in capitals or marks alone: they count as different, and are often the same."""
+    """A note on ids that differ in capitals, marks or zeros alone: they count as different, and are often the same."""
     forms: dict[str, set[str]] = {}
     for name in ids:
-        forms.setdefault(re.sub(r"[\W_]+", "_", name.casefold()), set()).add(name)
+        number = re.sub(r"\.0+$", "", name.casefold())  # as pandas writes a column with gaps
+        forms.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "_", number)), set()).add(name)
     alike = sorted(" and ".join(sorted(names)) for names in forms.values() if len(names) > 1)
     if not alike:
         return []
+    shown = "; ".join(alike[:NAMES_SHOWN])
     rest = f"; {len(alike) - NAMES_SHOWN} more" if len(alike) > NAMES_SHOWN else ""
-    return [f"ids that differ in capitals or marks alone count as different: {'; '.join(alike[:NAMES_SHOWN])}{rest}"]
+    return [f"ids that differ in capitals, marks or zeros alone count as different: {shown}{rest}"]
 
 
 @dataclass
@@ -168,7 +170,8 @@ class Index:
     by_small_name: dict[str, Path | None]  # in small letters; None where two names differ in capitals alone
 
     def find(self, name: str) -> Path | None:
-        """The file of an id, which may lack its suffix or carry that of the format before re-encoding."""
+        """The file of an id, which may lack its suffix, carry that of another format, or have folders in front."""
+        name = name.replace("\\", "/").rpartition("/")[2]
         if name in self.by_name:
             return self.by_name[name]
         stem = name.rsplit(".", 1)[0] if Path(name).suffix.lower() in SUFFIXES else name

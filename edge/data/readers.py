@@ -24,7 +24,7 @@ from edge.data.listing import (
     refuse_doubles,
     refuse_missing,
 )
-from edge.data.patient_table import PATIENT_TABLE
+from edge.data.patient_table import PATIENT_TABLE, PATIENTS
 from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
@@ -55,7 +55,8 @@ def tables_of(folder: Path) -> Tables:
     pad: list[Path] = []
     isic: dict[str, list[Path]] = {}
     others: list[Path] = []
-    unpacked = (path for path in folder.glob("*/*.csv") if CHALLENGE_FOLDER.match(path.parent.name))
+    inside = (path for pattern in ("*/*.csv", "*/*/*.csv") for path in folder.glob(pattern))
+    unpacked = (path for path in inside if CHALLENGE_FOLDER.match(path.relative_to(folder).parts[0]))
     for path in sorted({*folder.iterdir(), *unpacked}):
         ending = path.suffix.lower()
         if ending not in {*ENDINGS, *NOT_READ} or not path.is_file() or aside(path.name):
@@ -151,7 +152,7 @@ def open_one(folder: Path, *, skip_missing: bool = False, unlabelled: bool = Fal
             "teach masks in training, beside a set that has classes: docs/multi_task.md says how"
         )
     if photos.domain in DOMAINS or photos.domain == "pad_ufes_20":
-        photos = photos.with_notes(look_alikes({photo.patient for photo in photos.photos}))
+        photos = photos.with_notes(look_alikes({photo.patient.removeprefix("isic:") for photo in photos.photos}))
     tables = tables_of(folder)
     otherwise = "photographs that no table gives a class" if tables.classes else "photographs in no class's folder"
     if not photos.classes:
@@ -186,7 +187,8 @@ def read_set(contents: Contents, *, skip_missing: bool) -> PhotoSet:
         columns = list(read_table(table)[0])
         raise InputError(
             f"{table} has the columns {', '.join(columns[:8])}…; expected PAD-UFES-20's (img_id, diagnostic, "
-            "patient_id, lesion_id), the ISIC Archive's (isic_id, diagnosis) or those of an ISIC challenge"
+            "patient_id, lesion_id), the ISIC Archive's (isic_id, diagnosis) or those of an ISIC challenge. A table of "
+            f"patients beside class folders is called {PATIENTS} (docs/data_sets.md)"
         )
     classes = class_folders(contents)
     if len(classes) < 2 and (unlabelled := read_unlabelled(contents)):

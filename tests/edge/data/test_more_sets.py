@@ -120,7 +120,9 @@ def test_ids_are_compared_by_their_letters(tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_text("\n".join(lines) + "\n")
     photos = open_photos(tmp_path)
     assert [photo.patient for photo in photos.photos] == ["P1", "P1", "p1", composed, composed, "P2"]
-    assert any("differ in capitals or marks alone count as different: P1 and p1" in note for note in photos.notes)
+    assert any(
+        "differ in capitals, marks or zeros alone count as different: P1 and p1" in note for note in photos.notes
+    )
 
 
 def test_a_photograph_of_two_patients(tmp_path: Path) -> None:
