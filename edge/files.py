@@ -147,7 +147,7 @@ def read_json(path: Path, *, expected: str) -> dict:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a mark in front
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; expected {expected}") from error
     except OSError as error:
