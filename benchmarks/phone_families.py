@@ -4,9 +4,9 @@
 
 Converts each network of the table up to --limit million parameters with random weights, statistics settled on
 photographs (`--untrained`), or takes its shipped weights, and runs its files on the same photographs on LiteRT here, on
-LiteRT for ARM and in Android's TFLite (`dermedge setup arm`, `dermedge setup android`, also `--tflite 2.14.0`). The page
-gives the median SQNR against the float network in dB, or the library's refusal. What is there already is not converted
-again. Writes --out/phone_families.md.
+LiteRT for ARM and in Android's TFLite (`dermedge setup arm`, `dermedge setup android`, also `--tflite 2.14.0`). The
+page gives the median SQNR against the float network in dB, or the library's refusal. What is there already is not
+converted again. Writes --out/phone_families.md.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge import artifact
 from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 from edge.locks import alone_in
 from edge.manifest import FileEntry, Manifest, Run
 from edge.preprocess import check_version
@@ -41,7 +41,10 @@ class Build:
             known = {entry.file for entry in entries} | {entry.recipe for entry in entries}
             unknown = [name for name in names if name not in known]
             if unknown:
-                raise InputError(f"{self.folder} has no file or recipe {unknown[0]}; it has {', '.join(sorted(known))}")
+                raise InputError(
+                    f"{self.folder} has no file or recipe {unknown[0]}{did_you_mean(unknown[0], known)}; it has "
+                    f"{', '.join(sorted(known))}"
+                )
             entries = [entry for entry in entries if {entry.file, entry.recipe} & set(names)]
         if not entries:
             raise InputError(f"{self.folder} holds no file; `convert/to_tflite.py` writes some")
@@ -100,7 +103,7 @@ def remember(build: Build, right: Sequence[tuple[str, Run]], slow: Sequence[tupl
             artifact.write(build.folder, replace(manifest, files=tuple(files)))
 
 
-def open_build(folder: Path, *, checkpoint: Path | None = None) -> Build:
+def open_build(folder: str | Path, *, checkpoint: str | Path | None = None) -> Build:
     """Check the folder against its manifest and find the float network.
 
     `checkpoint`: where the weights are that the files came from; without it the program in the folder, the random

@@ -15,7 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 
 LONGEST = 80  # characters of a value in a message
 
@@ -116,7 +116,8 @@ def names(values: object, name: str, known: Sequence[str] | None = None) -> list
         raise InputError(f"`{name}` is a list of names{of}, got {shown(values)}")
     strange = [entry for entry in listed if known is not None and entry not in known]
     if strange:
-        raise InputError(f"`{name}` are of {', '.join(known or ())}, got {', '.join(strange)}")
+        meant = did_you_mean(strange[0], known or ())
+        raise InputError(f"`{name}` are of {', '.join(known or ())}, got {', '.join(strange)}{meant}")
     return list(dict.fromkeys(listed))
 
 

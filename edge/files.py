@@ -26,12 +26,13 @@ _looked_over: set[tuple[Path, str]] = set()  # folders that this process has rid
 
 
 @contextmanager
-def scratch_in(folder: Path) -> Iterator[Path]:
+def scratch_in(folder: str | Path) -> Iterator[Path]:
     """A folder inside `folder` for unfinished work; it is gone afterwards, however the block ends.
 
     What was left there by processes that were killed is removed first. Raises InputError when the disk is full or the
     folder cannot be written, also from within the block.
     """
+    folder = Path(folder)
     try:
         with locked_folder_in(folder, SCRATCH) as work:
             yield work
@@ -99,7 +100,7 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def moved_into_place(target: Path) -> Iterator[Path]:
+def moved_into_place(target: str | Path) -> Iterator[Path]:
     """A path to write to; what the block wrote there, file or folder, then replaces `target`.
 
     If the block fails or is interrupted, nothing is left and `target` is as it was.
@@ -108,6 +109,14 @@ def moved_into_place(target: Path) -> Iterator[Path]:
     with scratch_in(target.parent) as work:
         yield work / target.name
         replace(work / target.name, target)
+
+
+def check_target(target: Path) -> None:
+    """InputError for a file that could not be written later: a folder, or in a place that cannot be written to."""
+    if target.is_dir():
+        raise InputError(f"cannot write {target}: it is a folder. Give the name of a file.")
+    with scratch_in(target.parent):
+        pass
 
 
 def replace(source: Path, target: Path) -> None:
@@ -132,18 +141,19 @@ def remove(target: Path) -> None:
         target.unlink(missing_ok=True)
 
 
-def write_text(target: Path, text: str) -> None:
+def write_text(target: str | Path, text: str) -> None:
     with moved_into_place(target) as path:
         path.write_text(text, encoding="utf-8")
 
 
-def write_json(target: Path, value: object) -> None:
+def write_json(target: str | Path, value: object) -> None:
     """Strict JSON (no NaN), sorted as given, with a final newline."""
     write_text(target, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, *, expected: str) -> dict:
+def read_json(path: str | Path, *, expected: str) -> dict:
     """The object in a JSON file; InputError that says what was expected if there is none."""
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
@@ -164,8 +174,9 @@ def parts_of(folder: Path) -> list[Path]:
     return sorted(part for part in folder.rglob("*") if part.is_file() and part.name not in LEFT_BEHIND)
 
 
-def sha256(path: Path) -> str:
+def sha256(path: str | Path) -> str:
     """Hex digest of a file, or of a folder's files with their relative names, in name order."""
+    path = Path(path)
     digest = hashlib.sha256()
     if path.is_dir():
         for part in parts_of(path):
@@ -176,8 +187,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def size(path: Path) -> int:
+def size(path: str | Path) -> int:
     """Bytes of a file, or of all files of a folder."""
+    path = Path(path)
     if path.is_dir():
         return sum(part.stat().st_size for part in parts_of(path))
     return path.stat().st_size

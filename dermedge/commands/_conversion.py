@@ -95,10 +95,10 @@ def run(args: argparse.Namespace, form: str) -> int:
         if "Nothing was written" in str(error):
             raise InputError(f"{error} What the converter said is in {log}") from error
         raise
-    screen().print(conversion.remark)
     screen().print(result_table(conversion))
     if any(result.audit for result in conversion.judged):
         screen().print(audit_table(conversion.judged))
+    screen().print(conversion.remark, soft_wrap=True)
     return report(conversion, log)
 
 

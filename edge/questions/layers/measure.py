@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from edge import checks
 from edge.build import Build
 from edge.checkpoint import Checkpoint
 from edge.data.selection import Photographs, judging_set
@@ -16,6 +18,7 @@ from edge.errors import InputError, at_least_one
 from edge.manifest import FileEntry
 from edge.progress import Listener, busy, listening
 from edge.questions.layers import tables
+from edge.questions.layers.merge import with_other_files
 from edge.questions.layers.section import SCHEMA
 from edge.report.header import data_block, header
 from edge.report.question import QuestionReport
@@ -45,6 +48,11 @@ class LayersReport(QuestionReport):
 
     def tables(self) -> list[Table | str]:
         return [tables.table(file) for file in self.report["files"]]
+
+    def write(self, folder: str | Path) -> Path:
+        """As every question; what the folder's report says of files that were not looked into now is kept."""
+        folder = checks.path(folder, "folder", "the folder to write into")
+        return super(LayersReport, replace(self, report=with_other_files(self.report, folder))).write(folder)
 
 
 def measure(
