@@ -67,6 +67,18 @@ def whole(value: object, name: str, least: int | None = None) -> int:
     return int(count)
 
 
+def whole_between(value: object, words: str, least: int, most: int, unit: str = "") -> int:
+    """A whole number of `least` to `most`; `words` says of what, as in "the frame's width"."""
+    try:
+        count = whole(value, words)
+        if not least <= count <= most:
+            raise InputError("out of range")
+    except InputError as error:
+        span = f"{least} to {most} {unit}".rstrip()
+        raise InputError(f"{words} is a whole number of {span}, got {shown(value)}") from error
+    return count
+
+
 def whole_or_none(value: object, name: str, least: int | None = None) -> int | None:
     """A whole number as `whole` has it, or None."""
     return None if value is None else whole(value, name, least)

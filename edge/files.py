@@ -2,42 +2,101 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge import locks
 from edge.errors import InputError
+from edge.write_errors import WRITE_ERRORS, cannot_write
 
 LEFT_BEHIND = {".DS_Store", "Thumbs.db", "desktop.ini"}
+SCRATCH = ".unfinished-"  # begin of the names of folders for unfinished work
+ASIDE = ".replaced"  # end of the name of a folder that is being replaced
+ABANDONED_S = 3600.0  # so long after its last change a folder for unfinished work without a lock is nobody's
 MAX_JSON_BYTES = 64 * 2**20
+
+_looked_over: set[tuple[Path, str]] = set()  # folders that this process has rid of what killed ones left
 
 
 @contextmanager
 def scratch_in(folder: str | Path) -> Iterator[Path]:
     """A folder inside `folder` for unfinished work; it is gone afterwards, however the block ends.
 
-    Raises InputError when the disk is full or the folder cannot be written, also from within the block.
+    What was left there by processes that were killed is removed first. Raises InputError when the disk is full or the
+    folder cannot be written, also from within the block.
     """
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-    except OSError as error:
-        raise InputError(cannot_write(folder, error)) from error
-    try:
-        yield work
+        with locked_folder_in(folder, SCRATCH) as work:
+            yield work
     except OSError as error:
         if error.errno not in WRITE_ERRORS and error.errno is not None:  # NumPy's short write has no number
             raise
         raise InputError(cannot_write(folder, error)) from error
+
+
+@contextmanager
+def locked_folder_in(folder: Path, prefix: str) -> Iterator[Path]:
+    """A new folder inside `folder`, gone afterwards; its lock tells other processes that this one is alive.
+
+    Raises InputError if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder, prefix)
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    except OSError as error:
+        raise InputError(cannot_write(folder, error)) from error
+    lock = locks.Lock(work)
+    with suppress(OSError):  # a file system without locks
+        lock.take()
+    try:
+        yield work
     finally:
+        lock.free()
         shutil.rmtree(work, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, prefix: str = SCRATCH) -> None:
+    """Delete the folders for unfinished work in `folder` whose process is gone; once a process and folder."""
+    if (folder, prefix) in _looked_over:
+        return
+    _looked_over.add((folder, prefix))
+    for work in folder.glob(f"{prefix}*"):
+        with suppress(OSError):
+            if work.is_dir() and abandoned(work):
+                for aside in work.glob(f"*{ASIDE}"):  # it was killed between the two moves of `replace`
+                    if not (folder / aside.name.removesuffix(ASIDE)).exists():
+                        os.rename(aside, folder / aside.name.removesuffix(ASIDE))
+                shutil.rmtree(work, ignore_errors=True)
+
+
+def abandoned(work: Path) -> bool:
+    """Whether a folder for unfinished work has no process any more."""
+    if not (work / locks.NAME).exists():  # just made, or the rest of one that is being removed
+        return time.time() - work.stat().st_mtime > ABANDONED_S
+    lock = locks.Lock(work)
+    if not lock.take():
+        return False
+    lock.free()
+    return True
+
+
+def check_writable(folder: Path) -> None:
+    """InputError if nothing can be written into `folder`; one that is not there yet is not made."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with scratch_in(nearest):
+            pass
+    except InputError as error:
+        raise InputError(str(error).replace(f"cannot write {nearest}:", f"cannot write {folder}:", 1)) from error
 
 
 @contextmanager
@@ -65,7 +124,7 @@ def replace(source: Path, target: Path) -> None:
     if not target.is_dir() or target.is_symlink():
         os.replace(source, target)
         return
-    aside = source.with_name(source.name + ".replaced")
+    aside = source.with_name(source.name + ASIDE)
     os.rename(target, aside)
     try:
         os.rename(source, target)
@@ -80,25 +139,6 @@ def remove(target: Path) -> None:
         shutil.rmtree(target)
     else:
         target.unlink(missing_ok=True)
-
-
-WRITE_ERRORS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EFBIG,
-    errno.ENOTDIR,
-    errno.EIO,
-}
-
-
-def cannot_write(target: Path, error: OSError) -> str:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    reason = "the disk is full" if full else (error.strerror or str(error))
-    advice = "Free some space or choose" if full else "Choose"
-    return f"cannot write {target}: {reason}. {advice} another place; nothing was left half-written."
 
 
 def write_text(target: str | Path, text: str) -> None:
@@ -117,7 +157,7 @@ def read_json(path: str | Path, *, expected: str) -> dict:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a mark in front
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; expected {expected}") from error
     except OSError as error:

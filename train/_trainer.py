@@ -140,7 +140,9 @@ class Trainer:
                 raise
             except KeyboardInterrupt:
                 self.save()
-                raise Interrupted(f"stopped in epoch {self.at.epoch + 1} of {self.recipe.epochs}") from None
+                raise Interrupted(
+                    f"stopped in epoch {self.at.epoch + 1} of {self.recipe.epochs}", self.stop.number
+                ) from None
             finally:
                 report("training", 0, None, ended=True)
         with suppress(Exception):  # a logger that cannot flush must not cost a finished training

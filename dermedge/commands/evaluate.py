@@ -34,7 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.checkpoint import load, shipped
     from edge.data.selection import find_sets
+    from edge.files import check_writable
 
+    if args.out:
+        check_writable(args.out)
     checkpoint = load(args.checkpoint or shipped(args.model))
     evaluation = room("train._evaluate").evaluate(
         checkpoint, find_sets(args.data, skip_missing=args.skip_unreadable), skip_unreadable=args.skip_unreadable

@@ -79,11 +79,11 @@ Answers = list[tuple[Path, "Answer | InputError"]]
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
     """The photographs named, and for a folder every one in it or below; InputError for a folder of none."""
-    from edge.data.listing import photos_below
+    from edge.data.listing import contents_of
 
-    files = []
+    files: list[Path] = []
     for path in paths:
-        below = photos_below(path) if path.is_dir() else [path]
+        below = contents_of(path).photos if path.is_dir() else [path]
         if not below:
             raise InputError(f"{path} holds no photograph; JPEG, PNG, WebP and HEIC are read")
         files += below

@@ -20,6 +20,7 @@ from edge import artifact
 from edge.errors import InputError, install
 from edge.files import read_json, remove, scratch_in, sha256, write_text
 from edge.files import replace as move
+from edge.locks import alone_in
 from edge.report import pictures as kept_pictures
 from edge.report.header import NOTICE
 from edge.report.template import template
@@ -89,18 +90,19 @@ def write_question(
     All is made before the first is moved into place. InputError where the folder is of another checkpoint.
     """
     part = Part(name, report, module_of(name).section(report, pictures), belongs(report))
-    check_folder(folder, part.belongs)
-    say_what_is_lost(folder, name, report)
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
     files = {folder / f"{name}.json": text} | {folder / other: content for other, content in others.items()}
     beside = kept_pictures.path_of(folder, name)
     if pictures:
         files[beside] = json.dumps(kept_pictures.to_json_value(pictures, digest)) + "\n"
-    files[folder / PAGE] = whole(agreeing([part, *parts_in(folder, but=name)], of_manifest(folder)))
-    write_all(folder, files)
-    if not pictures:
-        remove(beside)
+    with alone_in(folder):  # the page is made of all sections that are there
+        check_folder(folder, part.belongs)
+        say_what_is_lost(folder, name, report)
+        files[folder / PAGE] = whole(agreeing([part, *parts_in(folder, but=name)], of_manifest(folder)))
+        write_all(folder, files)
+        if not pictures:
+            remove(beside)
     return folder / PAGE
 
 

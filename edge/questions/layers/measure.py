@@ -11,6 +11,7 @@ import numpy as np
 
 from edge import checks
 from edge.build import Build
+from edge.checkpoint import Checkpoint
 from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError, at_least_one
@@ -75,7 +76,7 @@ def measure(
         side = build.checkpoint.preprocess.side
         judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
         with busy("tracing the torch model"):
-            network, apart = traced(build, squares)
+            network, apart = traced(build.checkpoint, squares)
         parts = [compared_file(build, entry, network, squares) for entry in entries]
     if all(part["note"] for part in parts):
         raise InputError("; ".join(f"{part['file']} {part['note']}" for part in parts))
@@ -89,14 +90,17 @@ def measure(
     )
 
 
-def traced(build: Build, squares: np.ndarray) -> tuple[Network, float]:
-    """The network's graph in float64, and how far its answers are from the model's."""
+def traced(checkpoint: Checkpoint, squares: np.ndarray) -> tuple[Network, float]:
+    """The network's graph in float64, and how far its answers are from the model's.
+
+    InputError where the two differ by more than float32 rounds: such a graph is no reference.
+    """
     from edge.questions.layers.findings import checked
     from edge.questions.layers.network import Network
     from edge.runtimes.reference import Reference
 
-    probabilities = Reference(build.checkpoint).run(squares).probabilities
-    network = Network(build.checkpoint.deployed(layout="NHWC"), squares)
+    probabilities = Reference(checkpoint).run(squares).probabilities
+    network = Network(checkpoint.deployed(layout="NHWC"), squares)
     apart = checked(network, probabilities)
     if not apart <= TRACED_TO:
         raise InputError(

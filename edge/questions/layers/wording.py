@@ -28,8 +28,9 @@ def headline(file: Mapping[str, Any]) -> str:
     sure = "" if row["confirmed"] else " (the likeliest place: nothing after it agrees with torch either)"
     return (
         f"{file['file']}: leaves the torch model at op {row['op']}, {row['kind']} ({row['name']}), module "
-        f"{module(row)}{also}: own SQNR {decibel(row, 'own_db')} dB, precision explains {decibel(row, 'least_db')} dB; "
-        f"torch {span(row['torch_range'])}, file {span(row['file_range'])}{sure} ({tally(file)})"
+        f"{module(row)}{line(row)}{also}: own SQNR {decibel(row, 'own_db')} dB, precision explains "
+        f"{decibel(row, 'least_db')} dB; torch {span(row['torch_range'])}, file {span(row['file_range'])}{sure} "
+        f"({tally(file)})"
     )
 
 
@@ -47,8 +48,18 @@ def listed(places: Sequence[int]) -> str:
 
 
 def module(row: Mapping[str, Any]) -> str:
-    name = f"{row['module'] or 'around the network'} ({operation(row)}{', ' + row['seen'] if row['seen'] else ''})"
+    name = f"{row['module'] or behind(row)} ({operation(row)}{', ' + row['seen'] if row['seen'] else ''})"
     return name if row["torch"] else "–"
+
+
+def behind(row: Mapping[str, Any]) -> str:
+    """Of an operation whose module is not known: a program that was read from a file knows those of its weights."""
+    return f"behind {row['behind']}" if row.get("behind") else "around the network"
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """Where the author's code asks for the operation, where that is known."""
+    return f", {row['line']}" if row.get("line") else ""
 
 
 def operation(row: Mapping[str, Any]) -> str:

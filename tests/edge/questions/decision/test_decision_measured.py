@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.decision import CHECKS, Measurements, measure
+from edge.decision import CHECKS, LARGEST, Measurements, measure
 from edge.errors import InputError
 from edge.questions.decision import pictures
 from edge.questions.decision.choose import limits_of, threshold_of
@@ -18,7 +18,9 @@ from edge.questions.decision.coverage import risk_coverage
 
 
 def some(rng: np.random.Generator, count: int, most: int = 1000) -> list[Measurements]:
-    return [Measurements(*(int(v) for v in row)) for row in rng.integers(0, most, (count, len(CHECKS)))]
+    """Numbers below `most`, or as large as a measurement can be where that is less."""
+    ends = [min(most, LARGEST[name] + 1) for name in CHECKS]
+    return [Measurements(*(int(v) for v in row)) for row in rng.integers(0, ends, (count, len(CHECKS)))]
 
 
 @pytest.mark.parametrize(("count", "share", "most"), [(200, 0.005, 1000), (928, 0.005, 1000), (400, 0.03, 6)])
