@@ -100,7 +100,7 @@ def test_photographs_of_pad_ufes_that_somebody_sorted_into_folders_are_known(tmp
     for code, names in {"NEV": ("PAT_8_15_820", "PAT_9_1_2"), "MEL": ("PAT_10_3_4",)}.items():
         (tmp_path / "mine" / code).mkdir(parents=True)
         for name in names:
-            (tmp_path / "mine" / code / f"{name}.jpg").touch()
+            (tmp_path / "mine" / code / f"{name}.jpg").write_bytes(name.encode())
     left = unseen(
         open_photos(tmp_path / "mine"), checkpoint(trained=listed(images=("PAT_8_15_820.png", "PAT_10_3_4.png")))
     )
