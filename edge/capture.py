@@ -35,7 +35,7 @@ HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 REFUSED = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%PDF": "PDF", b"\0\0\1\0": "ICO"}
 
 
-def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
+def read_photo(source: str | Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP or HEIC file or of its bytes.
 
     * The EXIF orientation (1 to 8) is applied; an unreadable EXIF block or another value counts as 1. XMP is ignored.

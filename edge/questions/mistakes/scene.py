@@ -13,6 +13,7 @@ from edge import capture
 from edge.colour import transform_for
 from edge.preprocess import to_input
 
+OPAQUE = 255  # alpha; many programs write it for every pixel
 Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
 
 
@@ -67,6 +68,6 @@ def remarks(path: Path) -> list[str]:
         with capture.open_checked(contents, form, name) as image:
             if transform_for(image) is not None:
                 notes.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
-            if image.has_transparency_data:
+            if image.has_transparency_data and np.asarray(image.convert("RGBA").getchannel("A")).min() < OPAQUE:
                 notes.append("is translucent; it has to be laid over white")
     return notes
