@@ -119,6 +119,21 @@ def test_parts_of_a_set_that_hold_classes(tmp_path: Path, names: tuple[str, str]
         open_photos(tmp_path)
 
 
+def test_classes_that_lie_deeper_are_pointed_at(tmp_path: Path) -> None:
+    put(tmp_path, "Skin cancer/set of 2024/mel/a.jpg", "Skin cancer/set of 2024/nev/b.jpg")
+    with pytest.raises(
+        InputError, match=f"if mel, nev in {tmp_path}/Skin cancer/set of 2024 are the classes, give that"
+    ):
+        open_photos(tmp_path)
+
+
+def test_a_class_that_is_a_link_to_another_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg")
+    (tmp_path / "nev").symlink_to(tmp_path / "mel")
+    with pytest.raises(InputError, match="at least 2; left out: 1 folders that are here already, by a link: nev"):
+        open_photos(tmp_path)
+
+
 @pytest.mark.parametrize("file", ["a.tif", "a.jfif", "images.zip"])
 def test_a_class_that_would_be_lost_is_refused(tmp_path: Path, file: str) -> None:
     with pytest.raises(InputError, match=f"bcc has no photograph that is read, only bcc/{file}"):
