@@ -17,7 +17,7 @@ from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
 from ._figures import figures_table
-from .train import machine_of, recipe_of, split_of
+from .train import check_inputs, machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
 
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    check_inputs(args)
     if args.qat:
         raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
     recipe, folds = recipe_of(args), room("train._folds")

@@ -43,6 +43,12 @@ NO_CLASS_FOLDER = re.compile(  # parts of a set, and what stands beside photogra
 )
 
 
+def check_there(folder: Path) -> None:
+    """InputError if there is no such folder."""
+    if not folder.is_dir():
+        raise InputError(f"no data folder at {folder}; give `photos` a folder of photographs (docs/your_own_model.md)")
+
+
 def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
     """Read the set in `folder`, whichever of the known layouts it has.
 
@@ -60,8 +66,7 @@ def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = 
     missing (`skip_missing` goes on without them).
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"no data folder at {folder}; give `photos` a folder of photographs (docs/your_own_model.md)")
+    check_there(folder)
     photos = with_masks(read_set(folder, skip_missing=skip_missing), folder)
     if not photos.classes and not unlabelled:
         raise InputError(

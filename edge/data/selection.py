@@ -12,7 +12,7 @@ from pathlib import Path
 from edge.checkpoint import Checkpoint
 from edge.data import isic
 from edge.data.identity import archive_id, stem
-from edge.data.readers import open_photos
+from edge.data.readers import check_there, open_photos
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
@@ -29,6 +29,13 @@ NAMED = {*FOLDERS, *isic.DOMAINS, "synthetic"}  # data sets whose name does not 
 FEWEST_TO_SHARE = 6  # patients
 SYNTHETIC_SEED = 20_261_121
 SYNTHETIC_PATIENTS = 24
+
+
+def check_folder(data: Path | None) -> None:
+    """InputError if the folder that `find_sets` would look into is not there; quick, so that a slip is told at once."""
+    named = data or os.environ.get(ENVIRONMENT)
+    if named:
+        check_there(Path(named))
 
 
 def find_sets(data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:

@@ -17,7 +17,7 @@ from dermedge.commands import parity, predict
 from edge import artifact, checkpoint
 from edge.data.readers import open_photos
 from edge.files import sha256
-from edge.runtimes import Outputs
+from edge.runtimes import Outputs, litert
 from edge.runtimes.reference import Reference
 
 
@@ -129,3 +129,24 @@ def test_simulate_runs_every_way_and_leaves_no_report(
     said = capsys.readouterr().out
     assert all(f" {mode} " in said for mode in ("xnnpack", "xnnpack-fp16", "reference")) and "page:" not in said
     assert {path.name for path in folder.iterdir()} == before | {"runtime.log"}
+
+
+def test_an_operator_that_the_plain_kernels_lack_costs_that_row_alone(
+    fp32_build: Path, given: list[str], monkeypatch, capfd
+) -> None:
+    """CEIL and ROUND are known to XNNPACK and not to the plain kernels."""
+    opened = litert.Interpreted.__init__
+
+    def without_ceil(self, path: Path, mode: str, threads: int) -> None:
+        if mode == "reference":  # what LiteRT 2.3 says of such a file
+            raise ValueError("Didn't find op for builtin opcode 'CEIL' version '1'. An older version …")
+        opened(self, path, mode, threads)
+
+    monkeypatch.setattr(litert.Interpreted, "__init__", without_ceil)
+    asked = [str(fp32_build), *given, "--images", "2"]
+    assert parity.main([*asked, "--simulate"]) == 0
+    said = capfd.readouterr().out
+    assert "left out: hierattn_xs-fp32.tflite in mode reference: LiteRT's plain kernels have no CEIL" in said
+    assert " xnnpack " in said and " xnnpack-fp16 " in said
+    assert parity.main([*asked, "--mode", "reference"]) == 2
+    assert "run here: hierattn_xs-fp32.tflite in mode reference: LiteRT's plain" in capfd.readouterr().err
