@@ -10,11 +10,16 @@ from edge.files import read_json, sha256, size, write_json
 from edge.manifest import FileEntry, Manifest, from_json_value, to_json_value
 
 MANIFEST = "manifest.json"
+FOR_PHONES = {".tflite", ".mlpackage", ".aimodel"}  # suffixes of exported files
 
 
 def read(folder: Path) -> Manifest:
     """The checked manifest of a build folder (or the path of the manifest itself); InputError if it is none."""
     folder = Path(folder)
+    if folder.suffix in FOR_PHONES:
+        raise InputError(
+            f"{folder} is one file for phones; give the folder that holds it with its {MANIFEST}: {folder.parent}"
+        )
     path = folder if folder.is_file() else folder / MANIFEST
     value = read_json(path, expected="the manifest of an exported model (`convert/to_tflite.py` writes it)")
     return from_json_value(value, where=str(path))

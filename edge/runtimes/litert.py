@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edge.errors import InputError, install
+from edge.exporting import first_line
 from edge.runtimes import Outputs, Refused, check_images, refuse_answers
 
 # How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
@@ -72,7 +73,12 @@ class LiteRT:
     def invoke(self, images: np.ndarray) -> Outputs:
         rows, masks = [], []
         for image in images:
-            outputs = self.engine.invoke(np.ascontiguousarray(image[None].astype(self.engine.dtype)))
+            try:
+                outputs = self.engine.invoke(np.ascontiguousarray(image[None].astype(self.engine.dtype)))
+            except (RuntimeError, ValueError) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{self.path}: LiteRT stops in it ({first_line(error)}); convert it again") from error
             rows.append(outputs[self.answer].reshape(-1))
             if self.mask is not None:
                 masks.append(outputs[self.mask].reshape(self.side, self.side))

@@ -20,6 +20,8 @@ from edge.files import sha256
 from edge.runtimes import Outputs, litert
 from edge.runtimes.reference import Reference
 
+NAME = "hierattn_xs-fp32.tflite"
+
 
 def test_parity_fails_on_a_wrong_file(fp32_build: Path, weights: Path, given: list[str], tmp_path: Path) -> None:
     """The same network with red and blue swapped in the first layer passes as a file and must fail as an answer."""
@@ -150,3 +152,26 @@ def test_an_operator_that_the_plain_kernels_lack_costs_that_row_alone(
     assert " xnnpack " in said and " xnnpack-fp16 " in said
     assert parity.main([*asked, "--mode", "reference"]) == 2
     assert "run here: hierattn_xs-fp32.tflite in mode reference: LiteRT's plain" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--layers"], ["--simulate"], []])
+def test_a_file_that_its_runtime_reads_as_nonsense_is_named(
+    fp32_build: Path, given, tmp_path: Path, more, capfd
+) -> None:
+    """A tensor's name that is no text: LiteRT opens the file and cannot say what is in it."""
+    content = (fp32_build / NAME).read_bytes()
+    assert b"probabilities" in content
+    shutil.copytree(fp32_build, tmp_path / "build")
+    folder = tmp_path / "build"
+    (folder / NAME).write_bytes(content.replace(b"probabilities", b"\xff" * 13))
+    manifest = artifact.read(folder)
+    (entry,) = manifest.files
+    artifact.write(folder, replace(manifest, files=(replace(entry, sha256=sha256(folder / NAME)),)))
+    assert parity.main([str(folder), *given, "--images", "2", *more]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("error: ") and NAME in said and "convert it again" in said
+
+
+def test_one_file_in_place_of_its_folder_is_told(fp32_build: Path, given: list[str], capsys) -> None:
+    assert parity.main([str(fp32_build / NAME), *given]) == 2
+    assert f"give the folder that holds it with its manifest.json: {fp32_build}" in capsys.readouterr().err
