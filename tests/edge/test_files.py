@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -255,3 +256,14 @@ def test_a_place_that_cannot_be_written_is_known_before_and_nothing_is_made_ther
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write .*file/inside"):
         files.check_writable(tmp_path / "file" / "inside")
+
+
+def test_a_folder_that_was_copied_onto_a_full_disk_is_told_in_words(tmp_path):
+    """As coremltools does: the error of `shutil.copytree` holds a list of tuples."""
+    copied = [("a", str(tmp_path / "b"), f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}")]
+    with pytest.raises(InputError, match="the disk is full") as caught, scratch_in(tmp_path):
+        raise shutil.Error(copied)
+    assert "[(" not in str(caught.value)
+    with pytest.raises(InputError, match="Permission denied") as caught, scratch_in(tmp_path):
+        raise shutil.Error([("a", "b", "[Errno 13] Permission denied")])
+    assert "[(" not in str(caught.value)

@@ -27,10 +27,10 @@ from edge.report.header import data_block
 from edge.report.junit import junit
 from edge.report.pictures import jpeg
 from edge.report.question import QuestionReport
-from edge.runtimes import Outputs
+from edge.runtimes import Outputs, Refused
 from edge.runtimes.litert import PHONES, on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
-from edge.runtimes.phone import Refused, choice_of, run_side_by_side
+from edge.runtimes.phone import choice_of, run_side_by_side
 from edge.runtimes.reference import Reference
 from edge.runtimes.timing import timed_run
 
@@ -94,13 +94,14 @@ def measure(
         judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
         with busy("running the float32 model"):
             observations = observations_of(judged_on, *Reference(build.checkpoint).run(squares))
-        entries, answers = [], []
+        entries, answers, refusals = [], [], []
         for entry, mode in runs(build, modes, every_way=every_way):
             try:
                 outputs, milliseconds = answered(build, entry, mode, squares, threads)
                 slower = times_fp32(build, entry, mode, squares[0]) if on_phone(mode) else None
-            except Refused as refusal:  # an old library says so where it would be wrong
+            except Refused as refusal:  # an old library says so where it would be wrong, plain kernels lack operators
                 log.info("left out: %s", refusal)
+                refusals.append(str(refusal))
                 continue
             if slower is not None and slower >= SLOWER:
                 log.info("%s on %s takes %.1f times the time of the fp32 file", entry.file, mode, slower)
@@ -108,7 +109,8 @@ def measure(
             entries.append(result._replace(times_fp32=slower))
             answers.append(outputs.probabilities)
     if not entries:
-        raise InputError(f"{build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
+        why = f": {'; '.join(refusals)}" if refusals else "; `convert/to_tflite.py` writes some"
+        raise InputError(f"{build.folder} holds no file that can be run here{why}")
     report = build_report(
         build.manifest.model,
         build.manifest.checkpoint_sha256,
