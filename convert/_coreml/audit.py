@@ -19,7 +19,7 @@ from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, 
 from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
 
 from .._liveness import peak_bytes
-from .layers import PRODUCTS, has_weight, macs_of, numbers_of, shapes_of, stored
+from .layers import PRODUCTS, has_weight, macs_of, numbers_of, resizes, shapes_of, stored
 
 LAYOUT = {"transpose", "reshape"}
 LARGEST_RANK = 5
@@ -28,6 +28,7 @@ CPU_ONLY = {
     "argsort", "cumsum", "one_hot", "non_maximum_suppression", "resample", "affine", "crop_resize", "lstm", "gru",
     "rnn", "random_uniform", "random_normal", "random_bernoulli", "random_categorical", "band_part", "shape",
 }  # fmt: skip
+SOFTPLUS = {"softplus", "softplus_parametric"}  # conversion writes neither
 LARGEST_POOL, LARGEST_POOL_STRIDE = 13, 2
 
 
@@ -50,7 +51,7 @@ def audit(path: Path) -> Audit:
     for operation in live:
         work = macs_of(operation, shapes, program.constants)
         macs += work
-        if not work:
+        if not work or resizes(operation):
             continue
         macs_weights += work if has_weight(operation, constants) else 0
         macs_8bit += work if dequantised & set(names_in(operation)[:1]) else 0
@@ -114,6 +115,13 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
         odd = odd_window(operation, program.constants)
         if odd:
             lines.append(f"ane-operator: {operation.kind} ({operation.name}) has {odd}, which falls back to the CPU")
+            break
+    for operation in live:
+        if operation.kind in SOFTPLUS and operation.outputs[0].element == "FLOAT16":
+            lines.append(
+                f"half-softplus: {operation.kind} ({operation.name}) in float16 overflows on the Neural Engine above "
+                "about 10 (coremltools issue 2687)"
+            )
             break
     products = [operation for operation in live if operation.kind in PRODUCTS]
     single = sum(operation.outputs[0].element == "FLOAT32" for operation in products)

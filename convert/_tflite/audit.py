@@ -14,6 +14,7 @@ from pathlib import Path
 from edge.manifest import Audit
 
 from .._liveness import peak_bytes
+from .._resize_names import is_matrix
 from .flatbuffer import operator_names, unpack
 
 LAYOUT = {"TRANSPOSE", "RESHAPE"}
@@ -28,7 +29,8 @@ def audit(path: Path) -> Audit:
 
     `peak_activation_bytes` is the largest sum of tensors alive at once, in the file's order of operators, weights not
     counted. `macs_8bit` are those whose activations are 8-bit numbers: stored so, or quantised while the model runs.
-    `macs_weights` are those of layers with weights; the rest are products of two activations, as in attention.
+    `macs_weights` are those of layers with weights; the rest are products of two activations, as in attention, or with
+    the constant matrix of a resize.
     """
     model = unpack(path.read_bytes())
     graph = model.subgraphs[0]
@@ -76,7 +78,9 @@ def macs_with_weights(model) -> int:
             if i >= 0
         ]
         work = macs_of(names[model.operatorCodes[o.opcodeIndex].builtinCode], shapes[:-1], shapes[-1])
-        total += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
+        if not work or is_matrix(graph.tensors[o.inputs[1]].name.decode()):
+            continue
+        total += work if fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
     return total
 
 

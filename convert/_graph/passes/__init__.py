@@ -15,10 +15,11 @@ from .fold_constants import fold_constants
 from .fold_scales import fold_scales
 from .fold_shifts import fold_shifts
 from .group_norms import group_norms, norms_by_axis
+from .kept_statistics import kept_statistics
 from .linear_as_convolution import linear_as_convolution
 from .one_row import one_row
 from .patches import patches
-from .plain_activations import plain_activations
+from .plain_activations import careful_activations, plain_activations
 from .plain_functions import plain_functions, unknown_functions
 from .plain_layer_norm import plain_layer_norm
 from .plain_moves import plain_moves, plain_padding
@@ -26,8 +27,9 @@ from .plain_reductions import plain_reductions, plain_rms_norms
 from .pool_borders import pool_borders
 from .pooling_matrices import pooling_matrices
 from .rearrange import rearrange
+from .resizes import resizes, uneven_resizes
 from .share_results import share_results
-from .spell_out import plain_rolls, spell_out
+from .spell_out import masked_attention, plain_rolls, spell_out
 from .split_after import split_after
 from .split_before import split_before
 from .strided_slices import strided_slices
@@ -40,13 +42,17 @@ from .zero_mean_streams import zero_mean_streams
 Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
-PASSES: tuple[Pass, ...] = (drop_identities, sum_factors, fold_constants, fold_batchnorm, pooling_matrices)
+PASSES: tuple[Pass, ...] = (
+    drop_identities, sum_factors, fold_constants, kept_statistics, fold_batchnorm, pooling_matrices, resizes,
+)  # fmt: skip
 # For Core ML. Its converter knows group norms, but reshapes the map to rank 5 for them and loses some 20 dB in float32.
 NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (
-    *PASSES, undilate, dilated_pools, plain_rolls, plain_padding, plain_rms_norms, group_norms, unknown_functions,
+    *PASSES, uneven_resizes, undilate, dilated_pools, plain_rolls, plain_padding, plain_rms_norms, group_norms,
+    masked_attention, careful_activations, unknown_functions,
 )  # fmt: skip
-# For Core AI in half precision.
-HALF_PASSES: tuple[Pass, ...] = (*PASSES, linear_as_convolution)
+# For Core AI; in half precision, too.
+CORE_AI_PASSES: tuple[Pass, ...] = (*PASSES, uneven_resizes)
+HALF_PASSES: tuple[Pass, ...] = (*CORE_AI_PASSES, linear_as_convolution)
 # What TFLite's operators ask for on top of PASSES. What has a name of its own is spelled out first, so that the others
 # know it; a transposed convolution may become a pixel shuffle before that. Layer norms give up their scale before
 # scales are folded, shifts pass scales while these are there, products take keys as they are before pieces of a split

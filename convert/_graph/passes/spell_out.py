@@ -1,6 +1,6 @@
 """Say in a few basic operations what has a name of its own, so that every later rewrite sees it.
 
-    attention(q, k, v)        softmax(s q k^T + mask) v,  s = 1 / sqrt(d)
+    attention(q, k, v)        softmax(s q k^T + mask) v,  s = 1 / sqrt(d); `masked_scores` has masks of truth values
     batch norm left over      g' x + b',  g' = g / sqrt(v + eps),  b' = b - m g'
     softmax over an axis      over the last one, between two transposes
     roll by k                 the last k places, then the others
@@ -42,6 +42,7 @@ from ..graph import (
     in_place_of,
     stands_for,
 )
+from .masked_scores import attention, hides_by_truths
 
 RANK = 4
 BINARY = {
@@ -64,6 +65,15 @@ def plain_rolls(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     return spelled_by(graph, {aten.roll.default: roll})
 
 
+def masked_attention(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """Attention that hides places: coremltools adds -30000 to their scores, which is not enough for large ones."""
+
+    def spell(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+        return attention(graph, node, computed=True) if hides_by_truths(node) else None
+
+    return spelled_by(graph, {aten.scaled_dot_product_attention.default: spell})
+
+
 def spelled_by(graph: fx.GraphModule, spellers: Mapping[object, Speller]) -> tuple[fx.GraphModule, int]:
     graph = copy_graph(graph)
     spelled = 0
@@ -82,32 +92,6 @@ def spelled_by(graph: fx.GraphModule, spellers: Mapping[object, Speller]) -> tup
 
 def stored(graph: fx.GraphModule, name: str, value: Tensor) -> fx.Node:
     return get(graph, add_constant(graph, name, value))
-
-
-def attention(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    q, k, v, mask, dropout, causal = filled(node, None, None, None, None, 0.0, False)
-    mask = node.kwargs.get("attn_mask", mask)
-    if dropout or node.kwargs.get("dropout_p") or node.kwargs.get("enable_gqa"):
-        return None
-    scale = node.kwargs.get("scale") or q.meta["val"].shape[-1] ** -0.5
-    if causal or node.kwargs.get("is_causal"):
-        rows, columns = q.meta["val"].shape[-2], k.meta["val"].shape[-2]
-        mask = stored(graph, "causal", refused(torch.ones(rows, columns).tril() == 0, q.meta["val"].dtype))
-    elif mask is not None and mask.meta["val"].dtype is torch.bool:
-        value = constant(graph, mask)
-        if value is None or not value.any(-1).all():
-            return None
-        mask = stored(graph, "mask", refused(~value, q.meta["val"].dtype))
-    scores = call(graph, aten.matmul.default, q, call(graph, aten.transpose.int, k, -2, -1))
-    scores = call(graph, aten.mul.Tensor, scores, scale)
-    if mask is not None:
-        scores = call(graph, aten.add.Tensor, scores, mask)
-    return call(graph, aten.matmul.default, call(graph, aten.softmax.int, scores, -1), v)
-
-
-def refused(where: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to the scores: far below any score, and within the range of half precision."""
-    return where.to(dtype) * -30000.0
 
 
 def batch_norm(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:

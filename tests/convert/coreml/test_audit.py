@@ -68,3 +68,17 @@ def test_a_broken_rule_is_named(word: str, tmp_path: Path) -> None:
 def test_an_open_shape_is_named(tmp_path: Path) -> None:
     lines = found(lambda x: mb.non_zero(x=x), tmp_path).warnings
     assert any(line.startswith("static-shapes") for line in lines)
+
+
+@pytest.mark.parametrize("kind", ["softplus", "softplus_parametric"])
+def test_softplus_in_half_precision_is_named(kind, tmp_path):
+    """Of a foreign package: conversion writes neither."""
+
+    def build(x):
+        x = mb.cast(x=x, dtype=dtype)
+        return mb.softplus(x=x) if kind == "softplus" else mb.softplus_parametric(x=x, **numbers)
+
+    for dtype, kinds in (("fp16", [kind]), ("fp32", [])):
+        numbers = {name: np.ones(4, np.float16 if dtype == "fp16" else np.float32) for name in ("alpha", "beta")}
+        lines = [line.split(" (")[0] for line in found(build, tmp_path).warnings if line.startswith("half")]
+        assert lines == [f"half-softplus: {kind}" for kind in kinds]

@@ -21,6 +21,7 @@ TABLE: dict[object, Lowering] = {
     mobile.max_pool2d: layers.max_pool,
     mobile.resize_bilinear: layers.resize,
     mobile.resize_nearest: layers.resize,
+    mobile.resize_nearest_exact: layers.resize,
     mobile.matmul_transposed: lambda s, node: layers.batched(s, node, transposed=True),
     aten.linear.default: layers.linear,
     aten.matmul.default: layers.product,

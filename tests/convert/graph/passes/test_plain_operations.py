@@ -107,6 +107,8 @@ def test_patches_that_overlap_are_not_put_together(picture):
         (lambda m, x: F.celu(x, 0.6), "celu"),
         (lambda m, x: F.softplus(x * 30), "softplus"),
         (lambda m, x: F.softplus(x, 2.5), "softplus"),
+        (lambda m, x: F.softplus(x, threshold=0.3), "softplus"),  # torch jumps there
+        (lambda m, x: F.softplus(x, beta=-1.5, threshold=-0.2), "softplus"),
         (lambda m, x: F.mish(x), "mish"),
         (lambda m, x: F.logsigmoid(x * 30), "log_sigmoid"),
         (lambda m, x: F.log_softmax(x * 50, 1), "log_softmax"),
@@ -128,11 +130,10 @@ def test_activations_are_spelled_out(picture, monkeypatch, forward, gone):
 @pytest.mark.parametrize(
     "forward",
     [
-        lambda m, x: F.softplus(x, threshold=2.0),  # torch jumps there, and what is spelled out does not
         lambda m, x: F.log_softmax(x, 1, dtype=torch.float32).double(),
         lambda m, x: x.clamp(0, 1),
     ],
-    ids=["softplus with a jump", "log-softmax in another type", "clamp"],
+    ids=["log-softmax in another type", "clamp"],
 )
 def test_activations_that_are_left(picture, forward):
     rewritten(plain_activations, Of(forward), picture, fires=0)
