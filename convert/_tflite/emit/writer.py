@@ -64,9 +64,11 @@ class Writer:
         name: str,
         options: object = None,
         kind: int = schema.BuiltinOptions.NONE,
+        types: Sequence[type] = (),
     ) -> list[int]:
-        """Append an operator; its results, one tensor per shape."""
-        outputs = [self.tensor(shape, name) for shape in shapes]
+        """Append an operator; its results, one tensor per shape, float32 where `types` do not say otherwise."""
+        kinds = types or [np.float32] * len(shapes)
+        outputs = [self.tensor(shape, name, dtype=dtype) for shape, dtype in zip(shapes, kinds, strict=True)]
         operator = schema.OperatorT()
         operator.opcodeIndex = self.codes.setdefault(code, len(self.codes))
         operator.inputs = np.array(inputs, np.int32)

@@ -72,6 +72,7 @@ TABLE: dict[object, Lowering] = {
     aten.slice.Tensor: layout.cut,
     aten.select.int: layout.selection,
     aten.index_select.default: layout.selected,
+    aten.topk.default: layout.top,
     aten.pad.default: layout.pad,
     aten.constant_pad_nd.default: layout.pad,
     aten.expand.default: layout.expand,

@@ -26,7 +26,10 @@ def test_hierattn_by_the_passes_for_any_runtime(side):
             "sum_factors": 0,
             "fold_constants": 0,
             "fold_batchnorm": norms,
+            "batch_axis": 0,
             "pooling_matrices": 12,
+            "largest_values": 0,
+            "grouped_queries": 0,
         }
         assert fired == expected  # four pools in each of three stages
         return graph, sum(fired.values())
@@ -58,6 +61,10 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
     assert idle == {
         "sum_factors",
         "fold_constants",
+        "batch_axis",
+        "largest_values",
+        "grouped_queries",
+        "sorted_values",
         "spell_out",
         "split_before",
         "fold_shifts",
