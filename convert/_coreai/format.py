@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.accelerators import notice
 from edge.checkpoint import Checkpoint
 from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import COREAI
@@ -13,6 +14,8 @@ from edge.runtimes.coreai import CoreAI, check_installed
 
 from .._format import Source
 from .program import float_program, save
+
+HALF_FAULTS = ("coreai-torch#115", "coreai-torch#106")  # `edge/accelerators.py`
 
 
 @dataclass(frozen=True)
@@ -51,4 +54,10 @@ class CoreAIFormat:
 
     def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
         check_installed(converting=True)
-        return Prepared(source.checkpoint, source.reference.masks is not None)
+        remark = "; ".join((Prepared.remark, *known_faults(recipes)))
+        return Prepared(source.checkpoint, source.reference.masks is not None, remark)
+
+
+def known_faults(recipes: Sequence[str]) -> list[str]:
+    """What Apple's chips are reported to get wrong of these recipes. Issue 51 is not: fp16 has no linear layers."""
+    return [notice(fault, "fp16", "whole file") for fault in HALF_FAULTS if "fp16" in recipes]

@@ -81,6 +81,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if opened.untrained:
         screen().print(f"[yellow]note[/] {opened.name} has random weights: its answers mean nothing")
+    for notice in getattr(opened.runtime, "notices", ()):
+        screen().print(f"[yellow]note[/] the answer depends on the runtime: {notice}", soft_wrap=True)
     names = {label.code: label for label in opened.labels}
     for path, by_class, decision in answers:
         screen().print(f"[bold]{path.name}[/] by {opened.name}")

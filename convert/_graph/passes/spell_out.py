@@ -225,14 +225,14 @@ def average_pool(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 
 def moments(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     """Variance, standard deviation, or variance and mean."""
-    by_number = node.target._overloadname == "correction"  # type: ignore[union-attr]
-    whole = node.target in {aten.var.default, aten.std.default}  # they have no axes, but whether n - 1 divides
-    if whole:
-        x, axes, *given = filled(node, None, True)[0], None, filled(node, None, True)[1], False
+    kind, options = node.target._overloadname, dict[str, Any](node.kwargs)  # type: ignore[union-attr]
+    x, axes = filled(node, None, None)[:2]
+    if kind == "correction":
+        correction, keep = options.get("correction"), options.get("keepdim", False)
+    elif kind == "default":  # of all axes; the second argument says whether n - 1 divides
+        axes, correction, keep = None, filled(node, None, True)[1], False
     else:
-        x, axes, *given = filled(node, None, None) if by_number else filled(node, None, None, True, False)
-    options: dict[str, Any] = dict(node.kwargs)
-    correction, keep = (options.get("correction"), options.get("keepdim", False)) if by_number else given
+        correction, keep = filled(node, None, None, True, False)[2:]
     correction = 1 if correction is None else int(correction)
     shape = x.meta["val"].shape
     axes = list(axes or range(len(shape)))
