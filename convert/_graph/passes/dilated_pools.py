@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from torch import fx
 
 from ..graph import aten, call, copy_graph, finish, in_place_of
-from .pool_borders import POOLS, max_pool_of
+from .pool_borders import POOLS, max_pool_of, pools_of
 
 
 def dilated_pools(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many pools became maxima."""
     graph = copy_graph(graph)
     replaced = 0
-    for pool in [n for target in POOLS for n in graph.graph.find_nodes(op="call_function", target=target)]:
+    for pool in pools_of(graph):
         x, kernel, stride, padding, dilation, _ = max_pool_of(pool)
         sides = x.meta["val"].shape[-POOLS[pool.target] :]
         if set(dilation) == {1} or any(d > side for d, side in zip(dilation, sides, strict=True)):

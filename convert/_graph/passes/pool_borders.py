@@ -73,7 +73,7 @@ def whole_maxima(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many pools got what their last windows see, or their stride."""
     graph = copy_graph(graph)
     rewritten = 0
-    for pool in [n for target in POOLS for n in graph.graph.find_nodes(op="call_function", target=target)]:
+    for pool in pools_of(graph):
         x, kernel, stride, padding, dilation, ceiling = max_pool_of(pool)
         dimensions = POOLS[pool.target]
         with_stride = len(pool.args) > 2 and pool.args[2]
@@ -83,11 +83,16 @@ def whole_maxima(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             for axis, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True), 2):
                 count = pool.meta["val"].shape[axis]
                 x = with_edges(graph, x, axis, p, max((count - 1) * s + k - p - x.meta["val"].shape[axis], 0))
-            y = call(graph, pool.target, x, kernel, stride)
+            y = call(graph, pool.target, x, kernel, stride)  # type: ignore[arg-type]
         pool.replace_all_uses_with(y)
         graph.graph.erase_node(pool)
         rewritten += 1
     return finish(graph), rewritten
+
+
+def pools_of(graph: fx.GraphModule) -> list[fx.Node]:
+    """The maximum pools of any number of dimensions, in order."""
+    return [node for node in graph.graph.nodes if node.op == "call_function" and node.target in POOLS]
 
 
 def max_pool_of(node: fx.Node) -> tuple[fx.Node, list[int], list[int], list[int], list[int], bool]:
