@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 INDEXED = {Tensor.__getitem__, Tensor.__setitem__}
 SELECTED = {torch.masked_select, Tensor.masked_select}
+PLACES_OF = {torch.nonzero, Tensor.nonzero, torch.argwhere, Tensor.argwhere}
 UNSEEN = {Tensor.numpy, Tensor.tolist, Tensor.__array__}  # give Python values without an operation that a mode sees
 Places = list[list[int]]  # of one mask: for each of its axes, where it is one
 Masks = list[Places]  # of one index, in order
@@ -76,11 +77,16 @@ class Masked(TorchFunctionMode):
         if func in SELECTED and not kwargs:
             x, mask = torch.broadcast_tensors(*args)
             return self.index(Tensor.__getitem__, x, mask)
+        if func in PLACES_OF or (func is torch.where and len(args) == 1):
+            return self.places(func, args[0], **(kwargs or {}))
         if func in INDEXED and any(is_mask(part) for part in parts_of(args[1])):
             return self.index(func, *args)
         return func(*args, **(kwargs or {}))
 
     def index(self, func: Callable, x: Tensor, places: Any, *value: Any) -> Any:
+        raise NotImplementedError
+
+    def places(self, func: Callable, mask: Tensor, **options: Any) -> Any:
         raise NotImplementedError
 
 
@@ -103,6 +109,10 @@ class Recorded(Masked):
         self.masks.append([mask.nonzero().T.tolist() for mask in masks] if known else None)
         return func(x, places, *value)
 
+    def places(self, func: Callable, mask: Tensor, **options: Any) -> Any:
+        self.masks.append(None if self.spread.depends(mask) else [mask.nonzero().T.tolist()])
+        return func(mask, **options)
+
 
 class Placed(Masked):
     """Gives an index that was seen before as numbers of places; one run only."""
@@ -120,6 +130,13 @@ class Placed(Masked):
         for part in parts_of(places):
             new += [torch.tensor(axis, dtype=torch.int64) for axis in next(of_mask)] if is_mask(part) else [part]
         return func(x, tuple(new), *value)
+
+    def places(self, func: Callable, mask: Tensor, **options: Any) -> Any:
+        masks = next(self.remaining, None)
+        if masks is None:
+            return func(mask, **options)
+        axes = [torch.tensor(axis, dtype=torch.int64) for axis in masks[0]]
+        return tuple(axes) if func is torch.where or options.get("as_tuple") else torch.stack(axes, 1)
 
 
 def tensors_in(value: Any) -> list[Tensor]:

@@ -25,6 +25,12 @@ def group_mask(x: Tensor) -> Tensor:
     return (torch.arange(SIDE)[:, None] * 0.3 - torch.arange(SIDE) * 0.1).to(x.dtype)
 
 
+def written(x: Tensor, places: Tensor, value: float) -> Tensor:
+    y = x.clone()
+    y[:, :, places] = value
+    return y
+
+
 KINDS: dict[str, dict[str, Operation]] = {
     "average pools": {
         "2 by 3, ceil": lambda x: F.avg_pool2d(x[..., :7, :7], 2, 3, ceil_mode=True),
@@ -73,6 +79,10 @@ KINDS: dict[str, dict[str, Operation]] = {
         "mask of spots": lambda x: x[:, :, SPOTS],
         "list of truths": lambda x: x[:, [True, False, True, True]],
         "masked select": lambda x: torch.masked_select(x, SPOTS),
+        "writing to a mask": lambda x: written(x, EVERY_THIRD, 0.5),
+        "writing to places": lambda x: written(x, torch.tensor([4, 0, -2]), -1.0),
+        "filling places": lambda x: x.index_fill(1, torch.tensor([2, 0]), 2.0),
+        "places of a mask": lambda x: x[:, :, EVERY_THIRD.nonzero()[:, 0]],
         "places": lambda x: x[:, torch.tensor([[1, 0], [3, -1]])],
         "places along two axes": lambda x: x[:, torch.tensor([[2], [0]]), torch.tensor([4, 1, 1])],
         "places along axes apart": lambda x: x[:, torch.tensor([2, 0]), :, torch.tensor([4, 1])],

@@ -52,6 +52,8 @@ CONSTANT = {
     "of two axes": lambda x: x[:, :, ROWS[:, None] > ROWS],
     "nothing left": lambda x: x[:, :, ROWS > 99],
     "two in turn": lambda x: x[:, :, ROWS > 1][:, :, ROWS[:4] < 3],
+    "places": lambda x: x[:, :, (ROWS > 3).nonzero()[:, 0]] + x[..., torch.where(ROWS % 3 == 1)[0]].mT,
+    "places of two axes": lambda x: x[:, :, *torch.nonzero(ROWS[:, None] > ROWS, as_tuple=True)],
     "selected": lambda x: torch.masked_select(x, ROWS > 3),
 }
 OF_THE_PICTURE = {

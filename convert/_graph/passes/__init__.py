@@ -39,6 +39,7 @@ from .sum_factors import sum_factors
 from .transposed_convolutions import transposed_convolutions
 from .transposed_products import transposed_products
 from .undilate import undilate
+from .written_places import written_places
 from .zero_mean_streams import zero_mean_streams
 
 Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
@@ -46,7 +47,7 @@ Pass = Callable[[fx.GraphModule], tuple[fx.GraphModule, int]]
 # In this order: folding first, so that every later pass and the quantiser see the weights that will run.
 PASSES: tuple[Pass, ...] = (
     drop_identities, sum_factors, fold_constants, fold_batchnorm, batch_axis, pooling_matrices, largest_values,
-    grouped_queries,
+    grouped_queries, written_places,
 )  # fmt: skip
 # For Core ML. Its converter knows group norms, but reshapes the map to rank 5 for them and loses some 20 dB in float32.
 NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (

@@ -39,6 +39,7 @@ TABLE: dict[object, Lowering] = {
     aten.maximum.default: values.binary(Code.MAXIMUM, schema.MaximumMinimumOptionsT, Options.MaximumMinimumOptions),
     aten.minimum.default: values.binary(Code.MINIMUM, schema.MaximumMinimumOptionsT, Options.MaximumMinimumOptions),
     aten.rsub.Scalar: values.reverse_difference,
+    aten.where.self: values.choice,
     aten.reciprocal.default: values.reciprocal,
     aten.square.default: values.square,
     aten.pow.Tensor_Scalar: values.power,

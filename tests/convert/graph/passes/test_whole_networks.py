@@ -30,6 +30,7 @@ def test_hierattn_by_the_passes_for_any_runtime(side):
             "pooling_matrices": 12,
             "largest_values": 0,
             "grouped_queries": 0,
+            "written_places": 0,
         }
         assert fired == expected  # four pools in each of three stages
         return graph, sum(fired.values())
@@ -64,6 +65,7 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
         "batch_axis",
         "largest_values",
         "grouped_queries",
+        "written_places",
         "sorted_values",
         "spell_out",
         "split_before",
