@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
+from edge.accelerators import notice
 from edge.manifest import Audit
+from edge.runtimes.coreml.bind import bind
 from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, read_spec
+from edge.runtimes.coreml.runtime_dependent import runtime_dependent
 from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
 
 from .._liveness import peak_bytes
@@ -28,7 +31,6 @@ CPU_ONLY = {
     "argsort", "cumsum", "one_hot", "non_maximum_suppression", "resample", "affine", "crop_resize", "lstm", "gru",
     "rnn", "random_uniform", "random_normal", "random_bernoulli", "random_categorical", "band_part", "shape",
 }  # fmt: skip
-SOFTPLUS = {"softplus", "softplus_parametric"}  # conversion writes neither
 LARGEST_POOL, LARGEST_POOL_STRIDE = 13, 2
 
 
@@ -75,7 +77,7 @@ def audit(path: Path) -> Audit:
             [tensor.name for tensor in program.inputs],
             program.outputs,
         ),
-        warnings=tuple(warnings_of(program, live)),
+        warnings=(*warnings_of(program, live), *known_faults(program, live)),
     )
 
 
@@ -116,17 +118,21 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
         if odd:
             lines.append(f"ane-operator: {operation.kind} ({operation.name}) has {odd}, which falls back to the CPU")
             break
-    for operation in live:
-        if operation.kind in SOFTPLUS and operation.outputs[0].element == "FLOAT16":
-            lines.append(
-                f"half-softplus: {operation.kind} ({operation.name}) in float16 overflows on the Neural Engine above "
-                "about 10 (coremltools issue 2687)"
-            )
-            break
     products = [operation for operation in live if operation.kind in PRODUCTS]
     single = sum(operation.outputs[0].element == "FLOAT32" for operation in products)
     if single:
         lines.append(f"ane-float32: {single} of {len(products)} products in float32; the Neural Engine has float16")
+    return lines
+
+
+def known_faults(program: Program, live: list[Operation]) -> list[str]:
+    """A notice for each operation that Apple's hardware or runtime is reported to get wrong."""
+    lines = []
+    half = [o for o in live if o.kind.startswith("softplus") and o.outputs[0].element == "FLOAT16"]
+    if half:
+        lines.append(notice("coremltools#2687", f"{len(half)} softplus", half[0].name))
+    if any(operation.kind == "avg_pool" for operation in live):
+        lines += runtime_dependent(program, bind(program)[0])
     return lines
 
 

@@ -1,7 +1,8 @@
 """Operators, cost and compatibility warnings of a .tflite file, read from the file itself.
 
 The rules: no tensor above rank 4 and no GATHER_ND for the GPU delegate (litert-torch pull request 1079 and issue 925),
-closed shapes for NPUs, one piece for XNNPACK. XNNPACK's pieces are counted by opening the file: every operator that it
+closed shapes for NPUs, one piece for XNNPACK. What GPUs are reported to get wrong (`known_faults.py`) is a notice among
+the warnings. XNNPACK's pieces are counted by opening the file: every operator that it
 does not support ends one. A file without warnings probably runs on a GPU or an NPU, but that is not certain.
 """
 
@@ -16,6 +17,7 @@ from edge.manifest import Audit
 from .._liveness import peak_bytes
 from .._resize_names import is_matrix
 from .flatbuffer import operator_names, unpack
+from .known_faults import known_faults
 
 LAYOUT = {"TRANSPOSE", "RESHAPE"}
 GPU_RANK = 4
@@ -61,7 +63,7 @@ def audit(path: Path) -> Audit:
         macs_weights=macs_with_weights(model),
         peak_activation_bytes=peak(graph, sizes, held),
         xnnpack_partitions=partitions,
-        warnings=tuple(warnings_of(partitions, operators, graph, shapes)),
+        warnings=(*warnings_of(partitions, operators, graph, shapes), *known_faults(model)),
     )
 
 
