@@ -30,11 +30,11 @@ def written_places(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
 def put(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     x, places, value, added = filled(node, None, None, None, False)
     held = [None if place is None else constant(graph, place) for place in places]
-    unknown = any(place is not None and one is None for place, one in zip(places, held, strict=True))
+    unknown = any(place is not None and known is None for place, known in zip(places, held, strict=True))
     if added or unknown or value.meta["val"].numel() != 1:
         return None
     mask = torch.zeros(x.meta["val"].shape, dtype=torch.bool)
-    mask[tuple(slice(None) if one is None else one for one in held)] = True
+    mask[tuple(slice(None) if known is None else known for known in held)] = True
     return chosen(graph, x, mask, value)
 
 

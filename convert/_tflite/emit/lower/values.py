@@ -80,10 +80,10 @@ def power(s: Scope, node: fx.Node) -> int:
 
 def choice(s: Scope, node: fx.Node) -> int:
     """One value where a constant mask is one, the other elsewhere."""
-    mask, one, other = arguments(node)
+    mask, inside, outside = arguments(node)
     held = s.writer.constant(s.held(mask, "a mask"), mask.name)
     return s.one(
-        Code.SELECT_V2, [held, s[one], s[other]], shape_of(node), node.name,
+        Code.SELECT_V2, [held, s[inside], s[outside]], shape_of(node), node.name,
         schema.SelectV2OptionsT(), Options.SelectV2Options,
     )  # fmt: skip
 
