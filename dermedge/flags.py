@@ -19,8 +19,10 @@ DEFAULT_BUILD = Path("build") / DEFAULT_MODEL
 class Several(argparse.Action):
     """A flag that takes several names: repeated, joined by commas, or both."""
 
-    def __init__(self, *flags: str, among: Sequence[str] | None = None, **options: Any) -> None:
-        super().__init__(*flags, **options)
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, among: Sequence[str] | None = None, **options: Any
+    ) -> None:
+        super().__init__(option_strings, dest, **options)
         self.among = among
 
     def __call__(self, parser: argparse.ArgumentParser, args: argparse.Namespace, value: Any, flag: Any = None) -> None:
