@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as shells report them
-TEMPORARY = "dermedge-"  # begin of the name of a command's temporary folder
 LOGGER = "dermedge"  # what the library has to say beside its results
 
 _screen: Console | None = None
@@ -115,7 +114,7 @@ def own_temporary_folder() -> Iterator[None]:
     before = tempfile.tempdir
     with ExitStack() as stack:
         with suppress(OSError, InputError):
-            work = stack.enter_context(locked_folder_in(Path(tempfile.gettempdir()), TEMPORARY))
+            work = stack.enter_context(locked_folder_in(Path(tempfile.gettempdir())))
             tempfile.tempdir = str(work)
         try:
             yield

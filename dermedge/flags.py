@@ -52,7 +52,7 @@ class Several(argparse.Action):
 def add_several(
     p: argparse.ArgumentParser, *flags: str, help: str, choices: Sequence[str] | None = None, **options: Any
 ) -> None:
-    """A flag for several names, of `choices` if these are given."""
+    """A flag for several names, of `choices` if these are given. Messages call it by the last of its `flags`."""
     p.add_argument(*flags, action=Several, among=choices, help=f"{help}; repeatable, or joined by commas", **options)
 
 

@@ -17,12 +17,12 @@ from edge.errors import InputError
 from edge.write_errors import WRITE_ERRORS, cannot_write
 
 LEFT_BEHIND = {".DS_Store", "Thumbs.db", "desktop.ini"}
-SCRATCH = ".unfinished-"  # begin of the names of folders for unfinished work
+SCRATCH = ".unfinished-"  # begin of the names of folders for unfinished work; nobody else names a folder so
 ASIDE = ".replaced"  # end of the name of a folder that is being replaced
 ABANDONED_S = 3600.0  # so long after its last change a folder for unfinished work without a lock is nobody's
 MAX_JSON_BYTES = 64 * 2**20
 
-_looked_over: set[tuple[Path, str]] = set()  # folders that this process has rid of what killed ones left
+_looked_over: set[Path] = set()  # folders that this process has rid of what killed ones left
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def scratch_in(folder: str | Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     try:
-        with locked_folder_in(folder, SCRATCH) as work:
+        with locked_folder_in(folder) as work:
             yield work
     except OSError as error:
         if error.errno not in WRITE_ERRORS and error.errno is not None:  # NumPy's short write has no number
@@ -43,15 +43,15 @@ def scratch_in(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked_folder_in(folder: Path, prefix: str) -> Iterator[Path]:
+def locked_folder_in(folder: Path) -> Iterator[Path]:
     """A new folder inside `folder`, gone afterwards; its lock tells other processes that this one is alive.
 
     Raises InputError if it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder, prefix)
-        work = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        remove_leftovers(folder)
+        work = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
     except OSError as error:
         raise InputError(cannot_write(folder, error)) from error
     lock = locks.Lock(work)
@@ -64,14 +64,14 @@ def locked_folder_in(folder: Path, prefix: str) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path, prefix: str = SCRATCH) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Delete the folders for unfinished work in `folder` whose process is gone; once a process and folder."""
-    if (folder, prefix) in _looked_over:
+    if folder in _looked_over:
         return
-    _looked_over.add((folder, prefix))
-    for work in folder.glob(f"{prefix}*"):
+    _looked_over.add(folder)
+    for work in folder.glob(f"{SCRATCH}*"):
         with suppress(OSError):
-            if work.is_dir() and abandoned(work):
+            if work.is_dir() and not work.is_symlink() and abandoned(work):
                 for aside in work.glob(f"*{ASIDE}"):  # it was killed between the two moves of `replace`
                     if not (folder / aside.name.removesuffix(ASIDE)).exists():
                         os.rename(aside, folder / aside.name.removesuffix(ASIDE))

@@ -46,7 +46,7 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
         help="input side in pixels of --untrained (a multiple of 32) or of a network of your own (default: 224)",
     )  # fmt: skip
     add_several(
-        p, "--recipe", "--recipes", choices=list(recipes), metavar="RECIPE",
+        p, "--recipes", "--recipe", dest="recipe", choices=list(recipes), metavar="RECIPE",
         help=f"of {', '.join(recipes)} (default: all)",
     )  # fmt: skip
     add_data(p, "to judge on")

@@ -61,7 +61,15 @@ def parser() -> argparse.ArgumentParser:
     looks.add_argument(
         "--layers", action="store_true", help="find the first layer that leaves the torch model (4 images)"
     )
-    add_several(p, "--file", "--recipe", "--recipes", metavar="NAME", help="with --layers: this file or recipe alone")
+    add_several(
+        p,
+        "--recipes",
+        "--recipe",
+        "--file",
+        dest="file",
+        metavar="NAME",
+        help="with --layers: this file or recipe alone",
+    )
     p.add_argument("--strict", action="store_true", help="let every gate bind (smaller palettes have none)")
     return p
 

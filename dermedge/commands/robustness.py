@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "--images", type=count, default=128, help="at most so many photographs, or `all` (default: %(default)s)"
     )
     add_several(
-        p, "--file", "--recipe", "--recipes", dest="files", metavar="NAME",
+        p, "--recipes", "--file", "--recipe", dest="files", metavar="NAME",
         help="a .tflite file or recipe to hold against float (default: int8-dynamic and int8)",
     )  # fmt: skip
     add_several(p, "--corruption", choices=list(LEVELS), metavar="NAME", help=f"of {', '.join(LEVELS)} (default: all)")

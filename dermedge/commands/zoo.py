@@ -33,9 +33,20 @@ LOG = "zoo.log"
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_several(p, "--models", "--model", metavar="A,B", help=f"some of {', '.join(MODELS)} (default: all)")
-    add_several(p, "--recipes", "--recipe", metavar="A,B", help="such as fp32,int8 (default: all that each format has)")
-    add_several(p, "--formats", "--format", metavar="A,B", help="tflite, coreml or both (default: both)")
+    add_several(
+        p, "--model", "--models", dest="models", metavar="A,B", help=f"some of {', '.join(MODELS)} (default: all)"
+    )
+    add_several(
+        p,
+        "--recipe",
+        "--recipes",
+        dest="recipes",
+        metavar="A,B",
+        help="such as fp32,int8 (default: all that each format has)",
+    )
+    add_several(
+        p, "--format", "--formats", dest="formats", metavar="A,B", help="tflite, coreml or both (default: both)"
+    )
     p.add_argument(
         "--checkpoints", type=Path,
         help="folder with <model>.safetensors or <model>/checkpoint.safetensors (default: the shipped ones), or "

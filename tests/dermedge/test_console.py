@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +66,22 @@ def test_a_renamed_folder_is_still_seen():
     assert listed_for(part, "six") == listed_for(part, "six_copy") == {"patients": ["P1"], "images": ["a.png"]}
     assert listed_for(part, "isic") == {"patients": ["P3"], "images": ["b.png"]}
     assert listed_for(part, "pad_ufes_20") == {"patients": [], "images": []}
+
+
+def test_temporary_files_of_a_command_go_with_it_and_nobody_elses_do(tmp_path, monkeypatch):
+    """A folder that only looks like ours by its name is left, however old it is."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    theirs = tmp_path / "dermedge-build"
+    theirs.mkdir()
+    (theirs / ".lock").touch()
+    os.utime(theirs, (0, 0))
+    used = []
+
+    @entry(argparse.ArgumentParser)
+    def main(argv=None):
+        used.append(Path(tempfile.mkdtemp()))
+        return 0
+
+    assert main([]) == 0
+    assert used[0].parent.parent == tmp_path and tempfile.tempdir == str(tmp_path)
+    assert list(tmp_path.iterdir()) == [theirs]

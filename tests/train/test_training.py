@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -865,3 +866,10 @@ def test_a_new_checkpoint_has_its_familys_normalisation(model, start, expected):
     found = preprocess_for(recipe, given)
     assert found.mean == expected and found.side == recipe.side
     assert (found.std == (0.2,) * 3) == (model == start)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_exit_code_tells_which_signal_stopped_a_run(number, code):
+    with StopRequest() as stop:
+        os.kill(os.getpid(), number)
+    assert stop.asked and 128 + Interrupted("stopped", stop.number).number == code

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from convert._coreml.program import exported, float_program, rewritten
+from convert._coreml.refusals import converted
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.errors import InputError
 from edge.labels import Label
@@ -58,3 +59,14 @@ def test_a_refusal_names_operation_arguments_and_module(function, words):
     text = str(raised.value)
     assert [word for word in [*words, "in module mixer.1 (Part), test_refusals.py:"] if word not in text] == []
     assert "coremltools does not take it" in text and "\n" not in text
+
+
+def test_a_full_disk_is_not_told_as_an_operation_that_is_refused(monkeypatch):
+    """What coremltools 9.0 says where its temporary files find no room."""
+
+    def full(program, **options):
+        raise RuntimeError("[MIL FileWriter]: Unknown error occurred while writing data to the file.")
+
+    monkeypatch.setattr("coremltools.convert", full)
+    with pytest.raises(InputError, match=r"cannot write its temporary files to .* bytes left"):
+        converted(None)
