@@ -89,7 +89,7 @@ def seen_in(parts: Iterable[Listing], domain: str) -> Callable[[Photo], bool]:
     """A function that says whether `parts`, lists of a checkpoint, name a photograph of `domain` or its patient."""
     patients: set[str] = set()
     images: set[str] = set()
-    archive: set[str | None] = set()  # an ISIC id counts in whatever set it was listed
+    archive: set[str | None] = set()  # an ISIC or PAD-UFES-20 id counts in whatever set it was listed
     for part in parts:
         listed = listed_for(part, domain)
         patients.update(listed["patients"])

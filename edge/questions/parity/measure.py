@@ -13,7 +13,7 @@ import numpy as np
 from edge.build import Build
 from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
-from edge.errors import InputError, at_least_one
+from edge.errors import InputError, at_least_one, did_you_mean
 from edge.manifest import FileEntry, Run
 from edge.metrics.gates import Verdict, judge, overall
 from edge.metrics.observations import Observations
@@ -64,7 +64,7 @@ class ParityReport(QuestionReport):
         ]
 
     def tables(self) -> list[Table | str]:
-        return [tables.table(self.report)]
+        return [tables.table(self.report), *tables.reasons(self.report)]
 
     def other_files(self) -> dict[str, str]:
         return {"parity.xml": junit(self.report)}
@@ -152,7 +152,8 @@ def check_modes(build: Build, modes: Sequence[str] | None) -> None:
     strange = [mode for mode in modes or () if mode not in known and not (phones and on_phone(mode))]
     if strange and known:
         ways = ", ".join([*known, *phones])
-        raise InputError(f"no mode {strange[0]!r}; `modes` of the files in {build.folder} are {ways}")
+        meant = did_you_mean(strange[0].partition(":")[0], [*known, *phones])
+        raise InputError(f"no mode {strange[0]!r}{meant}; `modes` of the files in {build.folder} are {ways}")
 
 
 def runs(build: Build, modes: Sequence[str] | None, *, every_way: bool) -> list[tuple[FileEntry, str]]:
