@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
 from edge.files import read_json
-from edge.labels import Label, from_json
+from edge.labels import Label, doubtful, from_json
 
 if TYPE_CHECKING:
     from torch import nn
+
+log = logging.getLogger("dermedge")
 
 Builder = Callable[..., Any]
 COUNTS = ("num_classes", "num_labels", "n_classes", "classes")  # names of a parameter that takes the number of classes
@@ -94,7 +97,10 @@ def read_labels(text: str) -> tuple[Label, ...]:
     """Classes in output order from a labels.json, or from codes joined by commas, whose malignancy is unknown."""
     if text.endswith(".json"):
         path = Path(text)
-        return from_json(read_json(path, expected="class labels").get("classes"), where=str(path))
+        classes = from_json(read_json(path, expected="class labels").get("classes"), where=str(path))
+        for doubt in doubtful(classes):
+            log.warning("%s: %s", path, doubt)
+        return classes
     from .wrapping import labels_of  # brings NumPy along, which --help does without
 
     return labels_of([code.strip() for code in text.split(",") if code.strip()])

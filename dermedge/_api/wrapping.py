@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edge import checks
 from edge.checkpoint import FOREIGN, NAME, UNTRAINED, Checkpoint, Preprocess, check_side, versions_here
 from edge.errors import InputError
-from edge.labels import MAX_CLASSES, Label
+from edge.labels import MAX_CLASSES, Label, doubtful
 from edge.models import MODELS
 from edge.preprocess import PREPROCESS_VERSION
 
@@ -192,6 +192,8 @@ def labels_of(labels: Sequence[str | Label], malignant: Sequence[bool | None] | 
             f"class codes must differ, got {', '.join(codes)}; {twice[0]} stands there {codes.count(twice[0])} times "
             "(a code is a label with all but letters, digits and - as _): name each class otherwise"
         )
+    for doubt in doubtful(tuple(classes)):
+        log.warning(doubt)
     return tuple(classes)
 
 

@@ -74,12 +74,16 @@ def main(argv: list[str] | None = None) -> int:
 def labels_for(count: int, path: Path | None):
     """The classes in output order; InputError if their number is not that of the weights."""
     from edge.files import read_json
-    from edge.labels import PAD_UFES_20, Label, from_json
+    from edge.labels import PAD_UFES_20, Label, doubtful, from_json
 
     if path is not None:
         labels = from_json(read_json(path, expected="class labels").get("classes"), where=str(path))
+        for doubt in doubtful(labels):
+            screen().print(f"[yellow]note[/] {path}: {doubt}", soft_wrap=True)
     elif count == len(PAD_UFES_20):
         labels = PAD_UFES_20
+        codes = ", ".join(label.code for label in labels)
+        screen().print(f"[yellow]note[/] no --labels: the classes are taken for those of PAD-UFES-20, {codes}")
     else:
         screen().print(
             f"[yellow]note[/] no --labels: the {count} classes are called class_0 …; which are malignant is unknown"

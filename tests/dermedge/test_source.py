@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dermedge._api.source import build_network, builder_of, load_into, read_labels
+from dermedge._api.wrapping import labels_of
 from dermedge.commands import to_tflite
 from edge.errors import InputError
 
@@ -101,6 +102,14 @@ def test_labels_by_file_or_by_hand(tmp_path):
     classes = [{"code": "a", "malignant": True}, {"code": "b", "malignant": None}]
     (tmp_path / "labels.json").write_text(json.dumps({"classes": classes}))
     assert [label.malignant for label in read_labels(str(tmp_path / "labels.json"))] == [True, None]
+
+
+def test_a_melanoma_that_is_marked_benign_is_named(tmp_path, messages):
+    classes = [{"code": "mel", "name": "melanoma", "malignant": False}, {"code": "nv", "malignant": False}]
+    (tmp_path / "labels.json").write_text(json.dumps({"classes": classes}))
+    read_labels(str(tmp_path / "labels.json"))
+    labels_of(["bcc", "nevus"], [False, False])
+    assert [message.split(": ")[-1].split(" is marked")[0] for message in messages] == ["mel (melanoma)", "bcc (bcc)"]
 
 
 @pytest.mark.slow(reason="converts by the command")
