@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 
 from edge import capture
 from edge.colour import transform_for
+from edge.decoding.stored import Stored
 from edge.preprocess import to_input
 
 Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
@@ -47,26 +49,23 @@ def photographed(path: Path, target: Target) -> tuple[Scene, int]:
     name = str(path)
     contents = capture.read_bounded(path, name)
     upright = capture.read_photo(contents, name=name)
-    form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
-    if form == "HEIF":  # its decoder has turned it already, and says 1
-        return Scene(upright, target), 1
+    return Scene(upright, target), stored_in(contents, name).orientation
+
+
+def stored_in(contents: bytes, name: str) -> Stored:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata that nobody needs
-        with capture.open_checked(contents, form, name) as image:
-            return Scene(upright, target), capture.orientation(image)
+        form = capture.tell_format(contents[: capture.HEAD_BYTES], name)
+        return capture.open_stored(io.BytesIO(contents), form, name)
 
 
 def remarks(path: Path) -> list[str]:
     """What a photograph brings that none of the paths imitates, and that an app has to heed: profile, transparency."""
     name = str(path)
-    contents = capture.read_bounded(path, name)
-    form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
+    strip = stored_in(capture.read_bounded(path, name), name).rows(0, 1)
     notes = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with capture.open_checked(contents, form, name) as image:
-            if transform_for(image) is not None:
-                notes.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
-            if image.has_transparency_data:
-                notes.append("is translucent; it has to be laid over white")
+    if transform_for(strip) is not None:
+        notes.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
+    if strip.has_transparency_data:
+        notes.append("is translucent; it has to be laid over white")
     return notes
