@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.colour import to_srgb
+from edge.colour import refuse_unknown_codes, stated_profile, to_srgb
 from edge.errors import InputError, install
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 2**20  # a 50-megapixel JPEG of a phone has about 25 MB
 MAX_PIXELS = 50_000_000  # 8160 x 6120, the largest size that phones commonly save; 150 MB as RGB
 MAX_SIDE = 20_000  # pixels; longer strips are panoramas or attacks
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
 
-ALLOWED = "JPEG, PNG, WebP or HEIC"
+ALLOWED = "JPEG, PNG, WebP, HEIC or AVIF"
 ORIENTATION_TAG = 0x0112  # EXIF 2.32, 4.6.4 A
 SIGNATURE_BYTES = 16
 # ISO/IEC 23008-12: brands of files whose pictures are HEVC. `mif1` and `msf1` say only "HEIF"; the decoder decides.
@@ -36,11 +36,11 @@ REFUSED = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%
 
 
 def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
-    """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP or HEIC file or of its bytes.
+    """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP, HEIC or AVIF file or of its bytes.
 
     * The EXIF orientation (1 to 8) is applied; an unreadable EXIF block or another value counts as 1. XMP is ignored.
     * Grey, palette and CMYK become RGB; of 16-bit samples the high byte is kept.
-    * Embedded profiles (Display P3, Adobe RGB, CMYK presses) are converted to sRGB; see `edge.colour`.
+    * The colour space that the file states (profile, `nclx`, PNG chunks, EXIF) is converted to sRGB; see `edge.colour`.
     * Opaque alpha is dropped; a translucent picture is laid over white, as on a web page.
     * Of an animation the first frame is taken, of a file with several pictures the primary one.
 
@@ -78,12 +78,28 @@ def rgb_of(image: Image.Image) -> np.ndarray:
             "side. Make it smaller"
         )
     try:
-        return to_rgb(upright(image), "the picture")
+        profile = stated_profile(image, *file_behind(image), "the picture")
+        return to_rgb(upright(image), profile, "the picture")
     except InputError:
         raise
     except Exception as error:  # an image is decoded when it is first used, or was closed
         reason = str(error) or type(error).__name__
         raise InputError(f"the picture cannot be decoded ({reason}); open it again, or give its path") from error
+
+
+def file_behind(image: Image.Image) -> tuple[bytes | None, str | None]:
+    """Contents and format of the file of an image that is not decoded yet; afterwards Pillow has closed it."""
+    file, form = getattr(image, "fp", None), image.format
+    if file is None or form is None:
+        return None, form
+    try:
+        place = file.tell()
+        file.seek(0)
+        contents = file.read(MAX_BYTES)
+        file.seek(place)
+    except (OSError, ValueError, AttributeError):  # closed, or a stream
+        return None, form
+    return contents, form
 
 
 def read_bounded(path: Path, name: str) -> bytes:
@@ -119,19 +135,23 @@ def tell_format(head: bytes, name: str) -> str:
         return "WEBP"
     if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
         return "HEIF"
+    if head[4:12] == b"ftypavif":
+        return "AVIF"
     kind = next((form for start, form in REFUSED.items() if head.startswith(start)), None)
-    if head[4:12] in (b"ftypavif", b"ftypavis"):
-        kind = "AVIF"
+    if head[4:12] == b"ftypavis":
+        kind = "AVIF film"
     kind = f"a {kind} file" if kind else f"something else (it starts with {head.hex(' ')})"
     raise InputError(f"{name} is {kind}; expected {ALLOWED}. Save it as JPEG, or leave it out")
 
 
 def decode(contents: bytes, form: str, name: str) -> np.ndarray:
     """Decode one file of a known format; whatever Pillow raises passes through."""
-    from PIL import Image
+    from PIL import Image, features
 
     if form == "HEIF":
         register_heif(name)
+    if form == "AVIF" and not features.check("avif"):
+        raise InputError(f"{name} is an AVIF file, which needs Pillow 11.3 with AVIF; install it, or save it as JPEG")
     with warnings.catch_warnings():
         # Warnings about damaged metadata do not matter if the picture decodes; the one about size is an error.
         warnings.simplefilter("ignore")
@@ -142,15 +162,21 @@ def decode(contents: bytes, form: str, name: str) -> np.ndarray:
             open_checked(contents, form, name).verify()
         with open_checked(contents, form, name) as image:
             image.load()
-            return to_rgb(upright(image), name)
+            return to_rgb(upright(image), stated_profile(image, contents, form, name), name)
 
 
 def open_checked(contents: bytes, form: str, name: str) -> Image.Image:
     """The image opened, its size checked, nothing decoded yet."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(contents), formats=(form,))
+    except UnidentifiedImageError as error:
+        refuse_unknown_codes(contents, form, name)  # libheif opens no file with a colour that it does not know
+        raise InputError(
+            f"{name} is a damaged or truncated {form} file (it cannot be opened); expected a whole photograph. Copy it "
+            "again from the phone, or leave it out"
+        ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise InputError(f"{name}: {error}; at most {MAX_PIXELS} pixels are decoded. Save it smaller") from error
     width, height = image.size
@@ -207,23 +233,25 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def to_rgb(image: Image.Image, name: str) -> np.ndarray:
-    """uint8 (H, W, 3) of a decoded image of any mode that the allowed formats have."""
+def to_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
+    """uint8 (H, W, 3) of a decoded image of any mode that the allowed formats have; `profile` says its colours."""
+    from PIL import Image
+
     if image.mode.startswith("I;16") or image.mode == "I":
         # 16-bit grey. Pillow's own conversion would clip; the high byte is what it keeps of 16-bit RGB.
-        grey = (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     # Colour keys of grey and RGB files are ignored: photographs have none, and of 16-bit files Pillow keeps the key
     # in another scale than the pixels.
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
         rgba = image.convert("RGBA")
-        colours = rgba.convert("RGB")  # drops alpha, keeps the profile
-        return over_white(np.dstack((np.asarray(to_srgb(colours).convert("RGB")), np.asarray(rgba)[:, :, 3])))
+        colours = image.getchannel("L") if image.mode == "LA" else rgba.convert("RGB")
+        opaque = np.asarray(to_srgb(colours, profile).convert("RGB"))
+        return over_white(np.dstack((opaque, np.asarray(rgba)[:, :, 3])))
     if image.mode not in ("RGB", "L", "1", "P", "CMYK", "YCbCr"):
         raise InputError(f"{name} has pixels of the kind {image.mode}, which no phone saves; save it as RGB JPEG")
     if image.mode in ("P", "YCbCr", "1"):
         image = image.convert("RGB" if image.mode != "1" else "L")
-    return np.array(to_srgb(image).convert("RGB"))
+    return np.array(to_srgb(image, profile).convert("RGB"))
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge import capture
-from edge.colour import transform_for
+from edge.colour import changes, stated_profile
 from edge.preprocess import to_input
 
 Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
@@ -48,7 +48,7 @@ def photographed(path: Path, target: Target) -> tuple[Scene, int]:
     contents = capture.read_bounded(path, name)
     upright = capture.read_photo(contents, name=name)
     form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
-    if form == "HEIF":  # its decoder has turned it already, and says 1
+    if form in ("HEIF", "AVIF"):  # its decoder has turned it already, and says 1
         return Scene(upright, target), 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata that nobody needs
@@ -65,8 +65,8 @@ def remarks(path: Path) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with capture.open_checked(contents, form, name) as image:
-            if transform_for(image) is not None:
-                notes.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
+            if changes(stated_profile(image, contents, form, name), image.mode):
+                notes.append("states another colour space than sRGB; an app has to convert it (docs/preprocess.md)")
             if image.has_transparency_data:
                 notes.append("is translucent; it has to be laid over white")
     return notes
