@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from edge.colour import to_srgb
+from edge.colour import refuse_unknown_codes, stated_profile, to_srgb
 from edge.decoding import heif, jpeg
 from edge.decoding.exif import orientation
 from edge.decoding.kinds import ALLOWED, HEAD_BYTES, tell_format
@@ -30,15 +30,15 @@ from edge.files import kind_of, named_again, no_file, printable
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
 
 
 def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
-    """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP or HEIC file or of its bytes.
+    """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP, HEIC or AVIF file or of its bytes.
 
     * The EXIF orientation (1 to 8) is applied; an unreadable EXIF block or another value counts as 1. XMP is ignored.
     * Grey, palette and CMYK become RGB; of 16-bit samples the high byte is kept.
-    * Embedded profiles (Display P3, Adobe RGB, CMYK presses) are converted to sRGB; see `edge.colour`.
+    * The colour space that the file states (profile, `nclx`, PNG chunks, EXIF) is converted to sRGB; see `edge.colour`.
     * Opaque alpha is dropped; a translucent picture is laid over white, as on a web page.
     * Of an animation the first frame is taken, of a file with several pictures the primary one.
     * JPEG and HEIC of more than 50 million pixels are decoded to a half or a quarter of their width and height; see
@@ -78,12 +78,28 @@ def rgb_of(image: Image.Image) -> np.ndarray:
             "side. Make it smaller"
         )
     try:
-        return upright_rgb(of_image(image, orientation(image)), "the picture")
+        profile = stated_profile(image, *file_behind(image), "the picture")
+        return upright_rgb(of_image(image, orientation(image)), profile, "the picture")
     except InputError:
         raise
     except Exception as error:  # an image is decoded when it is first used, or was closed
         reason = str(error) or type(error).__name__
         raise InputError(f"the picture cannot be decoded ({reason}); open it again, or give its path") from error
+
+
+def file_behind(image: Image.Image) -> tuple[bytes | None, str | None]:
+    """Contents and format of the file of an image that is not decoded yet; afterwards Pillow has closed it."""
+    file, form = getattr(image, "fp", None), image.format
+    if file is None or form is None:
+        return None, form
+    try:
+        place = file.tell()
+        file.seek(0)
+        contents = file.read(MAX_BYTES)
+        file.seek(place)
+    except (OSError, ValueError, AttributeError):  # closed, or a stream
+        return None, form
+    return contents, form
 
 
 @contextmanager
@@ -155,66 +171,89 @@ def decode(file: BinaryIO, form: str, name: str) -> np.ndarray:
     with warnings.catch_warnings():
         # Warnings about damaged metadata do not matter if the picture decodes; the one about size is an error.
         warnings.simplefilter("ignore")
-        return upright_rgb(open_stored(file, form, name), name)
+        stored, profile = open_stored(file, form, name)
+        return upright_rgb(stored, profile, name)
 
 
-def open_stored(file: BinaryIO, form: str, name: str) -> Stored:
-    """The photograph as it is stored; its size is checked, and it is decoded when it is used."""
+def open_stored(file: BinaryIO, form: str, name: str) -> tuple[Stored, bytes | None]:
+    """The photograph as it is stored, and the profile of its colours; None: sRGB.
+
+    Its size is checked, and it is decoded when it is used.
+    """
     if form == "JPEG":
-        return jpeg.opened(file, name)
+        stored = jpeg.opened(file, name)
+        return stored, stated_profile(stored, None, form, name)
     file.seek(0)
-    if form == "HEIF":
-        return heif.opened(file.read(MAX_BYTES + 1), name)
+    contents = file.read(MAX_BYTES + 1)
+    try:
+        stored = heif.opened(contents, name) if form == "HEIF" else opened_by_pillow(contents, form, name)
+    except InputError:
+        raise
+    except Exception:
+        refuse_unknown_codes(contents, form, name)  # libheif opens no file with a colour that it does not know
+        raise
+    return stored, stated_profile(stored, contents, form, name)
+
+
+def opened_by_pillow(contents: bytes, form: str, name: str) -> Stored:
+    """A PNG, WebP or AVIF image, its size checked."""
+    from PIL import features
+
+    if form == "AVIF" and not features.check("avif"):
+        raise InputError(f"{name} is an AVIF file, which needs Pillow 11.3 with AVIF; install it, or save it as JPEG")
     if form == "PNG":
         # Pillow does not compare the checksums of pixel chunks while it decodes; `verify` does, and uses the image up.
-        open_checked(file, form, name).verify()
-        file.seek(0)
-    image = open_checked(file, form, name)
+        open_checked(contents, form, name).verify()
+    image = open_checked(contents, form, name)
     return of_image(image, orientation(image))
 
 
-def open_checked(file: BinaryIO, form: str, name: str) -> Image.Image:
-    """A PNG or WebP image opened, its size checked, nothing decoded yet."""
-    from PIL import Image
+def open_checked(contents: bytes, form: str, name: str) -> Image.Image:
+    """The image opened, its size checked, nothing decoded yet."""
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=(form,))
+            image = Image.open(io.BytesIO(contents), formats=(form,))
+    except UnidentifiedImageError as error:
+        raise ValueError("it cannot be opened") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise InputError(f"{name}: {error}; at most {FULL_PIXELS} pixels are decoded. Save it smaller") from error
     check_size(*image.size, FULL_PIXELS, name)
     return image
 
 
-def upright_rgb(stored: Stored, name: str) -> np.ndarray:
+def upright_rgb(stored: Stored, profile: bytes | None, name: str) -> np.ndarray:
     """uint8 (H, W, 3), sRGB, turned as its EXIF block says; strip by strip, so that there is no second copy of it."""
     sideways = stored.orientation in SIDEWAYS
     shape = (stored.width, stored.height) if sideways else (stored.height, stored.width)
     upright = np.empty((*shape, 3), np.uint8)
     target = as_stored(upright, stored.orientation)
     for rows, strip in stored.strips():
-        target[rows] = to_rgb(strip, name)
+        target[rows] = to_rgb(strip, profile, name)
     return upright
 
 
-def to_rgb(image: Image.Image, name: str) -> np.ndarray:
-    """uint8 (H, W, 3) of a decoded image of any mode that the allowed formats have."""
+def to_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
+    """uint8 (H, W, 3) of a decoded image of any mode that the allowed formats have; `profile` says its colours."""
+    from PIL import Image
+
     if image.mode.startswith("I;16") or image.mode == "I":
         # 16-bit grey. Pillow's own conversion would clip; the high byte is what it keeps of 16-bit RGB.
-        grey = (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     # Colour keys of grey and RGB files are ignored: photographs have none, and of 16-bit files Pillow keeps the key
     # in another scale than the pixels.
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
         rgba = image.convert("RGBA")
-        colours = rgba.convert("RGB")  # drops alpha, keeps the profile
-        return over_white(np.dstack((np.asarray(to_srgb(colours).convert("RGB")), np.asarray(rgba)[:, :, 3])))
+        colours = image.getchannel("L") if image.mode == "LA" else rgba.convert("RGB")
+        opaque = np.asarray(to_srgb(colours, profile).convert("RGB"))
+        return over_white(np.dstack((opaque, np.asarray(rgba)[:, :, 3])))
     if image.mode not in ("RGB", "L", "1", "P", "CMYK", "YCbCr"):
         raise InputError(f"{name} has pixels of the kind {image.mode}, which no phone saves; save it as RGB JPEG")
     if image.mode in ("P", "YCbCr", "1"):
         image = image.convert("RGB" if image.mode != "1" else "L")
-    return np.array(to_srgb(image).convert("RGB"))
+    return np.array(to_srgb(image, profile).convert("RGB"))
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:

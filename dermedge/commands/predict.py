@@ -21,7 +21,7 @@ from edge.models import DEFAULT_MODEL
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP or HEIC")
+    p.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF")
     p.add_argument(
         "--with", dest="file", type=Path,
         help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",

@@ -20,7 +20,7 @@ from edge.progress import track
 
 from .boxes import MAX_TILES, Item, Meta, property_of, read_meta, standalone
 from .kinds import HEAD_BYTES, SEQUENCE_BRANDS, brands_of
-from .limits import MAX_PIXELS, MEMORY, OWN_MEMORY, check_memory, check_size, scale_of
+from .limits import FULL_PIXELS, MAX_PIXELS, check_memory, check_size, fits, scale_of
 from .stored import Stored, as_stored
 
 if TYPE_CHECKING:
@@ -88,11 +88,12 @@ def opened(contents: bytes, name: str) -> Stored:
     scale = scale_of(width, height)
     needed = whole_bytes(meta, primary) * width * height
     needed += ALPHA * width * height * picture.has_alpha + len(contents)
-    if scale == 1 and needed <= MEMORY - OWN_MEMORY:
+    if scale == 1 and fits(needed):
         return whole(file)
     kind = f"{'a tiled' if primary.kind == b'grid' else 'an untiled'} HEIC file of {width} x {height} pixels"
     if primary.kind != b"grid":
         check_memory(needed, kind, name, IN_TILES)
+        raise InputError(f"{name} is {kind}; above {FULL_PIXELS} pixels only tiled ones are decoded. {IN_TILES}")
     grid = read_grid(meta, contents, scale, kind, name)
     if picture.has_alpha:
         raise InputError(f"{name} is {kind} that is translucent, which is not decoded at this size. {IN_TILES}")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from edge.errors import InputError
 
-ALLOWED = "JPEG, PNG, WebP or HEIC"
+ALLOWED = "JPEG, PNG, WebP, HEIC or AVIF"
 HEAD_BYTES = 4096  # enough for every signature, a long list of brands and the first tags of a TIFF file
 
 # ISO/IEC 23008-12 and 23000-22: brands of files whose pictures are HEVC …
@@ -35,7 +35,6 @@ class Other:
 RAW = "Let the camera's program or the phone save it as JPEG"
 LEAVE = "Leave it out"
 VIDEO = Other("a video", "Save a frame of it as JPEG, or leave it out")
-AVIF = Other("an AVIF file")
 MODEL = "Give it as `file`, and a photograph here"
 
 # (place, bytes, what it is); none of these is ever opened.
@@ -95,9 +94,14 @@ def tell_format(head: bytes, name: str) -> str:
     other = other_kind(head)
     if head[4:8] == b"ftyp":
         brands = brands_of(head)
-        if brands[0] not in AVIF_BRANDS and brand_of_heif({*brands}):
+        if brands[0] == b"avis":
+            other = Other("an AVIF film", VIDEO.advice)
+        elif brands[0] in AVIF_BRANDS or (AVIF_BRANDS & {*brands} and not HEVC_BRANDS & {*brands}):
+            return "AVIF"
+        elif (HEVC_BRANDS | HEIF_BRANDS) & {*brands}:
             return "HEIF"
-        other = by_brand(brands)
+        else:
+            other = Other("a camera raw file (CR3)", RAW) if brands[0] == b"crx " else VIDEO
     if other is None:
         start = head[:16].hex(" ")
         other = Other(f"something else (it starts with {start})" if any(head) else "nothing but zeros, no photograph")
@@ -108,18 +112,6 @@ def brands_of(head: bytes) -> list[bytes]:
     """The major brand of an ISO file, then those that it is compatible with."""
     end = min(int.from_bytes(head[:4], "big"), len(head))
     return [head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))]
-
-
-def brand_of_heif(brands: set[bytes]) -> bool:
-    """Whether the picture is HEVC, or may be."""
-    return bool(HEVC_BRANDS & brands or (HEIF_BRANDS & brands and not AVIF_BRANDS & brands))
-
-
-def by_brand(brands: list[bytes]) -> Other:
-    """What an ISO file is that holds no HEVC picture."""
-    if AVIF_BRANDS & {*brands}:
-        return AVIF
-    return Other("a camera raw file (CR3)", RAW) if brands[0] == b"crx " else VIDEO
 
 
 def other_kind(head: bytes) -> Other | None:

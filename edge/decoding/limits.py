@@ -33,9 +33,14 @@ def check_size(width: int, height: int, limit: int, name: str) -> None:
         raise InputError(f"{name} says that it has {width} x {height} pixels; expected a photograph")
 
 
+def fits(needed: float) -> bool:
+    """Whether there is room for so many bytes beside the program's own."""
+    return needed <= MEMORY - OWN_MEMORY
+
+
 def check_memory(needed: float, kind: str, name: str, advice: str) -> None:
-    """InputError unless `needed` bytes beside the program's own fit. `kind`: of picture, and its size."""
-    if needed > MEMORY - OWN_MEMORY:
+    """InputError unless `needed` bytes fit. `kind`: of picture, and its size."""
+    if not fits(needed):
         raise InputError(
             f"{name} is {kind}, which takes about {(needed + OWN_MEMORY) / 1e6:.0f} MB of memory to decode; at most "
             f"{MEMORY / 1e6:.0f} MB are used. {advice}"

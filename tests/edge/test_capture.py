@@ -268,7 +268,7 @@ def test_what_is_no_file(tmp_path):
 
 @pytest.mark.parametrize("form", ["GIF", "TIFF", "BMP"])
 def test_other_formats_are_refused_by_name(form):
-    with pytest.raises(InputError, match=f"a {form} file; expected JPEG, PNG, WebP or HEIC"):
+    with pytest.raises(InputError, match=f"a {form} file; expected JPEG, PNG, WebP, HEIC or AVIF"):
         read_photo(encoded(Image.fromarray(PICTURE), form))
 
 

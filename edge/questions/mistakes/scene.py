@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from edge import capture
-from edge.colour import transform_for
+from edge.colour import changes
 from edge.decoding.stored import Stored
 from edge.preprocess import to_input
 
+TRANSLUCENT = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})  # Pillow's modes
 Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
 
 
@@ -49,10 +50,11 @@ def photographed(path: Path, target: Target) -> tuple[Scene, int]:
     name = str(path)
     contents = capture.read_bounded(path, name)
     upright = capture.read_photo(contents, name=name)
-    return Scene(upright, target), stored_in(contents, name).orientation
+    return Scene(upright, target), stored_in(contents, name)[0].orientation
 
 
-def stored_in(contents: bytes, name: str) -> Stored:
+def stored_in(contents: bytes, name: str) -> tuple[Stored, bytes | None]:
+    """The photograph as it is stored, and the profile of its colours."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata that nobody needs
         form = capture.tell_format(contents[: capture.HEAD_BYTES], name)
@@ -62,10 +64,10 @@ def stored_in(contents: bytes, name: str) -> Stored:
 def remarks(path: Path) -> list[str]:
     """What a photograph brings that none of the paths imitates, and that an app has to heed: profile, transparency."""
     name = str(path)
-    strip = stored_in(capture.read_bounded(path, name), name).rows(0, 1)
+    stored, profile = stored_in(capture.read_bounded(path, name), name)
     notes = []
-    if transform_for(strip) is not None:
-        notes.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
-    if strip.has_transparency_data:
+    if changes(profile, stored.mode):
+        notes.append("states another colour space than sRGB; an app has to convert it (docs/preprocess.md)")
+    if stored.mode in TRANSLUCENT or "transparency" in stored.info:
         notes.append("is translucent; it has to be laid over white")
     return notes

@@ -1,4 +1,4 @@
-"""An embedded colour profile -> sRGB, by LittleCMS: iPhones save Display P3, studios Adobe RGB."""
+"""Colours of a profile -> sRGB, by LittleCMS: iPhones save Display P3, studios Adobe RGB."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
 MAX_PROFILE_BYTES = 4 * 2**20  # those of printing presses have up to 3 MB, a phone's less than 1 kB
-SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # mode -> what the profile has to be of
+# Mode -> what the profile has to be of. Of other modes `to_srgb` is given the RGB form.
+KINDS = {"L": "GRAY", "LA": "GRAY", "1": "GRAY", "I": "GRAY", "I;16": "GRAY", "I;16B": "GRAY", "CMYK": "CMYK"}
 SAME = 1  # levels; a profile that moves no colour further is sRGB under another name
 
 
-def to_srgb(image: Image.Image) -> Image.Image:
-    """An RGB, L or CMYK image in sRGB, mode RGB, if it brings a profile of another colour space; else as it is.
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An RGB, L or CMYK image in sRGB, mode RGB, if the profile is of another colour space; else as it is.
 
     Relative colorimetric with black point compensation, 8 bits a channel. A profile that is damaged, too large or of
     another kind of colour than the image counts as none, as in browsers.
     """
-    transform = transform_for(image)
+    transform = None if profile is None else transform_of(profile, image.mode)
     if transform is None:
         return image
     from PIL import ImageCms
@@ -32,12 +33,25 @@ def to_srgb(image: Image.Image) -> Image.Image:
     return converted
 
 
-def transform_for(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
-    """What `to_srgb` applies; None where the image stays as it is."""
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE_BYTES or image.mode not in SPACES:
+def changes(profile: bytes | None, mode: str) -> bool:
+    """Whether colours of an image of that mode are converted at all."""
+    kind = KINDS.get(mode, "RGB")
+    return profile is not None and transform_of(profile, {"GRAY": "L"}.get(kind, kind)) is not None
+
+
+def usable(profile: bytes | None, kind: str) -> bool:
+    """Whether LittleCMS can read the profile and it is of this kind of colour: "RGB", "GRAY" or "CMYK"."""
+    return isinstance(profile, bytes) and 0 < len(profile) <= MAX_PROFILE_BYTES and kind_of(profile) == kind
+
+
+@lru_cache(maxsize=8)
+def kind_of(profile: bytes) -> str | None:
+    from PIL import ImageCms
+
+    try:
+        return str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space).strip()
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         return None
-    return transform_of(profile, image.mode)
 
 
 @lru_cache(maxsize=8)  # a folder of photographs has one or two profiles
@@ -45,12 +59,11 @@ def transform_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None
     """From the profile's colours to sRGB; None where that changes nothing, or where the profile is unusable."""
     from PIL import Image, ImageCms
 
+    if mode not in ("RGB", "L", "CMYK") or not usable(profile, KINDS.get(mode, "RGB")):
+        return None
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != SPACES[mode]:
-            return None
         transform = ImageCms.buildTransform(
-            source, ImageCms.createProfile("sRGB"), mode, "RGB",
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), mode, "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )  # fmt: skip
         if mode == "RGB":
