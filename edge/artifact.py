@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge.errors import InputError
-from edge.files import read_json, sha256, size, write_json
+from edge.files import read_json, refuse_compiled, sha256, size, write_json
 from edge.manifest import FileEntry, Manifest, from_json_value, to_json_value
 
 MANIFEST = "manifest.json"
@@ -15,6 +15,7 @@ MANIFEST = "manifest.json"
 def read(folder: Path) -> Manifest:
     """The checked manifest of a build folder (or the path of the manifest itself); InputError if it is none."""
     folder = Path(folder)
+    refuse_compiled(folder)
     path = folder if folder.is_file() else folder / MANIFEST
     value = read_json(path, expected="the manifest of an exported model (`convert/to_tflite.py` writes it)")
     return from_json_value(value, where=str(path))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
-from edge.files import moved_into_place, read_json, sha256, write_json
+from edge.files import moved_into_place, read_json, refuse_compiled, sha256, write_json
 from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
 from edge.program import SUFFIX, from_bytes
@@ -191,6 +191,7 @@ def load(path: Path) -> Checkpoint:
             f"{path} is a foreign checkpoint; read it with `dermedge import-upstream --model … {path}` "
             "(weights only, nothing in it is run)"
         )
+    refuse_compiled(path)
     if path.is_dir():
         inside = [path / f"checkpoint{suffix}" for suffix in (".safetensors", SUFFIX)]
         path = next((weights for weights in inside if weights.is_file()), path)

@@ -96,7 +96,7 @@ def cannot_write(target: Path, error: OSError) -> str:
 
 def write_text(target: Path, text: str) -> None:
     with moved_into_place(target) as path:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need be no text
 
 
 def write_json(target: Path, value: object) -> None:
@@ -167,6 +167,15 @@ def kind_of(path: Path, mode: int) -> str:
         stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
     }  # fmt: skip
     return f"{kinds.get(stat.S_IFMT(mode), 'a special file')}, no regular file"
+
+
+def refuse_compiled(path: Path) -> None:
+    """InputError for what Core ML's compiler makes of a package: only Apple's systems run it."""
+    if path.suffix.lower() == ".mlmodelc":
+        raise InputError(
+            f"{path} is a compiled Core ML model, which nothing but Apple's systems runs; give the .mlpackage that it "
+            "was compiled from"
+        )
 
 
 def no_file(path: Path, error: OSError | ValueError) -> str:

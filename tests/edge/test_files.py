@@ -12,7 +12,7 @@ import pytest
 
 from edge import files
 from edge.errors import InputError
-from edge.files import moved_into_place, read_json, scratch_in, sha256, size, write_json, write_text
+from edge.files import moved_into_place, printable, read_json, scratch_in, sha256, size, write_json, write_text
 
 
 def everything(folder: Path) -> set[str]:
@@ -211,3 +211,33 @@ def test_what_a_file_manager_leaves_in_a_folder_is_not_part_of_it(tmp_path: Path
     assert (sha256(folder), size(folder)) == before
     (folder / "Data" / "b").write_bytes(b"")
     assert sha256(folder) != before[0]
+
+
+def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path):
+    """As a lone surrogate stands in JSON, so that the name comes back."""
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_json(tmp_path / "names.json", {"photo": name})
+    assert (tmp_path / "names.json").read_bytes() == b'{\n  "photo": "caf\\udce9.jpg"\n}\n'
+    assert read_json(tmp_path / "names.json", expected="names") == {"photo": name}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("été.jpg", "été.jpg"),
+        ("a\nb\x1b[1m", "a\\x0ab\\x1b[1m"),
+        ("x\udcff", "x\\xff"),
+        ("gpj.\u202e", "gpj.\\u202e"),
+        ("👩\u200d🔬", "👩\u200d🔬"),
+    ],
+)
+def test_names_in_messages(name, shown):
+    assert printable(name) == shown
+
+
+def test_a_compiled_model_is_named(tmp_path):
+    from edge import artifact, checkpoint
+
+    for read in (artifact.read, checkpoint.load):
+        with pytest.raises(InputError, match=r"net\.mlmodelc is a compiled Core ML model.*give the \.mlpackage"):
+            read(tmp_path / "net.mlmodelc")

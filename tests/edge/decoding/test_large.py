@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
+import json
 import struct
 import subprocess
 import sys
@@ -22,6 +25,7 @@ from edge.decoding.exif import ORIENTATION_TAG
 from edge.decoding.limits import scale_of
 from edge.decoding.stored import as_stored
 from edge.errors import InputError
+from tests._sources import ROOT
 from tests.edge.decoding._files import heic, heic_of_tiles, jpeg_of_rows, slope
 from tests.fuzzing import fuzzed
 
@@ -88,6 +92,27 @@ def test_jpeg_gives_the_bytes_of_another_libjpeg_turbo(smaller, scale, subsampli
     theirs = cv2.imdecode(np.frombuffer(contents, np.uint8), REDUCED[scale] | cv2.IMREAD_IGNORE_ORIENTATION)
     assert theirs.shape == (-(-height // scale), -(-width // scale), 3)
     np.testing.assert_array_equal(read_photo(contents), theirs[:, :, ::-1])
+
+
+GOLDEN = json.loads((ROOT / "tests/golden/preprocess/scaled.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
+def test_golden_files_at_a_half_and_a_quarter(smaller, case):
+    """What apps test their own decoder with."""
+    for scale, expected in case["scales"].items():
+        smaller(0, 10**6 if scale == "2" else 0)
+        photo = read_photo(base64.b64decode(case["jpeg"]))
+        assert photo.shape == (expected["height"], expected["width"], 3)
+        assert photo[0, :4].tolist() == expected["first_pixels"]
+        assert hashlib.sha256(photo.tobytes()).hexdigest() == expected["sha256"]
+
+
+def test_the_page_has_the_numbers():
+    page = (ROOT / "docs/preprocess.md").read_text()
+    for number in (limits.FULL_PIXELS, limits.HALF_PIXELS, limits.MAX_PIXELS, limits.MAX_SIDE):
+        assert f"{number:,}" in page
+    assert f"{limits.MAX_BYTES // 2**20} MiB" in page
 
 
 @pytest.mark.parametrize("scale", [2, 4])
