@@ -26,6 +26,10 @@ MAX_PIXELS = 50_000_000  # 8160 x 6120, the largest size that phones commonly sa
 MAX_SIDE = 20_000  # pixels; longer strips are panoramas or attacks
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
 
+# Part of the key of cached squares: rises whenever some file is read otherwise than before. PREPROCESS_VERSION stays as
+# long as photographs that were read right give the same bytes, because checkpoints are bound to it.
+READING = 2
+
 ALLOWED = "JPEG, PNG, WebP, HEIC or AVIF"
 ORIENTATION_TAG = 0x0112  # EXIF 2.32, 4.6.4 A
 SIGNATURE_BYTES = 16

@@ -34,7 +34,7 @@ def stated_profile(image: Image.Image, contents: bytes | None, form: str | None,
                 refuse_hdr(statement, name)
                 return statement
         elif statement is not None and kind != "CMYK":  # other ways than a profile are for RGB and grey
-            return None if statement == SRGB else profile_of(statement, grey=kind == "GRAY")
+            return None if statement == SRGB else profile_of(statement)
     return None
 
 

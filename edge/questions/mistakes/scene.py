@@ -65,7 +65,7 @@ def remarks(path: Path) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with capture.open_checked(contents, form, name) as image:
-            if changes(stated_profile(image, contents, form, name), image.mode):
+            if changes(stated_profile(image, contents, form, name)):
                 notes.append("states another colour space than sRGB; an app has to convert it (docs/preprocess.md)")
             if image.has_transparency_data:
                 notes.append("is translucent; it has to be laid over white")
