@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.capture import MAX_PIXELS, MAX_SIDE
+from edge.decoding.limits import FULL_PIXELS, MAX_SIDE
 from edge.errors import InputError
 from edge.preprocess import area, check_side, square_in
 
@@ -271,8 +271,8 @@ def check_size(width: int, height: int) -> None:
     for name, value in (("width", width), ("height", height)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= MAX_SIDE:
             raise InputError(f"the frame's {name} is a whole number of 1 to {MAX_SIDE} pixels, got {value!r}")
-    if width * height > MAX_PIXELS:
-        raise InputError(f"the frame has {width} x {height} pixels; at most {MAX_PIXELS} are read")
+    if width * height > FULL_PIXELS:
+        raise InputError(f"the frame has {width} x {height} pixels; at most {FULL_PIXELS} are read")
 
 
 def plane_of(plane: Plane, width: int, height: int, name: str = "") -> np.ndarray:

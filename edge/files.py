@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +119,62 @@ def read_json(path: Path, *, expected: str) -> dict:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object; expected {expected}")
     return value
+
+
+def printable(text: str) -> str:
+    """A file's name on one line of a message: control characters and bytes that are no text as \\x1b."""
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\u200d"  # joins emoji
+        else f"\\x{ord(letter) & 0xFF:02x}" if letter < "\x80" or "\udc80" <= letter <= "\udcff"  # os.fsdecode
+        else f"\\u{ord(letter):04x}"
+        for letter in text
+    )  # fmt: skip
+
+
+def named_again(path: Path) -> Path:
+    """The path as the disk writes it, where its letters are the same in another form of Unicode; else as it is.
+
+    A Mac writes é as e and an accent, a keyboard as one letter.
+    """
+    if str(path).isascii() or os.path.lexists(path):
+        return path
+    here = Path(path.anchor) if path.anchor else Path()
+    for part in path.relative_to(path.anchor).parts if path.anchor else path.parts:
+        if not os.path.lexists(here / part):
+            try:
+                alike = [name for name in os.listdir(here) if same_letters(name, part)]
+            except OSError:
+                return path
+            if len(alike) != 1:
+                return path
+            part = alike[0]
+        here /= part
+    return here
+
+
+def same_letters(name: str, other: str) -> bool:
+    return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
+
+
+def kind_of(path: Path, mode: int) -> str:
+    """What a path leads to that is no regular file, in words; `mode` as of `os.stat`."""
+    if stat.S_ISDIR(mode):
+        models = {".mlpackage": "Core ML", ".mlmodelc": "compiled Core ML", ".aimodel": "Core AI"}
+        model = models.get(path.suffix.lower())
+        return f"a folder, a {model} model" if model else "a folder"
+    kinds = {
+        stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    }  # fmt: skip
+    return f"{kinds.get(stat.S_IFMT(mode), 'a special file')}, no regular file"
+
+
+def no_file(path: Path, error: OSError | ValueError) -> str:
+    """Why a file cannot be opened, to follow its name."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"is a link to {printable(os.readlink(path))}, which is not there; mend or remove the link"
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"cannot be read: {reason}"
 
 
 def parts_of(folder: Path) -> list[Path]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 from edge.errors import InputError
 
@@ -12,14 +12,23 @@ from .convert import KINDS, usable
 from .icc import profile_of, transfer_code
 from .spaces import HDR_TRANSFERS, REFUSED_TRANSFERS, SRGB, SRGB_CURVE, Space, of_codes, too_much
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 BOXED = ("HEIF", "AVIF")
+
+
+class Described(Protocol):
+    """An image, or what is known of it before it is decoded."""
+
+    @property
+    def mode(self) -> str: ...  # Pillow's
+
+    @property
+    def info(self) -> dict[Any, Any]: ...
+
+
 Statement = Space | bytes | None  # a colour space, an ICC profile, or nothing
 
 
-def stated_profile(image: Image.Image, contents: bytes | None, form: str | None, name: str) -> bytes | None:
+def stated_profile(image: Described, contents: bytes | None, form: str | None, name: str) -> bytes | None:
     """The ICC profile that an image's colours are converted with; None where it states none, or sRGB.
 
     `contents` is its file and `form` Pillow's name of the format ("JPEG", "PNG", "WEBP", "HEIF", "AVIF"); without a
@@ -41,17 +50,17 @@ def stated_profile(image: Image.Image, contents: bytes | None, form: str | None,
 def refuse_unknown_codes(contents: bytes, form: str, name: str) -> None:
     """InputError if a file that its decoder does not open has codes of ITU-T H.273 that are not converted."""
     if form in BOXED:
-        for _ in of_boxes(contents, None, name):
+        for _ in of_boxes(contents, {}, name):
             pass
 
 
-def statements(image: Image.Image, contents: bytes | None, form: str | None, name: str) -> Iterator[Statement]:
+def statements(image: Described, contents: bytes | None, form: str | None, name: str) -> Iterator[Statement]:
     """First what counts most."""
     profile = image.info.get("icc_profile")
     if contents is not None and form == "PNG":
         yield from of_png(contents, profile, name)
     elif contents is not None and form in BOXED:
-        yield from of_boxes(contents, profile, name)
+        yield from of_boxes(contents, image.info, name)
     else:
         yield profile
         yield from kept_in(image.info, name)
@@ -68,14 +77,19 @@ def of_png(contents: bytes, profile: bytes | None, name: str) -> Iterator[Statem
     yield png.by_numbers(chunks)
 
 
-def of_boxes(contents: bytes, profile: bytes | None, name: str) -> Iterator[Statement]:
+def of_boxes(contents: bytes, info: Mapping[Any, Any], name: str) -> Iterator[Statement]:
     """A profile, then `nclx`, then the bitstream: ISO/IEC 23000-22 (MIAF), 7.3.6.4, and 23008-12, 6.5.5."""
     meta = heif.meta_of(contents)
-    yield heif.profile_in(meta) or profile
+    if meta is None:  # libheif may understand more
+        yield info.get("icc_profile")
+        yield from kept_in(info, name)
+        return
+    yield heif.profile_in(meta)
     codes, source = heif.codes_in(meta), "its nclx box"
     if codes is None:
-        codes, source = next((hevc.codes_in(content) for content in meta.of_primary(b"hvcC")), None), "its bitstream"
-    if codes is None and meta.of_primary(b"av1C"):
+        records = heif.of_primary(meta, b"hvcC")
+        codes, source = next((hevc.codes_in(record) for record in records), None), "its bitstream"
+    if codes is None and heif.of_primary(meta, b"av1C"):
         raise InputError(
             f"{name} is an AVIF file without a colour box; expected a profile or an nclx box. Save it again as JPEG"
         )
@@ -83,7 +97,7 @@ def of_boxes(contents: bytes, profile: bytes | None, name: str) -> Iterator[Stat
         yield of_codes(*codes, camera=SRGB_CURVE, where=f"{name}: {source}")
 
 
-def kept_in(info: dict[str | tuple[int, int], object], name: str) -> Iterator[Statement]:
+def kept_in(info: Mapping[Any, Any], name: str) -> Iterator[Statement]:
     """What an opened image still tells when its file is gone."""
     codes = info.get("nclx_profile")
     if isinstance(codes, dict):

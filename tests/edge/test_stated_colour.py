@@ -100,6 +100,15 @@ def test_grey_and_cmyk_jpeg() -> None:
     np.testing.assert_array_equal(plain, stated)
 
 
+def test_an_exif_block_after_the_pixels_counts() -> None:
+    """PNG third edition, 11.3.2: anywhere before IEND."""
+    stated = files.encoded("PNG", exif=files.exif(65535, "R03"))
+    at = stated.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(stated[at : at + 4], "big")
+    moved = stated[:at] + stated[end:-12] + stated[at:end] + stated[-12:]
+    np.testing.assert_array_equal(read_photo(moved), read_photo(stated))
+
+
 def test_an_orientation_and_a_colour_space_in_one_block() -> None:
     block = Image.Exif()
     block.load(files.exif(65535, "R03"))
@@ -199,7 +208,8 @@ def test_hostile_boxes_and_bitstreams_end(content, times) -> None:
     for kind in (b"pitm", b"iprp", b"iref", b"ipco"):
         inner = (8 + len(content)).to_bytes(4, "big") + kind + content
         meta = heif.meta_of((12 + len(inner)).to_bytes(4, "big") + b"meta" + bytes(4) + inner)
-        heif.codes_in(meta), heif.profile_in(meta)
+        if meta is not None:
+            heif.codes_in(meta), heif.profile_in(meta)
     png.by_numbers(png.chunks_of(content)), exif.space_in(content, "x"), icc.transfer_code(content)
 
 
@@ -207,7 +217,7 @@ def test_reserved_codes_of_a_bitstream_are_unspecified() -> None:
     """ITU-T H.265, E.3.1: decoders shall read them as 2; in a box of the file they are refused."""
     pytest.importorskip("pillow_heif")
     meta = heif.meta_of(files.in_bitstream(12, 13))
-    (record,) = meta.of_primary(b"hvcC")
+    (record,) = heif.of_primary(meta, b"hvcC")
     assert hevc.codes_in(record) == (12, 13)
     before = bytes.fromhex("0c0d06")  # the bytes 12, 13, 6 stand somewhere between the bits
     bits = "".join(f"{byte:08b}" for byte in record)
