@@ -23,15 +23,31 @@ def of_primary(meta: Meta, kind: bytes) -> list[bytes]:
 
     A grid whose tiles alone have a colour is coloured as its tiles are.
     """
-    item, depth = meta.primary, 0
-    while item is not None and depth < MAX_DEPTH:
+    for item in chain_of(meta):
         numbers = [number for number in meta.of_item.get(item, []) if 0 < number <= len(meta.properties)]
         boxes = [meta.properties[number - 1] for number in numbers]
         contents = [box[8:] for box in boxes if box[4:8] == kind]
         if contents:
             return contents
-        item, depth = next(iter(meta.tiles_of(item)), None), depth + 1
     return []
+
+
+def chain_of(meta: Meta) -> list[int]:
+    """The primary item, what it is made of first, and so on down to a coded picture."""
+    items: list[int] = []
+    item = meta.primary
+    while item is not None and len(items) < MAX_DEPTH:
+        items.append(item)
+        item = next(iter(meta.tiles_of(item)), None)
+    return items
+
+
+def first_picture(meta: Meta, contents: bytes) -> bytes:
+    """The coded bytes at the end of that chain; empty where they lie outside of the file."""
+    try:
+        return meta.data(contents, chain_of(meta)[-1])
+    except (ValueError, IndexError):
+        return b""
 
 
 def profile_in(meta: Meta) -> bytes | None:

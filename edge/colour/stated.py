@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from edge.decoding.boxes import Meta
 from edge.errors import InputError
 
-from . import exif, heif, hevc, numbers, png
+from . import av1, exif, heif, hevc, numbers, png
 from .convert import KINDS, usable
 from .icc import profile_of, transfer_code
 from .spaces import HDR_TRANSFERS, REFUSED_TRANSFERS, SRGB, SRGB_CURVE, Space, of_codes, too_much
 
 BOXED = ("HEIF", "AVIF")
+AV1_RECORD_BYTES = 4  # of an `av1C` box, before the units that it may hold
 
 
 class Described(Protocol):
@@ -87,14 +89,18 @@ def of_boxes(contents: bytes, info: Mapping[Any, Any], name: str) -> Iterator[St
     yield heif.profile_in(meta)
     codes, source = heif.codes_in(meta), "its nclx box"
     if codes is None:
-        records = heif.of_primary(meta, b"hvcC")
-        codes, source = next((hevc.codes_in(record) for record in records), None), "its bitstream"
-    if codes is None and heif.of_primary(meta, b"av1C"):
-        raise InputError(
-            f"{name} is an AVIF file without a colour box; expected a profile or an nclx box. Save it again as JPEG"
-        )
+        codes, source = in_bitstream(meta, contents), "its bitstream"
     if codes is not None:
         yield of_codes(*codes, camera=SRGB_CURVE, where=f"{name}: {source}")
+
+
+def in_bitstream(meta: Meta, contents: bytes) -> tuple[int, int] | None:
+    """What the coded picture, or the first tile of a grid, states about itself."""
+    for record in heif.of_primary(meta, b"hvcC"):
+        return hevc.codes_in(record)
+    for record in heif.of_primary(meta, b"av1C"):
+        return av1.codes_in(record[AV1_RECORD_BYTES:]) or av1.codes_in(heif.first_picture(meta, contents))
+    return None
 
 
 def kept_in(info: Mapping[Any, Any], name: str) -> Iterator[Statement]:

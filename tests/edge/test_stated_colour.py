@@ -18,7 +18,7 @@ from benchmarks._colour_cases import ADOBE_RGB as ADOBE
 from benchmarks._colour_cases import P3, PLAIN, cases
 from benchmarks._profiles import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, profile
 from edge.capture import read_photo, rgb_of
-from edge.colour import exif, heif, hevc, icc, png
+from edge.colour import av1, exif, heif, hevc, icc, png
 from edge.errors import InputError
 from tests.fuzzing import fuzzed
 
@@ -204,7 +204,7 @@ def test_hostile_boxes_and_bitstreams_end(content, times) -> None:
     """Whatever the numbers say, the parsers end, in few steps."""
     record = b"\1" * 22 + bytes((times,)) + (b"\x21\0\1" + len(content).to_bytes(2, "big") + content) * times
     assert hevc.codes_in(record) is None or len(hevc.codes_in(record)) == 2
-    hevc.codes_in(content)
+    hevc.codes_in(content), av1.codes_in(content), av1.codes_in(b"\x08" + content)
     for kind in (b"pitm", b"iprp", b"iref", b"ipco"):
         inner = (8 + len(content)).to_bytes(4, "big") + kind + content
         meta = heif.meta_of((12 + len(inner)).to_bytes(4, "big") + b"meta" + bytes(4) + inner)
@@ -216,12 +216,18 @@ def test_hostile_boxes_and_bitstreams_end(content, times) -> None:
 def test_reserved_codes_of_a_bitstream_are_unspecified() -> None:
     """ITU-T H.265, E.3.1: decoders shall read them as 2; in a box of the file they are refused."""
     pytest.importorskip("pillow_heif")
-    meta = heif.meta_of(files.in_bitstream(12, 13))
+    meta = heif.meta_of(files.in_bitstream("HEIF", 12, 13))
+    assert meta is not None
     (record,) = heif.of_primary(meta, b"hvcC")
     assert hevc.codes_in(record) == (12, 13)
-    before = bytes.fromhex("0c0d06")  # the bytes 12, 13, 6 stand somewhere between the bits
-    bits = "".join(f"{byte:08b}" for byte in record)
-    pattern = "".join(f"{byte:08b}" for byte in before)
-    assert bits.count(pattern) == 1
-    changed = bits.replace(pattern, f"{200:08b}{13:08b}{6:08b}")
-    assert hevc.codes_in(int(changed, 2).to_bytes(len(record), "big")) == (2, 13)
+    assert hevc.codes_in(files.with_bits(record, (12, 13, 6), (200, 13, 6))) == (2, 13)
+
+
+def test_the_long_header_of_a_film_too() -> None:
+    """A still picture's AV1 header is a short form; encoders also write the long one."""
+    frames = [Image.fromarray(files.card()), Image.new("RGB", (64, 64))]
+    film = files.encoded("AVIF", frames[0], save_all=True, append_images=frames[1:])
+    meta = heif.meta_of(film)
+    assert meta is not None and av1.codes_in(heif.first_picture(meta, film)) == (1, 13)
+    stream = heif.first_picture(meta, film)
+    assert av1.codes_in(files.with_bits(stream, (1, 13, 6), (9, 16, 6))) == (9, 16)
