@@ -68,4 +68,17 @@ def shown(stored: np.ndarray, chromaticities: tuple[float, ...], curve: Curve) -
     adapted = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ goal / (BRADFORD @ white)) @ BRADFORD
     matrix = np.linalg.inv(to_xyz(CHROMATICITIES[1])) @ adapted @ to_xyz(chromaticities)
     light = (curve(np.asarray(stored, float) / 255) @ matrix.T).clip(0, 1)
-    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return 255 * to_srgb_sample(light)
+
+
+def stored_in(rgb: np.ndarray, chromaticities: tuple[float, ...], power: float | None = None) -> np.ndarray:
+    """sRGB bytes (H, W, 3) as bytes of another space of white D65, with sRGB's curve or a power."""
+    matrix = np.linalg.inv(to_xyz(chromaticities)) @ to_xyz(CHROMATICITIES[1])
+    light = (srgb(np.arange(256) / 255).astype(np.float32)[rgb] @ matrix.T.astype(np.float32)).clip(0, 1)
+    if power is not None:
+        return np.rint(255 * light ** (1 / power)).astype(np.uint8)
+    return np.rint(255 * to_srgb_sample(light)).astype(np.uint8)
+
+
+def to_srgb_sample(light: np.ndarray) -> np.ndarray:
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

@@ -125,11 +125,12 @@ def box_cases(form: str) -> Ways:
     for primaries in (0, 3, 10, 65535):
         rows[f"nclx {primaries}, 13"] = partial(restated, plain(form), primaries, 13), f"primaries {primaries}"
     p3 = profile(DISPLAY_P3)
+    rows["bitstream 12, 13"] = lambda: in_bitstream(form, 12, 13), P3
+    rows["bitstream 9, 1"] = lambda: in_bitstream(form, 9, 1), coded(9, 1, srgb)
+    rows["bitstream 9, 16"] = lambda: in_bitstream(form, 9, 16), "PQ"
+    rows["bitstream 2, 2"] = lambda: in_bitstream(form, 2, 2), PLAIN
     if form == "HEIF":
-        rows["HEVC 12, 13"] = lambda: in_bitstream(12, 13), P3
-        rows["HEVC 9, 1"] = lambda: in_bitstream(9, 1), coded(9, 1, srgb)
-        rows["HEVC 9, 16"] = lambda: in_bitstream(9, 16), "PQ"
-        rows["HEVC 2, 2 + EXIF R03"] = (
+        rows["bitstream 2, 2 + EXIF R03"] = (
             lambda: encoded(form, exif=exif(65535, "R03"), color_primaries=2, transfer_characteristics=2), ADOBE_RGB
         )  # fmt: skip
     return rows | {

@@ -169,7 +169,21 @@ def number_at(contents: bytes | bytearray, place: int) -> int:
     return int(struct.unpack_from(">I", contents, place)[0])
 
 
-def in_bitstream(primaries: int, transfer: int) -> bytes:
-    """A HEIC file without a `colr` box, whose HEVC parameter set states the colour."""
-    contents = encoded("HEIF", color_primaries=primaries, transfer_characteristics=transfer)
+def in_bitstream(form: str, primaries: int, transfer: int) -> bytes:
+    """A HEIC or AVIF file without a `colr` box, whose HEVC or AV1 header states the colour."""
+    if form == "HEIF":
+        contents = encoded(form, color_primaries=primaries, transfer_characteristics=transfer)
+    else:
+        data = plain(form).index(b"mdat")  # the header is at its begin
+        contents = plain(form)[:data] + with_bits(plain(form)[data:], (1, 13, 6), (primaries, transfer, 6))
     return contents.replace(b"colrnclx", b"skipnclx")
+
+
+def with_bits(contents: bytes, old: tuple[int, ...], new: tuple[int, ...]) -> bytes:
+    """Bytes that stand somewhere between the bits of the first 100 bytes, exchanged."""
+    bits = "".join(f"{byte:08b}" for byte in contents[:100])
+    pattern, replacement = ("".join(f"{byte:08b}" for byte in values) for values in (old, new))
+    if bits.count(pattern) != 1:
+        raise ValueError(f"{old} stand {bits.count(pattern)} times in the header")
+    changed = bits.replace(pattern, replacement)
+    return bytes(int(changed[at : at + 8], 2) for at in range(0, len(changed), 8)) + contents[100:]

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
+# Part of the key of cached squares: rises whenever some file is read otherwise than before. PREPROCESS_VERSION stays as
+# long as photographs that were read right give the same bytes, because checkpoints are bound to it.
+READING = 2
 
 
 def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
@@ -205,6 +208,8 @@ def opened_by_pillow(contents: bytes, form: str, name: str) -> Stored:
         # Pillow does not compare the checksums of pixel chunks while it decodes; `verify` does, and uses the image up.
         open_checked(contents, form, name).verify()
     image = open_checked(contents, form, name)
+    if form == "PNG":
+        image.load()  # its EXIF block may come after the pixels
     return of_image(image, orientation(image))
 
 

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
+from .bits import Bits
+
 MAX_SETS = 64  # of reference pictures; 7.4.3.2.1
 MAX_LONG_TERM = 32
 SPS = 33  # NAL unit type
 EXTENDED_RATIO = 255
 RESERVED = (frozenset({0, 3, *range(13, 22), *range(23, 256)}), frozenset({0, 3, *range(19, 256)}))
-
-
-class Bits:
-    """Reads a raw byte sequence payload; IndexError behind its end."""
-
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self.at = 0
-
-    def take(self, count: int) -> int:
-        value = 0
-        for _ in range(count):
-            value = value << 1 | self.payload[self.at >> 3] >> 7 - (self.at & 7) & 1
-            self.at += 1
-        return value
-
-    def skip(self, count: int) -> None:
-        self.at += count
-
-    def golomb(self) -> int:
-        """ue(v), at most 32 bits; ValueError for more."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 32:
-                raise ValueError("no Exp-Golomb code")
-        return (1 << zeros) - 1 + self.take(zeros)
 
 
 def codes_in(configuration: bytes) -> tuple[int, int] | None:

@@ -17,23 +17,20 @@ MAX_TAGS = 256  # a profile of a press has about twenty
 
 
 @lru_cache(maxsize=16)
-def profile_of(space: Space, *, grey: bool) -> bytes:
-    """A profile of version 4.3 that says the same: three colorants and a curve, or the curve alone for grey."""
+def profile_of(space: Space) -> bytes:
+    """A profile of version 4.3 that says the same: three colorants and a curve."""
     curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + fixed(space.curve)
     text = "stated by the file".encode("utf-16-be")
     words = b"mluc" + bytes(4) + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(text), 28) + text
     tags = {b"desc": words, b"cprt": words, b"wtpt": xyz(D50)}
-    if grey:
-        tags[b"kTRC"] = curve
-    else:
-        for letter, colorant in zip("rgb", colorants(space.at).T, strict=True):
-            tags |= {f"{letter}XYZ".encode(): xyz(colorant), f"{letter}TRC".encode(): curve}
+    for letter, colorant in zip("rgb", colorants(space.at).T, strict=True):
+        tags |= {f"{letter}XYZ".encode(): xyz(colorant), f"{letter}TRC".encode(): curve}
     table, data, start = struct.pack(">I", len(tags)), b"", HEADER_BYTES + 4 + 12 * len(tags)
     for tag, content in tags.items():
         table += tag + struct.pack(">II", start + len(data), len(content))
         data += content + bytes(-len(content) % 4)
     header = struct.pack(
-        ">I4sI4s4s4s12s4s4sI4s4sQI", start + len(data), b"", 0x04300000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ ",
+        ">I4sI4s4s4s12s4s4sI4s4sQI", start + len(data), b"", 0x04300000, b"mntr", b"RGB ", b"XYZ ",
         bytes(12), b"acsp", b"", 0, b"", b"", 0, 0,
     ) + fixed(D50)  # fmt: skip
     return header.ljust(HEADER_BYTES, b"\0") + table + data

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from edge.decoding.boxes import Meta
 from edge.errors import InputError
 
-from . import exif, heif, hevc, numbers, png
+from . import av1, exif, heif, hevc, numbers, png
 from .convert import KINDS, usable
 from .icc import profile_of, transfer_code
 from .spaces import HDR_TRANSFERS, REFUSED_TRANSFERS, SRGB, SRGB_CURVE, Space, of_codes, too_much
 
 BOXED = ("HEIF", "AVIF")
+AV1_RECORD_BYTES = 4  # of an `av1C` box, before the units that it may hold
 
 
 class Described(Protocol):
@@ -43,14 +45,14 @@ def stated_profile(image: Described, contents: bytes | None, form: str | None, n
                 refuse_hdr(statement, name)
                 return statement
         elif statement is not None and kind != "CMYK":  # other ways than a profile are for RGB and grey
-            return None if statement == SRGB else profile_of(statement, grey=kind == "GRAY")
+            return None if statement == SRGB else profile_of(statement)
     return None
 
 
 def refuse_unknown_codes(contents: bytes, form: str, name: str) -> None:
     """InputError if a file that its decoder does not open has codes of ITU-T H.273 that are not converted."""
     if form in BOXED:
-        for _ in of_boxes(contents, None, name):
+        for _ in of_boxes(contents, {}, name):
             pass
 
 
@@ -60,7 +62,7 @@ def statements(image: Described, contents: bytes | None, form: str | None, name:
     if contents is not None and form == "PNG":
         yield from of_png(contents, profile, name)
     elif contents is not None and form in BOXED:
-        yield from of_boxes(contents, profile, name)
+        yield from of_boxes(contents, image.info, name)
     else:
         yield profile
         yield from kept_in(image.info, name)
@@ -77,22 +79,31 @@ def of_png(contents: bytes, profile: bytes | None, name: str) -> Iterator[Statem
     yield png.by_numbers(chunks)
 
 
-def of_boxes(contents: bytes, profile: bytes | None, name: str) -> Iterator[Statement]:
+def of_boxes(contents: bytes, info: Mapping[Any, Any], name: str) -> Iterator[Statement]:
     """A profile, then `nclx`, then the bitstream: ISO/IEC 23000-22 (MIAF), 7.3.6.4, and 23008-12, 6.5.5."""
     meta = heif.meta_of(contents)
-    yield heif.profile_in(meta) or profile
+    if meta is None:  # libheif may understand more
+        yield info.get("icc_profile")
+        yield from kept_in(info, name)
+        return
+    yield heif.profile_in(meta)
     codes, source = heif.codes_in(meta), "its nclx box"
     if codes is None:
-        codes, source = next((hevc.codes_in(content) for content in meta.of_primary(b"hvcC")), None), "its bitstream"
-    if codes is None and meta.of_primary(b"av1C"):
-        raise InputError(
-            f"{name} is an AVIF file without a colour box; expected a profile or an nclx box. Save it again as JPEG"
-        )
+        codes, source = in_bitstream(meta, contents), "its bitstream"
     if codes is not None:
         yield of_codes(*codes, camera=SRGB_CURVE, where=f"{name}: {source}")
 
 
-def kept_in(info: dict[str | tuple[int, int], object], name: str) -> Iterator[Statement]:
+def in_bitstream(meta: Meta, contents: bytes) -> tuple[int, int] | None:
+    """What the coded picture, or the first tile of a grid, states about itself."""
+    for record in heif.of_primary(meta, b"hvcC"):
+        return hevc.codes_in(record)
+    for record in heif.of_primary(meta, b"av1C"):
+        return av1.codes_in(record[AV1_RECORD_BYTES:]) or av1.codes_in(heif.first_picture(meta, contents))
+    return None
+
+
+def kept_in(info: Mapping[Any, Any], name: str) -> Iterator[Statement]:
     """What an opened image still tells when its file is gone."""
     codes = info.get("nclx_profile")
     if isinstance(codes, dict):

@@ -66,7 +66,7 @@ def remarks(path: Path) -> list[str]:
     name = str(path)
     stored, profile = stored_in(capture.read_bounded(path, name), name)
     notes = []
-    if changes(profile, stored.mode):
+    if changes(profile):
         notes.append("states another colour space than sRGB; an app has to convert it (docs/preprocess.md)")
     if stored.mode in TRANSLUCENT or "transparency" in stored.info:
         notes.append("is translucent; it has to be laid over white")
