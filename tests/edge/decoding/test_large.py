@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-from edge.capture import read_photo
+from edge.capture import read_photo, upright_size
 from edge.decoding import heif, limits
 from edge.decoding.boxes import box
 from edge.decoding.exif import ORIENTATION_TAG
@@ -266,6 +267,31 @@ def test_damaged_grids_are_refused_or_read(position, patch, cut):
         except InputError:
             return
     assert photo.dtype == np.uint8 and photo.ndim == 3
+
+
+def test_sizes_are_told_without_decoding(tmp_path, smaller, monkeypatch):
+    """Of the file, not of what it is decoded to: masks have that size."""
+    smaller(10**3, 10**6)
+    block = Image.Exif()
+    block[ORIENTATION_TAG] = 6
+    for name, contents in {
+        "turned.jpg": jpeg(noise(101, 151), exif=block.tobytes()),
+        "tiles.heic": heic_of_tiles(heic(noise(64, 64)), 3, 2, (180, 100), box(b"irot", b"\1")),
+    }.items():
+        (tmp_path / name).write_bytes(contents)
+    monkeypatch.setattr(JpegImageFile, "load", lambda self: pytest.fail("decoded"))
+    monkeypatch.setattr(heif, "put_together", None)
+    assert upright_size(tmp_path / "turned.jpg") == (101, 151)
+    assert upright_size(tmp_path / "tiles.heic") == (100, 180)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_truncated_large_jpeg_is_refused(smaller, progressive):
+    smaller(10**3, 10**6)
+    contents = jpeg(noise(203, 317), progressive=progressive)
+    for share in (0.3, 0.6, 0.9):
+        with pytest.raises(InputError, match="truncated JPEG"):
+            read_photo(contents[: int(share * len(contents))])
 
 
 def test_a_large_photograph_becomes_an_input(tmp_path):
