@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, features
 
 from dermedge.console import entry, screen
 from dermedge.flags import add_data
@@ -51,6 +52,11 @@ JPEGS: dict[str, Options] = {
     "JPEG, baseline, 4:2:0": {"subsampling": 2},
     "JPEG, progressive, 4:2:0": {"subsampling": 2, "progressive": True},
     "JPEG, progressive, 4:4:4": {"subsampling": 0, "progressive": True},
+}
+OTHERS: dict[str, Options] = {
+    "PNG": {"form": "PNG", "compress_level": 1},
+    "WebP": {"form": "WEBP", "quality": 60, "method": 0},
+    "AVIF": {"form": "AVIF", "quality": 60, "speed": 10},
 }
 HEICS: dict[str, Options] = {
     "HEIC, tiled, 4:2:0": {"tile_size": 512},
@@ -85,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(images=args.images)
-    memory = [row for row in track(rows_of_memory(), "memory", len(JPEGS) + len(HEICS) + 1)]
+    memory = [row for row in track(rows_of_memory(), "memory", len(JPEGS) + len(OTHERS) + len(HEICS) + 1)]
     for row in memory:
         screen().print(
             f"{row['kind']:32} {row['width']} x {row['height']}: {row['peak'] / 1e6:.0f} MB, "
@@ -105,6 +111,9 @@ def rows_of_memory() -> Iterator[dict[str, Any]]:
     yield measured("JPEG, baseline, 4:2:0", 16320, 12240, write_jpeg, {"subsampling": 2})
     for kind, options in JPEGS.items():
         yield measured(kind, *FULL, write_jpeg, options)
+    for kind, options in OTHERS.items():
+        if kind != "AVIF" or features.check("avif"):
+            yield measured(kind, *SOME, write_image, options)
     for kind, options in HEICS.items():
         yield measured(kind, *SOME, write_heic, options)
 
@@ -129,9 +138,12 @@ def drawn(width: int, height: int) -> np.ndarray:
 
 
 def write_jpeg(path: Path, width: int, height: int, options: Options) -> None:
-    from PIL import Image
+    write_image(path, width, height, {"form": "JPEG", "quality": 90, **options})
 
-    Image.fromarray(drawn(width, height)).save(path, "JPEG", quality=90, **options)
+
+def write_image(path: Path, width: int, height: int, options: Options) -> None:
+    rest = dict(options)
+    Image.fromarray(drawn(width, height)).save(path, rest.pop("form"), **rest)
 
 
 def write_heic(path: Path, width: int, height: int, options: Options) -> None:
