@@ -109,7 +109,7 @@ def read_json(path: Path, *, expected: str) -> dict:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a mark in front
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; expected {expected}") from error
     except OSError as error:
@@ -196,7 +196,7 @@ def sha256(path: Path) -> str:
     digest = hashlib.sha256()
     if path.is_dir():
         for part in parts_of(path):
-            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(part.relative_to(path).as_posix().encode("utf-8", "surrogateescape") + b"\0")
             digest.update(bytes.fromhex(sha256(part)))
         return digest.hexdigest()
     with path.open("rb") as file:

@@ -35,6 +35,29 @@ PAD_UFES_20 = (
 )
 
 
+# Of malignant lesions only; a class called so and marked benign is a slip, as in {"code": "mel", "malignant": false}.
+MALIGNANT_WORDS = re.compile(
+    r"(mel|mm|melanomas?|bcc|scc|mcc|carcinomas?|sarcomas?|lymphomas?|metastas[ei]s|bowens?|malignant|cancer)",
+    re.IGNORECASE,
+)
+BUT_BENIGN = re.compile(r"\b(no|non|not|without|pre|precancerous|pseudo\w*|benign)\b", re.IGNORECASE)
+
+
+def doubtful(labels: tuple[Label, ...]) -> list[str]:
+    """A sentence for each class that is marked benign and has the name of a malignant lesion."""
+    return [
+        f"{label.code} ({label.name}) is marked as not malignant, and its name says that it is; look again"
+        for label in labels
+        if label.malignant is False and malignant_by_name(label)
+    ]
+
+
+def malignant_by_name(label: Label) -> bool:
+    text = f"{label.code} {label.name}".replace("_", " ").replace("-", " ")
+    words = re.findall(r"\w+", text)
+    return not BUT_BENIGN.search(text) and any(MALIGNANT_WORDS.fullmatch(word) for word in words)
+
+
 def to_json(labels: tuple[Label, ...]) -> list[dict]:
     return [{"code": label.code, "name": label.name, "malignant": label.malignant} for label in labels]
 

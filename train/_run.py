@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 
 from edge.checkpoint import Checkpoint, Preprocess, as_program, load, save, versions_here
 from edge.data.masks import load_masks
+from edge.data.near_copies import notes_on_near_copies
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
@@ -165,7 +167,12 @@ def read_sets(plan: Plan, data: Source, also: Sequence[Source]) -> list[PhotoSet
     for photos in sets:
         for note in photos.notes:
             log.warning(note)
-    return [load_squares(photos, plan.recipe.side, skip_unreadable=plan.skip_unreadable)[0] for photos in sets]
+    read = [load_squares(photos, plan.recipe.side, skip_unreadable=plan.skip_unreadable) for photos in sets]
+    everything = [photo for photos, _ in read for photo in photos.photos]
+    squares = chain.from_iterable(own for _, own in read)
+    for note in notes_on_near_copies(everything, squares, plan.recipe.side):
+        log.warning(note)
+    return [photos for photos, _ in read]
 
 
 def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:

@@ -80,8 +80,8 @@ def to_square(mask: np.ndarray, side: int) -> np.ndarray:
 def key(photos: tuple[Photo, ...], side: int) -> str:
     digest = hashlib.sha256(f"masks {VERSION} {side}".encode())
     for photo in photos:
-        digest.update(f"{photo.mask and photo.mask.resolve()}".encode())
+        digest.update(f"{photo.mask and photo.mask.resolve()}".encode("utf-8", "surrogateescape"))
         if photo.mask is not None and photo.mask.is_file():
             stat = photo.mask.stat()
-            digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
