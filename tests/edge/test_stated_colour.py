@@ -16,7 +16,7 @@ from benchmarks import _colorimetry as colorimetry
 from benchmarks import _colour_files as files
 from benchmarks._colour_cases import ADOBE_RGB as ADOBE
 from benchmarks._colour_cases import P3, PLAIN, cases
-from benchmarks._profiles import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, profile
+from benchmarks._profiles import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, grey_profile, profile
 from edge.capture import read_photo, rgb_of
 from edge.colour import av1, exif, heif, hevc, icc, png
 from edge.errors import InputError
@@ -88,6 +88,19 @@ def test_every_kind_of_pixel_is_converted(mode: str) -> None:
     expected = colorimetry.shown(plain, colorimetry.ADOBE, colorimetry.power(1))
     assert abs(seen - expected).max() < 0.7
     assert mode == "1" or abs(seen.astype(int) - plain).max() > 60
+
+
+@pytest.mark.parametrize("mode", ["LA", "I;16"])
+def test_a_grey_profile_counts_for_every_grey(mode: str) -> None:
+    """Translucent and 16-bit grey were read as if they had none."""
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    tag = grey_profile(1.5)
+    expected = read_photo(files.encoded("PNG", Image.fromarray(ramp), icc_profile=tag))
+    assert abs(expected[:, :, 0].astype(int) - ramp).max() > 20
+    picture = Image.fromarray(ramp.astype(np.uint16) << 8)
+    if mode == "LA":
+        picture = Image.merge("LA", (Image.fromarray(ramp), Image.new("L", (16, 16), 255)))
+    np.testing.assert_array_equal(read_photo(files.encoded("PNG", picture, icc_profile=tag)), expected)
 
 
 def test_grey_and_cmyk_jpeg() -> None:
