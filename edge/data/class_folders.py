@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge.data.class_labels import LABELS, labels_of
+from edge.capture import SUFFIXES
+from edge.data.class_labels import LABELS, labels_file, labels_of
 from edge.data.csv_table import AS_CSV, NOT_READ, plain
 from edge.data.isic import CHALLENGE_FOLDER
 from edge.data.listing import BROKEN, EMPTY, NAMES_SHOWN, NOT_UNPACKED, Contents, aside, names_of
@@ -50,7 +51,7 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     folder = contents.folder
     members = class_folders(contents)
     by_folder, classes, notes = labels_of(folder, list(members))
-    refuse_no_classes(contents, members, tables, labelled=(folder / LABELS).is_file())
+    refuse_no_classes(contents, members, tables, labelled=labels_file(folder) is not None)
     notes += empty_classes(contents, members, classes, by_folder)
     if len(classes) < 2:
         raise InputError(f"{folder} has one class folder ({', '.join(members)}); a classifier needs at least 2")
@@ -58,6 +59,13 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     refuse_one_id(ids)
     patients, remarks = patients_of(folder, tables, list(ids.values()))
     notes += remarks + nested(contents, members)
+    strange = sorted(
+        path.name for path in folder.glob("*.json") if path != labels_file(folder) and not aside(path.name)
+    )
+    if strange:
+        notes.append(
+            f"files that nobody here reads: {', '.join(strange[:NAMES_SHOWN])}; only {LABELS} tells of classes"
+        )
     domain = slug(folder.resolve().name)
     photos = tuple(
         Photo(path, ids[path], by_folder[name].code, patients.get(ids[path], ids[path]), domain)
@@ -159,7 +167,10 @@ def top_of(path: Path, folder: Path) -> str:
 
 def is_candidate(name: str, members: dict[str, list[Path]]) -> bool:
     """Whether a folder without photographs may have been meant for a class."""
-    return not (name in members or aside(name) or CHALLENGE_FOLDER.match(name) or NO_CLASS_FOLDER.fullmatch(name))
+    ours = Path(name).suffix.lower() in SUFFIXES  # it has a line of its own
+    return not (
+        ours or name in members or aside(name) or CHALLENGE_FOLDER.match(name) or NO_CLASS_FOLDER.fullmatch(name)
+    )
 
 
 def refuse_one_id(ids: dict[Path, str]) -> None:

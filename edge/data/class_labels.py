@@ -14,15 +14,23 @@ LABELS = "labels.json"
 ADVICE = 'name it in labels.json: {"code": "BCC", "name": "basal cell carcinoma", "folders": ["this folder"], …}'
 
 
+def labels_file(folder: Path) -> Path | None:
+    """The folder's labels.json, in whatever capitals; InputError where there are two."""
+    files = sorted(path for path in folder.iterdir() if path.name.casefold() == LABELS and path.is_file())
+    if len(files) > 1:
+        raise InputError(f"{files[0]} and {files[1]} are both labels of {folder}; keep one")
+    return files[0] if files else None
+
+
 def labels_of(folder: Path, names: list[str]) -> tuple[dict[str, Label], tuple[Label, ...], list[str]]:
     """The class of each folder, the classes in output order, and notes."""
-    file = folder / LABELS
-    if not file.is_file():
+    file = labels_file(folder)
+    if file is None:
         labels = {name: label_named(folder, name) for name in names}
         refuse_one_class(folder, labels)
         classes = tuple(labels.values())
         notes = [f"no {LABELS} in {folder}: classes in alphabetical order, {of_malignancy(classes)}"]
-        renamed = [f"{name} is {label.code}" for name, label in labels.items() if plain(name) != label.code]
+        renamed = [f"{plain(name)} is {label.code}" for name, label in labels.items() if plain(name) != label.code]
         if renamed:
             notes.append(f"codes of folders with spaces or marks: {', '.join(renamed)}")
         return labels, classes, notes

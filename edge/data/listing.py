@@ -82,7 +82,9 @@ def contents_of(folder: Path) -> Contents:
 def add_file(contents: Contents, path: Path, names: set[str], *, hidden: bool, of_masks: bool) -> None:
     """Sort a file in; `names`: of all files of its folder."""
     ending, ours = path.suffix.lower(), path.suffix.lower() in SUFFIXES
-    if hidden or aside(path.name):
+    if ours and not is_text(path.relative_to(contents.folder)):
+        contents.leave_out(path, "names that are not UTF-8")
+    elif hidden or aside(path.name):
         if ours:
             reason = "photographs in hidden or side folders" if hidden else "side files of a photograph (._name)"
             contents.leave_out(path, reason if hidden or path.name.startswith("._") else "hidden photographs (.name)")
@@ -109,6 +111,15 @@ def add_file(contents: Contents, path: Path, names: set[str], *, hidden: bool, o
         contents.leave_out(path, "pictures in folders of masks")
     else:
         contents.photos.append(path)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a name can be written into a table or a checkpoint."""
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:  # a byte that is no text, as of an old archive
+        return False
+    return True
 
 
 def endings_of(names: set[str]) -> set[str]:
@@ -143,7 +154,8 @@ def notes_on(contents: Contents, *, used: Iterable[Path], otherwise: str) -> lis
 
 def names_of(paths: list[Path], folder: Path) -> str:
     """The first of them, relative to the folder."""
-    shown = [path.relative_to(folder).as_posix() for path in paths[:NAMES_SHOWN]]
+    names = (path.relative_to(folder).as_posix() for path in paths[:NAMES_SHOWN])
+    shown = [name.encode(errors="backslashreplace").decode() for name in names]
     return ", ".join(shown) + (", …" if len(paths) > NAMES_SHOWN else "")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.data.class_folders import class_folders, packed, read_class_folders, slug
-from edge.data.class_labels import LABELS
+from edge.data.class_labels import labels_file
 from edge.data.copies import without_copies
 from edge.data.csv_table import ENDINGS, NOT_READ, header, known, read_table
 from edge.data.groups import names_groups
@@ -94,7 +94,8 @@ def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = 
     if len(inside) > 1:
         raise InputError(
             f"{folder} holds {len(inside)} sets of photographs: "
-            f"{', '.join(path.name for path in inside)}; give one of them"
+            f"{', '.join(path.name for path in inside)}; give one of them, or put what belongs together into one "
+            "folder with one table"
         )
     return open_one(inside[0], skip_missing=skip_missing, unlabelled=unlabelled)
 
@@ -127,7 +128,7 @@ def sets_in(folder: Path) -> list[Path]:
 
 def below(folder: Path, depth: int) -> list[Path]:
     """Sets in sub-folders of a folder that is none by a table of its own, those of FIRST_SETS first."""
-    if depth == 0 or tables_of(folder).classes or (folder / "metadata.csv").is_file() or (folder / LABELS).is_file():
+    if depth == 0 or tables_of(folder).classes or (folder / "metadata.csv").is_file() or labels_file(folder):
         return []
     children = [
         child
@@ -137,7 +138,7 @@ def below(folder: Path, depth: int) -> list[Path]:
     ranks = {name: number for number, name in enumerate(FIRST_SETS)}
     sets: list[Path] = []
     for child in sorted(children, key=lambda path: (ranks.get(path.name, len(ranks)), path.name)):
-        own = tables_of(child).classes or (child / LABELS).is_file()
+        own = tables_of(child).classes or labels_file(child)
         sets += [child] if own and contents_of(child).photos else below(child, depth - 1)
     return sets
 
