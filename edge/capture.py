@@ -25,7 +25,7 @@ from edge.decoding.kinds import ALLOWED, HEAD_BYTES, tell_format
 from edge.decoding.limits import FULL_PIXELS, MAX_BYTES, MAX_SIDE, check_size
 from edge.decoding.stored import SIDEWAYS, Stored, as_stored, of_image
 from edge.errors import InputError
-from edge.files import kind_of, named_again, no_file, printable
+from edge.paths import kind_of, named_again, no_file, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif
 READING = 2
 
 
-def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
+def read_photo(source: str | Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP, HEIC or AVIF file or of its bytes.
 
     * The EXIF orientation (1 to 8) is applied; an unreadable EXIF block or another value counts as 1. XMP is ignored.
@@ -55,7 +55,7 @@ def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
         return upright_rgb(stored, profile, shown)
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: str | Path) -> tuple[int, int]:
     """Width and height of a file once it is turned upright; nothing is decoded. InputError as `read_photo`."""
     with of_known_format(path, None) as (file, form, shown):
         stored, _ = open_stored(file, form, shown)
@@ -64,7 +64,7 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def of_known_format(source: Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
+def of_known_format(source: str | Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
     """A photograph's file, its format and what messages call it; whatever the block raises becomes InputError."""
     shown = printable(name or ("the photograph" if isinstance(source, bytes) else str(source)))
     with opened(source, shown) as file, warnings.catch_warnings():
@@ -123,7 +123,7 @@ def file_behind(image: Image.Image) -> tuple[bytes | None, str | None]:
 
 
 @contextmanager
-def opened(source: Path | bytes, name: str) -> Iterator[BinaryIO]:
+def opened(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
     """A photograph's file, at its begin; InputError for what is no regular file or too large.
 
     A name that was typed in another form of Unicode than the disk has (é as one letter, or as e and an accent) counts.

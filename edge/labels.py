@@ -18,6 +18,12 @@ class Label:
     malignant: bool | None  # None: unknown
 
     def __post_init__(self) -> None:
+        if not isinstance(self.code, str) or not isinstance(self.name, str):
+            kinds = f"{type(self.code).__name__} and {type(self.name).__name__}"
+            raise InputError(f"a class has a code and a name, both text, got {kinds}")
+        if not isinstance(self.malignant, bool | None):
+            kind = type(self.malignant).__name__
+            raise InputError(f"`malignant` is True, False, or None where that is unknown, got {kind} of {self.code}")
         if not self.name.isprintable() or not 0 < len(self.name) <= 200 or set(self.name) & set("[]"):
             raise InputError(f"a class name is 1 to 200 printable characters without brackets, got {self.name!r}")
         if not re.fullmatch(r"[\w-]{1,64}", self.code):

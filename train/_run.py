@@ -20,12 +20,13 @@ from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import sha256
+from edge.labels import Label
 from edge.models import create_model, gives_masks
 from edge.program import SUFFIX
 from edge.progress import Listener, listening
 
 from ._cut import Cut, by_domain, cut_sets
-from ._folder import prepare_folder, remove_run, write_answers
+from ._folder import prepare_folder, remove_run, remove_state, write_answers
 from ._masks import masks_of
 from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
@@ -33,7 +34,7 @@ from ._predict import predict
 from ._qat import FineTuned, FineTuning
 from ._recipe import Recipe
 from ._sets import Source, check_masks, open_sets
-from ._start import merged, preprocess_for, refuse_seen
+from ._start import beginning, check_fits, merged, preprocess_for, refuse_seen
 from ._summary import summarise
 from ._temperature import fit_temperature
 from ._trainer import CreateNetwork, Fitted, Trainer
@@ -93,7 +94,8 @@ def train(
     """Train a network on labelled photographs, split by patient, and write a checkpoint into `folder`.
 
     * `data`: a folder of photographs or a `PhotoSet`, learned from and judged on; `also`: more to learn from
-    * `init`: a checkpoint to start from, every tensor of which that fits is taken
+    * `init`: a checkpoint to start from, of the same network or nearly so: what fits of it by name and shape is taken,
+      the last layer class by class, by code
     * `tuning`: fine-tune that checkpoint further for its 8-bit file (`_qat.read_fine_tuning`); `init` is then not used
     * `create`, `preprocess`: another network than that of the recipe's model, as number of classes -> module, and what
       it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
@@ -113,7 +115,7 @@ def train(
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)
         inputs = training_data(cuts, masks=plan.masks)
-        fitted = fit(plan, inputs, resume=resume, on_epoch=on_epoch)
+        fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
         return judge_and_write(plan, cuts, inputs, fitted)
 
 
@@ -145,13 +147,16 @@ def checked_plan(
         if machine.precision == "auto":  # bf16 has 8 bits itself
             machine = replace(machine, precision="32-true")
     else:
-        start = load(init) if isinstance(init, str | Path) else init
+        start = load(Path(init)) if isinstance(init, str | Path) else init
+    make = create or (lambda classes: create_model(recipe.model, classes))
+    if start and not tuning:
+        check_fits(start, make, recipe.model)
     return Plan(
         recipe,
         split,
         machine,
         folder,
-        create or (lambda classes: create_model(recipe.model, classes)),
+        make,
         preprocess or (tuning.start.preprocess if tuning else preprocess_for(recipe, start)),
         masks,
         start,
@@ -194,7 +199,14 @@ def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:
     return cuts
 
 
-def fit(plan: Plan, inputs: TrainingData, *, resume: bool, on_epoch: Callable[[dict], None] | None) -> Fitted:
+def fit(
+    plan: Plan,
+    inputs: TrainingData,
+    classes: tuple[Label, ...],
+    *,
+    resume: bool,
+    on_epoch: Callable[[dict], None] | None,
+) -> Fitted:
     """The averaged weights at the end of the recipe."""
     trainer = Trainer(
         plan.recipe,
@@ -202,7 +214,7 @@ def fit(plan: Plan, inputs: TrainingData, *, resume: bool, on_epoch: Callable[[d
         inputs,
         plan.tuning.objective(plan.recipe) if plan.tuning else None,
         folder=plan.folder,
-        initial=plan.start.state if plan.start else None,
+        start=beginning(plan.start, classes) if plan.start and not resume else None,
         create=plan.create,
         machine=plan.machine,
         on_epoch=on_epoch,
@@ -241,6 +253,7 @@ def judge_and_write(plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitte
     if fitted.leads:
         save(checkpoint, path.with_suffix(""))
         write_pages(plan, unseen, logits, fitted.history)
+        remove_state(plan.folder)
         checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
     notes = tuple(note for part in cuts for note in part.train.notes)
     return TrainingRun(plan.folder, path, checkpoint, metrics, fitted.history, notes, fine_tuned)

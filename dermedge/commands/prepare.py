@@ -67,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
 def overview_table(seen: Overview) -> Table:
     from rich.table import Table
 
+    from edge.report.words import class_title
+
     photos = seen.photos
     kind = "SYNTHETIC, " if photos.synthetic else ""
     table = Table(title=f"{photos.name}: {kind}{len(photos)} photographs, {seen.patients} patients")
@@ -76,7 +78,7 @@ def overview_table(seen: Overview) -> Table:
     for fold in range(seen.folds):
         table.add_column(f"fold {fold}", justify="right")
     for row in seen.classes:
-        name = row.label.code if row.label.name == row.label.code else f"{row.label.code} {row.label.name}"
+        name = class_title(row.label.code, row.label.name)
         table.add_row(name, MALIGNANT[row.label.malignant], str(row.images), *(str(number) for number in row.by_fold))
     return table
 

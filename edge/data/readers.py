@@ -72,7 +72,7 @@ def tables_of(folder: Path) -> Tables:
     return Tables(pad, isic, others)
 
 
-def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
+def open_photos(folder: str | Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
     """Read the set in `folder`, whichever of the known layouts it has (docs/your_own_model.md lists them).
 
     * a table with `img_id` and `diagnostic`: PAD-UFES-20, the official layout or any nesting of it

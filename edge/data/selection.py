@@ -165,11 +165,17 @@ def judging_set(
     """
     sets = [unseen(photos, checkpoint) for photos in find_sets(data, skip_missing=skip_missing)]
     known = {label.code for label in checkpoint.labels}
-    strangers = [
-        f"{photos.name} has none of the classes {', '.join(sorted(known))}: only agreement is judged there"
-        for photos in sets
-        if not known & set(photos.codes)
-    ]
+    strangers = []
+    for photos in sets:
+        unknown = [code for code, count in photos.counts.items() if code not in known and count]
+        if not known & set(photos.codes):
+            strangers.append(
+                f"{photos.name} has none of the classes {', '.join(sorted(known))}: only agreement is judged there"
+            )
+        elif unknown:
+            strangers.append(
+                f"{photos.name}: the model has no class {', '.join(unknown)}; only agreement is judged there"
+            )
     for note in strangers:
         log.warning(note)
     if limit is not None:
