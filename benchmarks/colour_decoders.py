@@ -53,19 +53,19 @@ def main(argv: list[str] | None = None) -> int:
     contents = {name: case.make() for name, case in ways.items()}
     columns: dict[str, Mapping[str, Decoded]] = {"dermedge": {name: ours(contents[name]) for name in ways}}
     missing: dict[str, str] = {}
-    for what, decode in (("Chromium", by_chromium), ("Android", by_android)):
+    for decoder, decode in (("Chromium", by_chromium), ("Android", by_android)):
         try:
-            with busy(f"decoding by {what}"):
+            with busy(f"decoding by {decoder}"):
                 columns |= decode(ways, contents)
         except InputError as error:
-            missing[what] = str(error)
+            missing[decoder] = str(error)
     rows = [row(name, case, columns) for name, case in ways.items()]
     write_json(args.out / "colour_decoders.json", {"not_run": missing, "rows": rows})
     for each in rows:
         cells = ", ".join(f"{column}: {each[column]}" for column in columns)
         screen().print(f"{each['file']:45} {cells}", soft_wrap=True, markup=False)
-    for what, reason in missing.items():
-        screen().print(f"{what} was not run: {reason}", soft_wrap=True, markup=False)
+    for decoder, reason in missing.items():
+        screen().print(f"{decoder} was not run: {reason}", soft_wrap=True, markup=False)
     return GOOD
 
 
