@@ -64,8 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     for each in rows:
         cells = ", ".join(f"{column}: {each[column]}" for column in columns)
         screen().print(f"{each['file']:45} {cells}", soft_wrap=True, markup=False)
-    for what, reason in missing.items():
-        screen().print(f"{what} was not run: {reason}", soft_wrap=True, markup=False)
+    for decoder, reason in missing.items():
+        screen().print(f"{decoder} was not run: {reason}", soft_wrap=True, markup=False)
     return GOOD
 
 

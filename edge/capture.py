@@ -108,9 +108,12 @@ def rgb_of(image: Image.Image) -> np.ndarray:
 
 
 def file_behind(image: Image.Image) -> tuple[bytes | None, str | None]:
-    """Contents and format of the file of an image that is not decoded yet; afterwards Pillow has closed it."""
+    """Contents, where they state more than Pillow keeps, and format of the file of an image that is not decoded yet.
+
+    Afterwards Pillow has closed it, and `cICP` of a PNG and `nclx` of an AVIF are lost.
+    """
     file, form = getattr(image, "fp", None), image.format
-    if file is None or form is None:
+    if file is None or form not in ("PNG", "HEIF", "AVIF"):
         return None, form
     try:
         place = file.tell()

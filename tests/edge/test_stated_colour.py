@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -244,3 +245,14 @@ def test_the_long_header_of_a_film_too() -> None:
     assert meta is not None and av1.codes_in(heif.first_picture(meta, film)) == (1, 13)
     stream = heif.first_picture(meta, film)
     assert av1.codes_in(files.with_bits(stream, (1, 13, 6), (9, 16, 6))) == (9, 16)
+
+
+def test_the_page_has_the_matrices_and_the_worked_colours() -> None:
+    """docs/preprocess.md, from which apps are written."""
+    page = (Path(__file__).parents[2] / "docs" / "preprocess.md").read_text("utf-8")
+    to_linear_srgb = np.linalg.inv(colorimetry.to_xyz(colorimetry.CHROMATICITIES[1]))
+    for space in (P3, ADOBE):
+        for row in to_linear_srgb @ colorimetry.to_xyz(space[0]):
+            assert " ".join(f"{value + 0.0:9.6f}" for value in row.round(6) + 0.0) in page
+        worked = np.rint(colorimetry.shown(np.array((200, 120, 100)), *space)).astype(int)
+        assert f"({', '.join(map(str, worked))})" in page
