@@ -9,6 +9,8 @@ from pathlib import Path
 
 from edge.errors import InputError
 
+MODEL_FOLDERS = {".mlpackage": "Core ML", ".mlmodelc": "compiled Core ML", ".aimodel": "Core AI"}  # by their ending
+
 
 def printable(text: str) -> str:
     """A file's name on one line of a message: control characters and bytes that are no text as \\x1b."""
@@ -49,8 +51,7 @@ def same_letters(name: str, other: str) -> bool:
 def kind_of(path: Path, mode: int) -> str:
     """What a path leads to that is no regular file, in words; `mode` as of `os.stat`."""
     if stat.S_ISDIR(mode):
-        models = {".mlpackage": "Core ML", ".mlmodelc": "compiled Core ML", ".aimodel": "Core AI"}
-        model = models.get(path.suffix.lower())
+        model = MODEL_FOLDERS.get(path.suffix.lower())
         return f"a folder, a {model} model" if model else "a folder"
     kinds = {
         stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",

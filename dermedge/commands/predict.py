@@ -25,6 +25,7 @@ from dermedge.console import entry, screen
 from dermedge.flags import checkpoint_path
 from edge.errors import BAD_INPUT, GOOD, InputError
 from edge.models import DEFAULT_MODEL
+from edge.paths import MODEL_FOLDERS, named_again, printable
 
 if TYPE_CHECKING:
     from dermedge._api.prediction import Answer
@@ -84,8 +85,9 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     from edge.data.listing import contents_of
 
     files: list[Path] = []
-    for path in paths:
-        below = contents_of(path).photos if path.is_dir() else [path]
+    for path in map(named_again, paths):
+        of_photos = path.is_dir() and path.suffix.lower() not in MODEL_FOLDERS  # a model is told as what it is
+        below = contents_of(path).photos if of_photos else [path]
         if not below:
             raise InputError(f"{path} holds no photograph; JPEG, PNG, WebP, HEIC and AVIF are read")
         files += below
@@ -158,7 +160,7 @@ def show(opened: Opened, answers: Answers) -> None:
     for path, answer in answers:
         if isinstance(answer, InputError):
             continue
-        screen().print(f"{path.name} by {opened.name}", style="bold", markup=False)
+        screen().print(f"{printable(path.name)} by {opened.name}", style="bold", markup=False)
         if answer.decision:
             screen().print(f"  [bold]{answer.decision.outcome}[/] {answer.decision.reason}")
             if answer.decision.outcome == RETAKE:  # what the model says of such a picture is no answer; --json has it
