@@ -28,8 +28,11 @@ OPEN = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in ("lan
 Decoded = np.ndarray | str  # RGB uint8 (H, W, 3), or why there is none
 
 
-def decode_all(files: Mapping[str, bytes]) -> dict[tuple[str, str], dict[str, Decoded]]:
-    """(version, decoder) -> name -> what it makes of the file. Raises InputError where something is missing."""
+def decode_all(files: Mapping[str, bytes], *, sample: int = 1) -> dict[tuple[str, str], dict[str, Decoded]]:
+    """(version, decoder) -> name -> what it makes of the file, its width and height divided by `sample`.
+
+    Raises InputError where something is missing.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         inside, outside, classes, frameworks = (folder / name for name in ("in", "out", "classes", "frameworks"))
@@ -45,7 +48,7 @@ def decode_all(files: Mapping[str, bytes]) -> dict[tuple[str, str], dict[str, De
             [java("javac"), "-nowarn", "-proc:none", "-cp", f"{path}:{api}", "-d", classes, SOURCES / "DecodeTest.java"]
         )
         settings = {"robolectric.offline": "true", "robolectric.dependency.dir": frameworks, "decode.in": inside,
-                    "decode.out": outside}  # fmt: skip
+                    "decode.out": outside, "decode.sample": sample}  # fmt: skip
         flags = [f"-D{key}={value}" for key, value in settings.items()]
         run([java("java"), "-Xmx3g", *OPEN, *flags, "-cp", f"{classes}:{path}:{api}", "org.junit.runner.JUnitCore",
              "DecodeTest"])  # fmt: skip

@@ -5,6 +5,8 @@
 Memory: a drawn picture of each kind is read in a process of its own, without the limits of `edge.decoding.limits`; its
 peak is the kernel's figure (VmHWM; Linux). Answers: photographs of unseen patients whose shorter side has at least 1024
 pixels are saved as JPEG 4:2:0 at quality 92 and read at full size, at a half and at a quarter, as if they were large.
+Android's decoders, where they are installed (benchmarks/_android.py), get the golden files of scaled.json and a drawn
+picture of 64 megapixels.
 Prints a table and writes --out/large_photographs.json.
 """
 
@@ -19,6 +21,7 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "benchmarks"
 
+import base64
 import json
 import subprocess
 import sys
@@ -35,12 +38,13 @@ from dermedge.console import entry, screen
 from dermedge.flags import add_data
 from edge.capture import read_photo
 from edge.decoding import limits
-from edge.errors import GOOD, at_least_one
+from edge.errors import GOOD, InputError, at_least_one
 from edge.files import write_json
 from edge.models import DEFAULT_MODEL
 from edge.preprocess import to_input
 from edge.progress import track
 
+from . import _android
 from ._flags import add_out
 from .decoders import saved
 
@@ -103,7 +107,13 @@ def main(argv: list[str] | None = None) -> int:
             f"1/{row['scale']} of {row['images']} photographs: input largest {row['largest']}, mean {row['mean']:.3f}; "
             f"same class {row['same_class']:.1%}, largest |dp| {row['largest_delta_p']:.4f}"
         )
-    write_json(args.out / "large_photographs.json", {"model": args.model, "memory": memory, "answers": answers})
+    android = rows_of_android()
+    for seen in android:
+        screen().print(seen if isinstance(seen, str) else android_line(seen), markup=False, soft_wrap=True)
+    write_json(
+        args.out / "large_photographs.json",
+        {"model": args.model, "memory": memory, "answers": answers, "android": android},
+    )
     return GOOD
 
 
@@ -190,6 +200,44 @@ def rows_of_answers(model: str, data: Path | None, images: int) -> list[dict[str
             "largest_delta_p": float(abs(theirs - right).max()),
         })  # fmt: skip
     return rows
+
+
+def rows_of_android() -> list[dict[str, Any] | str]:
+    """For each decoder and scale, how many files give the bytes of `read_photo`."""
+    golden = json.loads((Path(__file__).parents[1] / "tests/golden/preprocess/scaled.json").read_text())["cases"]
+    files = {case["name"]: base64.b64decode(case["jpeg"]) for case in golden}
+    with tempfile.TemporaryDirectory() as folder:
+        write_jpeg(Path(folder) / "photograph", 9248, 6936, {"subsampling": 2})
+        files["64 megapixels"] = (Path(folder) / "photograph").read_bytes()
+    rows: list[dict[str, Any] | str] = []
+    for scale in (2, 4):
+        with decoded_at(scale):
+            right = {name: read_photo(contents).astype(int) for name, contents in files.items()}
+        try:
+            columns = _android.decode_all(files, sample=scale)
+        except InputError as error:
+            return [f"Android: not run ({error})"]
+        for (version, decoder), decoded in columns.items():
+            apart = [difference(right[name], decoded[name]) for name in files]
+            rows.append({
+                "decoder": f"{version}, {decoder}", "scale": scale, "files": len(apart), "same": apart.count(0),
+                "largest": max(apart),
+            })  # fmt: skip
+    return rows
+
+
+def android_line(row: dict[str, Any]) -> str:
+    return (
+        f"{row['decoder']}, 1/{row['scale']}: {row['same']} of {row['files']} files give the same bytes; largest "
+        f"difference {row['largest']}"
+    )
+
+
+def difference(right: np.ndarray, decoded: _android.Decoded) -> int:
+    """Largest, in levels; 256 where there is no picture, or one of another size."""
+    if isinstance(decoded, str) or decoded.shape != right.shape:
+        return 256
+    return int(abs(right - decoded).max())
 
 
 @contextmanager

@@ -22,6 +22,9 @@ public class DecodeTest {
         Bitmap decode(byte[] contents) throws Exception;
     }
 
+    /** Width and height are divided by it. */
+    private static final int SAMPLE = Integer.getInteger("decode.sample", 1);
+
     @Test
     public void decode() throws Exception {
         for (File file : new File(System.getProperty("decode.in")).listFiles()) {
@@ -29,10 +32,12 @@ public class DecodeTest {
             keep(file, "ImageDecoder", contents, bytes -> ImageDecoder.decodeBitmap(
                 ImageDecoder.createSource(ByteBuffer.wrap(bytes)), (decoder, info, source) -> {
                     decoder.setAllocator(ImageDecoder.ALLOCATOR_SOFTWARE);
+                    decoder.setTargetSampleSize(SAMPLE);
                     decoder.setTargetColorSpace(ColorSpace.get(ColorSpace.Named.SRGB));
                 }));
             keep(file, "BitmapFactory", contents, bytes -> {
                 BitmapFactory.Options options = new BitmapFactory.Options();
+                options.inSampleSize = SAMPLE;
                 options.inPreferredColorSpace = ColorSpace.get(ColorSpace.Named.SRGB);
                 return BitmapFactory.decodeByteArray(bytes, 0, bytes.length, options);
             });
