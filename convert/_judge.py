@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.accelerators import is_notice
 from edge.errors import InputError
 from edge.manifest import Audit, FineTuned, Parity
 from edge.metrics.gates import judge as judge_arrays
@@ -86,6 +87,6 @@ def furthest_first(wanted: np.ndarray, answers: np.ndarray) -> tuple[int, ...]:
 
 
 def broken_rules(audit: Audit | None, recipe: str) -> list[str]:
-    """The warnings of an audit, but not that a float32 package is float32."""
-    warnings = audit.warnings if audit else ()
+    """The warnings of an audit, but not that a float32 package is float32, nor notices of accelerators' faults."""
+    warnings = [line for line in (audit.warnings if audit else ()) if not is_notice(line)]
     return [line for line in warnings if not (recipe == "fp32" and line.startswith("ane-float32"))]

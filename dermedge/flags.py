@@ -6,7 +6,10 @@ Nothing but argparse is loaded here, because every `--help` imports it.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from edge.models import DEFAULT_MODEL, MODELS
 
@@ -24,6 +27,33 @@ def checkpoint_path(text: str) -> Path:
         return shipped(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+class Several(argparse.Action):
+    """A flag that takes several names: repeated, joined by commas, or both."""
+
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, *, among: Sequence[str] | None = None, **options: Any
+    ) -> None:
+        super().__init__(option_strings, dest, **options)
+        self.among = among
+
+    def __call__(self, parser: argparse.ArgumentParser, args: argparse.Namespace, value: Any, flag: Any = None) -> None:
+        names = [name.strip() for name in str(value).split(",")]
+        strange = [name for name in names if not name or (self.among is not None and name not in self.among)]
+        if strange:
+            known = f" (choose from {', '.join(self.among)})" if self.among is not None else ""
+            near = get_close_matches(strange[0], self.among or (), n=1)
+            meant = f", did you mean {near[0]}?" if near else ""
+            raise argparse.ArgumentError(self, f"invalid choice: {strange[0]!r}{meant}{known}")
+        setattr(args, self.dest, [*(getattr(args, self.dest) or []), *names])
+
+
+def add_several(
+    p: argparse.ArgumentParser, *flags: str, help: str, choices: Sequence[str] | None = None, **options: Any
+) -> None:
+    """A flag for several names, of `choices` if these are given."""
+    p.add_argument(*flags, action=Several, among=choices, help=f"{help}; repeatable, or joined by commas", **options)
 
 
 def add_build_and_photographs(p: argparse.ArgumentParser) -> None:

@@ -181,11 +181,10 @@ def shipped(model: str) -> Path:
     return path
 
 
-def load(path: str | Path) -> Checkpoint:
-    """Read `<stem>.safetensors` with its `<stem>.json`; either name may be given.
+def placed(path: str | Path) -> tuple[Path, Path]:
+    """The weights (.safetensors or .pt2) and the description (.json) of the checkpoint that `path` names.
 
-    Raises InputError that names the file and the way out: missing, cut off, a foreign format, another
-    schema, weights that are not those the JSON describes, or that do not fit the model.
+    InputError if no weights are there, or those of another house; nothing is read.
     """
     path = Path(path)
     if path.suffix in {".pth", ".pt", ".ckpt", ".bin", ".tar"}:
@@ -212,6 +211,17 @@ def load(path: str | Path) -> Checkpoint:
             f"no checkpoint at {weights}; give `checkpoint` the .safetensors or .pt2 file that training wrote"
             + (f" ({place} holds {', '.join(names[:5])})" if names else "")
         )
+    return weights, described
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read `<stem>.safetensors` with its `<stem>.json`; either name may be given.
+
+    Raises InputError that names the file and the way out: missing, cut off, a foreign format, another
+    schema, weights that are not those the JSON describes, or that do not fit the model.
+    """
+    weights, described = placed(path)
+    program = weights.suffix == SUFFIX
     facts = read_json(described, expected=f"the description that belongs to {weights.name}")
     schema = PROGRAM_SCHEMA if program else SCHEMA
     if facts.get("schema") != schema:

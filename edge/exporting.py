@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,48 @@ def exported(module: nn.Module, example: Tensor) -> Any:
     """
     import torch
 
-    try:
+    def followed() -> Any:
         return torch.export.export(module.eval(), (example,))
+
+    try:
+        return with_constant_masks(followed, module, example)
     except (InputError, MemoryError, ModuleNotFoundError):
         raise
     except Exception as error:  # torch has a class of its own for every reason
         shape = " x ".join(str(length) for length in example.shape)
         raise InputError(f"torch.export cannot follow the network for a picture of {shape}: {said(error)}") from error
+
+
+def with_constant_masks(followed: Callable[[], Any], module: nn.Module, example: Tensor) -> Any:
+    """What `followed` gives; where a shape would stay open, once more with masks that no picture changes."""
+    program, refusal = None, None
+    try:
+        program = followed()
+        if not any(has_open_shape(node) for node in program.graph.nodes):
+            return program
+    except Exception as error:
+        refusal = error
+    from .constant_masks import Placed, masks_of
+
+    try:
+        masks = masks_of(module, example)
+    except Exception:  # what is wrong was said by torch.export
+        masks = []
+    if any(masks):
+        with Placed(masks):
+            return followed()
+    if refusal is not None:
+        raise refusal
+    return program
+
+
+def has_open_shape(node: fx.Node) -> bool:
+    """Whether torch.export could not tell how long an axis of the result is."""
+    from torch import Tensor
+
+    values = node.meta.get("val")
+    values = values if isinstance(values, (list, tuple)) else [values]
+    return any(isinstance(v, Tensor) and not all(isinstance(n, int) for n in v.shape) for v in values)
 
 
 def draws(node: fx.Node) -> bool:

@@ -27,6 +27,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is no complete safetensors file ({error}); copy or download it again") from error
 
 
+def check_there(path: Path) -> None:
+    """InputError if there is no such file."""
+    if not path.is_file():
+        raise InputError(f"no weights at {path}")
+
+
 def read_foreign(path: Path) -> dict[str, Tensor]:
     """The tensors of a .pth (weights only) or .safetensors file; a `state_dict` or `model` inside is opened."""
     import warnings
@@ -34,8 +40,7 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
 
     import torch
 
-    if not path.is_file():
-        raise InputError(f"no weights at {path}")
+    check_there(path)
     if path.stat().st_size > MAX_WEIGHT_BYTES:
         raise InputError(f"{path} is larger than {MAX_WEIGHT_BYTES} bytes; expected the weights of one model")
     if path.suffix == ".safetensors":

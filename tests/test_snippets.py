@@ -14,10 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(page: str, given: dict[str, Any], folder: Path, **replaced: str) -> dict[str, Any]:
-    """The names that the first snippet of a page leaves; `replaced`: what a file is called here, by its name there."""
-    (snippet, *_) = re.findall(
-        r"^```python\n(.*?)^```$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.M | re.S
-    )
+    """The names that the first snippet of a page that imports dermedge leaves; `replaced`: files there -> here."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    snippets = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    snippet = next(snippet for snippet in snippets if re.match("(import|from) dermedge", snippet))
     for there, here in replaced.items():
         assert there in snippet
         snippet = snippet.replace(there, here)

@@ -15,7 +15,7 @@ from edge.models.deployed import OUTPUTS, Deployed, class_and_mask
 from edge.runtimes.coreai import ENTRY, INPUT
 
 from .._graph.graph import results, trace
-from .._graph.passes import HALF_PASSES, PASSES, rewrite
+from .._graph.passes import CORE_AI_PASSES, HALF_PASSES, rewrite
 
 
 class FromBytes(nn.Module):
@@ -48,7 +48,7 @@ def float_program(checkpoint: Checkpoint, precision: str) -> Any:
     pre = checkpoint.preprocess
     half = precision == "fp16"
     traced = trace(checkpoint.network(), torch.zeros(1, 3, pre.side, pre.side))
-    net, _ = rewrite(traced, HALF_PASSES if half else PASSES)
+    net, _ = rewrite(traced, HALF_PASSES if half else CORE_AI_PASSES)
     module = Deployed(
         Halved(net) if half else net, mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout="NHWC"
     )

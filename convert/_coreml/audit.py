@@ -14,12 +14,15 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
+from edge.accelerators import notice
 from edge.manifest import Audit
+from edge.runtimes.coreml.bind import bind
 from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, read_spec
+from edge.runtimes.coreml.runtime_dependent import runtime_dependent
 from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
 
 from .._liveness import peak_bytes
-from .layers import PRODUCTS, has_weight, macs_of, numbers_of, shapes_of, stored
+from .layers import PRODUCTS, has_weight, macs_of, numbers_of, resizes, shapes_of, stored
 
 LAYOUT = {"transpose", "reshape"}
 LARGEST_RANK = 5
@@ -50,7 +53,7 @@ def audit(path: Path) -> Audit:
     for operation in live:
         work = macs_of(operation, shapes, program.constants)
         macs += work
-        if not work:
+        if not work or resizes(operation):
             continue
         macs_weights += work if has_weight(operation, constants) else 0
         macs_8bit += work if dequantised & set(names_in(operation)[:1]) else 0
@@ -74,7 +77,7 @@ def audit(path: Path) -> Audit:
             [tensor.name for tensor in program.inputs],
             program.outputs,
         ),
-        warnings=tuple(warnings_of(program, live)),
+        warnings=(*warnings_of(program, live), *known_faults(program, live)),
     )
 
 
@@ -119,6 +122,17 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
     single = sum(operation.outputs[0].element == "FLOAT32" for operation in products)
     if single:
         lines.append(f"ane-float32: {single} of {len(products)} products in float32; the Neural Engine has float16")
+    return lines
+
+
+def known_faults(program: Program, live: list[Operation]) -> list[str]:
+    """A notice for each operation that Apple's hardware or runtime is reported to get wrong."""
+    lines = []
+    half = [o for o in live if o.kind.startswith("softplus") and o.outputs[0].element == "FLOAT16"]
+    if half:
+        lines.append(notice("coremltools#2687", f"{len(half)} softplus", half[0].name))
+    if any(operation.kind == "avg_pool" for operation in live):
+        lines += runtime_dependent(program, bind(program)[0])
     return lines
 
 

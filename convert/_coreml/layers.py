@@ -11,6 +11,8 @@ from torch import Tensor
 from edge.runtimes.coreml.program import Operation, Program, Ref
 from edge.runtimes.coreml.values import Value
 
+from .._resize_names import is_matrix
+
 WEIGHTED = {"conv", "linear"}  # what Apple's passes quantise the activations of
 PRODUCTS = {*WEIGHTED, "conv_transpose", "matmul", "einsum", "scaled_dot_product_attention"}
 # A layer followed by one of these is quantised after it, because runtimes fuse the two (coremltools 9.0, Apple's list).
@@ -84,10 +86,15 @@ def numbers_of(operation: Operation, key: str, constants: Mapping[str, Value]) -
     return [int(v) for v in value.reshape(-1).tolist()] if isinstance(value, Tensor) else []
 
 
+def resizes(operation: Operation) -> bool:
+    """Whether a product is one with a resize's matrix, which is neither a layer nor in 8 bits."""
+    return any(isinstance(side, Ref) and is_matrix(side.name) for side in operation.inputs.values())
+
+
 def has_weight(operation: Operation, constants: set[str]) -> bool:
-    """Whether an operand of a product is a stored weight; in attention neither is."""
+    """Whether an operand of a product is a stored weight; in attention neither is, and a resize's matrix is none."""
     sides = [operation.inputs[key] for key in ("weight", "x", "y") if key in operation.inputs]
-    return any(not isinstance(side, Ref) or side.name in constants for side in sides)
+    return not resizes(operation) and any(not isinstance(side, Ref) or side.name in constants for side in sides)
 
 
 def macs_with_weights(program: Program) -> int:
@@ -116,6 +123,8 @@ def weighted(program: Program) -> list[Weighted]:
             continue
         x, weight = operation.inputs["x"], operation.inputs["weight"]
         if not isinstance(x, Ref) or x.name in constants or (isinstance(weight, Ref) and weight.name not in constants):
+            continue
+        if resizes(operation):
             continue
         layers.append(Weighted(operation, x.name, end_of(operation, users), macs_of(operation, shapes, values)))
     return layers

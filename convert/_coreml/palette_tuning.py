@@ -25,6 +25,7 @@ from edge.progress import track
 from edge.runtimes.coreml.classifier import torch_threads
 
 from .._graph.graph import copy_graph, results
+from .._resize_names import is_matrix
 from .program import SMALLEST_QUANTISED
 
 IMAGES = 1200  # of training patients at most; 25 ms an image and epoch on one x86-64 core, hierattn_xs at 128 pixels
@@ -89,7 +90,7 @@ class Palette:
     def __init__(self, graph: fx.GraphModule, bits: int) -> None:
         self.bits = bits
         named = {**dict(graph.named_parameters()), **dict(graph.named_buffers())}
-        floats = {name: value.detach() for name, value in named.items() if value.is_floating_point()}
+        floats = {n: value.detach() for n, value in named.items() if value.is_floating_point() and not is_matrix(n)}
         rough = {
             name: value for name, value in floats.items()
             if value.numel() >= SMALLEST_QUANTISED and value.unique().numel() > 2**bits

@@ -17,6 +17,7 @@ from edge.scheme import Layer
 from .._graph.graph import trace
 from .._graph.passes import NEURAL_ENGINE_PASSES, rewrite
 from .._graph.take_apart import take_apart
+from .._resize_names import is_matrix
 from .layers import Weighted
 
 if TYPE_CHECKING:
@@ -162,14 +163,19 @@ def is_final_softmax(op) -> bool:
 
 
 def with_int8_weights(model):
-    """The same program with 8-bit weights, one scale per output channel; pooling matrices as small exact tables."""
+    """The same program with 8-bit weights, one scale per output channel; pooling matrices as small exact tables.
+
+    The matrix of a resize is such a table or stays as it is.
+    """
     import coremltools.optimize as cto
 
-    exact = {name: table() for name, bits in index_bits(model).items() if bits in PALETTE_BITS and bits <= SMALL_TABLE}
+    indices = index_bits(model)
+    exact = {name: table() for name, bits in indices.items() if bits in PALETTE_BITS and bits <= SMALL_TABLE}
     if exact:
         model = cto.coreml.palettize_weights(model, config=cto.coreml.OptimizationConfig(op_name_configs=exact))
     config = cto.coreml.OptimizationConfig(
-        global_config=cto.coreml.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=SMALLEST_QUANTISED)
+        global_config=cto.coreml.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=SMALLEST_QUANTISED),
+        op_name_configs={name: None for name in indices if is_matrix(name) and name not in exact},
     )
     return cto.coreml.linear_quantize_weights(model, config=config)
 
@@ -192,14 +198,15 @@ def table():
 def with_palette(model, bits: int):
     """The same program with every weight one of 2^bits values of its tensor, found by k-means.
 
-    A tensor that already has so few values (a pooling matrix) keeps them: for it the k-means of coremltools 9.0 and
-    scikit-learn 1.9 mixes up indices and writes wrong weights. Runs on one thread, because the result of k-means
-    depends on the number of threads.
+    The matrix of a resize keeps its values, and so does a tensor that already has so few (a pooling matrix): for the
+    latter the k-means of coremltools 9.0 and scikit-learn 1.9 mixes up indices and writes wrong weights. Runs on one
+    thread, because the result of k-means depends on the number of threads.
     """
     import coremltools.optimize as cto
     from threadpoolctl import threadpool_limits
 
-    few = {name: own for name, own in index_bits(model).items() if own <= bits}
+    indices = index_bits(model)
+    few = {name: own for name, own in indices.items() if own <= bits or is_matrix(name)}
     config = cto.coreml.OptimizationConfig(
         global_config=cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=SMALLEST_QUANTISED),
         op_name_configs={name: table() if own in PALETTE_BITS else None for name, own in few.items()},
@@ -219,6 +226,7 @@ def compact(model, *, names: bool = True):
     function = spec.mlProgram.functions["main"]
     block = function.block_specializations[function.opset]
     kept = {*block.outputs, *(tensor.name for tensor in function.inputs)}
+    kept |= {output.name for op in block.operations for output in op.outputs if is_matrix(output.name)}
     short: dict[str, str] = {}  # name -> its short name, or that of the equal constant before it
     written: dict[bytes, str] = {}
     operations = list(block.operations)

@@ -7,6 +7,8 @@ exception, or else its message names the result of one.
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 import traceback
 from typing import Any
 
@@ -19,7 +21,7 @@ from .._graph.refusals import refused
 
 
 def converted(program: Any, **options: Any):
-    """`ct.convert` of an exported program; InputError with the operation that it does not take."""
+    """`ct.convert` of an exported program; InputError with the operation that it does not take, or a full disk."""
     import coremltools as ct
 
     try:
@@ -27,6 +29,12 @@ def converted(program: Any, **options: Any):
     except (InputError, OSError, MemoryError, ModuleNotFoundError):
         raise
     except Exception as error:
+        if "MIL FileWriter" in str(error):  # of weights, into its temporary files; it does not say why
+            place = tempfile.gettempdir()
+            raise InputError(
+                f"coremltools cannot write its temporary files to {place}, whose disk has "
+                f"{shutil.disk_usage(place).free:,} bytes left; free some, or name another place in TMPDIR"
+            ) from error
         why = f"coremltools does not take it ({type(error).__name__}: {first_line(error)})"
         node = node_of(error, program)
         if node is None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from edge.exporting import draws, exported
+from edge.exporting import draws, exported, has_open_shape
 
 from .refusals import refused
 
@@ -50,12 +50,6 @@ def trace(module: nn.Module, example: Tensor) -> fx.GraphModule:
         if node.target in {aten.conv2d.default, aten.conv2d.padding, aten.linear.default}:
             node.meta["module"] = owner(arguments(node)[1])
     return graph
-
-
-def has_open_shape(node: fx.Node) -> bool:
-    values = node.meta.get("val")
-    values = values if isinstance(values, (list, tuple)) else [values]
-    return any(isinstance(v, Tensor) and not all(isinstance(n, int) for n in v.shape) for v in values)
 
 
 def without_changes_in_place(graph: fx.GraphModule) -> bool:

@@ -92,6 +92,10 @@ def resize_nearest(x: Tensor, size: Sequence[int]) -> Tensor:
     return last(F.interpolate(first(x), size=list(size), mode="nearest"))
 
 
+def resize_nearest_exact(x: Tensor, size: Sequence[int]) -> Tensor:
+    return last(F.interpolate(first(x), size=list(size), mode="nearest-exact"))
+
+
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     return last(F.prelu(first(x), weight))
 

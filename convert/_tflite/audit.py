@@ -1,7 +1,8 @@
 """Operators, cost and compatibility warnings of a .tflite file, read from the file itself.
 
 The rules: no tensor above rank 4 and no GATHER_ND for the GPU delegate (litert-torch pull request 1079 and issue 925),
-closed shapes for NPUs, one piece for XNNPACK. XNNPACK's pieces are counted by opening the file: every operator that it
+closed shapes for NPUs, one piece for XNNPACK. What GPUs are reported to get wrong (`known_faults.py`) is a notice among
+the warnings. XNNPACK's pieces are counted by opening the file: every operator that it
 does not support ends one. A file without warnings probably runs on a GPU or an NPU, but that is not certain.
 """
 
@@ -14,7 +15,9 @@ from pathlib import Path
 from edge.manifest import Audit
 
 from .._liveness import peak_bytes
+from .._resize_names import is_matrix
 from .flatbuffer import operator_names, unpack
+from .known_faults import known_faults
 
 LAYOUT = {"TRANSPOSE", "RESHAPE"}
 GPU_RANK = 4
@@ -28,7 +31,8 @@ def audit(path: Path) -> Audit:
 
     `peak_activation_bytes` is the largest sum of tensors alive at once, in the file's order of operators, weights not
     counted. `macs_8bit` are those whose activations are 8-bit numbers: stored so, or quantised while the model runs.
-    `macs_weights` are those of layers with weights; the rest are products of two activations, as in attention.
+    `macs_weights` are those of layers with weights; the rest are products of two activations, as in attention, or with
+    the constant matrix of a resize.
     """
     model = unpack(path.read_bytes())
     graph = model.subgraphs[0]
@@ -59,7 +63,7 @@ def audit(path: Path) -> Audit:
         macs_weights=macs_with_weights(model),
         peak_activation_bytes=peak(graph, sizes, held),
         xnnpack_partitions=partitions,
-        warnings=tuple(warnings_of(partitions, operators, graph, shapes)),
+        warnings=(*warnings_of(partitions, operators, graph, shapes), *known_faults(model)),
     )
 
 
@@ -76,7 +80,9 @@ def macs_with_weights(model) -> int:
             if i >= 0
         ]
         work = macs_of(names[model.operatorCodes[o.opcodeIndex].builtinCode], shapes[:-1], shapes[-1])
-        total += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
+        if not work or is_matrix(graph.tensors[o.inputs[1]].name.decode()):
+            continue
+        total += work if fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
     return total
 
 

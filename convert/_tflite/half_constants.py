@@ -2,14 +2,16 @@
 
 The quantiser stores weights of convolutions, linear layers and products in fewer bits and leaves the rest in float32: a
 table of positions that is added or multiplied (one number for every place of a map and channel) can then be a third of
-an 8-bit file. Half precision keeps 11 bits of each number, more than any of those files keeps of anything else. One
-DEQUANTIZE makes float32 of it again, as for fp16 weights; XNNPACK does that once, when the file is opened.
+an 8-bit file, and so can the matrix of a resize, which is not put in 8 bits. Half precision keeps 11 bits of each
+number, more than any of those files keeps of anything else. One DEQUANTIZE makes float32 of it again, as for fp16
+weights; XNNPACK does that once, when the file is opened.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from .._resize_names import is_matrix
 from .flatbuffer import pack, unpack
 
 SMALLEST = 2048  # numbers; below, one more operator and tensor cost as much as is saved
@@ -21,6 +23,7 @@ def with_half_constants(content: bytes) -> bytes:
 
     model = unpack(content)
     graph = model.subgraphs[0]
+    products = {schema.BuiltinOperator.FULLY_CONNECTED}  # with a resize's matrix
     elementwise = {schema.BuiltinOperator.ADD, schema.BuiltinOperator.MUL, schema.BuiltinOperator.SUB}
     read: dict[int, list] = {}  # constant tensor -> operators that read it
     for operator in graph.operators:
@@ -29,8 +32,9 @@ def with_half_constants(content: bytes) -> bytes:
     expanding = []
     for number, operators in read.items():
         values = held(model, number)
+        allowed = elementwise | products if is_matrix(graph.tensors[number].name.decode()) else elementwise
         codes = {model.operatorCodes[operator.opcodeIndex].builtinCode for operator in operators}
-        if values is None or not codes <= elementwise or np.abs(values).max() > np.finfo(np.float16).max:
+        if values is None or not codes <= allowed or np.abs(values).max() > np.finfo(np.float16).max:
             continue
         half, buffer = schema.TensorT(), schema.BufferT()
         wide = graph.tensors[number]

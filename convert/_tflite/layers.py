@@ -15,6 +15,7 @@ from edge.progress import track
 from edge.recipes import TFLITE
 from edge.scheme import Layer
 
+from .._resize_names import is_matrix
 from .audit import has_data, macs_of, macs_with_weights, operand_of
 from .flatbuffer import operator_names, unpack
 
@@ -51,12 +52,14 @@ class Weighted:
 
 
 def weighted(model) -> list[Weighted]:
-    """All operators with constant weights, in the file's order. `model` is an unpacked file."""
+    """All operators with learned weights, in the file's order; a resize's matrix is none. `model`: an unpacked file."""
     graph, names = model.subgraphs[0], operator_names()
     layers = []
     for o in graph.operators:
         name = names[model.operatorCodes[o.opcodeIndex].builtinCode]
         if name not in WEIGHTED or not has_data(model.buffers[graph.tensors[o.inputs[1]].buffer]):
+            continue
+        if is_matrix(name_of(model, o.inputs[1])):
             continue
         shapes = [[int(n) for n in graph.tensors[i].shape] for i in (*o.inputs[:3], o.outputs[0])]
         operand = operand_of(name)
@@ -106,6 +109,15 @@ def reachable_share(content: bytes) -> float:
     """Of the multiply-accumulates of layers with weights, those that can be on 8-bit activations, 0..1."""
     total = max(1, macs_with_weights(unpack(content)))
     return sum(layer.macs for layer in described(content) if layer.kind != "float") / total
+
+
+def resizing(model) -> list[str]:
+    """The results of products with a resize's matrix, by tensor name."""
+    return [
+        name_of(model, o.outputs[0])
+        for o in model.subgraphs[0].operators
+        if len(o.inputs) > 1 and is_matrix(name_of(model, o.inputs[1]))
+    ]
 
 
 def values_of(model, layer: Weighted) -> np.ndarray:

@@ -13,7 +13,7 @@ from edge.scheme import Layer
 from .channel_scales import with_scales_behind
 from .flatbuffer import pack, unpack
 from .half_constants import with_half_constants
-from .layers import described, preserved_tensors
+from .layers import described, preserved_tensors, resizing
 from .versions import with_versions
 
 ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
@@ -41,8 +41,10 @@ def quantise(content: bytes, recipe: str) -> bytes:
 
     if recipe == "int8-dynamic":
         return with_half_constants(apply(content, described(content)))
-    rules = {"fp16": half_floats, "int8-weights": known.weight_only_wi8_afp32}
-    return with_half_constants(FloatFile(content).quantised(rules[recipe]()))
+    if recipe == "fp16":
+        return with_half_constants(FloatFile(content).quantised(half_floats()))
+    left = [untouched(name) for name in resizing(unpack(content))]
+    return with_half_constants(FloatFile(content).quantised(known.weight_only_wi8_afp32() + left))
 
 
 def apply(content: bytes, layers: Sequence[Layer]) -> bytes:
@@ -97,8 +99,25 @@ def rule_for(layer: Layer) -> dict:
     return {
         **rule,
         "operation": OPERATIONS.get(layer.operator, layer.operator),
-        "regex": f"^{re.escape(layer.tensor)};?$",
+        "regex": of_tensor(layer.tensor),
     }
+
+
+def untouched(tensor: str) -> dict:
+    """The quantiser's rule that leaves the operator of an output tensor as it is, behind rules for all."""
+    from ai_edge_quantizer import recipe as known
+
+    return {
+        "regex": of_tensor(tensor),
+        "operation": "*",
+        "algorithm_key": known.AlgorithmName.NO_QUANTIZE,
+        "op_config": {},
+    }
+
+
+def of_tensor(tensor: str) -> str:
+    """The quantiser's pattern for the operator with this output."""
+    return f"^{re.escape(tensor)};?$"
 
 
 def with_byte_input(content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dermedge._api.source import is_source
 from dermedge._rooms import room
 from dermedge.console import screen, third_party_noise_into
-from dermedge.flags import add_checkpoint, add_data, add_own_network, add_skip_unreadable
+from dermedge.flags import add_checkpoint, add_data, add_own_network, add_several, add_skip_unreadable
 from edge.artifact import MANIFEST
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.files import check_writable
@@ -45,9 +45,9 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
         "--side", type=int,
         help="input side in pixels of --untrained (a multiple of 32) or of a network of your own (default: 224)",
     )  # fmt: skip
-    p.add_argument(
-        "--recipe", action="append", choices=list(recipes), metavar="RECIPE",
-        help=f"one of {', '.join(recipes)}; repeatable (default: all)",
+    add_several(
+        p, "--recipe", "--recipes", choices=list(recipes), metavar="RECIPE",
+        help=f"of {', '.join(recipes)} (default: all)",
     )  # fmt: skip
     add_data(p, "to judge on")
     add_skip_unreadable(p)
@@ -68,6 +68,9 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
 
 def run(args: argparse.Namespace, form: str) -> int:
     """Convert as the flags say; `form` is `tflite`, `coreml` or `coreai`. Returns the exit code."""
+    from edge.data.selection import check_folder  # brings NumPy along, which --help does without
+
+    check_folder(args.data)
     path, checkpoint = checkpoint_of(args)
     folder = args.out or Path("build") / checkpoint.model
     if path is not None and args.untrained is not None:

@@ -17,7 +17,7 @@ from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
 from ._figures import show_figures
-from .train import machine_of, recipe_of, split_of
+from .train import check_inputs, machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
 
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    check_inputs(args)
     if args.qat:
         raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
     if args.fold is not None:

@@ -33,9 +33,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.checkpoint import load, shipped
-    from edge.data.selection import find_sets
+    from edge.data.selection import check_folder, find_sets
     from edge.files import check_writable
 
+    check_folder(args.data)
     if args.out:
         check_writable(args.out)
     checkpoint = load(args.checkpoint or shipped(args.model))

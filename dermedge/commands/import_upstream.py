@@ -34,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    from edge.weight_files import check_there
+
+    check_there(args.weights)
     from edge.checkpoint import Checkpoint, Preprocess, check_side, save, versions_here
     from edge.models import classes_of, from_upstream, normalisation, published_side
     from edge.preprocess import PREPROCESS_VERSION

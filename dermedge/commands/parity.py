@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import add_build_and_photographs, add_images, add_report_folder, add_threads
+from dermedge.flags import add_build_and_photographs, add_images, add_report_folder, add_several, add_threads
 from edge.errors import GATE_FAILED, GOOD, InputError
 
 if TYPE_CHECKING:
@@ -43,14 +43,15 @@ def parser() -> argparse.ArgumentParser:
     add_build_and_photographs(p)
     add_report_folder(p)
     add_images(p)
-    p.add_argument(
-        "--mode", action="append", choices=["xnnpack", "xnnpack-fp16", "reference"],
-        help="how .tflite files run; repeatable (default: xnnpack, and xnnpack-fp16 for the fp16 file)",
+    add_several(
+        p, "--mode", choices=["xnnpack", "xnnpack-fp16", "reference"], metavar="MODE",
+        help="how .tflite files run: xnnpack, xnnpack-fp16, reference (default: xnnpack, and xnnpack-fp16 for the fp16 "
+        "file)",
     )  # fmt: skip
-    p.add_argument(
-        "--runtime", action="append", metavar="NAME",
+    add_several(
+        p, "--runtime", metavar="NAME",
         help="a phone's own library beside XNNPACK here (`dermedge setup`): arm64, android, android-x86_64 or "
-        "android-java, with version and processor as in android:2.12.0:cortex-a53; repeatable",
+        "android-java, with version and processor as in android:2.12.0:cortex-a53",
     )  # fmt: skip
     add_threads(p)
     looks = p.add_mutually_exclusive_group()
@@ -60,9 +61,7 @@ def parser() -> argparse.ArgumentParser:
     looks.add_argument(
         "--layers", action="store_true", help="find the first layer that leaves the torch model (4 images)"
     )
-    p.add_argument(
-        "--file", action="append", metavar="NAME", help="with --layers: this file or recipe alone; repeatable"
-    )
+    add_several(p, "--file", "--recipe", "--recipes", metavar="NAME", help="with --layers: this file or recipe alone")
     p.add_argument("--strict", action="store_true", help="let every gate bind (smaller palettes have none)")
     return p
 

@@ -156,6 +156,8 @@ def show(opened: Opened, answers: Answers) -> None:
 
     if opened.untrained:
         screen().print(f"[yellow]note[/] {opened.name} has random weights: its answers mean nothing")
+    for notice in getattr(opened.runtime, "notices", ()):
+        screen().print(f"note: the answer depends on the runtime: {notice}", soft_wrap=True, markup=False)
     labels = {label.code: label for label in opened.labels}
     for path, answer in answers:
         if isinstance(answer, InputError):

@@ -16,7 +16,7 @@ import argparse
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import add_build_and_photographs, add_report_folder, add_threads
+from dermedge.flags import add_build_and_photographs, add_report_folder, add_several, add_threads
 from edge.questions.robustness.levels import LEVELS, SEVERITIES
 
 
@@ -31,14 +31,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--images", type=count, default=128, help="at most so many photographs, or `all` (default: %(default)s)"
     )
-    p.add_argument(
-        "--file", "--recipe", action="append", dest="files", metavar="NAME",
-        help="a .tflite file or recipe to hold against float; repeatable (default: int8-dynamic and int8)",
+    add_several(
+        p, "--file", "--recipe", "--recipes", dest="files", metavar="NAME",
+        help="a .tflite file or recipe to hold against float (default: int8-dynamic and int8)",
     )  # fmt: skip
-    p.add_argument(
-        "--corruption", action="append", choices=list(LEVELS), metavar="NAME",
-        help=f"repeatable (default: all): {', '.join(LEVELS)}",
-    )  # fmt: skip
+    add_several(p, "--corruption", choices=list(LEVELS), metavar="NAME", help=f"of {', '.join(LEVELS)} (default: all)")
     p.add_argument(
         "--severities", type=int, nargs="+", choices=SEVERITIES, default=list(SEVERITIES), help="default: 1 to 5"
     )

@@ -165,6 +165,7 @@ def own_network(args: argparse.Namespace) -> OwnNetwork:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    check_inputs(args)
     tuning = None
     if args.qat:
         tuning = room("train._qat").read_fine_tuning(args.qat, args.init)
@@ -206,6 +207,18 @@ def main(argv: list[str] | None = None) -> int:
             screen().print(run.fine_tuned.verdict, soft_wrap=True)
         screen().print(f"checkpoint: {run.checkpoint_path}")
     return GOOD
+
+
+def check_inputs(args: argparse.Namespace) -> None:
+    """InputError for a path that leads nowhere, before torch is loaded."""
+    from edge.data.readers import check_there
+
+    for folder in (args.data, *args.also):
+        check_there(Path(folder))
+    if args.init is not None:
+        from edge.checkpoint import placed
+
+        placed(args.init)
 
 
 def print_epoch(row: dict) -> None:

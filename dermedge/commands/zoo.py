@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from dermedge.cli import module_of
 from dermedge.console import entry, screen, third_party_noise_into
-from dermedge.flags import add_data, add_rounds
+from dermedge.flags import add_data, add_rounds, add_several
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.models import MODELS
 
@@ -33,9 +33,9 @@ LOG = "zoo.log"
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--models", metavar="A,B", help=f"some of {', '.join(MODELS)} (default: all)")
-    p.add_argument("--recipes", metavar="A,B", help="such as fp32,int8 (default: all that each format has)")
-    p.add_argument("--formats", metavar="A,B", help="tflite, coreml or both (default: both)")
+    add_several(p, "--models", "--model", metavar="A,B", help=f"some of {', '.join(MODELS)} (default: all)")
+    add_several(p, "--recipes", "--recipe", metavar="A,B", help="such as fp32,int8 (default: all that each format has)")
+    add_several(p, "--formats", "--format", metavar="A,B", help="tflite, coreml or both (default: both)")
     p.add_argument(
         "--checkpoints", type=Path,
         help="folder with <model>.safetensors or <model>/checkpoint.safetensors (default: the shipped ones), or "
@@ -66,11 +66,11 @@ def main(argv: list[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with third_party_noise_into(args.out / LOG):
         report = measure(
-            names(args.models),
+            args.models,
             out=args.out,
             convert=Converter(side=args.side, data=args.data),
-            recipes=names(args.recipes),
-            formats=names(args.formats),
+            recipes=args.recipes,
+            formats=args.formats,
             checkpoints=args.checkpoints,
             limit=args.limit,
             large=args.large,
@@ -90,11 +90,6 @@ def main(argv: list[str] | None = None) -> int:
     if rejected:
         screen().print(f"[bold red]rejected[/] {', '.join(rejected)}", soft_wrap=True)
     return GATE_FAILED if rejected else GOOD
-
-
-def names(text: str | None) -> list[str] | None:
-    """'a,b' -> [a, b]; None stays None."""
-    return [name.strip() for name in text.split(",")] if text else None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from edge.capture import SUFFIXES
 from edge.data.class_labels import LABELS, labels_file, labels_of
 from edge.data.csv_table import AS_CSV, NOT_READ, plain
 from edge.data.isic import CHALLENGE_FOLDER
-from edge.data.listing import BROKEN, EMPTY, NAMES_SHOWN, NOT_UNPACKED, Contents, aside, names_of
+from edge.data.listing import BROKEN, EMPTY, NAMES_SHOWN, NOT_UNPACKED, Contents, aside, names_of, notes_on
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS, patients_of
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
@@ -17,7 +17,8 @@ from edge.labels import Label
 
 NO_CLASS_FOLDER = re.compile(  # parts of a set, and what stands beside photographs
     r"(train|training|test|testing|val|valid|validation|dev|holdout|all|data|images?|imgs?|photos|pictures|masks?"
-    r"|segmentations?|ground_?truths?|labels|superpixels|thumb(nail)?s)"
+    r"|segmentations?|ground_?truths?|labels|superpixels|thumb(nail)?s"
+    r"|aug(ment(ed|ations?))?|backups?|(pre)?processed|resized|cropped|originals?|raw)"
     r"([-_ ]?(set|data|images?|input|groundtruth|masks?))?([-_ ]?part)?[-_ ]?\d*"
     r"|.*[-_ ](images?|imgs)_part_\d+|part[-_ ]?\d+|(k[-_ ]?)?fold[-_ ]?\d+",
     re.IGNORECASE,
@@ -54,7 +55,9 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     refuse_no_classes(contents, members, tables, labelled=labels_file(folder) is not None)
     notes += empty_classes(contents, members, classes, by_folder)
     if len(classes) < 2:
-        raise InputError(f"{folder} has one class folder ({', '.join(members)}); a classifier needs at least 2")
+        raise InputError(
+            f"{folder} has one class folder ({', '.join(members)}); a classifier needs at least 2{deeper(contents)}"
+        )
     ids = {path: plain(path.relative_to(folder).as_posix()) for paths in members.values() for path in paths}
     refuse_one_id(ids)
     patients, remarks = patients_of(folder, tables, list(ids.values()))
@@ -120,6 +123,17 @@ def better(contents: Contents, parts: list[str], tables: list[Path]) -> str:
     if inner:
         hints.append(f"if the folders in {folder / inner[0]} are the classes, give that one")
     return "".join(f"; {text}" for text in hints) + packed(contents)
+
+
+def deeper(contents: Contents) -> str:
+    """Where the classes may be instead, or what was left out of what would be some."""
+    folder = contents.folder
+    while len(names := inside(contents, folder)) == 1:
+        folder = folder / next(iter(names))
+    if names:
+        return f"; if {', '.join(sorted(names)[:NAMES_SHOWN])} in {folder} are the classes, give that one"
+    lines = notes_on(contents, used=contents.photos, otherwise="")
+    return "".join(f"; {line}" for line in lines[:NAMES_SHOWN])
 
 
 def inside(contents: Contents, folder: Path) -> set[str]:

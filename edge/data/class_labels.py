@@ -47,17 +47,16 @@ def labels_of(folder: Path, names: list[str]) -> tuple[dict[str, Label], tuple[L
         for name in map(plain, folders):
             if own.setdefault(name, label) != label:
                 raise InputError(f"{file} gives the folder {name} to {own[name].code} and to {label.code}")
-            if "folders" in item and name not in map(plain, names):
-                raise InputError(
-                    f"{file} names the folder {name!r} of {label.code}, which has no photographs or is not there"
-                )
     unknown = sorted(name for name in names if plain(name) not in own)
     if unknown:
         raise InputError(
             f"{file} does not name the class folder(s) {', '.join(unknown)}; give a class of that code, or add "
             f'"folders": {list(unknown[:1])} to the one that they belong to'.replace("'", '"')
         )
-    return {name: own[plain(name)] for name in names}, classes, [f"{file}: {text}" for text in doubtful(classes)]
+    gone = sorted(own.keys() - set(map(plain, names)) - {label.code for label in classes})
+    notes = [f"{file} names folders without photographs: {', '.join(gone)}"] if gone else []
+    notes += [f"{file}: {text}" for text in doubtful(classes)]
+    return {name: own[plain(name)] for name in names}, classes, notes
 
 
 def of_malignancy(classes: tuple[Label, ...]) -> str:

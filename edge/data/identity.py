@@ -1,6 +1,7 @@
 """Keys that are equal for the same photograph, or the same patient, in two sets.
 
-An ISIC id names the same photograph in every set, also with the ending that the challenge of 2019 gave to reduced ones.
+An ISIC id names the same photograph in every set, also with the ending that the challenge of 2019 gave to reduced ones,
+and so does an id of PAD-UFES-20 (PAT_patient_lesion_image), also in class folders into which somebody has sorted them.
 Other ids, and those of patients, are unique within their data set only.
 """
 
@@ -12,13 +13,13 @@ from pathlib import Path
 from edge.data.isic import DOMAINS
 from edge.data.table import Photo, stem
 
-ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?")
+ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?|(PAT_\d{1,5}_\d{1,5}_\d{1,5})")
 
 
 def archive_id(image_id: str) -> str | None:
-    """The ISIC id in an image id, which may be a path; None where there is none."""
+    """The id of ISIC or of PAD-UFES-20 in an image id, which may be a path; None where there is none."""
     match = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
-    return match[1] if match else None
+    return (match[1] or match[2]) if match else None
 
 
 def photo_key(photo: Photo) -> str:

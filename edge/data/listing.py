@@ -22,7 +22,14 @@ MASKS_OF = re.compile(
     r"(.+?)[-_. ](masks?|seg|binary|lesion|groundtruth|gt)", re.IGNORECASE
 )  # if there is such a photo
 MASK_FOLDER = re.compile(r"(.*[-_ ])?(masks?|segmentations?|ground_?truths?|superpixels)", re.IGNORECASE)
-SIDE_FOLDERS = {"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "lost+found"}  # of network drives, a Mac, Windows
+SIDE_FOLDERS = {
+    "@eaDir",
+    "__MACOSX",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+}  # of network drives, a Mac, Windows
 NO_PICTURES = {  # that nobody takes for a photograph
     ".csv", ".tsv", ".tab", ".json", ".txt", ".md", ".pdf", ".html", ".db", ".ini", ".xml", ".yaml", ".yml", ".log",
     ".safetensors", ".pt2", ".docx", ".rtf", ".py", ".sh", ".ipynb", ".sha256", ".md5", *NOT_READ,

@@ -37,6 +37,12 @@ FIRST_SETS = ("pad_ufes_20", "isic")  # of a folder that holds several sets; the
 MAX_DEPTH = 3  # of a set below the folder that was given: archives unpack to a folder in a folder
 
 
+def check_there(folder: Path) -> None:
+    """InputError if there is no such folder."""
+    if not folder.is_dir():
+        raise InputError(f"no data folder at {folder}; give `photos` a folder of photographs (docs/your_own_model.md)")
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables at the top of a folder."""
@@ -105,8 +111,7 @@ def sets_in(folder: Path) -> list[Path]:
 
     Raises InputError where there is no such folder, or class folders stand beside a set.
     """
-    if not folder.is_dir():
-        raise InputError(f"no data folder at {folder}; give `photos` a folder of photographs (docs/your_own_model.md)")
+    check_there(folder)
     inside = below(folder, MAX_DEPTH)
     if not inside:
         return [folder]

@@ -12,7 +12,7 @@ from pathlib import Path
 from edge.checkpoint import Checkpoint
 from edge.data import isic
 from edge.data.identity import archive_id
-from edge.data.readers import FIRST_SETS, open_one, open_photos, sets_in
+from edge.data.readers import FIRST_SETS, check_there, open_one, open_photos, sets_in
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet, stem
 from edge.errors import InputError
@@ -28,6 +28,13 @@ NAMED = {*FIRST_SETS, *isic.DOMAINS, "synthetic"}  # data sets whose name does n
 FEWEST_TO_SHARE = 6  # patients
 SYNTHETIC_SEED = 20_261_121
 SYNTHETIC_PATIENTS = 24
+
+
+def check_folder(data: Path | None) -> None:
+    """InputError if the folder that `find_sets` would look into is not there; quick, so that a slip is told at once."""
+    named = data or os.environ.get(ENVIRONMENT)
+    if named:
+        check_there(Path(named))
 
 
 def find_sets(data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:
@@ -89,7 +96,7 @@ def seen_in(parts: Iterable[Listing], domain: str) -> Callable[[Photo], bool]:
     """A function that says whether `parts`, lists of a checkpoint, name a photograph of `domain` or its patient."""
     patients: set[str] = set()
     images: set[str] = set()
-    archive: set[str | None] = set()  # an ISIC id counts in whatever set it was listed
+    archive: set[str | None] = set()  # an ISIC or PAD-UFES-20 id counts in whatever set it was listed
     for part in parts:
         listed = listed_for(part, domain)
         patients.update(listed["patients"])

@@ -10,6 +10,10 @@ import numpy as np
 from edge.errors import InputError
 
 
+class Refused(InputError):
+    """A way of running does not take a file that others take, or a phone's library stopped: it is left out."""
+
+
 class Outputs(NamedTuple):
     """What a network says of N images."""
 

@@ -6,6 +6,7 @@ Outputs are those of the runtime; times are this host's and never a phone's.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Sequence
 from math import prod
@@ -15,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from edge.errors import InputError, install
-from edge.runtimes import Outputs, check_images, refuse_answers
+from edge.exporting import first_line
+from edge.runtimes import Outputs, Refused, check_images, refuse_answers
 
 # How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
@@ -49,6 +51,9 @@ class LiteRT:
         except InputError:
             raise
         except (RuntimeError, ValueError) as error:
+            missing = re.search(r"Didn't find op for builtin opcode '(\w+)'", str(error))
+            if missing and mode == "reference":
+                raise Refused(f"{path.name} in mode reference: LiteRT's plain kernels have no {missing[1]}") from error
             raise InputError(
                 f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]}); convert it again"
             ) from error
@@ -71,7 +76,12 @@ class LiteRT:
     def invoke(self, images: np.ndarray) -> Outputs:
         rows, masks = [], []
         for image in images:
-            outputs = self.engine.invoke(np.ascontiguousarray(image[None].astype(self.engine.dtype)))
+            try:
+                outputs = self.engine.invoke(np.ascontiguousarray(image[None].astype(self.engine.dtype)))
+            except (RuntimeError, ValueError) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{self.path}: LiteRT stops in it ({first_line(error)}); convert it again") from error
             rows.append(outputs[self.answer].reshape(-1))
             if self.mask is not None:
                 masks.append(outputs[self.mask].reshape(self.side, self.side))

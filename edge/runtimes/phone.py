@@ -17,14 +17,10 @@ import numpy as np
 from edge.errors import InputError
 from edge.phones import android, arm, processor
 from edge.progress import track
-from edge.runtimes import Outputs, Runtime, joined
+from edge.runtimes import Outputs, Refused, Runtime, joined
 from edge.runtimes.timing import cores
 
 TYPES = {1: np.float32, 2: np.int32, 3: np.uint8, 4: np.int64, 9: np.int8, 10: np.float16}  # TfLiteType
-
-
-class Refused(InputError):
-    """A phone's library did not open a file, or stopped."""
 
 
 NATIVE = {"android-x86_64": "x86_64", "android-java": android.JAVA}  # on this machine's own processor

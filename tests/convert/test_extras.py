@@ -28,7 +28,7 @@ def test_what_an_extra_closes() -> None:
     """The closure is of the right things, so that the tests below can fail."""
     assert closed_without("litert") >= NOT_ELSEWHERE - {"ai_edge_litert"}
     assert "ai_edge_litert" in closed_without("coreml") and "coremltools" not in closed_without("coreml")
-    assert {"coremltools", "onnx", "tensorboard"} <= closed_without("tflite")
+    assert {"coremltools", "tensorboard"} <= closed_without("tflite")
     assert {"torch", "scikit-learn", "scipy", "matplotlib", "numpy"} <= closure("simulate")
     blocked = run_with("litert", "import numpy, ai_edge_litert\nimport torch")
     assert blocked.returncode == 1 and "No module named 'torch'" in blocked.stderr

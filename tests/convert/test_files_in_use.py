@@ -17,8 +17,10 @@ from dermedge.commands import parity, predict
 from edge import artifact, checkpoint
 from edge.data.readers import open_photos
 from edge.files import sha256
-from edge.runtimes import Outputs
+from edge.runtimes import Outputs, litert
 from edge.runtimes.reference import Reference
+
+NAME = "hierattn_xs-fp32.tflite"
 
 
 def test_parity_fails_on_a_wrong_file(fp32_build: Path, weights: Path, given: list[str], tmp_path: Path) -> None:
@@ -129,3 +131,47 @@ def test_simulate_runs_every_way_and_leaves_no_report(
     said = capsys.readouterr().out
     assert all(f" {mode} " in said for mode in ("xnnpack", "xnnpack-fp16", "reference")) and "page:" not in said
     assert {path.name for path in folder.iterdir()} == before | {"runtime.log"}
+
+
+def test_an_operator_that_the_plain_kernels_lack_costs_that_row_alone(
+    fp32_build: Path, given: list[str], monkeypatch, capfd
+) -> None:
+    """CEIL and ROUND are known to XNNPACK and not to the plain kernels."""
+    opened = litert.Interpreted.__init__
+
+    def without_ceil(self, path: Path, mode: str, threads: int) -> None:
+        if mode == "reference":  # what LiteRT 2.3 says of such a file
+            raise ValueError("Didn't find op for builtin opcode 'CEIL' version '1'. An older version …")
+        opened(self, path, mode, threads)
+
+    monkeypatch.setattr(litert.Interpreted, "__init__", without_ceil)
+    asked = [str(fp32_build), *given, "--images", "2"]
+    assert parity.main([*asked, "--simulate"]) == 0
+    said = capfd.readouterr().out
+    assert "left out: hierattn_xs-fp32.tflite in mode reference: LiteRT's plain kernels have no CEIL" in said
+    assert " xnnpack " in said and " xnnpack-fp16 " in said
+    assert parity.main([*asked, "--mode", "reference"]) == 2
+    assert "run here: hierattn_xs-fp32.tflite in mode reference: LiteRT's plain" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--layers"], ["--simulate"], []])
+def test_a_file_that_its_runtime_reads_as_nonsense_is_named(
+    fp32_build: Path, given, tmp_path: Path, more, capfd
+) -> None:
+    """A tensor's name that is no text: LiteRT opens the file and cannot say what is in it."""
+    content = (fp32_build / NAME).read_bytes()
+    assert b"probabilities" in content
+    shutil.copytree(fp32_build, tmp_path / "build")
+    folder = tmp_path / "build"
+    (folder / NAME).write_bytes(content.replace(b"probabilities", b"\xff" * 13))
+    manifest = artifact.read(folder)
+    (entry,) = manifest.files
+    artifact.write(folder, replace(manifest, files=(replace(entry, sha256=sha256(folder / NAME)),)))
+    assert parity.main([str(folder), *given, "--images", "2", *more]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("error: ") and NAME in said and "convert it again" in said
+
+
+def test_one_file_in_place_of_its_folder_is_told(fp32_build: Path, given: list[str], capsys) -> None:
+    assert parity.main([str(fp32_build / NAME), *given]) == 2
+    assert f"give the folder that holds it with its manifest.json: {fp32_build}" in capsys.readouterr().err

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 from dermedge import cli
-from dermedge.commands import diagnose, mistakes, parity, robustness, zoo
+from dermedge.commands import diagnose, mistakes, parity, robustness, to_coreml, to_tflite, zoo
 from edge.errors import InputError, at_least_one
 from edge.runtimes.litert import LiteRT
+from tests._sources import ROOT
 
 
 @pytest.fixture
@@ -63,3 +66,49 @@ def test_a_file_without_threads(tmp_path):
     """The library's own check, for who opens a file without a command."""
     with pytest.raises(InputError, match="at least one thread, got 0"):
         LiteRT(tmp_path / "x.tflite", threads=0)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--recipe", "fp32", "--recipe", "int8"],
+        ["--recipe", "fp32,int8"],
+        ["--recipes", "fp32, int8"],
+        ["--recipes=fp32", "--recipe=int8"],
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [to_tflite, to_coreml, zoo, robustness, parity], ids=lambda command: command.__name__
+)
+def test_several_recipes_are_repeated_or_joined_by_commas(command, given):
+    args = vars(command.parser().parse_args(given))
+    assert ["fp32", "int8"] in [args.get(name) for name in ("recipe", "recipes", "files", "file")]
+
+
+def test_a_recipe_that_is_mistyped_is_named_with_what_was_meant(capsys):
+    with pytest.raises(SystemExit) as stop:
+        to_tflite.main(["--recipe", "fp32,int8-dynamc"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "'int8-dynamc', did you mean int8-dynamic?" in said and "int8-io" in said
+
+
+SLIPS = {
+    "to-tflite": ["--data", "nowhere"],
+    "to-coreml": ["--checkpoint", "nowhere.safetensors"],
+    "train": ["--data", ".", "--init", "nowhere.safetensors"],
+    "cross-validate": ["--data", "nowhere"],
+    "evaluate": ["--data", "nowhere"],
+    "import-upstream": ["--model", "hierattn_xs", "nowhere.pth"],
+    "predict": ["pyproject.toml", "--with", "nowhere.tflite"],
+    "parity": ["nowhere"],
+}
+
+
+@pytest.mark.parametrize("command", SLIPS)
+def test_a_path_that_leads_nowhere_is_named_before_torch_is_loaded(command):
+    words = [command, *SLIPS[command]]
+    program = (
+        "import sys\nsys.modules['torch'] = None\nfrom dermedge.cli import main\nraise SystemExit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "nowhere" in done.stderr

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -263,3 +264,14 @@ def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path):
     write_json(tmp_path / "names.json", {"photo": name})
     assert (tmp_path / "names.json").read_bytes() == b'{\n  "photo": "caf\\udce9.jpg"\n}\n'
     assert read_json(tmp_path / "names.json", expected="names") == {"photo": name}
+
+
+def test_a_folder_that_was_copied_onto_a_full_disk_is_told_in_words(tmp_path):
+    """As coremltools does: the error of `shutil.copytree` holds a list of tuples."""
+    copied = [("a", str(tmp_path / "b"), f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}")]
+    with pytest.raises(InputError, match="the disk is full") as caught, scratch_in(tmp_path):
+        raise shutil.Error(copied)
+    assert "[(" not in str(caught.value)
+    with pytest.raises(InputError, match="Permission denied") as caught, scratch_in(tmp_path):
+        raise shutil.Error([("a", "b", "[Errno 13] Permission denied")])
+    assert "[(" not in str(caught.value)

@@ -131,7 +131,8 @@ def test_a_set_without_classes_teaches_no_class(folder_of_photographs, tmp_path)
 
 def test_evaluate_and_overview_take_a_set(run: TrainingRun, folder_of_photographs, caplog) -> None:
     photos = open_photos(folder_of_photographs)
-    other = replace(photos, name="other", classes=PAD_UFES_20)
+    renamed = tuple(replace(photo, label="MEL") for photo in photos.photos)
+    other = replace(photos, name="other", classes=PAD_UFES_20, photos=renamed)
     (judged,) = evaluate(run.checkpoint, [other, photos]).sets
     assert judged.figures["accuracy"] == run.metrics["accuracy"] and len(judged.photos) == len(judged.logits) == 8
     with pytest.raises(InputError, match=r"checkpoint's classes \(ben, mal\)"):

@@ -192,10 +192,11 @@ def test_a_set_of_which_everyone_is_kept_apart_is_refused(monkeypatch) -> None:
     ("image", "found"),
     [
         ("ISIC_0000017", "ISIC_0000017"), ("ISIC_0000017_downsampled", "ISIC_0000017"),
-        ("BCC/ISIC_0000017.jpg", "ISIC_0000017"), ("PAT_1_2_3.png", None), ("ISIC_00000171", None),
+        ("BCC/ISIC_0000017.jpg", "ISIC_0000017"), ("PAT_1_2_3.png", "PAT_1_2_3"), ("ISIC_00000171", None),
+        ("mine/BCC/PAT_1_2_3.jpg", "PAT_1_2_3"), ("PAT_1_2.png", None), ("PAT_1_2_3_4.png", None),
     ],
 )  # fmt: skip
-def test_an_isic_id_is_known_in_every_guise(image: str, found: str | None) -> None:
+def test_a_public_id_is_known_in_every_guise(image: str, found: str | None) -> None:
     assert archive_id(image) == found
 
 

@@ -21,7 +21,6 @@ Fires once per operation that works on a twin.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, fx
@@ -56,6 +55,11 @@ ELEMENTWISE = {
 }  # fmt: skip
 REDUCTIONS = {aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default}
 PADS = {aten.pad.default, aten.constant_pad_nd.default}
+RESIZES: dict[object, Any] = {  # `resizes` has spelled out all others
+    aten.upsample_bilinear2d.vec: _mobile_ops.resize_bilinear,
+    aten.upsample_nearest2d.vec: _mobile_ops.resize_nearest,
+    aten._upsample_nearest_exact2d.vec: _mobile_ops.resize_nearest_exact,
+}
 WINDOWS = {aten.avg_pool2d.default, aten.max_pool2d.default}
 FLATTENING = {aten.flatten.using_ints, aten.reshape.default, aten.view.default}
 
@@ -149,10 +153,8 @@ class Twins:
             return self.window(node)
         if target is operator.getitem and args[0] in self.known:
             return self.emit(operator.getitem, self.known[args[0]], args[1])
-        if target is aten.upsample_bilinear2d.vec and by_size(node, args[3:]):
-            return self.emit(_mobile_ops.resize_bilinear, self.of(args[0]), list(node.meta["val"].shape[2:]), args[2])
-        if target is aten.upsample_nearest2d.vec and by_size(node, args[2:]):
-            return self.emit(_mobile_ops.resize_nearest, self.of(args[0]), list(node.meta["val"].shape[2:]))
+        if target in RESIZES and by_size(node):
+            return self.emit(RESIZES[target], self.of(args[0]), *args[1:-1])
         if target in FLATTENING:
             return self.flattened(node)
         operands = [a for a in node.all_input_nodes if constant(self.graph, a) is None]
@@ -251,11 +253,10 @@ class Twins:
         return self.emit(aten.reshape.default, self.known[x], [new[0], *new[2:], new[1]])
 
 
-def by_size(node: fx.Node, factors: Sequence) -> bool:
-    """Whether a resize goes by the two sizes alone. A factor that does not give a whole size moves the places read."""
-    old, new = arguments(node)[0].meta["val"].shape[2:], node.meta["val"].shape[2:]
-    given = factors[0] if factors and factors[0] is not None else ()
-    return all(length * factor == size for length, factor, size in zip(old, given, new, strict=False))
+def by_size(node: fx.Node) -> bool:
+    """Whether a resize is in the form that `resizes` leaves: by its size alone."""
+    args = arguments(node)
+    return node.meta["val"].ndim == 4 and len(args) > 2 and args[1] is not None and args[-1] is None
 
 
 def mode_of(node: fx.Node) -> tuple[Any, Any]:

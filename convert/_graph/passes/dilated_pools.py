@@ -1,6 +1,6 @@
 """A maximum pool with gaps as a maximum of slices: neither TFLite nor Core ML has one with gaps.
 
-Rows and columns go one after the other. With stride s, dilation d and k places along an axis,
+Axes go one after the other. With stride s, dilation d and k places along an axis,
 
     y(a) = max over j < k of x(s a + d j - p)
 
@@ -16,22 +16,22 @@ from collections.abc import Sequence
 from torch import fx
 
 from ..graph import aten, call, copy_graph, finish, in_place_of
-from .pool_borders import max_pool_of
+from .pool_borders import POOLS, max_pool_of, pools_of
 
 
 def dilated_pools(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """The rewritten copy and how many pools became maxima."""
     graph = copy_graph(graph)
     replaced = 0
-    for pool in list(graph.graph.find_nodes(op="call_function", target=aten.max_pool2d.default)):
+    for pool in pools_of(graph):
         x, kernel, stride, padding, dilation, _ = max_pool_of(pool)
-        sides = x.meta["val"].shape[-2:]
+        sides = x.meta["val"].shape[-POOLS[pool.target] :]
         if set(dilation) == {1} or any(d > side for d, side in zip(dilation, sides, strict=True)):
             continue
         rank = pool.meta["val"].ndim
         with in_place_of(graph, pool):
             y = x
-            for i, axis in enumerate((rank - 2, rank - 1)):
+            for i, axis in enumerate(range(rank - len(sides), rank)):
                 y = along(graph, y, axis, pool.meta["val"].shape[axis], kernel[i], stride[i], padding[i], dilation[i])
         pool.replace_all_uses_with(y)
         graph.graph.erase_node(pool)

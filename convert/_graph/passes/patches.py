@@ -5,17 +5,21 @@ Patches k x k that lie side by side are a reshape, a transpose and a reshape,
     (N, C, h k, w k) -> (N, C, h, k, w, k) -> (N, C, k, k, h, w) -> (N, C k k, h w)
 
 and the way back is the same in reverse. Patches that overlap, or leave places out, are one strided slice of the padded
-map for each place of the kernel, put together. Maps from patches that overlap are sums; they are left.
-Fires once per operation spelled out.
+map for each place of the kernel, put together. A map from patches that overlap is their sum, which is what a transposed
+convolution does whose kernel for place (i, j) of the patch is 1 at (i, j) and 0 elsewhere, each channel for itself.
+Fires once per operation spelled out. Core ML's converter knows the patches that do not overlap.
 """
 
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 
+import torch
 from torch import fx
 
-from ..graph import arguments, aten, call, copy_graph, finish, in_place_of
+from ..graph import add_constant, arguments, aten, call, copy_graph, finish, get, in_place_of
+from .spell_out import spelled_by
 
 
 def patches(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -31,6 +35,11 @@ def patches(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
                 graph.graph.erase_node(node)
                 spelled += 1
     return finish(graph), spelled
+
+
+def overlapping_patches(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """Maps from patches that overlap or leave places out, alone."""
+    return spelled_by(graph, {aten.col2im.default: put_together_by_sums})
 
 
 def cut_out(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
@@ -63,12 +72,36 @@ def put_together(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     x, (height, width), kernel, dilation, padding, stride = arguments(node)
     k, wide = kernel
     if x.meta["val"].ndim != 3 or not side_by_side(kernel, dilation, padding, stride) or height % k or width % wide:
-        return None
+        return put_together_by_sums(graph, node)
     n, channels, _ = x.meta["val"].shape
     c = channels // (k * wide)
     cut = call(graph, aten.reshape.default, x, [n, c, k, wide, height // k, width // wide])
     cut = call(graph, aten.permute.default, cut, [0, 1, 4, 2, 5, 3])
     return call(graph, aten.reshape.default, cut, [n, c, height, width])
+
+
+def put_together_by_sums(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    x, sides, kernel, dilation, padding, stride = arguments(node)
+    if side_by_side(kernel, dilation, padding, stride) and not any(n % k for n, k in zip(sides, kernel, strict=True)):
+        return None
+    places, shape = prod(kernel), x.meta["val"].shape
+    c = shape[-2] // places
+    reaches = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    counts = [(n + 2 * p - r) // s + 1 for n, p, r, s in zip(sides, padding, reaches, stride, strict=True)]
+    groups = c if stride[0] == stride[1] else 1  # files have no transposed convolution by group with two strides
+    ones = torch.zeros(c, places, c // groups, *reaches, dtype=x.meta["val"].dtype)
+    for channel, (number, (i, j)) in product(range(c), enumerate(product(*(range(k) for k in kernel)))):
+        ones[channel, number, channel if groups == 1 else 0, i * dilation[0], j * dilation[1]] = 1
+    maps = call(graph, aten.reshape.default, x, [-1, c * places, *counts])
+    weight = get(graph, add_constant(graph, "places", ones.flatten(0, 1)))
+    y = call(graph, aten.conv_transpose2d.input, maps, weight, None, stride, [0, 0], [0, 0], groups)
+    for axis, (n, p) in enumerate(zip(sides, padding, strict=True), 2):
+        behind = p + n - y.meta["val"].shape[axis]  # rows or columns that no patch reaches
+        if behind > 0:
+            y = call(graph, aten.pad.default, y, [0, 0] * (3 - axis) + [0, behind], "constant", 0.0)
+        if y.meta["val"].shape[axis] != n:
+            y = call(graph, aten.slice.Tensor, y, axis, p, p + n)
+    return call(graph, aten.reshape.default, y, list(node.meta["val"].shape))
 
 
 def side_by_side(kernel: list[int], dilation: list[int], padding: list[int], stride: list[int]) -> bool:

@@ -2,14 +2,15 @@
 
     clamp from one side       clamp
     elu, selu, celu           max(x, 0) s + a s (exp(min(x, 0) t) - 1)
-    softplus                  max(x, 0) + log(1 + exp(-b |x|)) / b, which is log(1 + exp(b x)) / b without overflow
+    softplus                  (max(y, 0) + log(1 + exp(-|y|))) / b, y = b x: log(1 + exp(y)) / b without overflow
     mish                      x tanh(softplus(x))
     log-sigmoid               -softplus(-x)
     log-softmax               x - max - log(sum(exp(x - max)))
     gated linear unit         a sigmoid(b) of the two halves
     rounded up                -floor(-x)
 
-Torch's softplus is x itself above a threshold, 20, where both are one in float32. Fires once per activation.
+Torch's softplus is x itself where y is above a threshold t. At 20, if nothing is said, both are one in float32; below
+18 the difference is added times sign(max(y - t, 0)), which is 0 or 1. Fires once per activation.
 """
 
 from __future__ import annotations
@@ -61,16 +62,31 @@ def scaled(graph: fx.GraphModule, x: fx.Node, factor: float) -> fx.Node:
     return x if factor == 1 else call(graph, aten.mul.Tensor, x, factor)
 
 
+def careful_activations(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """For Core ML: softplus, whose threshold coremltools 9.0 ignores, and what holds it. Core ML's own operation
+    overflows in half precision above about 10 (coremltools issue 2687); here no exponent is above 0."""
+    return spelled_by(graph, {aten.softplus.default: softplus, aten.mish.default: mish})
+
+
 def softplus(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     x, beta, threshold = filled(node, None, 1.0, 20.0)
-    return None if threshold < 18 else log_of_sum(graph, x, beta)  # above 18, exp(-x) is lost beside x in float32
+    if beta == 0:  # infinite everywhere
+        return None
+    inside = scaled(graph, x, beta)
+    smooth = scaled(graph, log_of_sum(graph, inside), 1 / beta)
+    if threshold >= 18:  # above 18, exp(-x) is lost beside x in float32
+        return smooth
+    beyond = call(graph, aten.relu.default, call(graph, aten.sub.Tensor, inside, float(threshold)))
+    beyond = call(graph, aten.sign.default, beyond)
+    rest = call(graph, aten.mul.Tensor, call(graph, aten.sub.Tensor, x, smooth), beyond)
+    return call(graph, aten.add.Tensor, smooth, rest)
 
 
-def log_of_sum(graph: fx.GraphModule, x: fx.Node, beta: float = 1.0) -> fx.Node:
-    small = scaled(graph, call(graph, aten.abs.default, x), -beta)
+def log_of_sum(graph: fx.GraphModule, x: fx.Node) -> fx.Node:
+    """log(1 + exp(x))"""
+    small = call(graph, aten.neg.default, call(graph, aten.abs.default, x))
     small = call(graph, aten.add.Tensor, call(graph, aten.exp.default, small), 1.0)
-    small = scaled(graph, call(graph, aten.log.default, small), 1 / beta)
-    return call(graph, aten.add.Tensor, call(graph, aten.relu.default, x), small)
+    return call(graph, aten.add.Tensor, call(graph, aten.relu.default, x), call(graph, aten.log.default, small))
 
 
 def mish(graph: fx.GraphModule, node: fx.Node) -> fx.Node:

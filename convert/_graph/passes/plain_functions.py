@@ -8,6 +8,10 @@
     sinc                      (sin(p) + z) / (p + z), p = pi x, z = 1 - sign(|x|): z is 1 at 0 and 0 elsewhere
     hypotenuse                sqrt(a a + b b)
     power of two              exp(x log(2))
+    soft shrink               x - min(max(x, -l), l)
+    log(exp(a) + exp(b))      max(a, b) + log(1 + exp(-|a - b|))
+    remainder of a number     x - m floor(x / m)
+    cut off by tensors        max, then min
 
 Fires once per function spelled out. `unknown_functions` are those that coremltools has nothing for, with activations
 and others that other passes spell out for TFLite; what coremltools knows it gets as it is.
@@ -22,7 +26,7 @@ from torch import fx
 
 from ..graph import arguments, aten, call, filled
 from .plain_activations import celu, log_sigmoid, scaled
-from .spell_out import Speller, moments, shuffle, spelled_by
+from .spell_out import MOMENTS, Speller, moments, shuffle, spelled_by
 
 
 def plain_functions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -94,6 +98,34 @@ def power_of_two(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     return call(graph, aten.exp.default, call(graph, aten.mul.Tensor, arguments(node)[0], math.log(2)))
 
 
+def soft_shrink(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x, least = filled(node, None, 0.5)
+    return call(graph, aten.sub.Tensor, x, call(graph, aten.clamp.default, x, -least, least))
+
+
+def log_of_exponentials(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    a, b = arguments(node)
+    apart = call(graph, aten.neg.default, call(graph, aten.abs.default, call(graph, aten.sub.Tensor, a, b)))
+    rest = call(graph, aten.log.default, call(graph, aten.add.Tensor, call(graph, aten.exp.default, apart), 1.0))
+    return call(graph, aten.add.Tensor, call(graph, aten.maximum.default, a, b), rest)
+
+
+def remainder(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """Also for Core ML: coremltools 9.0 drops the floor where m is 1."""
+    x, modulus = arguments(node)
+    if not modulus or not x.meta["val"].is_floating_point():
+        return None
+    whole = call(graph, aten.floor.default, call(graph, aten.div.Tensor, x, modulus) if modulus != 1 else x)
+    return call(graph, aten.sub.Tensor, x, call(graph, aten.mul.Tensor, whole, modulus) if modulus != 1 else whole)
+
+
+def cut_off(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    x, low, high = filled(node, None, node.kwargs.get("min"), node.kwargs.get("max"))
+    for target, end in ((aten.maximum.default, low), (aten.minimum.default, high)):
+        x = x if end is None else call(graph, target, x, end)
+    return x
+
+
 OWN: dict[object, Speller] = {
     aten.hardshrink.default: hard_shrink,
     aten.addcmul.default: added_product,
@@ -104,10 +136,14 @@ OWN: dict[object, Speller] = {
     aten.sinc.default: sinc,
     aten.special_sinc.default: sinc,
     aten.hypot.default: hypotenuse,
+    aten.logaddexp.default: log_of_exponentials,
+    aten.remainder.Scalar: remainder,
+    aten.clamp.Tensor: cut_off,
 }
 SPELLERS: dict[object, Speller] = {
     **OWN,
     aten.rrelu.default: mean_slope,
+    aten.softshrink.default: soft_shrink,
     aten.exp2.default: power_of_two,
     aten.special_exp2.default: power_of_two,
 }
@@ -116,6 +152,5 @@ UNKNOWN_TO_COREMLTOOLS: dict[object, Speller] = {
     aten.celu.default: celu,
     aten.log_sigmoid.default: log_sigmoid,
     aten.channel_shuffle.default: shuffle,
-    aten.var_mean.dim: moments,
-    aten.var_mean.correction: moments,
+    **dict.fromkeys(MOMENTS, moments),
 }

@@ -15,7 +15,8 @@ import torch
 from torch import fx
 
 from ..graph import arguments, aten, call, filled
-from .spell_out import Speller, first_alone, spelled_by
+from .largest_values import first_alone
+from .spell_out import Speller, spelled_by
 
 
 def plain_reductions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:

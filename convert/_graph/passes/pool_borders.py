@@ -8,6 +8,10 @@ XNNPACK does not take. A window never lies beyond the border as a whole, so two 
 * the outermost row or column again: every window that reaches beyond the border holds it already
 
 Only rows that a window reads are made. Fires once per pool that is neither SAME nor without border.
+
+For Core ML (`whole_maxima`) a pool with `ceil_mode` gets copies behind the map instead: its converter gives it windows
+that begin beyond the map, which torch does not have. A pool whose stride is left out gets it, because the converter
+refuses it without. Pools of one, two and three dimensions.
 """
 
 from __future__ import annotations
@@ -19,6 +23,13 @@ from torch import fx
 from ..axes import LINKS
 from ..graph import aten, call, copy_graph, filled, finish, in_place_of
 from ..mobile_ops import pooling_scheme
+from .average_borders import per_axis
+
+POOLS: dict[object, int] = {
+    aten.max_pool1d.default: 1,
+    aten.max_pool2d.default: 2,
+    aten.max_pool3d.default: 3,
+}  # -> dimensions
 
 NEVER_NEGATIVE = {
     aten.relu.default, aten.relu6.default, aten.sigmoid.default, aten.hardsigmoid.default, aten.softmax.int,
@@ -58,14 +69,39 @@ def pool_borders(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     return finish(graph), rewritten
 
 
+def whole_maxima(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """The rewritten copy and how many pools got what their last windows see, or their stride."""
+    graph = copy_graph(graph)
+    rewritten = 0
+    for pool in pools_of(graph):
+        x, kernel, stride, padding, dilation, ceiling = max_pool_of(pool)
+        dimensions = POOLS[pool.target]
+        with_stride = len(pool.args) > 2 and pool.args[2]
+        if pool.meta["val"].ndim != dimensions + 2 or set(dilation) != {1} or (with_stride and not ceiling):
+            continue
+        with in_place_of(graph, pool):
+            for axis, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True), 2):
+                count = pool.meta["val"].shape[axis]
+                x = with_edges(graph, x, axis, p, max((count - 1) * s + k - p - x.meta["val"].shape[axis], 0))
+            y = call(graph, pool.target, x, kernel, stride)  # type: ignore[arg-type]
+        pool.replace_all_uses_with(y)
+        graph.graph.erase_node(pool)
+        rewritten += 1
+    return finish(graph), rewritten
+
+
+def pools_of(graph: fx.GraphModule) -> list[fx.Node]:
+    """The maximum pools of any number of dimensions, in order."""
+    return [node for node in graph.graph.nodes if node.op == "call_function" and node.target in POOLS]
+
+
 def max_pool_of(node: fx.Node) -> tuple[fx.Node, list[int], list[int], list[int], list[int], bool]:
     """Operand, kernel, stride, padding, dilation, ceiling."""
     x, kernel, stride, padding, dilation, ceiling = filled(node, None, None, [], 0, 1, False)
-    return x, pair(kernel), pair(stride or kernel), pair(padding), pair(dilation), ceiling
-
-
-def pair(value: int | list[int]) -> list[int]:
-    return [value, value] if isinstance(value, int) else list(value) * (2 // len(value))
+    kernel, stride, padding, dilation = (
+        per_axis(value, POOLS[node.target]) for value in (kernel, stride or kernel, padding, dilation)
+    )
+    return x, kernel, stride, padding, dilation, ceiling
 
 
 def never_negative(node: fx.Node) -> bool:

@@ -7,7 +7,7 @@ the bins into hundreds of slices and additions.
 
 * output 1x1: the mean over the map
 * L divisible by n: an ordinary average pool
-* otherwise: x as (N, C, H W) times M^T (H W, h w)
+* otherwise: x as (N, C, H W) times M^T (H W, h w), or with A and B one after the other where M would be large
 
 Of one dimension: the mean, or x (N, C, L) times A^T.
 """
@@ -17,7 +17,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx
 
+from ..axis_products import along_both
 from ..graph import add_constant, aten, call, copy_graph, finish, get, in_place_of
+
+LARGEST = 2**18  # numbers of a matrix over the flattened map; 32 x 32 to 15 x 15 has fewer
 
 
 def pooling_matrices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -48,6 +51,8 @@ def pooling_matrices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
             elif height % h == 0 and width % w == 0:
                 kernel = [height // h, width // w]
                 y = call(graph, aten.avg_pool2d.default, x, kernel, kernel)
+            elif height * h * width * w > LARGEST:
+                y = along_both(graph, pool, x, bins(height, h), bins(width, w))
             else:
                 matrix = torch.kron(bins(height, h), bins(width, w)).T.contiguous().to(value.dtype)
                 name = add_constant(graph, "pooling", matrix)

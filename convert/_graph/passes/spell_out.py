@@ -1,14 +1,13 @@
 """Say in a few basic operations what has a name of its own, so that every later rewrite sees it.
 
-    attention(q, k, v)        softmax(s q k^T + mask) v,  s = 1 / sqrt(d)
+    attention(q, k, v)        softmax(s q k^T + mask) v,  s = 1 / sqrt(d); `masked_scores` has masks of truth values
     batch norm left over      g' x + b',  g' = g / sqrt(v + eps),  b' = b - m g'
     softmax over an axis      over the last one, between two transposes
     roll by k                 the last k places, then the others
     unbind                    a selection per place
     stack                     an axis of length 1 each, put together
-    x[:, index]               a selection by the constant index along one axis
+    x[:, index]               a selection by the constant indices along their axes as one
     maximum and its place     the maximum, where nobody reads the place
-    adaptive maximum pool     the maximum over the map, or a plain pool where the side divides
     convolution "same"        zeros of its own amount (an odd amount is left), "valid" none
     padded average pool       zeros around the map, then the pool, if zeros count
     variance over axes        the mean of (x - mean(x))^2, times n / (n - 1) where that is wanted; deviation its root
@@ -21,7 +20,6 @@ Fires once per operation spelled out.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
@@ -42,13 +40,16 @@ from ..graph import (
     in_place_of,
     stands_for,
 )
+from .largest_values import first_alone
+from .masked_scores import attention, hides_by_truths
 
 RANK = 4
 BINARY = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
 }  # fmt: skip
 MOMENTS = {
-    aten.var.dim, aten.var.correction, aten.std.dim, aten.std.correction, aten.var_mean.dim, aten.var_mean.correction,
+    aten.var.default, aten.var.dim, aten.var.correction, aten.std.default, aten.std.dim, aten.std.correction,
+    aten.var_mean.dim, aten.var_mean.correction,
 }  # fmt: skip
 SHUFFLES = {aten.pixel_shuffle.default, aten.pixel_unshuffle.default, aten.channel_shuffle.default}
 Speller = Callable[[fx.GraphModule, fx.Node], fx.Node | None]
@@ -62,6 +63,15 @@ def spell_out(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
 def plain_rolls(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """Rolls alone: Core ML's converter makes a gather of each, which the Neural Engine is said to leave to the CPU."""
     return spelled_by(graph, {aten.roll.default: roll})
+
+
+def masked_attention(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """Attention that hides places: coremltools adds -30000 to their scores, which is not enough for large ones."""
+
+    def spell(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+        return attention(graph, node, computed=True) if hides_by_truths(node) else None
+
+    return spelled_by(graph, {aten.scaled_dot_product_attention.default: spell})
 
 
 def spelled_by(graph: fx.GraphModule, spellers: Mapping[object, Speller]) -> tuple[fx.GraphModule, int]:
@@ -82,32 +92,6 @@ def spelled_by(graph: fx.GraphModule, spellers: Mapping[object, Speller]) -> tup
 
 def stored(graph: fx.GraphModule, name: str, value: Tensor) -> fx.Node:
     return get(graph, add_constant(graph, name, value))
-
-
-def attention(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    q, k, v, mask, dropout, causal = filled(node, None, None, None, None, 0.0, False)
-    mask = node.kwargs.get("attn_mask", mask)
-    if dropout or node.kwargs.get("dropout_p") or node.kwargs.get("enable_gqa"):
-        return None
-    scale = node.kwargs.get("scale") or q.meta["val"].shape[-1] ** -0.5
-    if causal or node.kwargs.get("is_causal"):
-        rows, columns = q.meta["val"].shape[-2], k.meta["val"].shape[-2]
-        mask = stored(graph, "causal", refused(torch.ones(rows, columns).tril() == 0, q.meta["val"].dtype))
-    elif mask is not None and mask.meta["val"].dtype is torch.bool:
-        value = constant(graph, mask)
-        if value is None or not value.any(-1).all():
-            return None
-        mask = stored(graph, "mask", refused(~value, q.meta["val"].dtype))
-    scores = call(graph, aten.matmul.default, q, call(graph, aten.transpose.int, k, -2, -1))
-    scores = call(graph, aten.mul.Tensor, scores, scale)
-    if mask is not None:
-        scores = call(graph, aten.add.Tensor, scores, mask)
-    return call(graph, aten.matmul.default, call(graph, aten.softmax.int, scores, -1), v)
-
-
-def refused(where: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to the scores: far below any score, and within the range of half precision."""
-    return where.to(dtype) * -30000.0
 
 
 def batch_norm(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
@@ -141,7 +125,13 @@ def softmax(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 def roll(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     x, shifts, axes = filled(node, None, None, [])
     if not axes:  # rolls the flattened value
-        return None
+        shape = list(x.meta["val"].shape)
+        flat = call(graph, aten.reshape.default, x, [prod(shape)])
+        return call(graph, aten.reshape.default, rolled(graph, flat, shifts, [0]), shape)
+    return rolled(graph, x, shifts, axes)
+
+
+def rolled(graph: fx.GraphModule, x: fx.Node, shifts: list[int], axes: list[int]) -> fx.Node:
     for shift, axis in zip(shifts, axes, strict=True):
         length = x.meta["val"].shape[axis]
         cut = length - shift % length
@@ -167,41 +157,34 @@ def stack(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
 
 
 def index(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """One selection: of the places along one axis, or along several as one, whose places are then counted through."""
     x, places = arguments(node)
+    shape = list(x.meta["val"].shape)
     axes = [axis for axis, where in enumerate(places) if where is not None]
-    value = constant(graph, places[axes[0]]) if len(axes) == 1 else None
-    if value is None or value.ndim != 1 or value.dtype is torch.bool:
+    values = [constant(graph, places[axis]) for axis in axes]
+    if any(value is None or value.dtype in {torch.bool, torch.uint8} for value in values):
         return None
-    where = stored(graph, "places", value % x.meta["val"].shape[axes[0]])
-    return call(graph, aten.index_select.default, x, axes[0], where)
+    known = torch.broadcast_tensors(*(v % shape[axis] for v, axis in zip(values, axes, strict=True) if v is not None))
+    first = axes[0] if axes[-1] - axes[0] == len(axes) - 1 else 0  # torch puts the places in front if they are apart
+    rest = [axis for axis in range(len(shape)) if axis not in axes]
+    order = [*rest[:first], *axes, *rest[first:]]
+    if order != list(range(len(shape))):
+        x = call(graph, aten.permute.default, x, order)
+    before, after = [shape[axis] for axis in rest[:first]], [shape[axis] for axis in rest[first:]]
+    if len(axes) > 1:
+        x = call(graph, aten.reshape.default, x, [*before, prod(shape[axis] for axis in axes), *after])
+    where = torch.zeros_like(known[0])
+    for value, axis in zip(known, axes, strict=True):
+        where = where * shape[axis] + value
+    x = call(graph, aten.index_select.default, x, first, stored(graph, "places", where.flatten()))
+    if where.ndim == 1:
+        return x
+    return call(graph, aten.reshape.default, x, [*before, *where.shape, *after])
 
 
 def maximum(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     x, axis, keep = filled(node, None, None, False)
     return first_alone(graph, node, lambda: call(graph, aten.amax.default, x, [axis], keep))
-
-
-def adaptive_max_pool(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    x, (h, w) = arguments(node)
-    height, width = x.meta["val"].shape[-2:]
-    if (h, w) == (1, 1):
-        return first_alone(graph, node, lambda: call(graph, aten.amax.default, x, [-2, -1], True))
-    if height % h or width % w:
-        return None
-    kernel = [height // h, width // w]
-    return first_alone(graph, node, lambda: call(graph, aten.max_pool2d.default, x, kernel, kernel))
-
-
-def first_alone(graph: fx.GraphModule, node: fx.Node, make: Callable[[], fx.Node]) -> fx.Node | None:
-    """What `make` makes in place of the first result, if nobody reads the second."""
-    pieces = [user for user in node.users if user.target is operator.getitem]
-    if len(pieces) != len(node.users) or any(arguments(p)[1] and p.users for p in pieces):
-        return None
-    replacement = make()
-    for piece in pieces:
-        piece.replace_all_uses_with(replacement)
-        graph.graph.erase_node(piece)
-    return replacement
 
 
 def named_padding(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
@@ -226,10 +209,14 @@ def average_pool(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 
 def moments(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     """Variance, standard deviation, or variance and mean."""
-    by_number = node.target._overloadname == "correction"  # type: ignore[union-attr]
-    x, axes, *given = filled(node, None, None) if by_number else filled(node, None, None, True, False)
-    options: dict[str, Any] = dict(node.kwargs)
-    correction, keep = (options.get("correction"), options.get("keepdim", False)) if by_number else given
+    kind, options = node.target._overloadname, dict[str, Any](node.kwargs)  # type: ignore[union-attr]
+    x, axes = filled(node, None, None)[:2]
+    if kind == "correction":
+        correction, keep = options.get("correction"), options.get("keepdim", False)
+    elif kind == "default":  # of all axes; the second argument says whether n - 1 divides
+        axes, correction, keep = None, filled(node, None, True)[1], False
+    else:
+        correction, keep = filled(node, None, None, True, False)[2:]
     correction = 1 if correction is None else int(correction)
     shape = x.meta["val"].shape
     axes = list(axes or range(len(shape)))
@@ -240,9 +227,9 @@ def moments(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     result = call(graph, aten.mean.dim, call(graph, aten.mul.Tensor, centred, centred), axes, keep)
     if correction:
         result = call(graph, aten.mul.Tensor, result, count / (count - correction))
-    if node.target in {aten.std.dim, aten.std.correction}:
+    if node.target in {aten.std.default, aten.std.dim, aten.std.correction}:
         return call(graph, aten.sqrt.default, result)
-    if node.target in {aten.var.dim, aten.var.correction}:
+    if node.target in {aten.var.default, aten.var.dim, aten.var.correction}:
         return result
     both = (result, call(graph, aten.mean.dim, x, axes, keep))
     for piece in list(node.users):
@@ -304,7 +291,6 @@ SPELLERS: dict[object, Speller] = {
     aten.stack.default: stack,
     aten.index.Tensor: index,
     aten.max.dim: maximum,
-    aten.adaptive_max_pool2d.default: adaptive_max_pool,
     aten.conv2d.padding: named_padding,
     aten.avg_pool2d.default: average_pool,
     aten.linalg_vector_norm.default: vector_norm,

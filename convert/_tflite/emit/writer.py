@@ -13,7 +13,7 @@ from ..versions import set_versions
 Code = schema.BuiltinOperator
 SIGNATURE = "serving_default"
 SCHEMA_VERSION = 3
-TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}
+TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32, "bool": schema.TensorType.BOOL}
 
 
 class Writer:
@@ -46,8 +46,9 @@ class Writer:
         return chosen
 
     def constant(self, value: np.ndarray, name: str = "c") -> int:
-        """A tensor with data, float32 or int32; equal ones are stored once."""
-        value = np.ascontiguousarray(value, np.int32 if np.issubdtype(value.dtype, np.integer) else np.float32)
+        """A tensor with data, float32, int32 or bool; equal ones are stored once."""
+        kind = bool if value.dtype == bool else np.int32 if np.issubdtype(value.dtype, np.integer) else np.float32
+        value = np.ascontiguousarray(value, kind)
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self.constants:
             buffer = schema.BufferT()
@@ -64,9 +65,11 @@ class Writer:
         name: str,
         options: object = None,
         kind: int = schema.BuiltinOptions.NONE,
+        types: Sequence[type] = (),
     ) -> list[int]:
-        """Append an operator; its results, one tensor per shape."""
-        outputs = [self.tensor(shape, name) for shape in shapes]
+        """Append an operator; its results, one tensor per shape, float32 where `types` do not say otherwise."""
+        kinds = types or [np.float32] * len(shapes)
+        outputs = [self.tensor(shape, name, dtype=dtype) for shape, dtype in zip(shapes, kinds, strict=True)]
         operator = schema.OperatorT()
         operator.opcodeIndex = self.codes.setdefault(code, len(self.codes))
         operator.inputs = np.array(inputs, np.int32)

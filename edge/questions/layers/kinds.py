@@ -28,12 +28,16 @@ NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "getitem"}
 ACTIVATIONS = {"relu", "relu6", "hardtanh", "clamp", "silu", "hardswish", "hardsigmoid", "gelu"}
 CONVOLUTION = {"conv1d", "conv2d", "conv_transpose2d", "convolution"} | NORMS | ACTIVATIONS
 PRODUCT = {"linear", "addmm", "matmul", "bmm", "mm"} | ACTIVATIONS
+# What a product with a constant matrix may stand for.
+RESIZES = {f"upsample_{mode}2d" for mode in ("nearest", "bilinear", "bicubic")}
+RESIZES |= {f"_upsample_{mode}" for mode in ("nearest_exact2d", "bilinear2d_aa", "bicubic2d_aa")}
+RESIZES |= {"upsample_linear1d", "upsample_nearest1d", "_upsample_nearest_exact1d", "adaptive_avg_pool2d"}
 KINDS = {
     "conv_2d": CONVOLUTION, "depthwise_conv_2d": CONVOLUTION, "conv": CONVOLUTION,
     "transpose_conv": CONVOLUTION, "conv_transpose": CONVOLUTION,
     "conv2d": CONVOLUTION | PRODUCT, "divide": {"div"},
-    "fully_connected": PRODUCT | {"adaptive_avg_pool2d"}, "linear": PRODUCT,
-    "batch_matmul": PRODUCT, "matmul": PRODUCT,
+    "fully_connected": PRODUCT | RESIZES, "linear": PRODUCT,
+    "batch_matmul": PRODUCT, "matmul": PRODUCT | RESIZES,
     "softmax": {"softmax", "_softmax"}, "logistic": {"sigmoid", "silu"}, "sigmoid": {"sigmoid"},
     "mul": {"mul", "div", "silu", "pow", "square", "layer_norm", "native_layer_norm", "sigmoid"},
     "add": {"add", "layer_norm"},
@@ -42,7 +46,8 @@ KINDS = {
     "reduce_mean": {"mean"}, "reduce_sum": {"sum"}, "sum": {"sum"},
     "average_pool_2d": {"avg_pool2d", "adaptive_avg_pool2d"},
     "avg_pool": {"avg_pool2d", "adaptive_avg_pool2d"}, "max_pool_2d": {"max_pool2d"}, "max_pool": {"max_pool2d"},
-    "resize_bilinear": {"upsample_bilinear2d"}, "hard_swish": {"hardswish"}, "leaky_relu": {"leaky_relu"},
+    "resize_bilinear": RESIZES, "resize_nearest_neighbor": RESIZES, "upsample_bilinear": RESIZES,
+    "upsample_nearest_neighbor": RESIZES, "hard_swish": {"hardswish"}, "leaky_relu": {"leaky_relu"},
     "batch_norm": NORMS, "square": {"pow", "square"},
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ import numpy as np
 from edge.build import Build
 from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
-from edge.errors import InputError, at_least_one
+from edge.errors import InputError, at_least_one, did_you_mean
 from edge.manifest import FileEntry, Run
 from edge.metrics.gates import Verdict, judge, overall
 from edge.metrics.observations import Observations
@@ -27,10 +27,10 @@ from edge.report.header import data_block
 from edge.report.junit import junit
 from edge.report.pictures import jpeg
 from edge.report.question import QuestionReport
-from edge.runtimes import Outputs
+from edge.runtimes import Outputs, Refused
 from edge.runtimes.litert import PHONES, on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
-from edge.runtimes.phone import Refused, choice_of, run_side_by_side
+from edge.runtimes.phone import choice_of, run_side_by_side
 from edge.runtimes.reference import Reference
 from edge.runtimes.timing import timed_run
 
@@ -64,7 +64,7 @@ class ParityReport(QuestionReport):
         ]
 
     def tables(self) -> list[Table | str]:
-        return [tables.table(self.report)]
+        return [tables.table(self.report), *tables.reasons(self.report)]
 
     def other_files(self) -> dict[str, str]:
         return {"parity.xml": junit(self.report)}
@@ -94,13 +94,14 @@ def measure(
         judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
         with busy("running the float32 model"):
             observations = observations_of(judged_on, *Reference(build.checkpoint).run(squares))
-        entries, answers = [], []
+        entries, answers, refusals = [], [], []
         for entry, mode in runs(build, modes, every_way=every_way):
             try:
                 outputs, milliseconds = answered(build, entry, mode, squares, threads)
                 slower = times_fp32(build, entry, mode, squares[0]) if on_phone(mode) else None
-            except Refused as refusal:  # an old library says so where it would be wrong
+            except Refused as refusal:  # an old library says so where it would be wrong, plain kernels lack operators
                 log.info("left out: %s", refusal)
+                refusals.append(str(refusal))
                 continue
             if slower is not None and slower >= SLOWER:
                 log.info("%s on %s takes %.1f times the time of the fp32 file", entry.file, mode, slower)
@@ -108,7 +109,8 @@ def measure(
             entries.append(result._replace(times_fp32=slower))
             answers.append(outputs.probabilities)
     if not entries:
-        raise InputError(f"{build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
+        why = f": {'; '.join(refusals)}" if refusals else "; `convert/to_tflite.py` writes some"
+        raise InputError(f"{build.folder} holds no file that can be run here{why}")
     report = build_report(
         build.manifest.model,
         build.manifest.checkpoint_sha256,
@@ -152,7 +154,8 @@ def check_modes(build: Build, modes: Sequence[str] | None) -> None:
     strange = [mode for mode in modes or () if mode not in known and not (phones and on_phone(mode))]
     if strange and known:
         ways = ", ".join([*known, *phones])
-        raise InputError(f"no mode {strange[0]!r}; `modes` of the files in {build.folder} are {ways}")
+        meant = did_you_mean(strange[0].partition(":")[0], [*known, *phones])
+        raise InputError(f"no mode {strange[0]!r}{meant}; `modes` of the files in {build.folder} are {ways}")
 
 
 def runs(build: Build, modes: Sequence[str] | None, *, every_way: bool) -> list[tuple[FileEntry, str]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edge.report import words
+from edge.report import class_counts, words
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 NOTHING = "-"
+UNSETTLED = {"fail", "inconclusive"}
 
 
 def table(report: Mapping[str, Any]) -> Table:
@@ -28,6 +29,26 @@ def table(report: Mapping[str, Any]) -> Table:
     for file in report["files"]:
         shown.add_row(*map(escape, cells(file)))
     return shown
+
+
+def reasons(report: Mapping[str, Any]) -> list[str]:
+    """Why files did not pass, a line for each check, and which classes the figures do not speak of."""
+    lines = [
+        f"{file['file']}, {check['name']}: {words.in_words(check)}"
+        for file in report["files"]
+        for check in file["checks"]
+        if check["verdict"] in UNSETTLED
+    ]
+    labelled = next((file["statistics"]["labelled"] for file in report["files"] if file["statistics"]), None)
+    counts = {label["code"]: label["images"] for label in labelled["classes"]} if labelled else {}
+    return [escaped(line) for line in [*lines, *class_counts.remarks(counts)]]
+
+
+def escaped(line: str) -> str:
+    """Names come from outside, and rich reads brackets as its own."""
+    from rich.markup import escape
+
+    return escape(line)
 
 
 def cells(file: Mapping[str, Any]) -> list[str]:

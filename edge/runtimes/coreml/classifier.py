@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from edge.errors import InputError
 from edge.runtimes import Outputs, check_images, refuse_answers
 
-from .model import load
+from .model import RuntimeDependentWarning, load
 
 # How a package can be run: by our interpreter anywhere, by Core ML itself on macOS.
 INTERPRETER = "interpreter"
@@ -34,7 +35,10 @@ class CoreML:
         if mode not in modes():
             raise InputError(f"a .mlpackage runs here as {', '.join(modes())}; got {mode!r}")
         self.path, self.name, self.mode, self.threads = Path(path), Path(path).name, mode, threads
-        model = load(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeDependentWarning)  # `notices` has it
+            model = load(path)
+        self.notices = model.notices if mode == INTERPRETER else []
         self.engine: Any = model if mode == INTERPRETER else native(path, NATIVE[mode])
         images = [feature for feature in model.input_description if feature.type.WhichOneof("Type") == "imageType"]
         if len(images) != 1 or len(model.input_description) != 1:

@@ -7,6 +7,7 @@ formats), control flow, states. How Apple's hardware schedules, fuses or rounds 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from edge.errors import InputError
 from . import features
 from .bind import Call, bind
 from .program import Operation, Program, listed, read_program, read_spec
+from .runtime_dependent import runtime_dependent
 from .values import Weights
 
 Observer = Callable[[Operation, tuple[Any, ...]], None]
@@ -25,6 +27,8 @@ Observer = Callable[[Operation, tuple[Any, ...]], None]
 
 def load(path: str | Path, compute_units: object = None) -> CoreMLModel:
     """Open a saved .mlpackage (or a bare ML program file). InputError names what is wrong with it.
+
+    A RuntimeDependentWarning says of a package that Apple's runtime is known to answer otherwise.
 
     `compute_units` is there for code that is written for coremltools; here all is computed on the CPU.
     """
@@ -36,12 +40,21 @@ def load(path: str | Path, compute_units: object = None) -> CoreMLModel:
     spec = read_spec(path)
     folder = (path / listed(path)).parent if path.is_dir() else path.parent
     try:
-        return CoreMLModel(spec, read_program(spec, Weights(folder)))
+        model = CoreMLModel(spec, read_program(spec, Weights(folder)))
+        notices = model.notices
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, LookupError, AttributeError, TypeError, OverflowError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"the program of {path} is damaged ({reason}); copy or convert it again") from error
+    for notice in notices:
+        said = f"{path.name}: the answer depends on the runtime: {notice}"
+        warnings.warn(said, RuntimeDependentWarning, stacklevel=2)
+    return model
+
+
+class RuntimeDependentWarning(UserWarning):
+    """A package has an operation to which Apple's runtime and this interpreter give different answers."""
 
 
 class CoreMLModel:
@@ -64,6 +77,11 @@ class CoreMLModel:
 
     def get_spec(self) -> Any:
         return self.spec
+
+    @property
+    def notices(self) -> list[str]:
+        """Operations of the program to which Apple's runtime is known to give other answers; usually none."""
+        return runtime_dependent(self.program, self.calls)
 
     @property
     def user_defined_metadata(self) -> dict[str, str]:

@@ -12,14 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from edge.errors import InputError
+from edge.exporting import first_line
 
 from .operations import FLOAT16, FLOAT32, Inside, Op, Precision
+
+DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError)  # of runtimes that read nonsense
 
 __all__ = ["FLOAT16", "FLOAT32", "Inside", "Op", "Precision", "look_inside"]
 
 
 def look_inside(path: Path, form: str, images_u8: np.ndarray) -> Inside:
-    """Run uint8 images (N, S, S, 3) and keep all that is computed; `form` is tflite, mlpackage or aimodel."""
+    """Run uint8 images (N, S, S, 3) and keep all that is computed; `form` is tflite, mlpackage or aimodel.
+
+    InputError for another format, and for a file that its runtime cannot read or run to the end.
+    """
     if form == "tflite":
         from .tflite import of_tflite as look
     elif form == "mlpackage":
@@ -30,4 +36,11 @@ def look_inside(path: Path, form: str, images_u8: np.ndarray) -> Inside:
         raise InputError(
             f"no runtime here looks into files of the format `{form}`; known are tflite, mlpackage, aimodel"
         )
-    return look(path, images_u8)
+    try:
+        return look(path, images_u8)
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}: {first_line(error)}); convert it again"
+        ) from error

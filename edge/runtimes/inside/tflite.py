@@ -31,7 +31,9 @@ def of_tflite(path: Path, images_u8: np.ndarray) -> Inside:
             )  # fmt: skip
             runtime.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]})") from error
+            raise InputError(
+                f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]}); convert it again"
+            ) from error
     tensors = {tensor["index"]: tensor for tensor in runtime.get_tensor_details()}
     image_input = runtime.get_input_details()[0]
     computed = {image_input["index"]}

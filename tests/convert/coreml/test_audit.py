@@ -9,6 +9,7 @@ import pytest
 from coremltools.converters.mil import Builder as mb
 
 from convert._coreml.audit import audit
+from edge.runtimes.coreml.model import RuntimeDependentWarning, load
 from tests.edge.runtimes.coreml._programs import saved
 
 X = np.zeros((1, 4, 8, 6), np.float32)
@@ -68,3 +69,39 @@ def test_a_broken_rule_is_named(word: str, tmp_path: Path) -> None:
 def test_an_open_shape_is_named(tmp_path: Path) -> None:
     lines = found(lambda x: mb.non_zero(x=x), tmp_path).warnings
     assert any(line.startswith("static-shapes") for line in lines)
+
+
+POOLS = {
+    "coremltools#2772": {"kernel_sizes": [2, 2], "strides": [3, 3], "ceil_mode": True},
+    "coremltools#1901": {"kernel_sizes": [5, 5], "strides": [1, 1], "pad_type": "custom", "pad": [2, 2, 2, 2]},
+}
+
+
+@pytest.mark.parametrize("fault", POOLS)
+def test_a_pool_that_apples_runtime_gets_wrong_is_named(fault: str, tmp_path: Path) -> None:
+    """In the audit, and by the interpreter when a package is opened; neither of a pool that excludes padding."""
+    options = {"pad_type": "valid", **POOLS[fault]}
+    x = np.zeros((1, 4, 7, 7), np.float32)
+    path = saved(lambda x: mb.avg_pool(x=x, name="mean", **options), {"x": x}, tmp_path)
+    (line,) = [line for line in audit(path).warnings if line.startswith("known-fault")]
+    assert "1 avg_pool (mean)" in line and fault in line and "https://github.com/apple/coremltools/issues/" in line
+    with pytest.warns(RuntimeDependentWarning, match=f"the answer depends on the runtime: .*{fault}"):
+        assert load(path).notices == [line]
+    fair = {**options, "exclude_padding_from_average": True}
+    path = saved(lambda x: mb.avg_pool(x=x, **fair), {"x": x}, tmp_path / "fair")
+    assert load(path).notices == [] and not [line for line in audit(path).warnings if "known-fault" in line]
+
+
+def test_whole_windows_with_ceil_mode_are_the_same_everywhere(tmp_path: Path) -> None:
+    x = np.zeros((1, 4, 8, 6), np.float32)
+    path = saved(
+        lambda x: mb.avg_pool(x=x, kernel_sizes=[2, 2], strides=[2, 2], pad_type="valid", ceil_mode=True),
+        {"x": x}, tmp_path,
+    )  # fmt: skip
+    assert load(path).notices == []
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_softplus_in_float16_is_named(half: bool, tmp_path: Path) -> None:
+    lines = [line for line in found(lambda x: mb.softplus(x=x), tmp_path, half=half).warnings if "known-fault" in line]
+    assert len(lines) == half and all("1 softplus" in line and "coremltools#2687" in line for line in lines)

@@ -50,10 +50,21 @@ def test_labels_map_folders_to_codes(tmp_path: Path) -> None:
     assert photos.counts == {"BCC": 2, "nev": 1} and [c.malignant for c in photos.classes] == [True, None]
 
 
+def test_a_part_of_a_set_may_lack_a_folder(tmp_path: Path) -> None:
+    """As photographs for evaluation do, beside the labels of the training."""
+    put(tmp_path, "bcc/b.jpg", "nev/c.jpg")
+    label(
+        tmp_path, {"code": "BCC", "folders": ["bcc", "basal cells"]}, {"code": "nev"}, {"code": "MEL", "folders": ["m"]}
+    )
+    notes = open_photos(tmp_path).notes
+    assert f"{tmp_path / 'labels.json'} names folders without photographs: basal cells, m" in notes
+    assert "no photograph of the class(es) MEL" in notes
+
+
 @pytest.mark.parametrize(
     ("folders", "words"),
     [
-        (["bccc"], "names the folder 'bccc' of BCC, which has no photographs or is not there"),
+        (["bccc"], r"does not name the class folder\(s\) bcc"),
         (["nev"], "gives the folder nev to BCC and to nev"),
         ("bcc", "a list of names"),
         ([1], "a list of names"),
@@ -105,6 +116,21 @@ def test_parts_of_a_set_that_hold_classes(tmp_path: Path, names: tuple[str, str]
     put(tmp_path, *(f"{part}/{code}/{part}{code}.jpg" for part in names for code in ("mel", "nev")))
     train = next(name for name in names if "train" in name.lower())
     with pytest.raises(InputError, match=f"if the folders in {tmp_path / train} are the classes, give that one"):
+        open_photos(tmp_path)
+
+
+def test_classes_that_lie_deeper_are_pointed_at(tmp_path: Path) -> None:
+    put(tmp_path, "Skin cancer/set of 2024/mel/a.jpg", "Skin cancer/set of 2024/nev/b.jpg")
+    with pytest.raises(
+        InputError, match=f"if mel, nev in {tmp_path}/Skin cancer/set of 2024 are the classes, give that"
+    ):
+        open_photos(tmp_path)
+
+
+def test_a_class_that_is_a_link_to_another_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg")
+    (tmp_path / "nev").symlink_to(tmp_path / "mel")
+    with pytest.raises(InputError, match="at least 2; left out: 1 folders that are here already, by a link: nev"):
         open_photos(tmp_path)
 
 

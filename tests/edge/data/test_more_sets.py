@@ -92,7 +92,7 @@ def test_isic_2016_has_no_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "names", [("train", "test"), ("Training_Data", "val"), ("HAM10000_images_part_1", "b"),
-              ("fold_1", "fold_2"), ("ISIC_images", "images")]
+              ("fold_1", "fold_2"), ("augmented", "nev"), ("mel", "Backup_2"), ("ISIC_images", "images")]
 )  # fmt: skip
 def test_parts_of_a_set_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     with pytest.raises(InputError, match="parts of a set and no classes"):

@@ -95,6 +95,18 @@ def test_images_that_the_model_saw_are_left_out_by_stem(photos, role):
     assert [p.image_id for p in left.photos] == ["p0.png", "p3.png", "p4.png", "p5.png", "p6.png", "p7.png"]
 
 
+def test_photographs_of_pad_ufes_that_somebody_sorted_into_folders_are_known(tmp_path):
+    """They were taken for photographs of unseen patients, although the checkpoint learned from them."""
+    for code, names in {"NEV": ("PAT_8_15_820", "PAT_9_1_2"), "MEL": ("PAT_10_3_4",)}.items():
+        (tmp_path / "mine" / code).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "mine" / code / f"{name}.jpg").write_bytes(name.encode())
+    left = unseen(
+        open_photos(tmp_path / "mine"), checkpoint(trained=listed(images=("PAT_8_15_820.png", "PAT_10_3_4.png")))
+    )
+    assert [photo.image_id for photo in left.photos] == ["NEV/PAT_9_1_2.jpg"]
+
+
 def test_other_dots_are_no_suffix(photos):
     photo = photos.photos[0]
     dotted = replace(photos, photos=(replace(photo, image_id="a.1"), replace(photo, image_id="a.2")))

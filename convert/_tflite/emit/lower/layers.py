@@ -156,8 +156,9 @@ def pool(s: Scope, node: fx.Node, code: int, x: int, kernel, stride, scheme: int
 
 def resize(s: Scope, node: fx.Node) -> int:
     x, size, *corners = arguments(node)
-    if node.target is mobile.resize_nearest:
+    if node.target in {mobile.resize_nearest, mobile.resize_nearest_exact}:
         options, kind = schema.ResizeNearestNeighborOptionsT(), Options.ResizeNearestNeighborOptions
+        options.halfPixelCenters = node.target is mobile.resize_nearest_exact
         return s.one(
             Code.RESIZE_NEAREST_NEIGHBOR, [s[x], s.integers(size, "size")], shape_of(node), node.name, options, kind
         )

@@ -100,6 +100,20 @@ def selected(s: Scope, node: fx.Node) -> int:
     return s.one(Code.GATHER, operands, shape_of(node), node.name, options, Options.GatherOptions)
 
 
+def top(s: Scope, node: fx.Node) -> list[int]:
+    """The largest values of the last axis; their places, which are int32, nobody may read."""
+    x, count, axis, largest, _ = filled(node, None, None, -1, True, True)
+    rank = x.meta["val"].ndim
+    if not largest or axis % rank != rank - 1 or any(arguments(user)[1] and user.users for user in node.users):
+        raise NotImplementedError("the places of the largest values")
+    shapes = [[int(n) for n in value.shape] for value in node.meta["val"]]
+    operands = [s[x], s.writer.constant(np.array(count, np.int32), "count")]
+    return s.writer.operator(
+        Code.TOPK_V2, operands, shapes, node.name, schema.TopKV2OptionsT(), Options.TopKV2Options,
+        types=[np.float32, np.int32],
+    )  # fmt: skip
+
+
 def pad(s: Scope, node: fx.Node) -> int:
     x, amounts, mode, value = filled(node, None, None, "constant", None)
     if node.target is aten.constant_pad_nd.default:

@@ -78,6 +78,16 @@ def power(s: Scope, node: fx.Node) -> int:
     return s.one(Code.POW, [s[x], s[exponent]], shape_of(node), node.name, schema.PowOptionsT(), Options.PowOptions)
 
 
+def choice(s: Scope, node: fx.Node) -> int:
+    """One value where a constant mask is one, the other elsewhere."""
+    mask, one, other = arguments(node)
+    held = s.writer.constant(s.held(mask, "a mask"), mask.name)
+    return s.one(
+        Code.SELECT_V2, [held, s[one], s[other]], shape_of(node), node.name,
+        schema.SelectV2OptionsT(), Options.SelectV2Options,
+    )  # fmt: skip
+
+
 def hardtanh(s: Scope, node: fx.Node) -> int:
     _, low, high = filled(node, None, -1.0, 1.0)
     return between(s, node, low, high)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edge.metrics.gates import Observations, judge
+from edge.questions.parity import tables
 from edge.questions.parity.measure import ParityReport
 from edge.questions.parity.report import Entry, build_report
 from edge.report.page import render
@@ -284,3 +285,18 @@ def test_numbers_and_verdicts_need_neither_torch_nor_pages():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_terminal_says_why_a_file_did_not_pass():
+    check = {
+        "name": "Top-1 agreement", "verdict": "inconclusive", "unit": "share", "value": 1.0, "low": 0.9, "high": 1.0,
+        "limit": 0.98, "sense": "at least", "images_needed": 190, "note": "",
+    }  # fmt: skip
+    classes = [{"code": "mel", "images": 0}, {"code": "[nv]", "images": 9}]
+    file = {"file": "a-int8.tflite", "checks": [check, check | {"verdict": "pass"}]}
+    report = {
+        "files": [file | {"statistics": {"labelled": {"classes": classes}}}, file | {"statistics": None, "checks": []}]
+    }
+    why, absent = tables.reasons(report)
+    assert why.startswith("a-int8.tflite, Top-1 agreement: inconclusive: ") and "about 190 would settle it" in why
+    assert absent.startswith("No photograph of mel")

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from tests.edge.runtimes.coreml._programs import run
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the answer depends on the runtime")
 RNG = np.random.default_rng(0)
 
 

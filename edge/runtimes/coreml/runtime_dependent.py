@@ -1,0 +1,46 @@
+"""Operations of a program to which Apple's runtime and this interpreter are known to give different answers.
+
+Average pools whose windows reach beyond the padded map (`ceil_mode`): by the interpreter, as in torch, what lies beyond
+is not counted; Apple's runtime divides by the whole window, unless padding is excluded (coremltools issue 2772). Padded
+pools whose padding is counted are reported to be wrong for some windows (issue 1901).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edge.accelerators import notice
+
+from .bind import Call
+from .ops.padding import amounts
+from .program import Program, Ref
+
+
+def runtime_dependent(program: Program, calls: Sequence[Call]) -> list[str]:
+    """A notice for each kind of such an operation, with their number and the first one's name."""
+    shapes = {tensor.name: tensor.shape for tensor in program.inputs}
+    shapes |= {output.name: output.shape for call in calls for output in call.operation.outputs}
+    hits: dict[str, list[str]] = {}
+    for call in calls:
+        fault = fault_of(call, shapes) if call.operation.kind == "avg_pool" else None
+        if fault:
+            hits.setdefault(fault, []).append(call.operation.name)
+    return [notice(fault, f"{len(names)} avg_pool", names[0]) for fault, names in hits.items()]
+
+
+def fault_of(call: Call, shapes: Mapping[str, tuple[int, ...] | None]) -> str | None:
+    x, result = call.operation.inputs.get("x"), call.operation.outputs[0].shape
+    old = shapes.get(x.name) if isinstance(x, Ref) else None
+    if call.fixed.get("exclude_padding_from_average"):
+        return None
+    kernel = call.fixed["kernel_sizes"]
+    strides = call.fixed.get("strides") or [1] * len(kernel)
+    if call.fixed.get("ceil_mode"):
+        if old is None or result is None:
+            return "coremltools#2772"
+        pads = amounts(call.fixed["pad_type"], call.fixed.get("pad") or [], old[2:], kernel, strides)
+        ends = zip(old[2:], result[2:], kernel, strides, pads, strict=True)
+        if any((count - 1) * s + k > n + sum(pad) for n, count, k, s, pad in ends):
+            return "coremltools#2772"
+    padded = any(call.fixed.get("pad") or []) or str(call.fixed["pad_type"]).lower().startswith("same")
+    return "coremltools#1901" if padded and max(kernel) > 3 else None
