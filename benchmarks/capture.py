@@ -75,7 +75,7 @@ def photo_by_pillow(rgb: np.ndarray) -> np.ndarray:
 def frame_by_dermedge(nv21: np.ndarray) -> np.ndarray:
     from edge import camera
 
-    return camera.frame_to_input(camera.nv21(nv21, FRAME[1], FRAME[0], full_range=False), SIDE)
+    return camera.frame_to_input(camera.nv21(nv21, FRAME[1], FRAME[0], matrix="bt601", full_range=False), SIDE)
 
 
 def frame_by_opencv(nv21: np.ndarray) -> np.ndarray:

@@ -15,22 +15,23 @@ from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.files import remove, scratch_in, sha256, size
+from edge.files import check_writable, remove, scratch_in
 from edge.files import replace as replace_file
-from edge.manifest import FileEntry, Manifest
+from edge.locks import alone_in
+from edge.manifest import Manifest
 from edge.progress import busy
-from edge.recipes import Recipe
 from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
 
 from ._facts import base_manifest, with_decision
+from ._folder import file_entry, manifest_to_extend, refuse_another_network
 from ._format import Format, Source
-from ._judge import Judged, judge
+from ._job import Job, write_and_judge
+from ._judge import Judged
 from ._reference import keep_reference
-from ._self_test import add_expected, mean_of, self_test_images, write_self_test
+from ._self_test import add_expected, self_test_images, write_self_test
 
 JUDGED_IMAGES = 64
-SAME_ANSWER = 1e-4  # of a probability; processors differ by less
 
 
 @dataclass(frozen=True)
@@ -68,35 +69,37 @@ def convert(
 ) -> Conversion:
     """Convert to the wanted recipes (None: all of the format), judge, and write what passes into `folder`.
 
+    The lowered float network has to pass the gate of fp32, also where that recipe is not wanted; otherwise every recipe
+    is rejected, and the remark says which operation is off. Interrupted, it keeps the files that are finished.
+
     `path`: where the checkpoint's weights lie, None for a network in memory. Raises InputError for what cannot be
     converted, and for a folder that holds files of another checkpoint or, without `force`, files of these names.
     """
     begun = time.monotonic()
     wanted = chosen_recipes(form, recipes)
     names = {recipe: f"{checkpoint.model}-{recipe}{form.suffix}" for recipe in wanted}
-    manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=force)
-    photos = judging_set(checkpoint, data, limit=JUDGED_IMAGES, skip_missing=skip_unreadable)
-    photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
-    with scratch_in(folder) as work:
+    check_writable(folder)
+    with alone_in(folder), scratch_in(folder) as work:
+        manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=force)
+        photos = judging_set(checkpoint, data, limit=JUDGED_IMAGES, skip_missing=skip_unreadable)
+        photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+        judged: list[Judged] = []
+        stopped: BaseException | None = None
         try:
             with busy("tracing and lowering the float model"):
                 reference = Reference(checkpoint)
                 outputs = answers_of(reference, images, str(path or checkpoint.model))
                 source = Source(
-                    checkpoint, photos, images, outputs, data, path, folder, skip_unreadable, measure_again, fine_tune
-                )
+                    checkpoint, photos, images, outputs, data, path, folder,
+                    skip_unreadable, measure_again, fine_tune, strict,
+                )  # fmt: skip
                 test_images = self_test_images(checkpoint)
                 test_outputs = reference.run(test_images)
                 if manifest:
                     refuse_another_network(folder, manifest, test_outputs, list(names.values()))
-                manifest = with_decision(manifest or base_manifest(source), source)
-                prepared = form.prepare(source, wanted)
-            judged = []
-            for recipe in wanted:
-                with busy(f"{recipe}: converting and judging"):
-                    target = work / names[recipe]
-                    prepared.write(recipe, target, manifest)
-                    judged.append(judge(form, prepared, source, recipe, target, test_images, strict=strict))
+                facts = with_decision(manifest or base_manifest(source), source)
+                prepared = form.lower(source)
+            remark = write_and_judge(Job(form, source, facts, work, names, test_images), prepared, judged)
         except (InputError, OSError, MemoryError, ModuleNotFoundError):
             raise
         except Exception as error:  # from a converter or a runtime
@@ -104,21 +107,49 @@ def convert(
                 f"the conversion of {checkpoint.model} broke: {type(error).__name__}: "
                 f"{(str(error).splitlines() or ['?'])[0][:300]}. Nothing was written."
             ) from error
-        manifest = keep_reference(manifest, checkpoint, folder)
-        manifest = write_self_test(folder, manifest, test_images, test_outputs)
-        kept = [result for result in judged if not result.rejected]
-        for result in kept:
-            replace_file(result.path, folder / result.path.name)
-        entries = [file_entry(folder / result.path.name, result, form.recipes[result.recipe]) for result in kept]
-        manifest = add_expected(manifest.with_files(entries), kept)
-        rejected = {result.path.name for result in judged if result.rejected}
-        for name in rejected:  # with `force`: the file that this one should have replaced
-            remove(folder / name)
-        manifest = replace(manifest, files=tuple(entry for entry in manifest.files if entry.file not in rejected))
-        artifact.write(folder, manifest)
+        except BaseException as stop:  # Ctrl-C, or SIGTERM in a command: what is finished is kept
+            if isinstance(stop, SystemExit | GeneratorExit) or not judged:
+                raise
+            stopped = stop
+        manifest = keep(folder, facts, checkpoint, form, judged, test_images, test_outputs)
+    if stopped is not None:
+        raise type(stopped)(what_was_finished(folder, judged, wanted)) from stopped
     masks = outputs.masks is not None
     seconds = time.monotonic() - begun
-    return Conversion(folder, checkpoint, manifest, photos, tuple(judged), prepared.remark, masks, seconds)
+    return Conversion(folder, checkpoint, manifest, photos, tuple(judged), remark, masks, seconds)
+
+
+def keep(
+    folder: Path,
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    form: Format,
+    judged: Sequence[Judged],
+    test_images: np.ndarray,
+    test_outputs: Outputs,
+) -> Manifest:
+    """Move what passed into the folder, with all that belongs to it; returns the manifest that was written."""
+    manifest = keep_reference(manifest, checkpoint, folder)
+    manifest = write_self_test(folder, manifest, test_images, test_outputs)
+    kept = [result for result in judged if not result.rejected]
+    for result in kept:
+        replace_file(result.path, folder / result.path.name)
+    entries = [file_entry(folder / result.path.name, result, form.recipes[result.recipe]) for result in kept]
+    manifest = add_expected(manifest.with_files(entries), kept)
+    rejected = {result.path.name for result in judged if result.rejected}
+    for name in rejected:  # with `force`: the file that this one should have replaced
+        remove(folder / name)
+    manifest = replace(manifest, files=tuple(entry for entry in manifest.files if entry.file not in rejected))
+    artifact.write(folder, manifest)
+    return manifest
+
+
+def what_was_finished(folder: Path, judged: Sequence[Judged], wanted: Sequence[str]) -> str:
+    """In words, of a conversion that was stopped: the recipes whose files stand, and those that were not tried."""
+    kept = [result.recipe for result in judged if not result.rejected]
+    missing = [recipe for recipe in wanted if recipe not in {result.recipe for result in judged}]
+    stands = f"finished and listed in {folder / artifact.MANIFEST}: {', '.join(kept) or 'nothing'}"
+    return f"interrupted; {stands}; not converted: {', '.join(missing)}"
 
 
 def chosen_recipes(form: Format, recipes: Sequence[str] | None) -> list[str]:
@@ -145,60 +176,3 @@ def answers_of(reference: Reference, images: np.ndarray, weights: str) -> Output
             "its weights are damaged or its training diverged"
         )
     return outputs
-
-
-def manifest_to_extend(folder: Path, checkpoint: Checkpoint, names: list[str], *, force: bool) -> Manifest | None:
-    """The manifest in `folder` if it is of the same checkpoint. InputError if something would be overwritten."""
-    there = [name for name in names if (folder / name).exists()]
-    if there and not force:
-        raise InputError(f"{folder / there[0]} exists; replace it with `force`, or give another `out`")
-    if not (folder / artifact.MANIFEST).exists():
-        return None
-    manifest = artifact.read(folder)
-    if manifest.checkpoint_sha256 == checkpoint.sha256:
-        return manifest
-    others = [entry.file for entry in manifest.files if entry.file not in names]
-    if others:
-        raise InputError(
-            f"{folder} holds files of another checkpoint ({others[0]}); remove the folder or give another `out`"
-        )
-    return None
-
-
-def refuse_another_network(folder: Path, manifest: Manifest, outputs: Outputs, names: list[str]) -> None:
-    """InputError if files that stay in `folder` were made of the same weights by another forward pass.
-
-    Nothing but its answers to the self test tells of that: code has no digest in a checkpoint.
-    """
-    stay = [entry.file for entry in manifest.files if entry.file not in names]
-    earlier = np.array([entry.reference for entry in manifest.self_test], np.float64)
-    if not stay or earlier.shape != outputs.probabilities.shape:
-        return
-    difference = float(np.abs(earlier - outputs.probabilities).max())
-    if outputs.masks is not None:
-        for entry, mask in zip(manifest.self_test, outputs.masks, strict=True):
-            before = np.nan if entry.reference_mask is None else entry.reference_mask
-            difference = max(difference, abs(before - mean_of(mask)), key=lambda value: (np.isnan(value), value))
-    if not difference <= SAME_ANSWER:
-        raise InputError(
-            f"{folder} holds {stay[0]}, made of these weights when the network's code was another: its answers to the "
-            f"self test were {difference:.2g} from those it gives now. Remove the folder or give another `out`"
-        )
-
-
-def file_entry(path: Path, result: Judged, recipe: Recipe) -> FileEntry:
-    """The manifest's entry of a file that is kept."""
-    return FileEntry(
-        file=path.name,
-        format=recipe.format,
-        recipe=recipe.name,
-        purpose=recipe.purpose,
-        sha256=sha256(path),
-        bytes=size(path),
-        layout=recipe.layout,
-        dtype=recipe.dtype,
-        opens_from=result.opens_from,
-        parity=result.parity,
-        audit=result.audit,
-        fine_tuned=result.fine_tuned,
-    )

@@ -15,10 +15,13 @@ TAIL_DB = 12.0  # the 5th percentile may lie so far below the budget
 POINTS = 10  # of the curve
 
 
-def point(layers: Sequence[Layer], wanted: Outputs, outputs: Outputs) -> dict[str, float]:
-    """What a choice of layers gives: answers `found` in place of `wanted`."""
+def point(layers: Sequence[Layer], wanted: Outputs, outputs: Outputs, total: int | None = None) -> dict[str, float]:
+    """What a choice of layers gives: answers `outputs` in place of `wanted`.
+
+    `total`: multiply-accumulates of all operations with weights, as the gate counts them; None: of the layers.
+    """
     decibel = sqnr(wanted, outputs)
-    total = max(1, sum(layer.macs for layer in layers))
+    total = max(1, total or sum(layer.macs for layer in layers))
     return {
         "static": sum(layer.kind == "static" for layer in layers),
         "float": sum(layer.kind == "float" for layer in layers),

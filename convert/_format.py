@@ -16,6 +16,8 @@ from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import Recipe
 from edge.runtimes import Outputs
 
+from ._aim import Aim
+
 
 @dataclass(frozen=True)
 class Source:
@@ -31,6 +33,12 @@ class Source:
     skip_unreadable: bool = False
     measure_again: bool = False  # what was kept of earlier measurements is not used
     fine_tune: int = 0  # epochs for palettes (Core ML)
+    strict: bool = False  # every gate binds
+
+    def aim(self, recipe: Recipe) -> Aim:
+        """What the gate of an 8-bit recipe asks for, and whether a file that misses it is rejected."""
+        gate = recipe.gate_for(untrained=bool(self.checkpoint.untrained))
+        return Aim(gate, recipe.binds(trained=self.checkpoint.learned, strict=self.strict))
 
     @property
     def written(self) -> Path:
@@ -51,6 +59,12 @@ class Prepared(Protocol):
     @property
     def remark(self) -> str:
         """A line about what was done, for the screen."""
+
+    def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        """With what these recipes need beyond the lowered network: ranges, rounding, schemes, fine-tuned networks."""
+
+    def unreachable(self, recipe: str) -> str | None:
+        """Why no file of a recipe can pass its gate, with both figures, where that is known before it is written."""
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         """Write one recipe to `target`, with the manifest's facts inside."""
@@ -73,5 +87,5 @@ class Format(Protocol):
     suffix: str  # of a file
     recipes: Mapping[str, Recipe]
 
-    def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
-        """Trace, lower and measure what these recipes need."""
+    def lower(self, source: Source) -> Prepared:
+        """Trace and lower the network: enough to write the recipe `fp32`, from which all others are made."""

@@ -33,6 +33,7 @@ class Judged:
     audit: Audit | None = None
     fine_tuned: FineTuned | None = None
     self_test: Outputs | None = None  # what it says of the self-test images
+    furthest: tuple[int, ...] = ()  # places of the images, those whose answer is furthest from the model's first
 
 
 def judge(
@@ -72,7 +73,16 @@ def judge(
         audit=audit,
         fine_tuned=prepared.fine_tuned(recipe),
         self_test=answers,
+        furthest=furthest_first(source.reference.probabilities, candidate.probabilities),
     )
+
+
+def furthest_first(wanted: np.ndarray, answers: np.ndarray) -> tuple[int, ...]:
+    """Places of the images in the order of their largest difference, what is not a number first; empty if misshapen."""
+    if wanted.shape != answers.shape:
+        return ()
+    apart = np.nan_to_num(np.abs(wanted - answers).max(axis=1), nan=np.inf, posinf=np.inf)
+    return tuple(int(place) for place in np.argsort(-apart, kind="stable"))
 
 
 def broken_rules(audit: Audit | None, recipe: str) -> list[str]:

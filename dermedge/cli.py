@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from difflib import get_close_matches
 
 from edge import __version__
+from edge.errors import did_you_mean
 
 # command -> what it does; the module of each is dermedge.commands.<command with underscores>
 COMMANDS = {
@@ -65,8 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"note: `dermedge {command}` is now `dermedge {RENAMED[command]}`", file=sys.stderr)
         command, rest = new, [*flags, *rest]
     if command not in COMMANDS:
-        near = get_close_matches(command, COMMANDS, n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
+        meant = did_you_mean(command, COMMANDS)
         print(f"error: unknown command {command!r}{meant}; known: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     sys.argv[0] = f"dermedge {command}"  # what `--help` shows as the program's name

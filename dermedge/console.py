@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import logging
 import os
 import re
@@ -12,7 +13,7 @@ import threading
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as shells report them
+TEMPORARY = "dermedge-"  # begin of the name of a command's temporary folder
 LOGGER = "dermedge"  # what the library has to say beside its results
 
 _screen: Console | None = None
@@ -55,9 +57,13 @@ def entry(parser: Callable[[], ArgumentParser]) -> Callable[[Main], Main]:
         @wraps(main)
         def wrapped(argv: list[str] | None = None) -> int:
             try:
+                for stream in (sys.stdout, sys.stderr):
+                    if isinstance(stream, io.TextIOWrapper):
+                        stream.reconfigure(errors="backslashreplace")  # names of files need be no text
                 with ExitStack() as frame:
                     frame.enter_context(terminated_like_interrupted())
                     frame.enter_context(messages_on_screen())
+                    frame.enter_context(own_temporary_folder())
                     frame.enter_context(progress_on_screen())
                     return main(argv)
             except InputError as error:
@@ -69,8 +75,8 @@ def entry(parser: Callable[[], ArgumentParser]) -> Callable[[Main], Main]:
             except KeyboardInterrupt as stop:
                 print(str(stop) or "interrupted", file=sys.stderr)
                 return INTERRUPTED
-            except Terminated:
-                print("terminated", file=sys.stderr)
+            except Terminated as stop:
+                print(str(stop).replace("interrupted", "terminated") or "terminated", file=sys.stderr)
                 return TERMINATED
             except BrokenPipeError:  # `dermedge ... | head`
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,6 +104,27 @@ def in_flags(message: str, parser: ArgumentParser) -> str:
         return flags.get(match[1], match[1])
 
     return re.sub(r"`([a-z_]+)`", flag, message)
+
+
+@contextmanager
+def own_temporary_folder() -> Iterator[None]:
+    """Temporary files of this process, also those of converters, in a folder that goes with it.
+
+    What was left by commands that were killed is removed. Nothing is done where there is no place for such files.
+    """
+    import tempfile
+
+    from edge.files import locked_folder_in
+
+    before = tempfile.tempdir
+    with ExitStack() as stack:
+        with suppress(OSError, InputError):
+            work = stack.enter_context(locked_folder_in(Path(tempfile.gettempdir()), TEMPORARY))
+            tempfile.tempdir = str(work)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 class Terminated(BaseException):

@@ -8,9 +8,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge.models import DEFAULT_MODEL
+from edge.models import DEFAULT_MODEL, MODELS
 
 DEFAULT_BUILD = Path("build") / DEFAULT_MODEL
+
+
+def checkpoint_path(text: str) -> Path:
+    """The path of a checkpoint; the name of a model is that of the checkpoint that comes with dermedge."""
+    from edge.checkpoint import shipped
+    from edge.errors import InputError
+
+    if text not in MODELS or Path(text).exists():
+        return Path(text)
+    try:
+        return shipped(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_build_and_photographs(p: argparse.ArgumentParser) -> None:
@@ -20,13 +33,18 @@ def add_build_and_photographs(p: argparse.ArgumentParser) -> None:
         help="folder with the files and manifest.json (default: %(default)s)",
     )  # fmt: skip
     add_data(p)
-    p.add_argument("--checkpoint", type=Path, help="the checkpoint the files came from (default: the shipped one)")
+    p.add_argument(
+        "--checkpoint", type=checkpoint_path, help="the checkpoint the files came from (default: the shipped one)"
+    )
     add_skip_unreadable(p)
 
 
 def add_checkpoint(p: argparse.ArgumentParser) -> None:
     """Of commands that start from a checkpoint. None means the shipped checkpoint."""
-    p.add_argument("--checkpoint", type=Path, help="a .safetensors that training wrote (default: the one shipped)")
+    p.add_argument(
+        "--checkpoint", type=checkpoint_path,
+        help="a .safetensors that training wrote, or the name of a shipped one (default: the one shipped)",
+    )  # fmt: skip
 
 
 def add_own_network(p: argparse.ArgumentParser) -> None:

@@ -8,28 +8,35 @@ from pathlib import Path
 from edge.errors import InputError
 from edge.files import read_json, sha256, size, write_json
 from edge.manifest import FileEntry, Manifest, from_json_value, to_json_value
+from edge.paths import refuse_compiled
 
 MANIFEST = "manifest.json"
+SUFFIXES = {".tflite", ".mlpackage", ".aimodel"}  # of what a folder holds beside its manifest
 
 
-def read(folder: Path) -> Manifest:
+def read(folder: str | Path) -> Manifest:
     """The checked manifest of a build folder (or the path of the manifest itself); InputError if it is none."""
     folder = Path(folder)
+    refuse_compiled(folder)
+    if folder.suffix in SUFFIXES:
+        raise InputError(f"{folder} is a single exported file; give the folder that it lies in: {folder.parent}")
     path = folder if folder.is_file() else folder / MANIFEST
     value = read_json(path, expected="the manifest of an exported model (`convert/to_tflite.py` writes it)")
     return from_json_value(value, where=str(path))
 
 
-def write(folder: Path, manifest: Manifest) -> None:
+def write(folder: str | Path, manifest: Manifest) -> None:
     """Check and write. The files must be there and be the ones described."""
+    folder = Path(folder)
     value = to_json_value(manifest)
     from_json_value(value, where=str(folder / MANIFEST))
     verify(folder, manifest)
     write_json(folder / MANIFEST, value)
 
 
-def verify(folder: Path, manifest: Manifest) -> None:
+def verify(folder: str | Path, manifest: Manifest) -> None:
     """InputError that names the first file which is missing or not the one described."""
+    folder = Path(folder)
     verify_files(folder, manifest.files)
     reference = manifest.reference
     if reference.file is not None and not (folder / reference.file).is_file():
@@ -38,8 +45,9 @@ def verify(folder: Path, manifest: Manifest) -> None:
         raise InputError(f"{folder / reference.file} is not the float network of the manifest; convert again")
 
 
-def verify_files(folder: Path, entries: Iterable[FileEntry]) -> None:
+def verify_files(folder: str | Path, entries: Iterable[FileEntry]) -> None:
     """InputError that names the first of these files which is missing or not the one described."""
+    folder = Path(folder)
     for entry in entries:
         path = folder / entry.file
         if not path.exists():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edge import artifact
 from edge.checkpoint import UNTRAINED, Checkpoint, load, shipped
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
+from edge.locks import alone_in
 from edge.manifest import FileEntry, Manifest, Run
 from edge.preprocess import check_version
 from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
@@ -24,6 +25,7 @@ class Build:
     manifest: Manifest
     checkpoint: Checkpoint
     rejected: tuple[str, ...] = ()  # file names that failed a binding gate in the conversion and were not kept
+    reasons: tuple[str, ...] = ()  # why, in words, each cause once
 
     def __repr__(self) -> str:
         return f"<Build {self.manifest.model} in {self.folder}: {len(self.manifest.files)} files>"
@@ -39,7 +41,10 @@ class Build:
             known = {entry.file for entry in entries} | {entry.recipe for entry in entries}
             unknown = [name for name in names if name not in known]
             if unknown:
-                raise InputError(f"{self.folder} has no file or recipe {unknown[0]}; it has {', '.join(sorted(known))}")
+                raise InputError(
+                    f"{self.folder} has no file or recipe {unknown[0]}{did_you_mean(unknown[0], known)}; it has "
+                    f"{', '.join(sorted(known))}"
+                )
             entries = [entry for entry in entries if {entry.file, entry.recipe} & set(names)]
         if not entries:
             raise InputError(f"{self.folder} holds no file; `convert/to_tflite.py` writes some")
@@ -54,6 +59,7 @@ class Build:
             for entry, verdict in verdicts
         )
         rejected = "".join(f"<li>rejected: {escape(name)}</li>" for name in self.rejected)
+        rejected += "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
         model, folder = escape(self.manifest.model), escape(str(self.folder))
         return (
             f"<p><b>{model}</b>, {self.manifest.parameters:,} parameters, in {folder}</p>"
@@ -72,17 +78,32 @@ class Build:
         return schemes
 
 
-def remember(build: Build, seen: Sequence[tuple[str, Run]]) -> None:
-    """Write into the folder's manifest where its files were seen to answer rightly, each place once."""
-    files = []
-    for entry in build.manifest.files:
-        runs = (*entry.seen_right, *(run for file, run in seen if file == entry.file))
-        files.append(replace(entry, seen_right=tuple(dict.fromkeys(runs))))
-    if tuple(files) != build.manifest.files:
-        artifact.write(build.folder, replace(build.manifest, files=tuple(files)))
+def remember(build: Build, right: Sequence[tuple[str, Run]], slow: Sequence[tuple[str, Run]] = ()) -> None:
+    """Write into the folder's manifest where its files were seen to answer rightly, and where slowly, each place once.
+
+    What is in `right` and not in `slow` is no longer called slow there. The manifest is read again: others may have
+    added files since. A file that was replaced meanwhile was not seen.
+    """
+    ran = {entry.file: entry.sha256 for entry in build.manifest.files}
+    with alone_in(build.folder):
+        manifest = artifact.read(build.folder)
+        files = []
+        for entry in manifest.files:
+            same = ran.get(entry.file) == entry.sha256
+            own, own_slow = ([run for file, run in seen if file == entry.file and same] for seen in (right, slow))
+            before = [run for run in entry.seen_slow if run not in own]
+            files.append(
+                replace(
+                    entry,
+                    seen_right=tuple(dict.fromkeys([*entry.seen_right, *own])),
+                    seen_slow=tuple(dict.fromkeys([*before, *own_slow])),
+                )
+            )
+        if tuple(files) != manifest.files:
+            artifact.write(build.folder, replace(manifest, files=tuple(files)))
 
 
-def open_build(folder: Path, *, checkpoint: Path | None = None) -> Build:
+def open_build(folder: str | Path, *, checkpoint: str | Path | None = None) -> Build:
     """Check the folder against its manifest and find the float network.
 
     `checkpoint`: where the weights are that the files came from; without it the program in the folder, the random

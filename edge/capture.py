@@ -25,7 +25,7 @@ from edge.decoding.kinds import ALLOWED, HEAD_BYTES, tell_format
 from edge.decoding.limits import FULL_PIXELS, MAX_BYTES, MAX_SIDE, check_size
 from edge.decoding.stored import SIDEWAYS, Stored, as_stored, of_image
 from edge.errors import InputError
-from edge.files import kind_of, named_again, no_file, printable
+from edge.paths import kind_of, named_again, no_file, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif
 READING = 2
 
 
-def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
+def read_photo(source: str | Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Upright RGB, uint8 (H, W, 3), of a JPEG, PNG, WebP, HEIC or AVIF file or of its bytes.
 
     * The EXIF orientation (1 to 8) is applied; an unreadable EXIF block or another value counts as 1. XMP is ignored.
@@ -50,14 +50,31 @@ def read_photo(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     The format is recognised by the contents, not by the suffix. `name` is what messages call the photograph (default:
     its path). Raises InputError for anything that cannot be read or exceeds the limits of `edge.decoding.limits`.
     """
+    with of_known_format(source, name) as (file, form, shown):
+        stored, profile = open_stored(file, form, shown)
+        return upright_rgb(stored, profile, shown)
+
+
+def upright_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of a file once it is turned upright; nothing is decoded. InputError as `read_photo`."""
+    with of_known_format(path, None) as (file, form, shown):
+        stored, _ = open_stored(file, form, shown)
+        width, height = stored.in_file
+        return (height, width) if stored.orientation in SIDEWAYS else (width, height)
+
+
+@contextmanager
+def of_known_format(source: str | Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
+    """A photograph's file, its format and what messages call it; whatever the block raises becomes InputError."""
     shown = printable(name or ("the photograph" if isinstance(source, bytes) else str(source)))
-    with opened(source, shown) as file:
+    with opened(source, shown) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about damaged metadata, which does not matter if the picture decodes
         head = read_head(file, shown)
         if not head:
             raise InputError(f"{shown} is empty (0 bytes); expected a photograph. Copy it again from the phone")
         form = tell_format(head, shown)
         try:
-            return decode(file, form, shown)
+            yield file, form, shown
         except InputError:
             raise
         except MemoryError as error:
@@ -109,7 +126,7 @@ def file_behind(image: Image.Image) -> tuple[bytes | None, str | None]:
 
 
 @contextmanager
-def opened(source: Path | bytes, name: str) -> Iterator[BinaryIO]:
+def opened(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
     """A photograph's file, at its begin; InputError for what is no regular file or too large.
 
     A name that was typed in another form of Unicode than the disk has (é as one letter, or as e and an accent) counts.
@@ -170,15 +187,6 @@ def read_bounded(path: Path, name: str) -> bytes:
 
 def too_many_bytes(name: str, size: int) -> str:
     return f"{name} has {size} bytes, more than the {MAX_BYTES} that are read; save it smaller or as JPEG"
-
-
-def decode(file: BinaryIO, form: str, name: str) -> np.ndarray:
-    """Decode one file of a known format; whatever Pillow raises passes through."""
-    with warnings.catch_warnings():
-        # Warnings about damaged metadata do not matter if the picture decodes; the one about size is an error.
-        warnings.simplefilter("ignore")
-        stored, profile = open_stored(file, form, name)
-        return upright_rgb(stored, profile, name)
 
 
 def open_stored(file: BinaryIO, form: str, name: str) -> tuple[Stored, bytes | None]:

@@ -13,10 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 from edge.files import moved_into_place, read_json, sha256, write_json
 from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
+from edge.paths import refuse_compiled
 from edge.program import SUFFIX, from_bytes
 from edge.weight_files import MAX_WEIGHT_BYTES, read_weights
 
@@ -134,10 +135,11 @@ def versions_here() -> dict[str, str]:
     return versions
 
 
-def save(checkpoint: Checkpoint, stem: Path) -> None:
+def save(checkpoint: Checkpoint, stem: str | Path) -> None:
     """Write `<stem>.safetensors` (or `<stem>.pt2`, the network itself), then `<stem>.json` that carries its hash."""
     from safetensors.torch import save as to_bytes
 
+    stem = Path(stem)
     weights = stem.with_suffix(SUFFIX if checkpoint.program else ".safetensors")
     with moved_into_place(weights) as path:
         # as bytes, so that a full disk is Python's OSError and the file gets the usual permissions
@@ -179,7 +181,7 @@ def shipped(model: str) -> Path:
     return path
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: str | Path) -> Checkpoint:
     """Read `<stem>.safetensors` with its `<stem>.json`; either name may be given.
 
     Raises InputError that names the file and the way out: missing, cut off, a foreign format, another
@@ -190,6 +192,12 @@ def load(path: Path) -> Checkpoint:
         raise InputError(
             f"{path} is a foreign checkpoint; read it with `dermedge import-upstream --model … {path}` "
             "(weights only, nothing in it is run)"
+        )
+    refuse_compiled(path)
+    if path.suffix in {".tflite", ".mlpackage", ".aimodel"}:
+        raise InputError(
+            f"{path} is a file for phones and no checkpoint; `dermedge.open_model` opens it in Python, and "
+            "`dermedge predict --with` on the command line"
         )
     if path.is_dir():
         inside = [path / f"checkpoint{suffix}" for suffix in (".safetensors", SUFFIX)]
@@ -222,7 +230,9 @@ def load(path: Path) -> Checkpoint:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{described}: the field {error} is missing or malformed") from error
     if not program and model not in MODELS:
-        raise InputError(f"{described}: unknown model {model!r}; known: {', '.join(MODELS)}")
+        raise InputError(
+            f"{described}: unknown model {model!r}{did_you_mean(model, MODELS)}; known: {', '.join(MODELS)}"
+        )
     in_range = all(abs(value) < 1e3 for value in mean) and all(0 < value < 1e3 for value in std)
     if not (0.01 <= temperature <= 100 and len(mean) == len(std) == 3 and in_range):
         raise InputError(f"{described}: temperature, mean or std is out of range")

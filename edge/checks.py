@@ -15,7 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 
 LONGEST = 80  # characters of a value in a message
 
@@ -67,6 +67,18 @@ def whole(value: object, name: str, least: int | None = None) -> int:
     return int(count)
 
 
+def whole_between(value: object, words: str, least: int, most: int, unit: str = "") -> int:
+    """A whole number of `least` to `most`; `words` says of what, as in "the frame's width"."""
+    try:
+        count = whole(value, words)
+        if not least <= count <= most:
+            raise InputError("out of range")
+    except InputError as error:
+        span = f"{least} to {most} {unit}".rstrip()
+        raise InputError(f"{words} is a whole number of {span}, got {shown(value)}") from error
+    return count
+
+
 def whole_or_none(value: object, name: str, least: int | None = None) -> int | None:
     """A whole number as `whole` has it, or None."""
     return None if value is None else whole(value, name, least)
@@ -104,7 +116,8 @@ def names(values: object, name: str, known: Sequence[str] | None = None) -> list
         raise InputError(f"`{name}` is a list of names{of}, got {shown(values)}")
     strange = [entry for entry in listed if known is not None and entry not in known]
     if strange:
-        raise InputError(f"`{name}` are of {', '.join(known or ())}, got {', '.join(strange)}")
+        meant = did_you_mean(strange[0], known or ())
+        raise InputError(f"`{name}` are of {', '.join(known or ())}, got {', '.join(strange)}{meant}")
     return list(dict.fromkeys(listed))
 
 

@@ -10,12 +10,13 @@ An engineering aid, not a medical device: that a picture passes says nothing abo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.checks import instance, number, shown, whole_between
 from edge.errors import InputError
 from edge.preprocess import MAX_INPUT_SIDE
 
@@ -28,6 +29,7 @@ CELLS = 16  # rows and columns of means in which a spot is looked for
 LARGEST_RATIO = 9999
 CLASS, UNCERTAIN, RETAKE = "class", "uncertain", "retake"
 OUTCOMES = (CLASS, UNCERTAIN, RETAKE)
+NEEDED = ("version", "side", "quality", "abstain_threshold")  # of a manifest's `decision`
 SUM_TOLERANCE = 0.02  # of probabilities; fp16 arithmetic keeps three digits
 
 # In the order of the checks: the first that fails is the reason. Measurement -> which side of the limit is refused
@@ -43,11 +45,26 @@ CHECKS: dict[str, tuple[str, str]] = {
     "green": ("max", "too much green for skin: point at the spot, in white light"),
     "spot": ("min", "no spot to be seen: bring it into the middle and go closer"),
 }
+# What each measurement can be at most, and so its limit; all are whole numbers from 0 on.
+LARGEST: dict[str, int] = {
+    "light": 255,
+    "clipped": 1000,
+    "contrast": 255,
+    "fine": LARGEST_RATIO,
+    "coarse": LARGEST_RATIO,
+    "busy": LARGEST_RATIO,
+    "warm": 1000,
+    "green": 1000,
+    "spot": 255,
+}
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """The gate's measurements of a picture. Whole numbers; shares and ratios in thousandths, rounded down."""
+    """The gate's measurements of a picture. Whole numbers; shares and ratios in thousandths, rounded down.
+
+    Raises InputError for numbers out of the ranges below.
+    """
 
     light: int  # luma that a tenth of the pixels exceeds, 0..255
     clipped: int  # share of pixels of luma 250 and more, 0..1000
@@ -59,24 +76,55 @@ class Measurements:
     green: int  # share of pixels whose green is by far the largest, 0..1000
     spot: int  # how far a mean of the middle lies from what is usual at the border, luma, 0..255
 
+    def __post_init__(self) -> None:
+        for name, most in LARGEST.items():
+            object.__setattr__(self, name, whole_between(getattr(self, name), f"the measurement {name}", 0, most))
+
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What the manifest says: limits of the gate by measurement, and where the model is not sure enough."""
+    """What the manifest says: limits of the gate by measurement, and where the model is not sure enough.
 
-    side: int  # pixels of the squares that the limits were measured on
-    limits: Mapping[str, int]  # one per CHECKS
-    abstain_threshold: float  # a largest probability below it is `uncertain`
-    labels: tuple[str, ...]  # class codes in output order
+    Raises InputError for a side, a limit or a threshold out of range or missing, and for labels that are no codes.
+    """
+
+    side: int  # pixels of the squares that the limits were measured on, 5 to 4096
+    limits: Mapping[str, int]  # one per CHECKS, 0 to its LARGEST
+    abstain_threshold: float  # 0..1; a largest probability below it is `uncertain`
+    labels: tuple[str, ...]  # class codes in output order, at least two
+
+    def __post_init__(self) -> None:
+        side = whole_between(self.side, "the side that limits were measured on", MIN_SIDE, MAX_INPUT_SIDE, "pixels")
+        threshold = number(self.abstain_threshold, "abstain_threshold")
+        if not 0 <= threshold <= 1:
+            raise InputError(f"`abstain_threshold` is a probability of 0 to 1, got {threshold}")
+        for name, checked in (
+            ("side", side),
+            ("limits", checked_limits(self.limits)),
+            ("abstain_threshold", threshold),
+            ("labels", checked_codes(self.labels)),
+        ):
+            object.__setattr__(self, name, checked)
 
 
 @dataclass(frozen=True)
 class Decision:
+    """One outcome. Raises InputError where its parts contradict each other."""
+
     outcome: str  # "class", "uncertain" or "retake"
     label: str | None  # the class code of outcome "class", else None
-    reason: str  # one sentence for a person
+    reason: str  # one sentence for a person, whatever the outcome
     failed: tuple[str, ...]  # measurements that sent the picture back, most telling first; empty unless "retake"
     measurements: Measurements
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise InputError(f"an outcome is one of {', '.join(OUTCOMES)}, got {shown(self.outcome)}")
+        if isinstance(self.label, str) != (self.outcome == CLASS) or bool(self.failed) != (self.outcome == RETAKE):
+            raise InputError(
+                f"only a class has a label and only a retake failed measurements, got {self.outcome} with label "
+                f"{shown(self.label)} and failed {shown(self.failed)}"
+            )
 
 
 def measure(square_u8: np.ndarray) -> Measurements:
@@ -139,7 +187,12 @@ def ratio(near: int, far: int) -> int:
 
 
 def faults(measured: Measurements, limits: Mapping[str, int]) -> tuple[str, ...]:
-    """The measurements beyond their limit, in the order of CHECKS. A value equal to the limit is good."""
+    """The measurements beyond their limit, in the order of CHECKS. A value equal to the limit is good.
+
+    Raises InputError for a limit that is missing or out of range.
+    """
+    instance(measured, "measured", Measurements, "Measurements; `edge.decision.measure` gives them")
+    limits = checked_limits(limits)
     values = asdict(measured)
     return tuple(
         name
@@ -152,8 +205,9 @@ def retake(square_u8: np.ndarray, thresholds: Thresholds) -> Decision | None:
     """The outcome of a model input, uint8 RGB (S, S, 3), that fails the gate; None if it passes.
 
     For looking at a picture before the model is run. Raises InputError if the square is not of the side that the limits
-    were measured on.
+    were measured on, or thresholds that are None: a manifest without `decision` has no gate.
     """
+    check_thresholds(thresholds)
     measured = measure(square_u8)
     if len(square_u8) != thresholds.side:
         raise InputError(
@@ -169,8 +223,9 @@ def decide(square_u8: np.ndarray, probabilities: np.ndarray, thresholds: Thresho
 
     `retake` if the picture fails the gate, whatever the model says; else `uncertain` if the largest probability is
     less than `thresholds.abstain_threshold`; else `class`, the first class of the largest probability. Raises
-    InputError if the square is not of the side that the limits were measured on, or the probabilities are not K finite
-    numbers of 0 to 1 that add up to 1.
+    InputError if the square is not of the side that the limits were measured on, the probabilities are not K finite
+    numbers of 0 to 1 that add up to 1 (both within SUM_TOLERANCE), or the thresholds are None. Errors come before any
+    outcome.
     """
     back = retake(square_u8, thresholds)
     answer = checked(probabilities, len(thresholds.labels))
@@ -183,6 +238,33 @@ def decide(square_u8: np.ndarray, probabilities: np.ndarray, thresholds: Thresho
         reason = f"not sure enough: {code} with {sure:.1%}, answers begin at {thresholds.abstain_threshold:.1%}"
         return Decision(UNCERTAIN, None, reason, (), measured)
     return Decision(CLASS, code, f"{code} with {sure:.1%}", (), measured)
+
+
+def check_thresholds(thresholds: object) -> None:
+    advice = (
+        "decision.Thresholds; where a manifest has none (`decision.of_manifest` gives None) there is no gate to ask"
+    )
+    instance(thresholds, "thresholds", Thresholds, advice)
+
+
+def checked_limits(limits: object) -> dict[str, int]:
+    """A limit for every check and nothing else, each within what its measurement can be; InputError otherwise."""
+    if not isinstance(limits, Mapping):
+        raise InputError(f"limits are a mapping of {', '.join(CHECKS)} to whole numbers, got {shown(limits)}")
+    missing, strange = [name for name in CHECKS if name not in limits], [name for name in limits if name not in CHECKS]
+    if missing or strange:
+        wrong = [f"without {', '.join(missing)}"] if missing else []
+        wrong += [f"with {', '.join(map(str, strange))}, which no check has"] if strange else []
+        raise InputError(f"limits are of {', '.join(CHECKS)}; got them {' and '.join(wrong)}")
+    return {name: whole_between(limits[name], f"the limit of {name}", 0, LARGEST[name]) for name in CHECKS}
+
+
+def checked_codes(labels: object) -> tuple[str, ...]:
+    """Two or more class codes that differ; InputError otherwise."""
+    codes = tuple(labels) if isinstance(labels, list | tuple) else ()
+    if len(codes) < 2 or not all(isinstance(code, str) and code for code in codes) or len(set(codes)) < len(codes):
+        raise InputError(f"labels are two or more class codes, each once, in output order, got {shown(labels)}")
+    return codes
 
 
 def check_square(square_u8: np.ndarray) -> None:
@@ -198,7 +280,12 @@ def check_square(square_u8: np.ndarray) -> None:
 
 def checked(probabilities: np.ndarray, classes: int) -> np.ndarray:
     """float64 (K,) of one image's probabilities; InputError if they are none."""
-    answer = np.asarray(probabilities)
+    try:
+        answer = np.asarray(probabilities)
+    except (TypeError, ValueError) as error:  # lists of unequal length
+        raise InputError(
+            f"expected the probabilities of one image, float ({classes},), got {shown(probabilities)}"
+        ) from error
     if answer.dtype.kind != "f" or answer.shape != (classes,):
         raise InputError(
             f"expected the probabilities of one image, float ({classes},), got {answer.dtype} {answer.shape}"
@@ -215,16 +302,25 @@ def checked(probabilities: np.ndarray, classes: int) -> np.ndarray:
 
 def of_manifest(manifest: Manifest) -> Thresholds | None:
     """The thresholds of a checked manifest; None where it has none (older ones, own checkpoints not yet measured)."""
+    from edge.manifest import Manifest
+
+    instance(manifest, "manifest", Manifest, "a Manifest; `dermedge.open_build` gives one")
     return None if manifest.decision is None else thresholds_of(manifest.decision, manifest.codes)
 
 
-def thresholds_of(section: Mapping[str, Any], labels: Sequence[str]) -> Thresholds:
-    """From a manifest's checked `decision`."""
-    if section["version"] != VERSION:
+def thresholds_of(section: Mapping[str, Any], labels: list[str] | tuple[str, ...]) -> Thresholds:
+    """From a manifest's `decision`; keys that are not of the rule are ignored. InputError for what is missing."""
+    if not isinstance(section, Mapping):
+        raise InputError(f"a manifest's `decision` is an object with {', '.join(NEEDED)}, got {shown(section)}")
+    if section.get("version") != VERSION:
         raise InputError(
-            f"the thresholds are of {section['version']!r}, this dermedge measures {VERSION!r}; "
+            f"the thresholds are of {section.get('version')!r}, this dermedge measures {VERSION!r}; "
             "measure again with `dermedge decide --measure` and convert again"
         )
-    return Thresholds(
-        int(section["side"]), dict(section["quality"]), float(section["abstain_threshold"]), tuple(labels)
-    )
+    missing = [name for name in NEEDED if name not in section]
+    if missing:
+        raise InputError(
+            f"a manifest's `decision` has {', '.join(NEEDED)}; {', '.join(missing)} is missing. Measure again with "
+            "`dermedge decide --measure` and convert again"
+        )
+    return Thresholds(section["side"], section["quality"], section["abstain_threshold"], checked_codes(labels))

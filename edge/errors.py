@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 GOOD, GATE_FAILED, BAD_INPUT = 0, 1, 2
 
 
@@ -19,6 +22,13 @@ class InputError(ValueError):
 
 class GateError(RuntimeError):
     """The work was done and did not pass its gate; exit code 1."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ " (did you mean mobilenetv2?)" for a slip in a name; nothing where none is near."""
+    by_case = {entry.casefold(): entry for entry in known}
+    near = get_close_matches(name.casefold(), by_case, n=1)
+    return f" (did you mean {by_case[near[0]]}?)" if near else ""
 
 
 def at_least_one(**numbers: int | None) -> None:

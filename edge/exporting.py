@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,13 @@ def said(error: Exception) -> str:
     code = shortened(traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name).line or "?")
     owner = type(frame.f_locals["self"]).__name__ if "self" in frame.f_locals else ""
     return f"{words} ({Path(frame.f_code.co_filename).name}:{line}, `{code}`{f', in {owner}' if owner else ''})"
+
+
+def line_of(node: fx.Node) -> str | None:
+    """`net.py:12` of the author's code that asked for the operation of a traced graph; None where that is not known."""
+    lines = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    places = [f"{Path(file).name}:{line}" for file, line in lines if theirs(file)]
+    return places[-1] if places else None
 
 
 def is_authors(frame: Any) -> bool:

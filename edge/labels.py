@@ -18,6 +18,12 @@ class Label:
     malignant: bool | None  # None: unknown
 
     def __post_init__(self) -> None:
+        if not isinstance(self.code, str) or not isinstance(self.name, str):
+            kinds = f"{type(self.code).__name__} and {type(self.name).__name__}"
+            raise InputError(f"a class has a code and a name, both text, got {kinds}")
+        if not isinstance(self.malignant, bool | None):
+            kind = type(self.malignant).__name__
+            raise InputError(f"`malignant` is True, False, or None where that is unknown, got {kind} of {self.code}")
         if not self.name.isprintable() or not 0 < len(self.name) <= 200 or set(self.name) & set("[]"):
             raise InputError(f"a class name is 1 to 200 printable characters without brackets, got {self.name!r}")
         if not re.fullmatch(r"[\w-]{1,64}", self.code):
@@ -33,6 +39,29 @@ PAD_UFES_20 = (
     Label("SCC", "squamous cell carcinoma", malignant=True),
     Label("SEK", "seborrhoeic keratosis", malignant=False),
 )
+
+
+# Of malignant lesions only; a class called so and marked benign is a slip, as in {"code": "mel", "malignant": false}.
+MALIGNANT_WORDS = re.compile(
+    r"(mel|mm|melanomas?|bcc|scc|mcc|carcinomas?|sarcomas?|lymphomas?|metastas[ei]s|bowens?|malignant|cancer)",
+    re.IGNORECASE,
+)
+BUT_BENIGN = re.compile(r"\b(no|non|not|without|pre|precancerous|pseudo\w*|benign)\b", re.IGNORECASE)
+
+
+def doubtful(labels: tuple[Label, ...]) -> list[str]:
+    """A sentence for each class that is marked benign and has the name of a malignant lesion."""
+    return [
+        f"{label.code} ({label.name}) is marked as not malignant, and its name says that it is; look again"
+        for label in labels
+        if label.malignant is False and malignant_by_name(label)
+    ]
+
+
+def malignant_by_name(label: Label) -> bool:
+    text = f"{label.code} {label.name}".replace("_", " ").replace("-", " ")
+    words = re.findall(r"\w+", text)
+    return not BUT_BENIGN.search(text) and any(MALIGNANT_WORDS.fullmatch(word) for word in words)
 
 
 def to_json(labels: tuple[Label, ...]) -> list[dict]:

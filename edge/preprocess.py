@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.checks import whole_between
 from edge.errors import InputError
 
 # Part of every cache key and manifest: it changes whenever the same photograph would give other bytes.
@@ -39,7 +40,7 @@ def to_input(rgb: np.ndarray, side: int) -> np.ndarray:
     The same formula shrinks and enlarges; at the same size the bytes are copied. A mean that lies half way between two
     values is rounded up. Raises InputError for anything but uint8 (H, W, 3), or a side out of 1 to 4096.
     """
-    check_side(side)
+    side = check_side(side)
     return area(square(rgb), side)
 
 
@@ -109,7 +110,14 @@ def spanned_columns(
 
 
 def float_input(squares: np.ndarray) -> np.ndarray:
-    """What a float graph takes: float32 (N, S, S, 3), 0 to 255, of uint8 squares. Normalisation is in the graph."""
+    """What a float graph takes: float32 (N, S, S, 3), 0 to 255, of uint8 squares. Normalisation is in the graph.
+
+    Raises InputError for anything but uint8 (N, S, S, 3): numbers of 0..1 would look like a black picture.
+    """
+    array = isinstance(squares, np.ndarray)
+    if not array or squares.dtype != np.uint8 or squares.ndim != 4 or squares.shape[1:] != (*[squares.shape[1]] * 2, 3):
+        came = f"{squares.dtype} {squares.shape}" if array else type(squares).__name__
+        raise InputError(f"expected squares as a uint8 array (N, S, S, 3), got {came}; `to_input` makes one")
     return np.ascontiguousarray(squares, np.float32)
 
 
@@ -122,9 +130,9 @@ def check_version(version: str, *, where: str) -> None:
         )
 
 
-def check_side(side: int) -> None:
-    if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= MAX_INPUT_SIDE:
-        raise InputError(f"the side of a model input is a whole number of 1 to {MAX_INPUT_SIDE} pixels, got {side!r}")
+def check_side(side: int) -> int:
+    """The side of a model input in pixels, 1 to 4096; InputError for anything else."""
+    return whole_between(side, "the side of a model input", 1, MAX_INPUT_SIDE, "pixels")
 
 
 def check_rgb(rgb: np.ndarray) -> None:

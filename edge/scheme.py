@@ -59,16 +59,16 @@ class Scheme:
         return self.curve[self.chosen]
 
 
-def beside(checkpoint: Path) -> Path:
+def beside(checkpoint: str | Path) -> Path:
     """Where the scheme of a checkpoint's weights is kept."""
-    return checkpoint.with_suffix(SUFFIX)
+    return Path(checkpoint).with_suffix(SUFFIX)
 
 
-def save(path: Path, scheme: Scheme) -> None:
+def save(path: str | Path, scheme: Scheme) -> None:
     write_json(path, {"schema": SCHEMA, **asdict(scheme)})
 
 
-def load(path: Path) -> Scheme:
+def load(path: str | Path) -> Scheme:
     """Read a scheme; InputError that names the field if it is not one."""
     stored = read_json(path, expected=f"a quantisation scheme ({SCHEMA}), which conversion writes")
     if stored.get("schema") != SCHEMA:

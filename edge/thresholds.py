@@ -23,12 +23,13 @@ SUFFIX = ".decision.json"
 WHAT = f"thresholds ({SCHEMA}), which `dermedge decide --measure` writes"
 
 
-def beside(checkpoint: Path) -> Path:
+def beside(checkpoint: str | Path) -> Path:
     """Where the measured section of a checkpoint's weights is kept."""
+    checkpoint = Path(checkpoint)
     return (checkpoint / "checkpoint.safetensors" if checkpoint.is_dir() else checkpoint).with_suffix(SUFFIX)
 
 
-def find(checkpoint: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any] | None:
+def find(checkpoint: str | Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any] | None:
     """The section kept beside a checkpoint; None without one or, with a note, for other weights."""
     path = beside(checkpoint)
     if not path.is_file():
@@ -41,13 +42,13 @@ def find(checkpoint: Path, *, checkpoint_sha256: str, side: int) -> dict[str, An
     return load(path, checkpoint_sha256=checkpoint_sha256, side=side)
 
 
-def save(path: Path, section: Mapping[str, Any], *, checkpoint_sha256: str) -> None:
+def save(path: str | Path, section: Mapping[str, Any], *, checkpoint_sha256: str) -> None:
     """Keep a manifest's `decision` beside the checkpoint that it was measured with. Checked first."""
     check_section(section, where=str(path))
     write_json(path, {"schema": SCHEMA, "checkpoint_sha256": checkpoint_sha256, "decision": dict(section)})
 
 
-def load(path: Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
+def load(path: str | Path, *, checkpoint_sha256: str, side: int) -> dict[str, Any]:
     """The section that `save` wrote for this checkpoint; InputError if it is damaged or of another one."""
     stored = read_json(path, expected=WHAT)
     again = "measure again with `dermedge decide --measure`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from PIL import Image
@@ -17,7 +18,8 @@ def write_table(path: Path, rows: list[tuple[str, ...]]) -> None:
 
 def write_pictures(folder: Path, names: list[str], suffix: str = ".jpg") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(names))
+    seed = crc32(f"{folder.parent.name}/{folder.name} {len(names)}".encode())  # no picture is in two folders
+    rng = np.random.default_rng(seed)
     for name in names:
         Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(folder / f"{name}{suffix}")
 

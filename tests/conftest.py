@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     silent = [item.nodeid for item in items for mark in item.iter_markers("slow") if not mark.kwargs.get("reason")]
     if silent:
         raise pytest.UsageError(f"slow without a reason: {', '.join(silent[:5])}")
+
+
+def draw_from(name: str) -> None:
+    """Random numbers of torch start from a name, so that none depends on the tests that ran before in the process."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(zlib.crc32(name.encode()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef, request) -> None:
+    draw_from(f"{fixturedef.baseid}::{fixturedef.argname}{getattr(request, 'param_index', 0)}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    draw_from(item.nodeid)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,20 +64,33 @@ def evaluate(
 ) -> Evaluation:
     """The figures of a checkpoint on each set, without the patients that trained it or set its temperature.
 
-    A set with other classes is left out, with a warning. Raises InputError where no set is left, where nobody in one
-    is unseen, or where photographs cannot be read, unless `skip_unreadable`.
+    Classes are told by their codes, in whatever order a set has them, as parity does. Photographs of a class that the
+    checkpoint does not have are left out, with a warning, and so is a set of nothing else. Raises InputError where no
+    set is left, where nobody in one is unseen, or where photographs cannot be read, unless `skip_unreadable`.
     """
     net, judged = checkpoint.network(), []
     with listening(on_progress):
         for own in [photos] if isinstance(photos, PhotoSet) else photos:
-            if own.classes != checkpoint.labels:
-                log.warning("%s has other classes than the checkpoint and is left out", own.name)
-                continue
-            judged.append(judge(net, checkpoint, own, skip_unreadable=skip_unreadable))
+            known = with_classes_of(checkpoint, own)
+            if known.photos:
+                judged.append(judge(net, checkpoint, known, skip_unreadable=skip_unreadable))
     if not judged:
         codes = ", ".join(label.code for label in checkpoint.labels)
         raise InputError(f"no photographs with the checkpoint's classes ({codes})")
     return Evaluation(checkpoint, tuple(judged))
+
+
+def with_classes_of(checkpoint: Checkpoint, photos: PhotoSet) -> PhotoSet:
+    """The photographs whose class the checkpoint has, with its classes in its order; the log names the others."""
+    codes = {label.code for label in checkpoint.labels}
+    known = replace(photos.where(lambda photo: photo.label in codes), classes=checkpoint.labels)
+    others = {code: count for code, count in photos.counts.items() if code not in codes and count}
+    if others:
+        log.warning(
+            "%s: %d photographs of classes that the checkpoint does not have are left out: %s",
+            photos.name, sum(others.values()), ", ".join(others),
+        )  # fmt: skip
+    return known
 
 
 def judge(net: nn.Module, checkpoint: Checkpoint, photos: PhotoSet, *, skip_unreadable: bool) -> Judged:

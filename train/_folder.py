@@ -12,11 +12,12 @@ from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
 
+STATE = "resume.safetensors"  # of a run that is not finished
 RUN_FILES = (
     "checkpoint.safetensors",
     "checkpoint.pt2",
     "checkpoint.json",
-    "resume.safetensors",
+    STATE,
     "history.csv",
     "curves.png",
     "confusion.png",
@@ -28,7 +29,10 @@ def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
     """Refuse to overwrite a run, unless told to, and a place that cannot be written to."""
     with scratch_in(folder):
         pass
-    there = (folder / "checkpoint.json").exists() or (folder / "resume.safetensors").exists()
+    finished, unfinished = (folder / "checkpoint.json").exists(), (folder / STATE).exists()
+    if resume and finished and not unfinished:
+        raise InputError(f"{folder} holds a finished run, with nothing to `resume`; give another `out`, or `force`")
+    there = finished or unfinished
     if there and not (resume or force):
         raise InputError(
             f"{folder} holds a run; continue it with `resume`, replace it with `force`, or give another `out`"
@@ -40,6 +44,11 @@ def remove_run(folder: Path) -> None:
     for name in RUN_FILES:
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def remove_state(folder: Path) -> None:
+    """Delete what only an interrupted run needs: five times the weights."""
+    (folder / STATE).unlink(missing_ok=True)
 
 
 def write_history(path: Path, history: list[dict]) -> None:

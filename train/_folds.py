@@ -25,6 +25,7 @@ from edge.progress import Listener, listening, track
 
 from ._baselines import baselines
 from ._flags import flags_of
+from ._folder import STATE
 from ._options import Machine, Split
 from ._plots import confusion_plot
 from ._recipe import Recipe
@@ -131,7 +132,7 @@ def train_fold(flags: list[str], folder: Path, fold: int, *, force: bool) -> int
         return 0
     if force:
         flags = [*flags, "--force"]
-    elif (out / "resume.safetensors").is_file():
+    elif (out / STATE).is_file():
         flags = [*flags, "--resume"]
     out.mkdir(parents=True, exist_ok=True)
     log.info("fold %d: training, see %s", fold, log_of(folder, fold))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.data.near_copies import notes_on_near_copies
 from edge.data.splits import patient_folds
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
@@ -46,7 +47,8 @@ def overview(
     """
     with listening(on_progress):
         photos = open_set(data, skip_missing=skip_unreadable)
-        photos, _ = load_squares(photos, side, skip_unreadable=skip_unreadable)
+        photos, squares = load_squares(photos, side, skip_unreadable=skip_unreadable)
+        photos = photos.with_notes(notes_on_near_copies(photos.photos, squares, side))
         fold_of, targets = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed), photos.targets
         return Overview(
             photos,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,18 @@ from torch import nn
 
 from edge.checkpoint import Checkpoint, Preprocess, as_program, load, save, versions_here
 from edge.data.masks import load_masks
+from edge.data.near_copies import notes_on_near_copies
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import sha256
+from edge.labels import Label
 from edge.models import create_model, gives_masks
 from edge.program import SUFFIX
 from edge.progress import Listener, listening
 
 from ._cut import Cut, by_domain, cut_sets
-from ._folder import prepare_folder, remove_run, write_answers
+from ._folder import prepare_folder, remove_run, remove_state, write_answers
 from ._masks import masks_of
 from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
@@ -31,7 +34,7 @@ from ._predict import predict
 from ._qat import FineTuned, FineTuning
 from ._recipe import Recipe
 from ._sets import Source, check_masks, open_sets
-from ._start import merged, preprocess_for, refuse_seen
+from ._start import beginning, check_fits, merged, preprocess_for, refuse_seen
 from ._summary import summarise
 from ._temperature import fit_temperature
 from ._trainer import CreateNetwork, Fitted, Trainer
@@ -91,7 +94,8 @@ def train(
     """Train a network on labelled photographs, split by patient, and write a checkpoint into `folder`.
 
     * `data`: a folder of photographs or a `PhotoSet`, learned from and judged on; `also`: more to learn from
-    * `init`: a checkpoint to start from, every tensor of which that fits is taken
+    * `init`: a checkpoint to start from, of the same network or nearly so: what fits of it by name and shape is taken,
+      the last layer class by class, by code
     * `tuning`: fine-tune that checkpoint further for its 8-bit file (`_qat.read_fine_tuning`); `init` is then not used
     * `create`, `preprocess`: another network than that of the recipe's model, as number of classes -> module, and what
       it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
@@ -111,7 +115,7 @@ def train(
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)
         inputs = training_data(cuts, masks=plan.masks)
-        fitted = fit(plan, inputs, resume=resume, on_epoch=on_epoch)
+        fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
         return judge_and_write(plan, cuts, inputs, fitted)
 
 
@@ -143,13 +147,16 @@ def checked_plan(
         if machine.precision == "auto":  # bf16 has 8 bits itself
             machine = replace(machine, precision="32-true")
     else:
-        start = load(init) if isinstance(init, str | Path) else init
+        start = load(Path(init)) if isinstance(init, str | Path) else init
+    make = create or (lambda classes: create_model(recipe.model, classes))
+    if start and not tuning:
+        check_fits(start, make, recipe.model)
     return Plan(
         recipe,
         split,
         machine,
         folder,
-        create or (lambda classes: create_model(recipe.model, classes)),
+        make,
         preprocess or (tuning.start.preprocess if tuning else preprocess_for(recipe, start)),
         masks,
         start,
@@ -165,7 +172,12 @@ def read_sets(plan: Plan, data: Source, also: Sequence[Source]) -> list[PhotoSet
     for photos in sets:
         for note in photos.notes:
             log.warning(note)
-    return [load_squares(photos, plan.recipe.side, skip_unreadable=plan.skip_unreadable)[0] for photos in sets]
+    read = [load_squares(photos, plan.recipe.side, skip_unreadable=plan.skip_unreadable) for photos in sets]
+    everything = [photo for photos, _ in read for photo in photos.photos]
+    squares = chain.from_iterable(own for _, own in read)
+    for note in notes_on_near_copies(everything, squares, plan.recipe.side):
+        log.warning(note)
+    return [photos for photos, _ in read]
 
 
 def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:
@@ -187,7 +199,14 @@ def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:
     return cuts
 
 
-def fit(plan: Plan, inputs: TrainingData, *, resume: bool, on_epoch: Callable[[dict], None] | None) -> Fitted:
+def fit(
+    plan: Plan,
+    inputs: TrainingData,
+    classes: tuple[Label, ...],
+    *,
+    resume: bool,
+    on_epoch: Callable[[dict], None] | None,
+) -> Fitted:
     """The averaged weights at the end of the recipe."""
     trainer = Trainer(
         plan.recipe,
@@ -195,7 +214,7 @@ def fit(plan: Plan, inputs: TrainingData, *, resume: bool, on_epoch: Callable[[d
         inputs,
         plan.tuning.objective(plan.recipe) if plan.tuning else None,
         folder=plan.folder,
-        initial=plan.start.state if plan.start else None,
+        start=beginning(plan.start, classes) if plan.start and not resume else None,
         create=plan.create,
         machine=plan.machine,
         on_epoch=on_epoch,
@@ -234,6 +253,7 @@ def judge_and_write(plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitte
     if fitted.leads:
         save(checkpoint, path.with_suffix(""))
         write_pages(plan, unseen, logits, fitted.history)
+        remove_state(plan.folder)
         checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
     notes = tuple(note for part in cuts for note in part.train.notes)
     return TrainingRun(plan.folder, path, checkpoint, metrics, fitted.history, notes, fine_tuned)

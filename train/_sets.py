@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edge.data.copies import same_bytes
 from edge.data.identity import photo_key
 from edge.data.readers import open_photos
 from edge.data.table import PhotoSet
@@ -19,8 +20,8 @@ def open_sets(
 ) -> list[PhotoSet]:
     """The sets in order, all with the classes of the first. `masks`: whether the network learns any.
 
-    Of a photograph that two sets have (`edge.data.identity`) the later one loses its copy. Raises InputError where
-    classes differ, where a set without classes would teach nothing, and where a set is left empty.
+    Of a photograph that two sets have (`edge.data.identity`, or the same bytes) the later one loses its copy.
+    Raises InputError where classes differ, where a set without classes would teach nothing, or one is left empty.
     """
     first = open_set(data, skip_missing=skip_missing)
     sets = [first]
@@ -29,7 +30,14 @@ def open_sets(
         whole = open_set(source, skip_missing=skip_missing, unlabelled=masks)
         if whole.classes and whole.classes != first.classes:
             raise InputError(f"{whole.name} has the classes {whole.codes}, {first.name} has {first.codes}")
-        new = tuple(photo for photo in whole.photos if photo_key(photo) not in seen)
+        own = {photo.path for photo in whole.photos}
+        copied = {
+            path
+            for group in same_bytes([photo.path for part in sets for photo in part.photos] + sorted(own))
+            if not own.issuperset(group)
+            for path in group
+        }
+        new = tuple(photo for photo in whole.photos if photo_key(photo) not in seen and photo.path not in copied)
         if not new:
             raise InputError(
                 f"every photograph of `also` {name_of(source)} is in {name_of(data)} or another `also` as well; "

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.data.selection import seen_in
 from edge.data.table import PhotoSet
 from edge.errors import InputError
+from edge.labels import Label
 from edge.models import MODELS, family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
 
@@ -18,16 +21,119 @@ from ._recipe import Recipe
 
 log = logging.getLogger("dermedge")
 
+FEWEST_FITTING = 0.5  # of a network's weights; with less, hardly anything of the checkpoint would be left
 
-def take_tensors(net: nn.Module, initial: dict[str, Tensor]) -> None:
-    """Load every tensor whose name and shape fit; InputError where there are some and none fits."""
-    own = net.state_dict()
-    fitting = {name: initial[name] for name, v in own.items() if name in initial and initial[name].shape == v.shape}
-    if initial and not fitting:
+
+@dataclass(frozen=True)
+class Beginning:
+    """Tensors to start from, and for which classes, in which order, their last layer and the new one answer."""
+
+    name: str  # of the model that they are of
+    state: dict[str, Tensor]
+    before: tuple[str, ...]  # class codes
+    after: tuple[str, ...]
+
+
+def beginning(start: Checkpoint, labels: Iterable[Label]) -> Beginning:
+    """What a checkpoint gives to a network with these classes."""
+    codes = tuple(label.code for label in start.labels)
+    return Beginning(start.model, tensors_of(start), codes, tuple(label.code for label in labels))
+
+
+def tensors_of(start: Checkpoint) -> dict[str, Tensor]:
+    """Its tensors by name, also those of a network of one's own, which is kept as an exported program."""
+    if start.state:
+        return start.state
+    return {name.removeprefix("graph."): value for name, value in start.network().state_dict().items()}
+
+
+def check_fits(start: Checkpoint, create: Callable[[int], nn.Module], model: str) -> None:
+    """InputError where most of the network would begin with random numbers all the same."""
+    if start.model == model and start.state:
+        return  # `load` has compared it tensor by tensor
+    with torch.random.fork_rng(devices=[]):
+        own = create(len(start.labels)).state_dict()
+    theirs = tensors_of(start)
+    body = {name: v for name, v in own.items() if v.ndim > 1}  # norms' numbers have the same shape everywhere
+    fitting = sum(v.numel() for name, v in body.items() if name in theirs and theirs[name].shape == v.shape)
+    share = fitting / max(1, sum(v.numel() for v in body.values()))
+    if share < FEWEST_FITTING:
+        raise InputError(
+            f"`init` is a checkpoint of {start.model}, of which {share:.0%} of the weights fit {model}; give one of "
+            f"{model}, `model` {start.model}, or leave `init` out"
+        )
+
+
+def take_tensors(net: nn.Module, start: Beginning, create: Callable[[int], nn.Module]) -> None:
+    """Load what fits by name and shape, and the last layer class by class, by code; the log says what was taken.
+
+    Layers of which nothing fits, and classes that the checkpoint does not know, stay as they were initialised.
+    InputError where no tensor fits, or where classes differ and no layer is known to tell them apart.
+    """
+    own, theirs = net.state_dict(), start.state
+    by_class = class_tensors(own, create, len(start.after))
+    if start.before != start.after and not by_class:
+        raise InputError(
+            f"`init` answers for the classes {', '.join(start.before)}, this run for {', '.join(start.after)}, and the "
+            "network has no layer that follows the number of classes; give a function that takes it as `model`, or "
+            "leave `init` out"
+        )
+    places = class_places(start.before, start.after)
+    taken = {}
+    for name, value in own.items():
+        if name not in theirs:
+            continue
+        if name in by_class and theirs[name].shape == (len(start.before), *value.shape[1:]):
+            if places:
+                taken[name] = value.clone()
+                taken[name][list(places)] = theirs[name][list(places.values())].to(value)
+        elif theirs[name].shape == value.shape:
+            taken[name] = theirs[name]
+    if not taken:
         raise InputError("no tensor of `init` fits this model; give a checkpoint of the same family")
-    if initial:
-        log.info("started from %d of %d tensors of the checkpoint", len(fitting), len(own))
-    net.load_state_dict({**own, **fitting})
+    net.load_state_dict({**own, **taken})
+    log.info("started from %s: %d of its tensors for the %d of this network", start.name, len(taken), len(own))
+    left = [name for name in own if name not in taken and name not in by_class]
+    if left:
+        more = f" and {len(left) - 3} more" if left[3:] else ""
+        log.info("not in the checkpoint, so new: %s%s", ", ".join(left[:3]), more)
+    if start.before != start.after:
+        log.warning("%s", classes_taken(start, places))
+
+
+def class_tensors(own: dict[str, Tensor], create: Callable[[int], nn.Module], classes: int) -> set[str]:
+    """Names of the tensors that have a row for each class: those whose shape follows the number of classes."""
+    with torch.random.fork_rng(devices=[]):
+        wider = create(classes + 1).state_dict()
+    return {
+        name
+        for name, value in own.items()
+        if name in wider and wider[name].shape == (classes + 1, *value.shape[1:]) != value.shape
+    }
+
+
+def class_places(before: Sequence[str], after: Sequence[str]) -> dict[int, int]:
+    """Place of a class in `after` -> its place in `before`. Codes that differ only in case are the same class."""
+    known = {code.casefold(): place for place, code in enumerate(before)}
+    known |= {code: place for place, code in enumerate(before)}
+    places = {place: known.get(code, known.get(code.casefold())) for place, code in enumerate(after)}
+    return {place: was for place, was in places.items() if was is not None}
+
+
+def classes_taken(start: Beginning, places: dict[int, int]) -> str:
+    """What became of the last layer, in a sentence."""
+    kept = [code for place, code in enumerate(start.after) if place in places]
+    new = [code for place, code in enumerate(start.after) if place not in places]
+    gone = [code for place, code in enumerate(start.before) if place not in places.values()]
+    if not kept:
+        return (
+            f"the last layer is new: the checkpoint's classes ({', '.join(start.before)}) are none of these "
+            f"({', '.join(start.after)})"
+        )
+    parts = [f"the last layer was taken class by class: {', '.join(kept)}"]
+    parts += [f"new: {', '.join(new)}"] if new else []
+    parts += [f"left out: {', '.join(gone)}"] if gone else []
+    return "; ".join(parts)
 
 
 def preprocess_for(recipe: Recipe, start: Checkpoint | None) -> Preprocess:

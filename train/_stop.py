@@ -7,7 +7,11 @@ import threading
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM, after the state was saved."""
+    """Ctrl-C or SIGTERM, after the state was saved. `number`: of the signal."""
+
+    def __init__(self, words: str, number: int = signal.SIGINT) -> None:
+        super().__init__(words)
+        self.number = int(number)
 
 
 class Abandoned(KeyboardInterrupt):
@@ -22,6 +26,7 @@ class StopRequest:
     """
 
     asked = False
+    number: int = signal.SIGINT  # of the signal
 
     def __enter__(self) -> StopRequest:
         signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
@@ -31,7 +36,7 @@ class StopRequest:
     def note(self, number: int, frame: object) -> None:
         if self.asked:
             raise Abandoned
-        self.asked = True
+        self.asked, self.number = True, number
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.before.items():

@@ -14,7 +14,8 @@ def summarise(targets: np.ndarray, patients: list[str], logits: np.ndarray, clas
 
     `targets` (N,) class indices, `logits` (N, K) calibrated. Malignant against benign is over the photographs of
     classes of which that is known, and absent unless both kinds are among the classes; `malignancy_unknown` names
-    the others.
+    the others. `without_photographs` names the classes of which there is none, and is absent where there are none such:
+    the balanced accuracy is that of the others.
     """
     answers = logits.argmax(1)
     shifted = np.exp(logits - logits.max(1, keepdims=True))
@@ -39,6 +40,9 @@ def summarise(targets: np.ndarray, patients: list[str], logits: np.ndarray, clas
     unknown = [label.code for label in classes if label.malignant is None]
     if unknown:
         summary["malignancy_unknown"] = unknown
+    absent = [label.code for i, label in enumerate(classes) if not (targets == i).any()]
+    if absent:
+        summary["without_photographs"] = absent
     return summary
 
 

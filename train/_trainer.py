@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -24,21 +25,25 @@ from edge.progress import report
 
 from ._batches import Order, Views, loader, steps_per_epoch, views_for
 from ._fabric import make_fabric
-from ._folder import write_history
+from ._folder import STATE, write_history
 from ._loss import chances, log_priors
 from ._masks import measured_masks
+from ._memory import check_fits_the_set, check_memory
 from ._objective import Batch, Classify, Objective
 from ._options import Machine
 from ._predict import normalise, predict
 from ._recipe import Recipe
 from ._schedule import average, learning_rate
-from ._start import take_tensors
+from ._start import Beginning, take_tensors
 from ._state import load, optimiser_tensors, restore_optimiser, save
 from ._stop import Abandoned, Interrupted, StopRequest
 from ._training_data import TrainingData
 
+FORECAST_AFTER = 10.0  # seconds of training, from which the rest is estimated
 CURVE_POINTS = 40  # at most so many looks at the held-back patients per run
 LONGEST_GRADIENT = 2.0  # beyond, it is scaled down
+
+log = logging.getLogger("dermedge")
 
 CreateNetwork = Callable[[int], nn.Module]  # number of classes -> a fresh network
 
@@ -54,6 +59,15 @@ class Position:
     history: list[dict] = field(default_factory=list)
 
 
+@dataclass
+class Clock:
+    """When the second step of this process began, and how much of the run was then done."""
+
+    began: float  # seconds of the monotonic clock
+    share: float  # 0 to 1, in pixels
+    told: bool = False
+
+
 @dataclass(frozen=True)
 class Fitted:
     state: dict[str, Tensor]  # the averaged weights, on the CPU; the same in every process
@@ -66,8 +80,8 @@ class Trainer:
     """A network on its way through a recipe.
 
     `create` makes the network, normalised RGB (N, 3, S, S) -> logits (N, K) or (logits, mask logits); the default is
-    the family of the recipe's model. Tensors of `initial` whose name and shape fit are started from. The objective is
-    that of the recipe where none is given. `on_epoch` is told each row of the history.
+    the family of the recipe's model. What fits of `start` is started from. The objective is that of the recipe where
+    none is given. `on_epoch` is told each row of the history.
 
     The state is saved in `folder` at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run
     gives, bit for bit on the same machine, the weights of one that was never stopped.
@@ -81,7 +95,7 @@ class Trainer:
         objective: Objective | None = None,
         *,
         folder: Path,
-        initial: dict[str, Tensor] | None = None,
+        start: Beginning | None = None,
         create: CreateNetwork | None = None,
         machine: Machine | None = None,
         on_epoch: Callable[[dict], None] | None = None,
@@ -93,9 +107,14 @@ class Trainer:
         self.at = Position()
         self.fabric = make_fabric(precision=machine.precision, folder=folder)
         torch.manual_seed(recipe.seed)
-        self.net = create(data.classes) if create else create_model(recipe.model, data.classes)
+        create = create or (lambda classes: create_model(recipe.model, classes))
+        self.net = create(data.classes)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        take_tensors(self.net, initial or {})
+        if start:
+            take_tensors(self.net, start, create)
+        photographs = len(data.squares_at(recipe.side))
+        check_fits_the_set(recipe, photographs)
+        check_memory(self.net, recipe, photographs, self.fabric.device)
         self.averaged = AveragedModel(self.net, avg_fn=average(recipe.ema), use_buffers=True)
         self.learner = self.objective.learner(self.net)
         optimiser = torch.optim.AdamW(
@@ -108,6 +127,7 @@ class Trainer:
         self.views_at = cache(lambda side: views_for(recipe, data.squares_at(side), side, data.classes))
         self.stop = StopRequest()
         self.metric = ""  # of the last look, beside the progress bar
+        self.clock: Clock | None = None
 
     def fit(self, *, resume: bool = False) -> Fitted:
         """Train to the end. Raises `Interrupted` after Ctrl-C, InputError where the loss leaves the numbers."""
@@ -120,7 +140,9 @@ class Trainer:
                 raise
             except KeyboardInterrupt:
                 self.save()
-                raise Interrupted(f"stopped in epoch {self.at.epoch + 1} of {self.recipe.epochs}") from None
+                raise Interrupted(
+                    f"stopped in epoch {self.at.epoch + 1} of {self.recipe.epochs}", self.stop.number
+                ) from None
             finally:
                 report("training", 0, None, ended=True)
         with suppress(Exception):  # a logger that cannot flush must not cost a finished training
@@ -165,6 +187,7 @@ class Trainer:
             if self.stop.asked:
                 raise KeyboardInterrupt
             self.show()
+            self.forecast(now)
         at.history.append(
             {
                 "epoch": at.epoch + 1,
@@ -275,6 +298,17 @@ class Trainer:
         loss, speed = self.at.loss_sum / self.at.step, self.images_so_far / self.at.seconds
         report("training", self.steps_done, self.total_steps, f"loss {loss:.3f} {speed:.0f} images/s {self.metric}")
 
+    def forecast(self, now: float) -> None:
+        """Say once how long it will take, where that is more than a moment. `now`: seconds of the monotonic clock."""
+        share = self.recipe.share_done(self.at.epoch + self.at.step / self.steps_an_epoch)
+        if self.clock is None:  # the first step also warms up
+            self.clock = Clock(now, share)
+        elif not self.clock.told and now - self.clock.began >= FORECAST_AFTER:
+            self.clock.told = True
+            left = (1 - share) * (now - self.clock.began) / (share - self.clock.share)
+            if left > FORECAST_AFTER and self.fabric.is_global_zero:
+                log.info("about %s to go", in_words(left))
+
     @property
     def steps_an_epoch(self) -> int:
         count = len(self.data.squares_at(self.recipe.side))
@@ -299,7 +333,7 @@ class Trainer:
 
     @property
     def state_file(self) -> Path:
-        return self.folder / "resume.safetensors"
+        return self.folder / STATE
 
 
 def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:
@@ -321,6 +355,13 @@ def held_back_figures(
             targets, logits.argmax(1).numpy(), average="macro", zero_division=np.nan
         ),
     }
+
+
+def in_words(seconds: float) -> str:
+    """40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{round(seconds, -1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def as_json(value: dict) -> dict:

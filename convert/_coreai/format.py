@@ -21,6 +21,12 @@ class Prepared:
     masks: bool  # whether the network gives them
     remark: str = "files are run by Core AI's own runtime, a beta; what the chips of a phone make of them may differ"
 
+    def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        return self
+
+    def unreachable(self, recipe: str) -> str | None:
+        return None
+
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         save(float_program(self.checkpoint, recipe), target, manifest, recipe)
 
@@ -49,6 +55,6 @@ class Prepared:
 class CoreAIFormat:
     name, suffix, recipes = "aimodel", ".aimodel", COREAI
 
-    def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
+    def lower(self, source: Source) -> Prepared:
         check_installed(converting=True)
         return Prepared(source.checkpoint, source.reference.masks is not None)

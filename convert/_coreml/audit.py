@@ -19,7 +19,7 @@ from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, 
 from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
 
 from .._liveness import peak_bytes
-from .layers import PRODUCTS, macs_of, numbers_of, shapes_of, stored
+from .layers import PRODUCTS, has_weight, macs_of, numbers_of, shapes_of, stored
 
 LAYOUT = {"transpose", "reshape"}
 LARGEST_RANK = 5
@@ -76,12 +76,6 @@ def audit(path: Path) -> Audit:
         ),
         warnings=tuple(warnings_of(program, live)),
     )
-
-
-def has_weight(operation: Operation, constants: set[str]) -> bool:
-    """Whether an operand of a product is a stored weight; in attention neither is."""
-    sides = [operation.inputs[key] for key in ("weight", "x", "y") if key in operation.inputs]
-    return any(not isinstance(side, Ref) or side.name in constants for side in sides)
 
 
 def names_in(operation: Operation) -> list[str]:

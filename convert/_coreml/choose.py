@@ -3,36 +3,37 @@
 A layer of kind `input` rounds its input to 8 bits; with its 8-bit weights that makes the product an 8-bit one. `static`
 rounds its output as well, which saves the Neural Engine memory traffic. `float` leaves the layer in fp16. Each layer is
 tried alone against the fp16 program, on photographs of training patients that gave no ranges. Inputs are then taken in
-the order of noise per multiply-accumulate as long as the budget holds, then outputs. Where the 8-bit weights alone use
-up the budget or nearly all of it, no choice of activations can meet it: the activations may then add as much noise
-again as the weights did (random weights are such a case). Ranges come from the runtime in edge.runtimes.coreml. Apple's
-own calibration needs a Mac and takes the widest range seen; here a narrower range is tried as well. Products of two
-activations, softmax, norms, residual adds and activation functions stay fp16.
+the order of noise per multiply-accumulate as long as the budget holds, then outputs. What the gate asks for comes
+first: if the share of 8-bit products that it wants does not fit into the budget, that share is taken all the same.
+Where the 8-bit weights alone use up the budget or nearly all of it, no choice of activations can meet it: the
+activations may then add as much noise again as the weights did (random weights are such a case). Ranges come from the
+runtime in edge.runtimes.coreml. Apple's own calibration needs a Mac and takes the widest range seen; here a narrower
+range is tried as well. Products of two activations, softmax, norms, residual adds and activation functions stay fp16.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from edge.progress import track
-from edge.recipes import COREML
 from edge.runtimes import Outputs, joined
 from edge.runtimes.coreml.classifier import torch_threads
 from edge.scheme import Layer, Range, Scheme
 
-from .._curve import POINTS, TAIL_DB, noise, point
+from .._aim import Aim
+from .._curve import noise
 from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
 from .imitate import Imitation, fits, ranges_in
+from .layers import macs_with_weights
+from .trial import Limit, Trial, along, best_of, fewest_with, measured_alone, with_kind
 
-BUDGET_DB = 38.0  # median SQNR; 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges
-GATE_DB = COREML["int8"].gate.median_sqnr_db or 0.0
-DOUBLED_DB = 10 * math.log10(2)  # dB that are lost when the noise doubles
 ALONE = 24  # images for trying each layer alone
+OTHERS = " (the rest are of operations that Apple's passes leave in fp16)"
+NO_AIM = Aim()
 Ranges = Mapping[str, tuple[Range, ...]]  # tensor -> ranges to try, the widest first
 
 
@@ -44,59 +45,54 @@ def choose(
     wanted: Outputs,
     *,
     facts: Mapping[str, str],
+    aim: Aim = NO_AIM,
 ) -> Scheme:
     """The scheme of an fp16 program: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
 
     `stored` is the same program with its weights as the int8 package keeps them; `wanted` are the float32 model's
-    outputs for the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme.
+    outputs for the judging images. `facts` are model, checkpoint_sha256, graph and data of the scheme. Of the choices
+    with the share of 8-bit products that `aim` asks for, the one with most of them within the budget is taken, else
+    the most faithful. Raises Unreachable as soon as it is known that none can pass.
     """
-    layers = tried_alone(half, ranges_of(half, calibrating), judging[:ALONE])
-    schemes = [layers]
-    curve: list[Mapping[str, float]] = [point(layers, wanted, stored.answers(judging, layers))]
-    limit = Limit.of(curve[0])
+    trial = Trial(stored, judging, wanted, total=macs_with_weights(half.model.program))
+    layers = [
+        Layer(
+            tensor=place.operation.outputs[0].name, operator=place.operation.kind, kind="float", macs=place.macs,
+            module=place.operation.name,
+        )
+        for place in half.layers
+    ]  # fmt: skip
+    able = [place.macs for place in half.layers if place.input in half.halves]
+    aim.check_share(sum(able) / max(1, trial.total), OTHERS)
+    trial.point(layers)
+    aim.check_fidelity(trial.decibel[0], "with nothing but its weights in 8 bits")
+    limit = Limit.of(trial.curve[0])
 
-    def best_along(kind: str, start: list[Layer]) -> list[Layer]:
-        places = in_order(start, kind)
-        counts = sorted({round(len(places) * k / POINTS) for k in range(1, POINTS + 1)} - {0})
-        best = start
-        for count in track(counts, f"int8: what 8-bit {kind}s cost", len(counts)):
-            chosen = set(places[:count])
-            candidate = [replace(layer, kind=kind) if n in chosen else layer for n, layer in enumerate(start)]
-            schemes.append(candidate)
-            curve.append(point(candidate, wanted, stored.answers(judging, candidate)))
-            if limit.holds(curve[-1]):
-                best = candidate
-        return best
+    ranges = ranges_of(half, calibrating)
+    decided: dict[str, Range] = {}  # a tensor has one range, the same for all layers that read it
+    layers = tried_alone(half, layers, "input", ranges, decided, judging[:ALONE])
+    order = in_order(layers, "input")
+    aim.check_share(sum(layers[n].macs for n in order) / max(1, trial.total), OTHERS)
+    fewest = fewest_with(aim.share, layers, order, trial.total)
+    if fewest is not None:
+        aimed = trial.point(with_kind(layers, order[:fewest], "input"))
+        aim.check_fidelity(trial.decibel[aimed], f"with the wanted {aim.share:.0%} of its MACs on 8-bit activations")
+    layers = tried_alone(half, layers, "static", ranges, decided, judging[:ALONE])
 
-    best = best_along("static", best_along("input", layers))
+    best = best_of(trial, along(trial, layers, "input", order), limit, aim.share)
+    if limit.holds(trial.curve[best]):
+        inputs = trial.schemes[best]
+        tried = along(trial, inputs, "static", in_order(inputs, "static"))
+        best = next((n for n in reversed(tried) if limit.holds(trial.curve[n])), best)
+    chosen = tuple(measured_alone(trial.schemes[best], layers))
     return Scheme(
         **facts,
         images=len(calibrating),
         budget_db=limit.median_db,
-        layers=tuple(best),
-        curve=tuple(curve),
-        chosen=next((n for n in reversed(range(len(schemes))) if schemes[n] == best), 0),
+        layers=chosen,
+        curve=tuple(trial.curve),
+        chosen=best,
     )
-
-
-@dataclass(frozen=True)
-class Limit:
-    """SQNR in dB that a choice of 8-bit activations has to keep: the median image's and the 5th percentile's."""
-
-    median_db: float
-    p5_db: float
-
-    @classmethod
-    def of(cls, weights: Mapping[str, float]) -> Limit:
-        """`weights`: the point with only the weights in 8 bits, the best that any choice can reach."""
-        as_much_again = weights["sqnr_db"] - DOUBLED_DB
-        if weights["sqnr_db"] >= GATE_DB:
-            as_much_again = max(as_much_again, GATE_DB)  # what passes its gate must not be pushed below it
-        median = min(BUDGET_DB, as_much_again)
-        return cls(median, min(median - TAIL_DB, weights["sqnr_db_p5"] - DOUBLED_DB))
-
-    def holds(self, point: Mapping[str, float]) -> bool:
-        return point["sqnr_db"] >= self.median_db and point["sqnr_db_p5"] >= self.p5_db
 
 
 def in_order(layers: Sequence[Layer], kind: str) -> list[int]:
@@ -131,33 +127,34 @@ def ranges_of(half: Imitation, images: np.ndarray) -> Ranges:
     return ranges
 
 
-def tried_alone(half: Imitation, ranges: Ranges, images: np.ndarray) -> list[Layer]:
-    """Every layer, float, with the ranges that are best for it and the mean SQNR of each kind, all else fp16."""
-    layers = [
-        Layer(
-            tensor=place.operation.outputs[0].name, operator=place.operation.kind, kind="float", macs=place.macs,
-            module=place.operation.name,
-        )
-        for place in half.layers
-    ]  # fmt: skip
-    decided: dict[str, Range] = {}  # a tensor has one range, the same for all layers that read it
-    for kind in ("input", "static"):
-        tensors = {n: (place.input if kind == "input" else place.output) for n, place in enumerate(half.layers)}
-        trials = {
-            n: [
-                replace(layer, kind=kind, input=candidate)
-                if kind == "input"
-                else replace(layer, kind=kind, output=candidate)
-                for candidate in ([decided[tensor]] if tensor in decided else ranges[tensor])
-            ]
-            for n, layer in enumerate(layers)
-            if (tensor := tensors[n]) and tensor in ranges and (kind == "input" or layer.input)
-        }
-        layers = better(half, layers, {n: some for n, some in trials.items() if some}, images, kind, tensors)
-        for n, layer in enumerate(layers):
-            chosen_range = layer.input if kind == "input" else layer.output
-            if chosen_range and (tensor := tensors[n]):
-                decided[tensor] = chosen_range
+def tried_alone(
+    half: Imitation,
+    layers: list[Layer],
+    kind: str,
+    ranges: Ranges,
+    decided: dict[str, Range],
+    images: np.ndarray,
+) -> list[Layer]:
+    """Every layer, float, with the range that is best for a kind and the mean SQNR with that, all else fp16.
+
+    `decided`: tensor -> range; what is chosen here is added.
+    """
+    tensors = {n: (place.input if kind == "input" else place.output) for n, place in enumerate(half.layers)}
+    trials = {
+        n: [
+            replace(layer, kind=kind, input=candidate)
+            if kind == "input"
+            else replace(layer, kind=kind, output=candidate)
+            for candidate in ([decided[tensor]] if tensor in decided else ranges[tensor])
+        ]
+        for n, layer in enumerate(layers)
+        if (tensor := tensors[n]) and tensor in ranges and (kind == "input" or layer.input)
+    }
+    layers = better(half, layers, {n: some for n, some in trials.items() if some}, images, kind, tensors)
+    for n, layer in enumerate(layers):
+        chosen_range = layer.input if kind == "input" else layer.output
+        if chosen_range and (tensor := tensors[n]):
+            decided[tensor] = chosen_range
     return layers
 
 

@@ -21,6 +21,7 @@ from edge.runtimes.coreml_package import describe, shortcomings
 from edge.scheme import COREML_SUFFIX
 from edge.scheme import save as save_scheme
 
+from .._aim import Unreachable
 from .._format import Source
 from .audit import audit
 from .half_ranges import LARGEST, RangeRow, half_ranges, kept_float32, summary
@@ -38,11 +39,13 @@ class Prepared:
     """The float32 program, and all that the recipes need to compress it."""
 
     checkpoint: Checkpoint
-    program: Any  # torch.export's, of the rewritten network
+    graph: Any  # the rewritten network
+    program: Any  # torch.export's, of that graph
     full: Any  # the float32 MLModel
     masks: bool
     ranges: Sequence[RangeRow] = ()  # measured, of every operation's result
     int8: Int8Scheme | None = None
+    no_int8: str | None = None  # why no int8 package can pass its gate, where none can
     tuned: Mapping[str, Tuned] = field(default_factory=dict)  # palette -> the network that was fine-tuned for it
     remark: str = ""
 
@@ -55,6 +58,25 @@ class Prepared:
     def half(self) -> Any:
         """The fp16 MLModel."""
         return float_program(self.checkpoint, self.program, "fp16", float32=self.float32)
+
+    def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        prepared = self
+        if set(recipes) != {"fp32"}:
+            prepared = with_ranges(prepared, source)
+        if "int8" in recipes:
+            try:
+                int8 = int8_scheme(prepared, source)
+                prepared = replace(prepared, int8=int8, remark=f"{prepared.remark}; int8: {int8.how}")
+            except Unreachable as error:
+                prepared = replace(prepared, no_int8=str(error))
+        if source.fine_tune:
+            tuned = tuned_palettes(self.graph, source, [recipe for recipe in recipes if recipe in PALETTES])
+            words = "".join(f"; {recipe}, fine-tuned: {network.words}" for recipe, network in tuned.items())
+            prepared = replace(prepared, tuned=tuned, remark=prepared.remark + words)
+        return prepared
+
+    def unreachable(self, recipe: str) -> str | None:
+        return self.no_int8 if recipe == "int8" else None
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         save(self.model(recipe), target, manifest, recipe)
@@ -97,27 +119,18 @@ class Prepared:
 class CoreMLFormat:
     name, suffix, recipes = "mlpackage", ".mlpackage", COREML
 
-    def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
+    def lower(self, source: Source) -> Prepared:
         checkpoint = source.checkpoint
         graph = rewritten(checkpoint)
         program = exported(checkpoint, graph)
-        prepared = Prepared(
+        return Prepared(
             checkpoint,
+            graph,
             program,
             float_program(checkpoint, program, "fp32"),
             source.reference.masks is not None,
             remark="packages are run by the interpreter of edge.runtimes.coreml, with the types that they state",
         )
-        if set(recipes) != {"fp32"}:
-            prepared = with_ranges(prepared, source)
-        if "int8" in recipes:
-            int8 = int8_scheme(prepared, source)
-            prepared = replace(prepared, int8=int8, remark=f"{prepared.remark}; int8: {int8.how}")
-        if source.fine_tune:
-            tuned = tuned_palettes(graph, source, [recipe for recipe in recipes if recipe in PALETTES])
-            words = "".join(f"; {recipe}, fine-tuned: {network.words}" for recipe, network in tuned.items())
-            prepared = replace(prepared, tuned=tuned, remark=prepared.remark + words)
-        return prepared
 
 
 def training_photographs(source: Source, limit: int) -> tuple[PhotoSet, np.ndarray]:
@@ -156,6 +169,7 @@ def int8_scheme(prepared: Prepared, source: Source) -> Int8Scheme:
         kept=source.kept,
         target=source.written,
         skip_unreadable=source.skip_unreadable,
+        aim=source.aim(COREML["int8"]),
     )
     save_scheme(source.folder / f"{checkpoint.model}-int8{COREML_SUFFIX}", chosen.scheme)
     return chosen

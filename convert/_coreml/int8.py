@@ -19,8 +19,9 @@ from edge.runtimes.coreml.program import Program
 from edge.runtimes.reference import Reference
 from edge.scheme import Scheme
 
+from .._aim import Aim
 from .._kept import first, kept_scheme, measured_on
-from .choose import choose
+from .choose import NO_AIM, choose
 from .imitate import Imitation
 from .layers import Weighted
 
@@ -43,25 +44,26 @@ def scheme_for(
     kept: Sequence[Path] = (),
     target: Path | None = None,
     skip_unreadable: bool = False,
+    aim: Aim = NO_AIM,
 ) -> Int8Scheme:
     """The scheme of an fp16 program for iOS 17 (an MLModel); `stored` is the same with 8-bit weights.
 
     `kept`: weight files that may have a scheme beside them; one of exactly this program and checkpoint is used as it
-    is. Otherwise it is measured on photographs of training patients from `data` (or drawn images) and written beside
-    `target`.
+    is, unless `aim` asks for more 8-bit products. Otherwise it is measured on photographs of training patients from
+    `data` (or drawn images) and written beside `target`. Raises Unreachable if no choice can pass the gate.
     """
     with tempfile.TemporaryDirectory() as folder:
         fp16, int8 = (opened(model, Path(folder, name)) for name, model in (("fp16", half), ("int8", stored)))
     key = program_key(fp16.model.program)
     scheme = first(kept_scheme(path.with_suffix(schemes.COREML_SUFFIX), checkpoint.sha256, key) for path in kept)
-    if scheme is not None:
+    if scheme is not None and not (aim.binding and scheme.measured["macs_8bit"] < aim.share):
         return Int8Scheme(scheme, fp16.layers, "scheme as kept with the checkpoint")
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
     calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
     facts = {"model": checkpoint.model, "checkpoint_sha256": checkpoint.sha256, "graph": key, "data": photos.name}
-    scheme = choose(fp16, int8, calibrating, judging, Reference(checkpoint).run(judging), facts=facts)
+    scheme = choose(fp16, int8, calibrating, judging, Reference(checkpoint).run(judging), facts=facts, aim=aim)
     if target:
         schemes.save(target.with_suffix(schemes.COREML_SUFFIX), scheme)
     return Int8Scheme(scheme, fp16.layers, measured_on(photos))

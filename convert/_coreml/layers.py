@@ -84,6 +84,22 @@ def numbers_of(operation: Operation, key: str, constants: Mapping[str, Value]) -
     return [int(v) for v in value.reshape(-1).tolist()] if isinstance(value, Tensor) else []
 
 
+def has_weight(operation: Operation, constants: set[str]) -> bool:
+    """Whether an operand of a product is a stored weight; in attention neither is."""
+    sides = [operation.inputs[key] for key in ("weight", "x", "y") if key in operation.inputs]
+    return any(not isinstance(side, Ref) or side.name in constants for side in sides)
+
+
+def macs_with_weights(program: Program) -> int:
+    """Multiply-accumulates of all operations with stored weights: of these the gate wants a share on 8 bits."""
+    shapes, constants = shapes_of(program), stored(program)
+    return sum(
+        macs_of(operation, shapes, program.constants)
+        for operation in program.operations
+        if operation.kind in PRODUCTS and has_weight(operation, constants)
+    )
+
+
 def weighted(program: Program) -> list[Weighted]:
     """The convolutions and linear layers whose input is computed and whose weight is stored, in order."""
     shapes, constants = shapes_of(program), stored(program)

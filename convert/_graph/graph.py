@@ -173,8 +173,8 @@ def add_constant(graph: fx.GraphModule, name: str, value: Tensor) -> str:
 def call(graph: fx.GraphModule, target: Callable, *args: Any, **options: Any) -> fx.Node:
     """A new call node at the current insertion point, with its shape worked out."""
     node = graph.graph.call_function(target, args, options)
-    values = torch.fx.node.map_arg(args, lambda n: n.meta["val"])
-    node.meta["val"] = target(*values, **options)
+    values, named = torch.fx.node.map_arg((args, options), lambda n: n.meta["val"])
+    node.meta["val"] = target(*values, **named)
     return node
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import torch
 from torch import Tensor, fx
 
 from edge.errors import InputError
-from edge.exporting import theirs
+from edge.exporting import line_of
 
 WRAPPERS = {"Deployed", "Foreign", "Program"}  # ours, around the author's network
 
@@ -57,10 +54,3 @@ def module_of(node: fx.Node) -> tuple[str, str]:
 
 def class_of(kind: object) -> str:
     return (kind if isinstance(kind, str) else getattr(kind, "__qualname__", str(kind))).rpartition(".")[2]
-
-
-def line_of(node: fx.Node) -> str | None:
-    """`net.py:12` of the author's code that asked for the operation."""
-    lines = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    places = [f"{Path(file).name}:{line}" for file, line in lines if theirs(file)]
-    return places[-1] if places else None

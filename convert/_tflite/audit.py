@@ -34,15 +34,13 @@ def audit(path: Path) -> Audit:
     graph = model.subgraphs[0]
     names = operator_names()
     operators = [names[model.operatorCodes[o.opcodeIndex].builtinCode] for o in graph.operators]
-    shapes = [[] if t.shape is None else [int(n) for n in t.shape] for t in graph.tensors]
+    shapes = [shape_of(t) for t in graph.tensors]
     held = [has_data(model.buffers[t.buffer]) for t in graph.tensors]
-    made_by = {int(t): o for o in graph.operators for t in o.outputs}
     sizes = [prod(shape) * BYTES.get(t.type, 4) for shape, t in zip(shapes, graph.tensors, strict=True)]
-    macs, macs_8bit, macs_weights, layout_bytes = 0, 0, 0, 0
+    macs, macs_8bit, layout_bytes = 0, 0, 0
     for name, o in zip(operators, graph.operators, strict=True):
         work = macs_of(name, [shapes[i] for i in o.inputs if i >= 0], shapes[o.outputs[0]])
         macs += work
-        macs_weights += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
         input_type = graph.tensors[o.inputs[operand_of(name)]].type
         weight = graph.tensors[o.inputs[1]].type if work else None
         if INT8 in (input_type, weight) or input_type == UINT8:
@@ -58,11 +56,32 @@ def audit(path: Path) -> Audit:
         layout_bytes=layout_bytes,
         macs=macs,
         macs_8bit=macs_8bit,
-        macs_weights=macs_weights,
+        macs_weights=macs_with_weights(model),
         peak_activation_bytes=peak(graph, sizes, held),
         xnnpack_partitions=partitions,
         warnings=tuple(warnings_of(partitions, operators, graph, shapes)),
     )
+
+
+def macs_with_weights(model) -> int:
+    """Multiply-accumulates of an unpacked file's layers with weights: of these the gate wants a share on 8 bits."""
+    graph, names = model.subgraphs[0], operator_names()
+    held = [has_data(model.buffers[t.buffer]) for t in graph.tensors]
+    made_by = {int(t): o for o in graph.operators for t in o.outputs}
+    total = 0
+    for o in graph.operators:
+        shapes = [
+            [] if (s := graph.tensors[i].shape) is None else [int(n) for n in s]
+            for i in (*o.inputs, o.outputs[0])
+            if i >= 0
+        ]
+        work = macs_of(names[model.operatorCodes[o.opcodeIndex].builtinCode], shapes[:-1], shapes[-1])
+        total += work if work and fed_by_constant(graph, made_by, held, int(o.inputs[1])) else 0
+    return total
+
+
+def shape_of(tensor) -> list[int]:
+    return [] if tensor.shape is None else [int(n) for n in tensor.shape]
 
 
 def fed_by_constant(graph, made_by: dict, held: list, tensor: int) -> bool:

@@ -24,9 +24,11 @@ from edge.progress import track
 from edge.runtimes import Outputs
 from edge.scheme import Layer, Range, Scheme
 
+from .._aim import Aim
 from .._curve import POINTS, TAIL_DB, noise, point
 from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
+from .audit import macs_with_weights
 from .flatbuffer import unpack
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
 from .quantise import FloatFile
@@ -34,6 +36,7 @@ from .rounding import rounded
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
 STATIC = {"CONV_2D"}
+NO_AIM = Aim()
 
 
 def choose(
@@ -45,11 +48,12 @@ def choose(
     modules: Modules,
     facts: Mapping[str, str],
     fixed: Sequence[Layer] | None = None,
+    aim: Aim = NO_AIM,
 ) -> Scheme:
     """The scheme of a float file: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
 
     `facts` are model, checkpoint_sha256, graph and data of the scheme. `fixed` layers are judged as they are, without a
-    choice, as for a checkpoint that was fine-tuned for them.
+    choice, as for a checkpoint that was fine-tuned for them. Raises Unreachable if no choice can pass the gate.
     """
     base = FloatFile(rounded(content, steps))
     wanted = Judge(content, judging)
@@ -58,9 +62,10 @@ def choose(
         return Scheme(
             **facts, images=len(calibrating), budget_db=BUDGET_DB, layers=tuple(fixed), curve=tuple(curve), chosen=0
         )
+    aim.check_fidelity(wanted.sqnr(base.content), "with nothing but its weights in 8 bits")
     layers, candidates = described(content, modules), ranges_of(content, calibrating)
     layers = tried_alone(base, layers, candidates, wanted)
-    schemes = choices(layers)
+    schemes = choices(layers, wanted.total)
     curve = [
         wanted.point(base, candidate) for candidate in track(schemes, "int8: what each choice costs", len(schemes))
     ]
@@ -99,6 +104,7 @@ class Judge:
 
     def __init__(self, content: bytes, images: np.ndarray) -> None:
         self.images = images
+        self.total = macs_with_weights(unpack(content))
         self.wanted, _ = answers(content, images)
 
     def sqnr(self, content: bytes) -> np.ndarray:
@@ -110,7 +116,10 @@ class Judge:
         """Fidelity, size and time of a choice."""
         content = base.with_layers(layers)
         outputs, milliseconds = answers(content, self.images)
-        return point(layers, self.wanted, outputs) | {"bytes": len(content), "host_ms": round(milliseconds, 3)}
+        return point(layers, self.wanted, outputs, self.total) | {
+            "bytes": len(content),
+            "host_ms": round(milliseconds, 3),
+        }
 
 
 def answers(content: bytes, images: np.ndarray) -> tuple[Outputs, float]:
@@ -201,8 +210,12 @@ def tried_alone(base: FloatFile, layers: list[Layer], candidates: Candidates, ju
     return measured
 
 
-def choices(layers: list[Layer]) -> list[list[Layer]]:
-    """Choices to measure: the most harmful layers in float, all dynamic, then ever more static by noise per MAC."""
+def choices(layers: list[Layer], total: int) -> list[list[Layer]]:
+    """Choices to measure: the most harmful layers in float, all dynamic, then ever more static by noise per MAC.
+
+    The first leaves no more of the `total` multiply-accumulates in 8 bits than the gate asks for: where that is not
+    faithful enough, nothing is.
+    """
     order = sorted(
         (n for n, layer in enumerate(layers) if layer.alone_db.get("static") is not None),
         key=lambda n: noise(layers[n], "static") / max(1, layers[n].macs),
@@ -222,4 +235,16 @@ def choices(layers: list[Layer]) -> list[list[Layer]]:
         ]
         for share in (4, 10)
     ]
-    return [*careful, *static]
+    return [least_8bit(layers, total), *careful, *static]
+
+
+def least_8bit(layers: list[Layer], total: int) -> list[Layer]:
+    """As many layers in float, those with most noise per multiply-accumulate first, as leave the wanted share."""
+    spare = sum(layer.macs for layer in layers if layer.kind == "dynamic") - WANTED_SHARE * total
+    chosen = set()
+    dynamic = (n for n, layer in enumerate(layers) if layer.kind == "dynamic")
+    for n in sorted(dynamic, key=lambda n: -noise(layers[n], "dynamic") / max(1, layers[n].macs)):
+        if layers[n].macs <= spare:
+            chosen.add(n)
+            spare -= layers[n].macs
+    return [replace(layer, kind="float") if n in chosen else layer for n, layer in enumerate(layers)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge.manifest import Audit, FineTuned, Manifest
@@ -11,25 +11,61 @@ from edge.recipes import TFLITE
 from edge.scheme import SUFFIX, Scheme
 from edge.scheme import save as save_scheme
 
+from .._aim import Unreachable
 from .._format import Source
 from .audit import audit
-from .file import float_model, with_metadata
+from .file import Lowered, float_model, with_metadata
+from .layers import reachable_share
 from .measured import measure
 from .opens_from import opens_from
 from .quantise import CHOSEN, ROUNDED, recipe_file
 
+EIGHT_BITS = {name for name, recipe in TFLITE.items() if recipe.activations == 8}
+OTHERS = " (the rest are of operators that XNNPACK has no 8-bit kernel for)"
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """The float32 file, the same with its weights on the 8-bit grid, and the scheme of its layers."""
+    """The lowered network, the same with its weights on the 8-bit grid, and the scheme of its layers."""
 
     remark: str
-    float32: bytes
-    rounded: bytes
-    scheme: Scheme | None  # None: no recipe asked for one
+    lowered: Lowered
+    rounded: bytes  # the float32 file itself until weights are rounded for a recipe
+    scheme: Scheme | None = None  # None: no recipe asked for one
+    missed: Mapping[str, str] = field(default_factory=dict)  # recipe -> why no file of it can pass its gate
+
+    def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        missed: dict[str, str] = {}
+        try:
+            source.aim(TFLITE["int8"]).check_share(reachable_share(self.lowered.content), OTHERS)
+        except Unreachable as error:
+            missed = dict.fromkeys(EIGHT_BITS, str(error))
+        wanted = set(recipes) - missed.keys()
+        if not ROUNDED & wanted:
+            return replace(self, missed=missed)
+        measurement = measure(
+            source.checkpoint,
+            self.lowered,
+            data=source.data,
+            kept=source.kept,
+            target=source.written,
+            choosing=bool(CHOSEN & wanted),
+            skip_unreadable=source.skip_unreadable,
+            aim=source.aim(TFLITE["int8"]),
+        )
+        if measurement.scheme:  # beside the files, for the report and for fine-tuning
+            save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", measurement.scheme)
+        if measurement.unreachable:
+            missed |= dict.fromkeys(CHOSEN, measurement.unreachable)
+        remark = f"{self.remark}; 8-bit: {measurement.how}"
+        return replace(self, remark=remark, rounded=measurement.rounded, scheme=measurement.scheme, missed=missed)
+
+    def unreachable(self, recipe: str) -> str | None:
+        return self.missed.get(recipe)
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
-        content = recipe_file(recipe, self.float32, self.rounded, self.scheme.layers if self.scheme else None)
+        layers = self.scheme.layers if self.scheme else None
+        content = recipe_file(recipe, self.lowered.content, self.rounded, layers)
         target.write_bytes(with_metadata(content, manifest.facts_inside() | {"recipe": recipe}))
 
     def shortcomings(self, recipe: str, path: Path) -> list[str]:
@@ -48,22 +84,7 @@ class Prepared:
 class TFLiteFormat:
     name, suffix, recipes = "tflite", ".tflite", TFLITE
 
-    def prepare(self, source: Source, recipes: Sequence[str]) -> Prepared:
+    def lower(self, source: Source) -> Prepared:
         lowered = float_model(source.checkpoint)
         passes = ", ".join(f"{name} {count}" for name, count in lowered.fired.items() if count)
-        remark = f"graph rewrites: {passes or 'none'}; lowered {lowered.by}"
-        if not ROUNDED & set(recipes):
-            return Prepared(remark, lowered.content, lowered.content, None)
-        measurement = measure(
-            source.checkpoint,
-            lowered,
-            data=source.data,
-            kept=source.kept,
-            target=source.written,
-            choosing=bool(CHOSEN & set(recipes)),
-            skip_unreadable=source.skip_unreadable,
-        )
-        if measurement.scheme:  # beside the files, for the report and for fine-tuning
-            save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", measurement.scheme)
-        remark += f"; 8-bit: {measurement.how}"
-        return Prepared(remark, lowered.content, measurement.rounded, measurement.scheme)
+        return Prepared(f"graph rewrites: {passes or 'none'}; lowered {lowered.by}", lowered, lowered.content)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from edge.progress import track
+from edge.recipes import TFLITE
 from edge.scheme import Layer
 
-from .audit import has_data, macs_of, operand_of
+from .audit import has_data, macs_of, macs_with_weights, operand_of
 from .flatbuffer import operator_names, unpack
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -24,7 +25,7 @@ CONVOLUTIONS = {"CONV_2D", "TRANSPOSE_CONV"}  # that may compute in 8 bits
 # convolution in 8 bits, 0.75 so; a limit of 20, 33, 49 or 65 gave 0.87, 0.80, 0.73, 0.75, the last two with less than
 # the wanted 80 % of the multiply-accumulates in 8 bits.
 PAYS = 40
-WANTED_SHARE = 0.8  # of the multiply-accumulates; the gate asks for it
+WANTED_SHARE = TFLITE["int8"].gate.mac_share_int8 or 0.0  # of the multiply-accumulates: what the gate asks for
 Modules = Mapping[str, tuple[str, str | None]]  # output tensor -> module with the weight, batch norm folded into it
 
 
@@ -83,7 +84,7 @@ def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
     """
     model = unpack(content)
     layers = weighted(model)
-    total, done = sum(layer.macs for layer in layers), 0
+    total, done = macs_with_weights(model), 0
     taken = set()
     order = sorted(range(len(layers)), key=lambda n: (layers[n].operator != "FULLY_CONNECTED", -layers[n].per_value))
     for number in order:
@@ -99,6 +100,12 @@ def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
         kind = "dynamic" if number in taken else "float"
         descriptions.append(Layer(name, layer.operator, kind, layer.macs, module=module, normalised_by=norm))
     return descriptions
+
+
+def reachable_share(content: bytes) -> float:
+    """Of the multiply-accumulates of layers with weights, those that can be on 8-bit activations, 0..1."""
+    total = max(1, macs_with_weights(unpack(content)))
+    return sum(layer.macs for layer in described(content) if layer.kind != "float") / total
 
 
 def values_of(model, layer: Weighted) -> np.ndarray:

@@ -15,9 +15,10 @@ from edge.data.squares import load_squares
 from edge.errors import InputError
 from edge.scheme import SUFFIX, Layer, Scheme
 
+from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
 from . import rounding as _rounding
-from .choose import choose
+from .choose import NO_AIM, choose
 from .file import Lowered, graph_key
 from .layers import described
 
@@ -30,6 +31,7 @@ class Measured:
     rounded: bytes  # the float file with its weights on the 8-bit grid
     scheme: Scheme | None
     how: str  # in words
+    unreachable: str | None = None  # why no choice of layers can pass the gate, where none can
 
 
 def measure(
@@ -41,12 +43,13 @@ def measure(
     target: Path | None = None,
     choosing: bool = True,
     skip_unreadable: bool = False,
+    aim: Aim = NO_AIM,
 ) -> Measured:
     """Rounding and, if `choosing`, the scheme of a lowered checkpoint.
 
     `kept`: weight files that may have them beside; those of exactly this graph and checkpoint are used as they are.
     Otherwise they are measured on photographs of training patients from `data` (or drawn images) and written beside
-    `target`.
+    `target`. `aim`: what the gate asks of the choice; where no choice can pass, there is no scheme and it says why.
     """
     key, content, sha256 = graph_key(lowered.content), lowered.content, checkpoint.sha256
     steps = first(_rounding.load(_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
@@ -61,18 +64,23 @@ def measure(
     calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
     steps = _rounding.steps_for(content, _rounding.second_moments(content, calibrating))
     how = measured_on(photos)
-    scheme = None
+    scheme, why = None, None
     if choosing:
         tuned = fine_tuned_for(checkpoint, content)
         facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
         fixed = tuned[0] if tuned else None
-        scheme = choose(content, steps, calibrating, judging, modules=lowered.modules, facts=facts, fixed=fixed)
-        how += tuning_in_words(tuned[1], scheme.measured) if tuned else ""
+        try:
+            scheme = choose(
+                content, steps, calibrating, judging, modules=lowered.modules, facts=facts, fixed=fixed, aim=aim
+            )
+        except Unreachable as error:
+            why = str(error)
+        how += tuning_in_words(tuned[1], scheme.measured) if tuned and scheme else ""
     if target:
         _rounding.save(_rounding.beside(target), steps, checkpoint_sha256=sha256, key=key)
         if scheme:
             schemes.save(schemes.beside(target), scheme)
-    return Measured(_rounding.rounded(content, steps), scheme, how)
+    return Measured(_rounding.rounded(content, steps), scheme, how, why)
 
 
 def check_layers(scheme: Scheme, content: bytes) -> None:

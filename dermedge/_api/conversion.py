@@ -48,8 +48,9 @@ def convert(
     DERMEDGE_PHOTOS, else drawn images). `out`: folder, default build/<model>. `force` replaces files; `strict` lets
     every gate bind; `fine_tune`: epochs for palettes (Core ML).
 
-    `build.rejected` names the files that failed a binding gate and were not kept. Raises InputError for what cannot be
-    converted, with the operation and the module where it is known; the formats that were written before stay.
+    `build.rejected` names the files that failed a binding gate and were not kept, `build.reasons` says why; where the
+    float network was lowered wrongly that is every file, and the reason names the operation. Raises InputError for what
+    cannot be converted, with the operation and the module where it is known; formats that were written before stay.
     """
     checkpoint = checkpoint_of(checkpoint)
     wanted = checks.names(formats, "formats", list(FORMATS))
@@ -64,6 +65,7 @@ def convert(
     checks.listener(on_progress)
     folder = Path("build") / checkpoint.model if out is None else checks.path(out, "out", "the folder to write into")
     rejected: list[str] = []
+    reasons: list[str] = []
     written: list[str] = []  # formats
     with listening(on_progress):
         for form in wanted:
@@ -91,9 +93,11 @@ def convert(
                 words = str(error).replace("Nothing was written.", f"Nothing of {form} was written.")
                 raise InputError(f"{words} {what_stands(folder, written, wanted)}") from error
             written.append(form)
-            rejected += [result.path.name for result in conversion.judged if result.rejected]
+            refused = [result for result in conversion.judged if result.rejected]
+            rejected += [result.path.name for result in refused]
+            reasons += [remark for result in refused for remark in result.remarks]
     manifest = conversion.manifest
-    return Build(folder, manifest, replace(checkpoint), tuple(rejected))
+    return Build(folder, manifest, replace(checkpoint), tuple(rejected), tuple(dict.fromkeys(reasons)))
 
 
 def checked_epochs(fine_tune: object, formats: Sequence[str], recipes: Sequence[str] | None) -> int:

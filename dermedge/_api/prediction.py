@@ -11,7 +11,7 @@ import numpy as np
 
 from edge import checks
 from edge.capture import read_photo, rgb_of
-from edge.decision import CLASS, decide
+from edge.decision import CLASS, Decision, decide
 from edge.errors import InputError
 from edge.labels import Label
 from edge.preprocess import to_input
@@ -55,18 +55,11 @@ class Model:
         and after `close`.
         """
         self._check_open()
-        rgb = pixels_of(photo)
-        square = to_input(rgb, self.side)
-        probabilities = self._opened.runtime.run(square[None]).probabilities[0]
-        if not np.isfinite(probabilities).all():
-            where = str(photo) if isinstance(photo, str | Path) else "these pixels"
-            raise InputError(f"{self.name} gives no finite answer for {where}: its weights are damaged; convert again")
-        by_class = {label.code: float(p) for label, p in zip(self.labels, probabilities, strict=True)}
-        best = self.labels[int(probabilities.argmax())]
-        if self._opened.decision is None:
+        answer = answer_of(self._opened, photo)
+        best, by_class, decision = answer.best, answer.probabilities, answer.decision
+        if decision is None:
             reason = f"{best.code} with {by_class[best.code]:.1%}; no thresholds were measured for this model"
             return Outcome(CLASS, best, by_class, reason, (), self.name)
-        decision = decide(square, probabilities, self._opened.decision)
         label = best if decision.outcome == CLASS else None
         return Outcome(decision.outcome, label, by_class, decision.reason, tuple(decision.failed), self.name)
 
@@ -102,6 +95,27 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<dermedge.Model {self.name}: {self.side} px, {len(self.labels)} classes>"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a file says of one photograph, and what is made of it."""
+
+    probabilities: dict[str, float]  # class code -> 0..1
+    best: Label  # the most probable class
+    decision: Decision | None  # None where no thresholds were measured
+
+
+def answer_of(opened: Opened, photo: Picture) -> Answer:
+    """The answer to a photograph, as `Model.predict` takes it; InputError for no photograph, or no finite answer."""
+    square = to_input(pixels_of(photo), opened.side)
+    probabilities = opened.runtime.run(square[None]).probabilities[0]
+    if not np.isfinite(probabilities).all():
+        where = str(photo) if isinstance(photo, str | Path) else "these pixels"
+        raise InputError(f"{opened.name} gives no finite answer for {where}: its weights are damaged; convert again")
+    by_class = {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}
+    decision = decide(square, probabilities, opened.decision) if opened.decision else None
+    return Answer(by_class, opened.labels[int(probabilities.argmax())], decision)
 
 
 def open_model(file: str | Path, *, mode: str | None = None, threads: int = 1) -> Model:

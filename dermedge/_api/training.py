@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from edge import checks
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.data.selection import Photographs, find_sets
 from edge.data.table import PhotoSet
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 from edge.models import MODELS
 from edge.preprocess import PREPROCESS_VERSION
 from edge.progress import Listener
@@ -144,10 +143,8 @@ def recipe_options(options: dict[str, Any], recipe_room: Any) -> dict[str, Any]:
     known = [field.name for field in fields(recipe_room.Recipe) if field.name != "model"]
     for option in options:
         if option not in known:
-            near = get_close_matches(option, known, n=1)
             raise InputError(
-                f"training has no option {option!r}{f' (did you mean {near[0]}?)' if near else ''}; it has "
-                f"{', '.join(known)}"
+                f"training has no option {option!r}{did_you_mean(option, known)}; it has {', '.join(known)}"
             )
     kinds = {field.name: field.type for field in fields(recipe_room.Recipe)}  # as text: "int", "float"
     checked: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from dermedge.console import screen, third_party_noise_into
 from dermedge.flags import add_checkpoint, add_data, add_own_network, add_skip_unreadable
 from edge.artifact import MANIFEST
 from edge.errors import GATE_FAILED, GOOD, InputError
+from edge.files import check_writable
 from edge.models import DEFAULT_MODEL, MODELS, USUAL_SIDE, family_name
 from edge.recipes import Recipe
 
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace, form: str) -> int:
     folder = args.out or Path("build") / checkpoint.model
     if path is not None and args.untrained is not None:
         folder = path.parent
+    check_writable(folder)
     log = folder / LOG
     try:
         with third_party_noise_into(log):
@@ -93,10 +95,10 @@ def run(args: argparse.Namespace, form: str) -> int:
         if "Nothing was written" in str(error):
             raise InputError(f"{error} What the converter said is in {log}") from error
         raise
-    screen().print(conversion.remark)
     screen().print(result_table(conversion))
     if any(result.audit for result in conversion.judged):
         screen().print(audit_table(conversion.judged))
+    screen().print(conversion.remark, soft_wrap=True)
     return report(conversion, log)
 
 
@@ -232,8 +234,19 @@ def result_table(conversion: Conversion) -> Table:
     return table
 
 
+def by_remark(judged: Sequence[Judged]) -> dict[str, list[str]]:
+    """Remark -> the recipes that it is about: one cause is told once."""
+    recipes: dict[str, list[str]] = {}
+    for result in judged:
+        for remark in result.remarks:
+            recipes.setdefault(remark, []).append(result.recipe)
+    return recipes
+
+
 def report(conversion: Conversion, log: Path) -> int:
     """Say in words what failed and where things are; the exit code."""
+    from rich.markup import escape
+
     judged = conversion.judged
     if any(result.verdict == "fail" and not result.rejected for result in judged):
         screen().print(
@@ -242,8 +255,8 @@ def report(conversion: Conversion, log: Path) -> int:
     for result in judged:
         for warning in result.audit.warnings if result.audit else ():
             screen().print(f"[yellow]{result.recipe}[/] {warning}", soft_wrap=True)
-        for remark in result.remarks:
-            screen().print(f"[bold]{result.recipe}[/] {remark}", soft_wrap=True)
+    for remark, recipes in by_remark(judged).items():
+        screen().print(f"[bold]{', '.join(recipes)}[/] {escape(remark)}", soft_wrap=True)
     rejected = conversion.rejected
     written = len(judged) - len(rejected)
     screen().print(f"{written} file(s) and {MANIFEST} in {conversion.folder}, {conversion.seconds:.0f} s; log: {log}")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dermedge.console import screen
+from edge.report import class_counts
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -16,7 +19,7 @@ def figures_table(summary: dict, title: str) -> Table:
     table.add_column("figure")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
-    table.add_row("balanced accuracy", *cells(summary["balanced_accuracy"]))
+    table.add_row(class_counts.balanced_accuracy_of(counts_of(summary)), *cells(summary["balanced_accuracy"]))
     table.add_row("accuracy", f"{summary['accuracy']:.3f}", "")
     table.add_row("expected calibration error", f"{summary['calibration_error']:.3f}", "")
     for name, value in summary.get("malignant", {}).items():
@@ -26,6 +29,18 @@ def figures_table(summary: dict, title: str) -> Table:
     for code, value in summary["sensitivity"].items():
         table.add_row(f"sensitivity {code} ({value['images']})", *cells(value))
     return table
+
+
+def counts_of(summary: dict) -> dict[str, int]:
+    """Class code -> photographs."""
+    return {code: value["images"] for code, value in summary["sensitivity"].items()}
+
+
+def show_figures(summary: dict, title: str) -> None:
+    """The table, and below it what the figures do not say by themselves."""
+    screen().print(figures_table(summary, title))
+    for remark in class_counts.remarks(counts_of(summary)):
+        screen().print(f"[yellow]note[/] {remark}", soft_wrap=True)
 
 
 def cells(value: dict) -> tuple[str, str]:

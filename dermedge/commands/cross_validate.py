@@ -16,7 +16,7 @@ from dermedge._rooms import room
 from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
-from ._figures import figures_table
+from ._figures import show_figures
 from .train import machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
@@ -24,6 +24,7 @@ from .train import parser as train_parser
 def parser() -> argparse.ArgumentParser:
     p = train_parser()
     p.description = __doc__
+    p.set_defaults(fold=None)
     p.add_argument("--jobs", type=int, default=1, help="folds trained at a time (give each its --threads; default: 1)")
     return p
 
@@ -33,6 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if args.qat:
         raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
+    if args.fold is not None:
+        raise InputError(
+            "--fold is of `dermedge train`, and here every fold is trained; to train one of them apart, give "
+            f"`dermedge train` the same flags with --fold {args.fold} --out <out>/fold-{args.fold}, and it counts as "
+            "finished here"
+        )
+    args.fold = 0
     recipe, folds = recipe_of(args), room("train._folds")
     try:
         result = folds.cross_validate(
@@ -50,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     except folds.FoldsStopped as stop:
         screen().print(str(stop))
         return max(stop.codes.values())
-    screen().print(figures_table(result.out_of_fold, f"{result.model}, out of fold"))
+    show_figures(result.out_of_fold, f"{result.model}, out of fold")
     for name, value in result.baselines.items():
         screen().print(f"baseline, {name}: balanced accuracy {value['balanced_accuracy']['value']:.3f}")
     screen().print(f"{result.path}")

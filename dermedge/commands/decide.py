@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from edge import thresholds
     from edge.checkpoint import load, shipped
+    from edge.files import check_writable
     from edge.questions.decision import thresholds as measured
     from edge.questions.decision.measure import measure
     from edge.report.page import Belongs, check_folder
@@ -64,7 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = load(path)
     folder = args.out or Path("build") / checkpoint.model
     check_folder(folder, Belongs(checkpoint.sha256, {}))  # before an hour of work
+    check_writable(folder)
     kept = thresholds.beside(path)
+    if args.measure:
+        check_writable(kept.parent)
     if args.measure:
         section = measured.measure_thresholds(
             checkpoint,

@@ -16,7 +16,7 @@ from dermedge.console import entry, screen
 from dermedge.flags import add_checkpoint, add_data, add_skip_unreadable
 from edge.models import DEFAULT_MODEL, MODELS
 
-from ._figures import figures_table, mask_line
+from ._figures import mask_line, show_figures
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,13 +34,16 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.checkpoint import load, shipped
     from edge.data.selection import find_sets
+    from edge.files import check_writable
 
+    if args.out:
+        check_writable(args.out)
     checkpoint = load(args.checkpoint or shipped(args.model))
     evaluation = room("train._evaluate").evaluate(
         checkpoint, find_sets(args.data, skip_missing=args.skip_unreadable), skip_unreadable=args.skip_unreadable
     )
     for judged in evaluation.sets:
-        screen().print(figures_table(judged.figures, f"{checkpoint.model} on {judged.photos.name}"))
+        show_figures(judged.figures, f"{checkpoint.model} on {judged.photos.name}")
         if "masks" in judged.figures:
             screen().print(mask_line(judged.figures["masks"]), soft_wrap=True)
     if args.out:

@@ -36,10 +36,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build
+    from edge.files import check_writable
     from edge.questions.mistakes.measure import measure
 
     build = open_build(args.build, checkpoint=args.checkpoint)
     folder = args.out or build.folder
+    check_writable(folder)
     with runtimes_quiet(build.folder):
         report = measure(
             build, args.data, images=args.images, threads=args.threads, skip_unreadable=args.skip_unreadable

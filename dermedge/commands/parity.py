@@ -13,7 +13,8 @@ makes every gate bind.
 runs by the interpreter, an .aimodel by Core AI's own runtime where that is installed. Times are this host's.
 
 --runtime arm64 or android runs the files in a phone's own library too, set up by `dermedge setup`, and writes into the
-manifest where each was right. Nothing is timed there: an emulated processor says nothing about a phone's.
+manifest where each was right. An emulated processor is not timed, because it says nothing about a phone's; on
+android-x86_64 and android-java the manifest also says where a file is slower than the fp32 file beside it.
 
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
 shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a
@@ -70,7 +71,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build, remember
-    from edge.questions.parity.measure import seen_right
+    from edge.files import check_writable
+    from edge.questions.parity.measure import seen_right, seen_slow
 
     if args.file and not args.layers:
         raise InputError("--file goes with --layers")
@@ -79,11 +81,15 @@ def main(argv: list[str] | None = None) -> int:
             "--layers reads inner values, which only one way of running gives; leave out --mode and --runtime"
         )
     build = open_build(args.build, checkpoint=args.checkpoint)
+    if not args.simulate:
+        check_writable(args.out or build.folder)
+        if args.runtime:
+            check_writable(build.folder)  # whose manifest says where its files were right
     with runtimes_quiet(build.folder):
         report = measured(args, build)
         page = None if args.simulate else report.write(args.out or build.folder)
     if args.runtime and not args.simulate:
-        remember(build, seen_right(report.report))
+        remember(build, seen_right(report.report), seen_slow(report.report))
     for table in report.tables():
         screen().print(table, soft_wrap=isinstance(table, str))
     if page is None:

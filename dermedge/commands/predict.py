@@ -1,10 +1,11 @@
 """The answer for photographs, with any file: a checkpoint, a .tflite, .mlpackage or .aimodel, or the shipped model.
 
     dermedge predict photo.jpg
-    dermedge predict photo.jpg --with build/hierattn_xs/hierattn_xs-int8.tflite
+    dermedge predict photographs/ --with build/hierattn_xs/hierattn_xs-int8.tflite --csv answers.csv
 
 Where thresholds were measured (`decision` of the manifest) the outcome stands first: class, uncertain, or retake with
-the reason; see docs/decision.md.
+the reason; see docs/decision.md. A folder stands for every photograph in it and below. What is no photograph is named
+on standard error, the others are answered all the same, and the exit code is 2.
 
 Research and engineering use; not a medical device.
 """
@@ -12,18 +13,33 @@ Research and engineering use; not a medical device.
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
+from dermedge.flags import checkpoint_path
+from edge.errors import BAD_INPUT, GOOD, InputError
 from edge.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from dermedge._api.prediction import Answer
+    from edge.runtimes.open import Opened
+
+NOTICE = "Research and engineering use; not a medical device."
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF")
     p.add_argument(
-        "--with", dest="file", type=Path,
+        "photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or a folder of such"
+    )
+    p.add_argument(
+        "--with", dest="file", type=checkpoint_path,
         help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
     )  # fmt: skip
     p.add_argument("--model", default=DEFAULT_MODEL, help="shipped model to ask without --with (default: %(default)s)")
@@ -31,70 +47,128 @@ def parser() -> argparse.ArgumentParser:
         "--mode", default="xnnpack", choices=["xnnpack", "xnnpack-fp16", "reference"], help="how a .tflite runs"
     )
     p.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    p.add_argument("--csv", type=Path, metavar="FILE", help="write a table, a row for each photograph")
     return p
 
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    import json
-    from dataclasses import asdict
-
-    import numpy as np
-
-    from edge.capture import read_photo
-    from edge.decision import RETAKE, decide
-    from edge.errors import InputError
-    from edge.preprocess import to_input
-    from edge.report.malignancy import mark
+    from edge.files import check_target
+    from edge.progress import track
     from edge.runtimes.open import open_any
 
+    photos = files_of(args.photos)
+    if args.csv:
+        check_target(args.csv)
     with runtimes_quiet():
         opened = open_any(args.file, model=args.model, mode=args.mode)
-        answers = []
         try:
-            for path in args.photos:
-                square = to_input(read_photo(path), opened.side)
-                probabilities = opened.runtime.run(square[None]).probabilities[0]
-                if not np.isfinite(probabilities).all():
-                    raise InputError(
-                        f"{opened.name} gives no finite answer for {path}: its weights are damaged; convert again"
-                    )
-                by_class = {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}
-                answers.append(
-                    (path, by_class, decide(square, probabilities, opened.decision) if opened.decision else None)
-                )
+            answers = [(path, answer_or_error(opened, path)) for path in track(photos, "answering", len(photos))]
         finally:
             opened.runtime.close()
+    if args.csv:
+        write_csv(args.csv, opened, answers)
     if args.json:
-        entries = [
-            {
-                "photo": str(path),
-                "file": opened.name,
-                "probabilities": by_class,
-                "malignant": {label.code: label.malignant for label in opened.labels},  # null: malignancy unknown
-                "decision": asdict(decision) if decision else None,
-            }
-            for path, by_class, decision in answers
-        ]
-        print(json.dumps(entries, indent=2))
-        return 0
+        print(json.dumps([as_json(opened, path, answer) for path, answer in answers], indent=2))
+    elif not args.csv:
+        show(opened, answers)
+    return report_errors(answers, args.csv)
+
+
+Answers = list[tuple[Path, "Answer | InputError"]]
+
+
+def files_of(paths: Iterable[Path]) -> list[Path]:
+    """The photographs named, and for a folder every one in it or below; InputError for a folder of none."""
+    from edge.data.listing import contents_of
+
+    files: list[Path] = []
+    for path in paths:
+        below = contents_of(path).photos if path.is_dir() else [path]
+        if not below:
+            raise InputError(f"{path} holds no photograph; JPEG, PNG, WebP, HEIC and AVIF are read")
+        files += below
+    return files
+
+
+def answer_or_error(opened: Opened, path: Path) -> Answer | InputError:
+    """One photograph that cannot be read must not cost the answers to the others."""
+    from dermedge._api.prediction import answer_of
+
+    try:
+        return answer_of(opened, path)
+    except InputError as error:
+        return error
+
+
+def report_errors(answers: Answers, csv: Path | None) -> int:
+    """Name what was not answered on standard error; the exit code."""
+    errors = [answer for _, answer in answers if isinstance(answer, InputError)]
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    if csv:
+        screen().print(f"{csv}: {len(answers) - len(errors)} answers", soft_wrap=True, markup=False)
+    if len(answers) > 1 and errors:
+        print(f"{len(errors)} of {len(answers)} photographs were not answered", file=sys.stderr)
+    return BAD_INPUT if errors else GOOD
+
+
+def as_json(opened: Opened, path: Path, answer: Answer | InputError) -> dict[str, Any]:
+    if isinstance(answer, InputError):
+        return {"photo": str(path), "file": opened.name, "error": str(answer)}
+    return {
+        "photo": str(path),
+        "file": opened.name,
+        "probabilities": answer.probabilities,
+        "malignant": {label.code: label.malignant for label in opened.labels},  # null: malignancy unknown
+        "decision": asdict(answer.decision) if answer.decision else None,
+    }
+
+
+def write_csv(target: Path, opened: Opened, answers: Answers) -> None:
+    """A row for each photograph: outcome (empty without thresholds), most probable class, probabilities 0..1."""
+    import csv
+    import io
+
+    codes = [label.code for label in opened.labels]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["photo", "file", "outcome", "reason", "class", *(f"p_{code}" for code in codes), "error"])
+    for path, answer in answers:
+        if isinstance(answer, InputError):
+            writer.writerow([path, opened.name, "", "", "", *("" for _ in codes), answer])
+            continue
+        decided = (answer.decision.outcome, answer.decision.reason) if answer.decision else ("", "")
+        shares = [f"{answer.probabilities[code]:.6f}" for code in codes]
+        writer.writerow([path, opened.name, *decided, answer.best.code, *shares, ""])
+    from edge.files import write_text
+
+    write_text(target, text.getvalue())
+
+
+def show(opened: Opened, answers: Answers) -> None:
+    from edge.decision import RETAKE
+    from edge.report.malignancy import mark
+    from edge.report.words import class_title
+
     if opened.untrained:
         screen().print(f"[yellow]note[/] {opened.name} has random weights: its answers mean nothing")
-    names = {label.code: label for label in opened.labels}
-    for path, by_class, decision in answers:
-        screen().print(f"[bold]{path.name}[/] by {opened.name}")
-        if decision:
-            screen().print(f"  [bold]{decision.outcome}[/] {decision.reason}")
-            if decision.outcome == RETAKE:  # what the model says of such a picture is no answer; --json has it
+    labels = {label.code: label for label in opened.labels}
+    for path, answer in answers:
+        if isinstance(answer, InputError):
+            continue
+        screen().print(f"{path.name} by {opened.name}", style="bold", markup=False)
+        if answer.decision:
+            screen().print(f"  [bold]{answer.decision.outcome}[/] {answer.decision.reason}")
+            if answer.decision.outcome == RETAKE:  # what the model says of such a picture is no answer; --json has it
                 continue
-        for code, p in sorted(by_class.items(), key=lambda item: -item[1]):
-            remark = mark(names[code].malignant)
-            screen().print(
-                f"  {p:6.1%}  {'█' * round(30 * p):30s} {code} {names[code].name}" + (f" ({remark})" if remark else "")
-            )
-    screen().print("Research and engineering use; not a medical device.")
-    return 0
+        for code, p in sorted(answer.probabilities.items(), key=lambda item: -item[1]):
+            remark = mark(labels[code].malignant)
+            title = class_title(code, labels[code].name)
+            screen().print(f"  {p:6.1%}  {'█' * round(30 * p):30s} {title}" + (f" ({remark})" if remark else ""))
+    if any(not isinstance(answer, InputError) for _, answer in answers):
+        screen().print(NOTICE)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from dermedge._rooms import room
 from dermedge.console import entry, screen
 from dermedge.flags import add_skip_unreadable
 from edge.errors import InputError
+from edge.labels import MALIGNANT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    from rich.markup import escape
+
+    from edge.data.readers import sets_in
+
     if (args.data is None) == (args.sample is None):
         raise InputError("give either --data to look a set over or --sample to draw one")
     if args.sample:
@@ -48,28 +53,33 @@ def main(argv: list[str] | None = None) -> int:
         with counting("drawing synthetic photographs") as advance:
             write_sample(args.sample, seed=args.seed, patients=args.patients, on_progress=advance)
         screen().print(f"synthetic sample in {args.sample}: drawn by computer, proves nothing about skin")
-    seen = room("train._overview").overview(
-        args.data or args.sample, folds=args.folds, seed=args.seed, side=args.side, skip_unreadable=args.skip_unreadable
-    )
-    screen().print(overview_table(seen))
-    for note in seen.photos.notes:
-        screen().print(f"[yellow]note[/] {note}", soft_wrap=True)
-    screen().print(f"licence: {seen.photos.licence}; sha256 {seen.sha256}", soft_wrap=True)
+    for folder in sets_in(args.data or args.sample):
+        seen = room("train._overview").overview(
+            folder, folds=args.folds, seed=args.seed, side=args.side, skip_unreadable=args.skip_unreadable
+        )
+        screen().print(overview_table(seen))
+        for note in seen.photos.notes:
+            screen().print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+        screen().print(f"licence: {escape(seen.photos.licence)}; sha256 {seen.sha256}", soft_wrap=True)
     return 0
 
 
 def overview_table(seen: Overview) -> Table:
     from rich.table import Table
 
+    from edge.report.words import class_title
+
     photos = seen.photos
     kind = "SYNTHETIC, " if photos.synthetic else ""
     table = Table(title=f"{photos.name}: {kind}{len(photos)} photographs, {seen.patients} patients")
     table.add_column("class")
+    table.add_column("malignant")
     table.add_column("photographs", justify="right")
     for fold in range(seen.folds):
         table.add_column(f"fold {fold}", justify="right")
     for row in seen.classes:
-        table.add_row(f"{row.label.code} {row.label.name}", str(row.images), *(str(number) for number in row.by_fold))
+        name = class_title(row.label.code, row.label.name)
+        table.add_row(name, MALIGNANT[row.label.malignant], str(row.images), *(str(number) for number in row.by_fold))
     return table
 
 

@@ -51,9 +51,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build
+    from edge.files import check_writable
     from edge.questions.robustness.measure import measure
 
     build = open_build(args.build, checkpoint=args.checkpoint)
+    check_writable(args.out or build.folder)
     with runtimes_quiet(build.folder):
         report = measure(
             build,

@@ -19,14 +19,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermedge.console import INTERRUPTED, entry, screen
-from dermedge.flags import add_skip_unreadable
+from dermedge.console import entry, screen
+from dermedge.flags import add_skip_unreadable, checkpoint_path
 from edge.errors import GOOD
 from edge.models import MODELS
 
 from .._api.source import is_source
 from .._rooms import room
-from ._figures import figures_table, mask_line
+from ._figures import mask_line, show_figures
 
 if TYPE_CHECKING:
     from dermedge._api.training import OwnNetwork
@@ -57,7 +57,11 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         "--also", type=Path, action="append", default=[],
         help="another set with the same classes to learn from (dermoscopy, say), or one of masks alone; repeatable",
     )  # fmt: skip
-    p.add_argument("--init", type=Path, help="checkpoint to start from: every tensor whose shape fits is taken")
+    p.add_argument(
+        "--init", type=checkpoint_path,
+        help="checkpoint of the same model to start from, or the name of a shipped one; its last layer is taken class "
+        "by class, by code",
+    )  # fmt: skip
     p.add_argument(
         "--qat", type=Path, metavar="SCHEME",
         help="fine-tune --init (default: the shipped checkpoint) for the 8-bit file whose scheme this is, which "
@@ -194,8 +198,8 @@ def main(argv: list[str] | None = None) -> int:
             )
         except room("train._stop").Interrupted as stop:
             screen().print(f"{stop}; the same command with [bold]--resume[/] goes on from there ({folder})")
-            return INTERRUPTED
-        screen().print(figures_table(run.metrics, "unseen patients"))
+            return 128 + stop.number  # as shells report a signal: 130 or 143
+        show_figures(run.metrics, "unseen patients")
         if "masks" in run.metrics:
             screen().print(mask_line(run.metrics["masks"]), soft_wrap=True)
         if run.fine_tuned:

@@ -57,8 +57,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
+    from edge.files import check_writable
     from edge.questions.zoo.measure import DOCUMENT, FIGURE, measure
 
+    check_writable(args.out)
+    if args.docs:
+        check_writable(args.docs)
     args.out.mkdir(parents=True, exist_ok=True)
     with third_party_noise_into(args.out / LOG):
         report = measure(

@@ -9,17 +9,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge.capture import SUFFIXES
 from edge.data.isic import DOMAINS
-from edge.data.table import Photo
+from edge.data.table import Photo, stem
 
 ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?")
-
-
-def stem(image_id: str) -> str:
-    """An image id without its file suffix: re-encoded copies keep the stem."""
-    path = Path(image_id)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else image_id
 
 
 def archive_id(image_id: str) -> str | None:

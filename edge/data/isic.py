@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.data.listing import find_photo, index_photos, read_lines, read_table, refuse_doubles, refuse_missing
+from edge.data.csv_table import header, read_lines, read_table
+from edge.data.groups import groups_in
+from edge.data.listing import Contents, index_photos, refuse_doubles, refuse_missing
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
 
 # An id means the same photograph in all of them.
 DOMAINS = ("isic", "isic_2016", "isic_2017", "isic_2018", "isic_2019", "isic_2020", "isic_masks")
-CHALLENGE_FOLDER = re.compile(r"ISIC[-_]?20\d\d")  # such a folder is not that of a class
+CHALLENGE_FOLDER = re.compile(r"IS(IC|BI)[-_]?20\d\d")  # such a folder is not that of a class
 
 # ISIC diagnoses that have a counterpart among the six classes of PAD-UFES-20.
 ISIC_TO_PAD = {"melanoma": "MEL", "nevus": "NEV", "seborrheic keratosis": "SEK"}
-COLUMNS_2017 = ("image_id", "melanoma", "seborrheic_keratosis")  # the rest are nevi
 
 # Columns of the tables of 2018 (task 3, HAM10000) and 2019, one of them 1 in each row.
 ONE_HOT = (
@@ -32,50 +33,118 @@ ONE_HOT = (
     Label("VASC", "vascular lesion", malignant=False),
     Label("SCC", "squamous cell carcinoma", malignant=True),
 )
+HAM10000 = tuple(label for label in ONE_HOT if label.code not in {"AK", "SCC"})
 NO_CLASS = "UNK"  # of 2019
-COLUMNS_ONE_HOT = ("image", "MEL", "NV", "BCC", "BKL")
-COLUMNS_GROUPS = ("image", "lesion_id")
-COLUMNS_HAM10000 = ("image_id", "lesion_id", "dx")  # Kaggle's and the Dataverse's table; dx is a code of ONE_HOT
-COLUMNS_2020 = ("image_name", "patient_id", "benign_malignant")  # also SIIM's
 TWO_CLASSES = (Label("BEN", "benign lesion", malignant=False), Label("MEL", "melanoma", malignant=True))
-TWO_WORDS = {"benign": "BEN", "malignant": "MEL"}  # of 2016 and 2020, whose malignant lesions are melanomas
+# of 2016 and 2020, whose malignant lesions are melanomas; the test table of 2016 has numbers
+TWO_WORDS = {"benign": "BEN", "malignant": "MEL", "0": "BEN", "1": "MEL", "0.0": "BEN", "1.0": "MEL"}
 LEVELS = tuple(f"diagnosis_{level}" for level in range(5, 0, -1))  # of today's archive, the most exact first
 PUBLISHED = {"isic_2018": 10_015, "isic_2019": 25_331}  # rows of the training tables
-LICENCES = {"isic_2018": "CC BY-NC 4.0", "isic_2019": "CC BY-NC 4.0"}  # some say share-alike of HAM10000, too
+LICENCES = dict.fromkeys(("isic_2016", "isic_2018", "isic_2019", "isic_2020"), "CC BY-NC 4.0")
+ISIC_ID = re.compile(r"ISIC_\d{7}", re.IGNORECASE)
+DIAGNOSES_SHOWN = 5
+
+# What tables there are, by the columns that none of the others has (in the form of `edge.data.csv_table`).
+COLUMNS = {
+    "2017": ("image_id", "melanoma", "seborrheic_keratosis"),
+    "one-hot": ("image", "mel", "nv", "bcc", "bkl"),  # 2018, 2019
+    "ham10000": ("image_id", "dx"),  # Kaggle's and the Dataverse's table; dx is a code of ONE_HOT
+    "2020": ("image_name", "benign_malignant"),  # also SIIM's
+}
+IMAGES_2016 = {"img_id", "image_id", "image", "image_name"}  # its own table has no header, copies of it have
 
 
-def read_archive(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
-    """An ISIC Archive download, diagnoses mapped to the classes of PAD-UFES-20; others are left out and counted.
+def kind_of(table: Path) -> str | None:
+    """Which of the tables that give an image its class this is; None for any other."""
+    names = header(table)
+    if "isic_id" in names and {"diagnosis", "diagnosis_1"} & set(names):
+        return "archive"
+    for kind, columns in COLUMNS.items():
+        if set(columns) <= set(names):
+            return kind
+    if len(names) == 2 and names[1] in TWO_WORDS and ISIC_ID.fullmatch(names[0]):
+        return "2016"
+    if len(names) == 2 and names[0] in IMAGES_2016 and names[1] == "label":
+        return "2016"
+    return None
 
-    The archive rarely names patients. Groups are, in this order: `patient_id`, `lesion_id`, the `block`
-    column of a `provenance.csv`, the image itself.
+
+@dataclass
+class Rows:
+    """What tables of one kind say of their images."""
+
+    name: str
+    domain: str
+    classes: tuple[Label, ...]
+    codes: dict[str, str] = field(default_factory=dict)  # image -> class
+    images: list[str] = field(default_factory=list)  # in the tables' order, also where one is listed twice
+    total: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)  # diagnoses without a class here
+    licence: str = "unknown"
+
+    def add(self, image: str, code: str | None, diagnosis: str = NO_CLASS) -> None:
+        """`code` None: no class here has the `diagnosis`."""
+        self.total += 1
+        if code is None:
+            self.left_out[diagnosis] += 1
+            return
+        self.codes[image] = code
+        self.images.append(image)
+
+
+def read_isic(
+    folder: Path, tables: dict[str, list[Path]], others: list[Path], contents: Contents, *, skip_missing: bool
+) -> PhotoSet:
+    """The set whose classes are in `tables`, by kind, as `kind_of` has them; `others` may name patients or lesions.
+
+    Raises InputError where tables of two sets are mixed, where a row cannot be understood, where an image is listed
+    twice, and where images are missing (`skip_missing` goes on without them).
     """
-    table = folder / "metadata.csv"
-    rows = read_table(table)
-    index = index_photos(folder)
-    blocks = {}
-    if (folder / "provenance.csv").is_file():
-        blocks = {row["isic_id"]: row.get("block", "") for row in read_table(folder / "provenance.csv")}
-    photos, missing, other = [], [], Counter[str]()
-    for row in rows:
-        name, diagnosis = row["isic_id"], diagnosis_of(row)
-        if diagnosis not in ISIC_TO_PAD:
-            other[diagnosis or "no diagnosis"] += 1
-            continue
-        path = find_photo(index, name)
+    kinds = dict(tables)
+    lesions = kinds.pop("ham10000", []) if {"one-hot", "ham10000"} <= kinds.keys() else []  # one set, two tables
+    if len(kinds) > 1:
+        first, second = (listed[0] for listed in list(kinds.values())[:2])
+        raise InputError(f"{first} and {second} are of two challenges; give each a folder of its own")
+    ((kind, own),) = kinds.items()
+    rows = READERS[kind](own)
+    if lesions:
+        refuse_another_class(rows, lesions)
+    index = index_photos(contents)
+    groups = groups_in([*own, *lesions, *others] if kind != "2016" else others)
+    photos, missing = [], []
+    for image in rows.images:
+        path = index.find(image)
         if path is None:
-            missing.append(name)
-            continue
-        group = row.get("patient_id") or row.get("lesion_id") or blocks.get(name) or name
-        photos.append(Photo(path, name, ISIC_TO_PAD[diagnosis], f"isic:{group}", "isic"))
-    if not photos and not missing:
-        raise InputError(f"{table} has no diagnosis among {', '.join(ISIC_TO_PAD)}")
-    refuse_doubles(table, photos)
-    notes = refuse_missing(table, missing, len(photos) + len(missing), skip_missing=skip_missing)
-    if other:
-        notes.append(f"left out, no such class: {', '.join(f'{n} {name}' for name, n in other.most_common(5))}")
-    licences = sorted({row.get("copyright_license") or "unknown" for row in rows})
-    return PhotoSet("ISIC dermoscopy", PAD_UFES_20, tuple(photos), licence=", ".join(licences), notes=tuple(notes))
+            missing.append(image)
+        else:
+            photos.append(Photo(path, image, rows.codes[image], f"isic:{groups.of(image)}", rows.domain))
+    refuse_doubles(own, photos)
+    notes = refuse_missing(own[0], missing, len(rows.images), contents, skip_missing=skip_missing)
+    if rows.left_out:
+        notes.append(f"left out, no such class: {most_of(rows.left_out)}")
+    if rows.total != PUBLISHED.get(rows.domain, rows.total):
+        notes.append(f"{rows.total} rows; the training table of {rows.name} has {PUBLISHED[rows.domain]}")
+    notes += groups.notes([photo.image_id for photo in photos])
+    return PhotoSet(rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes))
+
+
+def most_of(counts: Counter[str]) -> str:
+    shown = ", ".join(f"{number} {name}" for name, number in counts.most_common(DIAGNOSES_SHOWN))
+    rest = counts.total() - sum(number for _, number in counts.most_common(DIAGNOSES_SHOWN))
+    return f"{shown}, {rest} of {len(counts) - DIAGNOSES_SHOWN} other diagnoses" if rest else shown
+
+
+def read_archive(tables: list[Path]) -> Rows:
+    """An ISIC Archive download, diagnoses mapped to the classes of PAD-UFES-20; others are left out and counted."""
+    rows, licences = Rows("ISIC dermoscopy", "isic", PAD_UFES_20), set()
+    for row in (row for table in tables for row in read_table(table)):
+        licences.add(row.get("copyright_license") or "unknown")
+        diagnosis = diagnosis_of(row)
+        rows.add(row["isic_id"], ISIC_TO_PAD.get(diagnosis), diagnosis or "no diagnosis")
+    if not rows.images:
+        raise InputError(f"{tables[0]} has no diagnosis among {', '.join(ISIC_TO_PAD)}")
+    rows.licence = ", ".join(sorted(licences))
+    return rows
 
 
 def diagnosis_of(row: dict[str, str]) -> str:
@@ -84,162 +153,102 @@ def diagnosis_of(row: dict[str, str]) -> str:
     Today's downloads have up to five levels from `diagnosis_1`, as Malignant, to the most exact, as Melanoma in situ.
     """
     if "diagnosis" in row:
-        return row["diagnosis"]
+        return row["diagnosis"].lower()
     levels = [row[level].lower() for level in LEVELS if row.get(level)]
     for level in levels:
-        for known in ISIC_TO_PAD:
-            if level == known or level.startswith((f"{known} ", f"{known},")):
-                return known
+        for word in ISIC_TO_PAD:
+            if level == word or level.startswith((f"{word} ", f"{word},")):
+                return word
     return levels[0] if levels else ""
 
 
-def read_challenge(folder: Path, *, skip_missing: bool = False) -> PhotoSet | None:
-    """Tables of an ISIC challenge in `folder` or its own folders one below, images anywhere; None without tables."""
-    below = (path for path in folder.glob("*/*.csv") if CHALLENGE_FOLDER.match(path.parent.name))
-    named = {*folder.glob("*.csv"), *folder.glob("HAM10000_metadata*"), *below}  # the Dataverse's has no ending
-    tables = [(path, header(path)) for path in sorted(named) if path.is_file()]
-
-    def with_columns(columns: tuple[str, ...]) -> list[Path]:
-        return [path for path, names in tables if set(columns) <= set(names)]
-
-    early, truth = with_columns(COLUMNS_2017), with_columns(COLUMNS_ONE_HOT)
-    lesions, patients = with_columns(COLUMNS_HAM10000), with_columns(COLUMNS_2020)
-    first = [path for path, names in tables if len(names) == 2 and names[1] in TWO_WORDS]
-    kinds = [kind[0] for kind in (early, truth, lesions, patients, first) if kind]
-    if len(kinds) > 1:
-        raise InputError(f"{kinds[0]} and {kinds[1]} are of two challenges; give each a folder of its own")
-    if early:
-        return read_2017(folder, early, skip_missing=skip_missing)
-    if truth:
-        return read_one_hot(folder, truth, with_columns(COLUMNS_GROUPS), skip_missing=skip_missing)
-    if lesions:
-        return read_ham10000(folder, lesions, skip_missing=skip_missing)
-    if patients:
-        rows = [row for table in patients for row in read_table(table)]
-        return read_two_classes(folder, patients[0], rows, "isic_2020", skip_missing=skip_missing)
-    if first:
-        pairs = read_lines(first[0])  # its table has no header
-        rows = [{"image_name": line[0], "benign_malignant": line[-1]} for line in pairs]
-        return read_two_classes(folder, first[0], rows, "isic_2016", skip_missing=skip_missing)
-    return None
-
-
-def header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return next(csv.reader([file.readline(1000)]), [])
-
-
-def read_2017(folder: Path, tables: list[Path], *, skip_missing: bool = False) -> PhotoSet:
-    """The ISIC 2017 challenge, with the classes of PAD-UFES-20.
-
-    Neither patients nor lesions are named: every image is a group of its own.
-    """
-    index = index_photos(folder)
-    photos, missing, rows = [], [], 0
+def read_2017(tables: list[Path]) -> Rows:
+    """The ISIC 2017 challenge, with the classes of PAD-UFES-20: two columns, and the rest are nevi."""
+    rows = Rows("ISIC 2017", "isic_2017", PAD_UFES_20)
     for table in tables:
         for line, row in enumerate(read_table(table), start=2):
-            rows += 1
-            melanoma, keratosis = numbers(row, COLUMNS_2017[1:])
+            melanoma, keratosis = numbers(row, COLUMNS["2017"][1:])
             if (melanoma, keratosis) not in {(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)}:
                 raise InputError(f"{table}:{line}: melanoma and seborrheic_keratosis are 0 or 1, and not 1 at once")
-            name = row["image_id"]
-            path = find_photo(index, name)
-            if path is None:
-                missing.append(name)
-            else:
-                code = "MEL" if melanoma else "SEK" if keratosis else "NEV"
-                photos.append(Photo(path, name, code, f"isic:{name}", "isic_2017"))
-    refuse_doubles(tables[0], photos)
-    notes = refuse_missing(tables[0], missing, rows, skip_missing=skip_missing)
-    notes.append("no patients are named: every photograph counts as a patient of its own")
-    return PhotoSet("ISIC 2017", PAD_UFES_20, tuple(photos), licence="unknown", notes=tuple(notes))
+            rows.add(row["image_id"], "MEL" if melanoma else "SEK" if keratosis else "NEV")
+    return rows
 
 
-def read_one_hot(folder: Path, truth: list[Path], groups: list[Path], *, skip_missing: bool = False) -> PhotoSet:
-    """ISIC 2018 task 3 (HAM10000) or ISIC 2019, with the classes of their own tables; a lesion is a group.
+def read_one_hot(tables: list[Path]) -> Rows:
+    """ISIC 2018 task 3 (HAM10000) or ISIC 2019, with the classes of their own tables.
 
     A row of no known class (`UNK`) is left out and counted.
     """
-    columns = header(truth[0])
-    classes = tuple(label for label in ONE_HOT if label.code in columns)
+    columns = header(tables[0])
+    classes = tuple(label for label in ONE_HOT if label.code.lower() in columns)
     codes = [label.code for label in classes]
-    domain = "isic_2018" if "AKIEC" in columns else "isic_2019"
-    lesions = {row["image"]: row["lesion_id"] for table in groups for row in read_table(table) if row["lesion_id"]}
-    index = index_photos(folder)
-    photos, missing, unknown, rows = [], [], 0, 0
-    for table in truth:
-        for line, row in enumerate(read_table(table), start=2):
-            rows += 1
-            shares = numbers(row, [*codes, *([NO_CLASS] if NO_CLASS in columns else [])])
-            if sorted(shares) != [0.0] * (len(shares) - 1) + [1.0]:
-                raise InputError(f"{table}:{line}: one of {', '.join(codes)} is 1 and the others are 0")
-            if shares.index(1.0) == len(codes):
-                unknown += 1
-                continue
-            name = row["image"]
-            path = find_photo(index, name)
-            if path is None:
-                missing.append(name)
-                continue
-            group = f"isic:{lesions.get(name, name)}"
-            photos.append(Photo(path, name, codes[shares.index(1.0)], group, domain))
-    refuse_doubles(truth[0], photos)
-    notes = refuse_missing(truth[0], missing, rows, skip_missing=skip_missing)
-    if unknown:
-        notes.append(f"left out, no such class: {unknown} {NO_CLASS}")
-    if rows != PUBLISHED[domain]:
-        notes.append(f"{rows} rows; the challenge's training table has {PUBLISHED[domain]}")
-    alone = sum(photo.image_id not in lesions for photo in photos)
-    if alone:
-        notes.append(f"no lesion is named for {alone} photographs: each counts as a patient of its own")
-    name = f"ISIC {domain[-4:]}"
-    return PhotoSet(name, classes, tuple(photos), licence=LICENCES[domain], notes=tuple(notes))
-
-
-def read_ham10000(folder: Path, tables: list[Path], *, skip_missing: bool = False) -> PhotoSet:
-    """HAM10000 with its own table: seven classes from `dx`, a lesion is a group; images in any folders below."""
-    known = {label.code: label for label in ONE_HOT if label.code not in {"AK", "SCC"}}
-    index = index_photos(folder)
-    photos, missing, rows = [], [], 0
+    domain = "isic_2018" if "akiec" in columns else "isic_2019"
+    rows = Rows(f"ISIC {domain[-4:]}", domain, classes, licence=LICENCES[domain])
+    names = [code.lower() for code in [*codes, *([NO_CLASS] if NO_CLASS.lower() in columns else [])]]
     for table in tables:
         for line, row in enumerate(read_table(table), start=2):
-            rows += 1
-            code, name = row["dx"].upper(), row["image_id"]
-            if code not in known:
-                raise InputError(f"{table}:{line}: dx {row['dx']!r} is none of {', '.join(c.lower() for c in known)}")
-            path = find_photo(index, name)
-            if path is None:
-                missing.append(name)
-            else:
-                photos.append(Photo(path, name, code, f"isic:{row['lesion_id'] or name}", "isic_2018"))
-    refuse_doubles(tables[0], photos)
-    notes = refuse_missing(tables[0], missing, rows, skip_missing=skip_missing)
-    if rows != PUBLISHED["isic_2018"]:
-        notes.append(f"{rows} rows; HAM10000 has {PUBLISHED['isic_2018']}")
-    licence = LICENCES["isic_2018"]
-    return PhotoSet("HAM10000", tuple(known.values()), tuple(photos), licence=licence, notes=tuple(notes))
+            shares = numbers(row, names)
+            if sorted(shares) != [0.0] * (len(shares) - 1) + [1.0]:
+                raise InputError(f"{table}:{line}: one of {', '.join(codes)} is 1 and the others are 0")
+            rows.add(row["image"], [*codes, None][shares.index(1.0)])
+    return rows
 
 
-def read_two_classes(
-    folder: Path, table: Path, rows: list[dict[str, str]], domain: str, *, skip_missing: bool = False
-) -> PhotoSet:
-    """The ISIC challenges of 2016 and 2020 (SIIM): melanoma or benign; patients, where the table has them."""
-    index = index_photos(folder)
-    photos, missing = [], []
-    for line, row in enumerate(rows, start=1):
-        name, word = row["image_name"], row["benign_malignant"]
-        if word not in TWO_WORDS:
-            raise InputError(f"{table}: row {line}: expected benign or malignant, got {word!r:.40}")
-        path = find_photo(index, name)
-        if path is None:
-            missing.append(name)
-        else:
-            photos.append(Photo(path, name, TWO_WORDS[word], f"isic:{row.get('patient_id') or name}", domain))
-    refuse_doubles(table, photos)
-    notes = refuse_missing(table, missing, len(rows), skip_missing=skip_missing)
-    if not any(row.get("patient_id") for row in rows):
-        notes.append("no patients are named: every photograph counts as a patient of its own")
-    return PhotoSet(f"ISIC {domain[-4:]}", TWO_CLASSES, tuple(photos), licence="CC BY-NC 4.0", notes=tuple(notes))
+def read_ham10000(tables: list[Path]) -> Rows:
+    """HAM10000 with its own table: seven classes from `dx`."""
+    rows = Rows("HAM10000", "isic_2018", HAM10000, licence=LICENCES["isic_2018"])
+    codes = [label.code for label in HAM10000]
+    for table in tables:
+        for line, row in enumerate(read_table(table), start=2):
+            if row["dx"].upper() not in codes:
+                raise InputError(f"{table}:{line}: dx {row['dx']!r} is none of {', '.join(codes).lower()}")
+            rows.add(row["image_id"], row["dx"].upper())
+    return rows
+
+
+def refuse_another_class(rows: Rows, tables: list[Path]) -> None:
+    """InputError where HAM10000's own table, which lies beside another, gives an image another class."""
+    for image, code in read_ham10000(tables).codes.items():
+        if rows.codes.get(image, code) != code:
+            raise InputError(f"{tables[0]} has {code} for {image}, another table {rows.codes[image]}; remove one table")
+
+
+def read_2020(tables: list[Path]) -> Rows:
+    """The ISIC challenge of 2020 (SIIM): melanoma or benign."""
+    rows = Rows("ISIC 2020", "isic_2020", TWO_CLASSES, licence=LICENCES["isic_2020"])
+    for table in tables:
+        for line, row in enumerate(read_table(table), start=2):
+            rows.add(row["image_name"], two_word(table, line, row["benign_malignant"]))
+    return rows
+
+
+def read_2016(tables: list[Path]) -> Rows:
+    """The ISIC challenge of 2016: melanoma or benign, in a table without a header."""
+    rows = Rows("ISIC 2016", "isic_2016", TWO_CLASSES, licence=LICENCES["isic_2016"])
+    for table in tables:
+        for line, fields in enumerate(read_lines(table), start=1):
+            if line == 1 and fields[-1].lower() == "label":
+                continue
+            if len(fields) != 2:
+                raise InputError(f"{table}: row {line} has {len(fields)} fields, expected an image and its class")
+            rows.add(fields[0], two_word(table, line, fields[1]))
+    return rows
+
+
+def two_word(table: Path, line: int, word: str) -> str:
+    if word.lower() not in TWO_WORDS:
+        raise InputError(f"{table}: row {line}: expected benign or malignant, got {word!r:.40}")
+    return TWO_WORDS[word.lower()]
+
+
+READERS = {
+    "archive": read_archive,
+    "2017": read_2017,
+    "one-hot": read_one_hot,
+    "ham10000": read_ham10000,
+    "2020": read_2020,
+    "2016": read_2016,
+}
 
 
 def numbers(row: dict[str, str], columns: tuple[str, ...] | list[str]) -> list[float]:

@@ -1,26 +1,129 @@
-"""Photographs below a folder by name, rows of tables, and the checks that the two fit together."""
+"""What lies below a folder: photographs by name, masks, tables, and everything that is left out, with the reason."""
 
 from __future__ import annotations
 
-import csv
-import unicodedata
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.capture import SUFFIXES
+from edge.data.copies import same_bytes
+from edge.data.csv_table import NOT_READ, plain
 from edge.data.table import Photo
 from edge.errors import InputError
-from edge.files import MAX_JSON_BYTES
 
 MAX_PHOTOS = 1_000_000
+MASK_ENDING = "_segmentation.png"
 NO_PHOTOS = ("_segmentation", "_superpixels")  # what the ISIC challenges put beside photographs
-SIDE_FOLDERS = {"@eaDir", "__MACOSX"}  # of a Synology drive, and of a Mac's archives
-NO_PICTURES = {".csv", ".json", ".txt", ".md", ".pdf", ".html", ".db", ".ini"}  # that nobody takes for a photograph
+MASKS_OF = re.compile(
+    r"(.+?)[-_. ](masks?|seg|binary|lesion|groundtruth|gt)", re.IGNORECASE
+)  # if there is such a photo
+MASK_FOLDER = re.compile(r"(.*[-_ ])?(masks?|segmentations?|ground_?truths?|superpixels)", re.IGNORECASE)
+SIDE_FOLDERS = {"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "lost+found"}  # of network drives, a Mac, Windows
+NO_PICTURES = {  # that nobody takes for a photograph
+    ".csv", ".tsv", ".tab", ".json", ".txt", ".md", ".pdf", ".html", ".db", ".ini", ".xml", ".yaml", ".yml", ".log",
+    ".safetensors", ".pt2", ".docx", ".rtf", ".py", ".sh", ".ipynb", ".sha256", ".md5", *NOT_READ,
+}  # fmt: skip
+ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
+NAMES_SHOWN = 3
+NOT_UNPACKED = "archives that are not unpacked"  # reasons to leave a file out
+BROKEN = "links that lead nowhere"
+EMPTY = "empty files (0 bytes)"
 
 
-def is_photo(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.stem.lower().endswith(NO_PHOTOS) and not aside(path.name)
+@dataclass
+class Contents:
+    """What a walk through a folder finds; every list is sorted."""
+
+    folder: Path
+    photos: list[Path] = field(default_factory=list)
+    masks: list[Path] = field(default_factory=list)  # <image>_segmentation.png
+    left_out: dict[str, list[Path]] = field(default_factory=dict)  # reason -> files
+    tables: list[Path] = field(default_factory=list)  # below the top, where no reader looks for them
+
+    def leave_out(self, path: Path, reason: str) -> None:
+        self.left_out.setdefault(reason, []).append(path)
+
+
+def contents_of(folder: Path) -> Contents:
+    """Look at every file below `folder`, through links too; InputError where a folder may not be read."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot look into {error.filename}: {error.strerror}; mend its permissions") from error
+
+    contents, visited = Contents(folder), set[tuple[int, int]]()
+    for where, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        here = Path(where)
+        stat = here.stat()
+        if (stat.st_dev, stat.st_ino) in visited:
+            contents.leave_out(here, "folders that are here already, by a link")
+            folders.clear()
+            continue
+        visited.add((stat.st_dev, stat.st_ino))
+        for name in [name for name in folders if Path(name).suffix.lower() in SUFFIXES]:
+            contents.leave_out(here / name, "folders that are called like a photograph")
+            folders.remove(name)
+        folders.sort()
+        hidden = any(map(aside, here.relative_to(folder).parts))
+        of_masks = any(MASK_FOLDER.fullmatch(part) for part in here.relative_to(folder).parts)
+        names = set(files)
+        for name in files:
+            add_file(contents, here / name, names, hidden=hidden, of_masks=of_masks)
+        if len(contents.photos) > MAX_PHOTOS:
+            raise InputError(f"more than {MAX_PHOTOS} photographs below {folder}")
+    for paths in (contents.photos, contents.masks, contents.tables, *contents.left_out.values()):
+        paths.sort()
+    return contents
+
+
+def add_file(contents: Contents, path: Path, names: set[str], *, hidden: bool, of_masks: bool) -> None:
+    """Sort a file in; `names`: of all files of its folder."""
+    ending, ours = path.suffix.lower(), path.suffix.lower() in SUFFIXES
+    if ours and not is_text(path.relative_to(contents.folder)):
+        contents.leave_out(path, "names that are not UTF-8")
+    elif hidden or aside(path.name):
+        if ours:
+            reason = "photographs in hidden or side folders" if hidden else "side files of a photograph (._name)"
+            contents.leave_out(path, reason if hidden or path.name.startswith("._") else "hidden photographs (.name)")
+    elif ending in NO_PICTURES:
+        if ending in {".csv", ".tsv", ".tab", *NOT_READ} and path.parent != contents.folder:
+            contents.tables.append(path)
+    elif path.is_symlink() and not path.exists():
+        contents.leave_out(path, BROKEN)
+    elif not path.is_file():
+        contents.leave_out(path, "no regular files")
+    elif ending in ARCHIVES:
+        contents.leave_out(path, NOT_UNPACKED)
+    elif not ours:
+        contents.leave_out(path, f"{ending or 'files without ending'} (not a format that is read)")
+    elif path.stat().st_size == 0:
+        contents.leave_out(path, EMPTY)
+    elif path.name.lower().endswith(MASK_ENDING):
+        contents.masks.append(path)
+    elif path.stem.lower().endswith(NO_PHOTOS):
+        contents.leave_out(path, f"*_{path.stem.lower().rpartition('_')[2]}{ending} that are no photographs")
+    elif (base := MASKS_OF.fullmatch(path.stem)) and any(base[1] + suffix in names for suffix in endings_of(names)):
+        contents.leave_out(path, f"masks (*_{base[2].lower()}{ending}) beside their photograph")
+    elif of_masks:
+        contents.leave_out(path, "pictures in folders of masks")
+    else:
+        contents.photos.append(path)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a name can be written into a table or a checkpoint."""
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:  # a byte that is no text, as of an old archive
+        return False
+    return True
+
+
+def endings_of(names: set[str]) -> set[str]:
+    return {ending for name in names if (ending := Path(name).suffix).lower() in SUFFIXES}
 
 
 def aside(name: str) -> bool:
@@ -28,113 +131,116 @@ def aside(name: str) -> bool:
     return name.startswith(".") or name in SIDE_FOLDERS
 
 
-def photos_below(folder: Path) -> list[Path]:
-    """Every photograph below a folder, sorted; those in hidden and side folders are left out."""
+def notes_on(contents: Contents, *, used: Iterable[Path], otherwise: str) -> list[str]:
+    """A line for each reason for which files are left out, with their number and the first names.
+
+    `used`: photographs and masks that are in the set; `otherwise`: why the other photographs are not.
+    """
+    inside = set(used)
+    reasons: dict[str, list[Path]] = {}
+    for paths, reason in (
+        *((paths, reason) for reason, paths in contents.left_out.items()),
+        (contents.photos, otherwise),
+        (contents.masks, "masks (*_segmentation.png) of no photograph here"),
+        (contents.tables, "tables in folders of photographs, which nobody here reads"),
+    ):
+        if rest := [path for path in paths if path not in inside]:
+            reasons.setdefault(reason, []).extend(rest)
     return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if is_photo(path) and path.is_file() and not any(map(aside, path.relative_to(folder).parts[:-1]))
+        f"left out: {len(paths)} {reason}: {names_of(paths, contents.folder)}"
+        for reason, paths in sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
 
 
-def holds_photos(folder: Path) -> bool:
-    return bool(photos_below(folder))
-
-
-def left_aside(folder: Path, read: Iterable[Path]) -> list[str]:
-    """Notes on the files below a folder that are no photographs for us, by their ending; nothing goes unsaid."""
-    known = set(read)
-    rest = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path not in known and path.suffix.lower() not in NO_PICTURES and not aside(path.name)
-    ]
-    endings = Counter(ending_of(path) for path in rest)
-    return [f"left out: {', '.join(f'{n} {ending}' for ending, n in endings.most_common())}"] if endings else []
-
-
-def ending_of(path: Path) -> str:
-    """What kind of file is left out, in words."""
-    for ending in NO_PHOTOS:
-        if path.stem.lower().endswith(ending):
-            return f"*{ending}{path.suffix.lower()}"
-    if path.suffix.lower() in SUFFIXES:
-        return f"{path.suffix.lower()} in hidden or side folders"
-    return f"{path.suffix.lower() or 'files without ending'} (not a format that is read)"
-
-
-def plain(text: str) -> str:
-    """A table's field without the spaces around it, and in one form of Unicode: ids are compared by their letters."""
-    return unicodedata.normalize("NFC", text.strip())
+def names_of(paths: list[Path], folder: Path) -> str:
+    """The first of them, relative to the folder."""
+    names = (path.relative_to(folder).as_posix() for path in paths[:NAMES_SHOWN])
+    shown = [name.encode(errors="backslashreplace").decode() for name in names]
+    return ", ".join(shown) + (", …" if len(paths) > NAMES_SHOWN else "")
 
 
 def look_alikes(ids: Iterable[str]) -> list[str]:
-    """A note on ids that differ in capitals alone: they count as different, and are often the same."""
+    """A note on ids that differ in capitals, marks or zeros alone: they count as different, and are often the same."""
     forms: dict[str, set[str]] = {}
     for name in ids:
-        forms.setdefault(name.casefold(), set()).add(name)
-    alike = [" and ".join(sorted(names)) for names in forms.values() if len(names) > 1]
-    return [f"ids that differ in capitals alone count as different: {'; '.join(sorted(alike)[:3])}"] if alike else []
+        number = re.sub(r"\.0+$", "", name.casefold())  # as pandas writes a column with gaps
+        forms.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "_", number)), set()).add(name)
+    alike = sorted(" and ".join(sorted(names)) for names in forms.values() if len(names) > 1)
+    if not alike:
+        return []
+    shown = "; ".join(alike[:NAMES_SHOWN])
+    rest = f"; {len(alike) - NAMES_SHOWN} more" if len(alike) > NAMES_SHOWN else ""
+    return [f"ids that differ in capitals, marks or zeros alone count as different: {shown}{rest}"]
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header; InputError if it is empty, too large, ragged or not text."""
-    names, *rows = read_lines(path)
-    if not rows:
-        raise InputError(f"{path} has no rows")
-    if any(len(row) != len(names) for row in rows):
-        raise InputError(f"{path}: a row has more or fewer fields than the header; was the file cut off?")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+@dataclass
+class Index:
+    """The photographs below a folder by name, for a table that lists them."""
+
+    contents: Contents
+    by_name: dict[str, Path]
+    by_small_name: dict[str, Path | None]  # in small letters; None where two names differ in capitals alone
+
+    def find(self, name: str) -> Path | None:
+        """The file of an id, which may lack its suffix, carry that of another format, or have folders in front."""
+        name = name.replace("\\", "/").rpartition("/")[2]
+        if name in self.by_name:
+            return self.by_name[name]
+        stem = name.rsplit(".", 1)[0] if Path(name).suffix.lower() in SUFFIXES else name
+        endings = [ending for suffix in sorted(SUFFIXES) for ending in (suffix, suffix.upper())]
+        exact = next((self.by_name[stem + ending] for ending in endings if stem + ending in self.by_name), None)
+        small = (self.by_small_name.get(f"{stem}{suffix}".casefold()) for suffix in sorted(SUFFIXES))
+        return exact or next(filter(None, small), None)
 
 
-def read_lines(path: Path) -> list[list[str]]:
-    """The fields of each line of a CSV file that is not empty, header included; InputError as `read_table`."""
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected a table of photographs")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [[plain(field) for field in line] for line in csv.reader(file) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a CSV table: {error}") from error
-    if not lines:
-        raise InputError(f"{path} has no rows")
-    return lines
-
-
-def index_photos(folder: Path) -> dict[str, Path]:
-    """Every photograph below `folder` by file name; InputError if two share one."""
-    index: dict[str, Path] = {}
-    for path in photos_below(folder):
+def index_photos(contents: Contents) -> Index:
+    """By file name. Of copies of one file the first counts; InputError if two different ones share a name."""
+    by_name: dict[str, Path] = {}
+    for path in contents.photos:
         name = plain(path.name)
-        if name in index:
-            raise InputError(f"two files are called {name}: {index[name]} and {path}; remove one")
-        index[name] = path
-        if len(index) > MAX_PHOTOS:
-            raise InputError(f"more than {MAX_PHOTOS} photographs below {folder}")
-    return index
+        first = by_name.setdefault(name, path)
+        if first is not path:
+            if not same_bytes([first, path]):
+                raise InputError(f"two files are called {name}: {first} and {path}; remove one")
+            contents.leave_out(path, "further copies of a file, under the same name")
+    contents.photos = [path for path in contents.photos if by_name[plain(path.name)] == path]
+    small: dict[str, Path | None] = {}
+    for name, path in by_name.items():
+        small[name.casefold()] = None if name.casefold() in small else path
+    return Index(contents, by_name, small)
 
 
-def find_photo(index: dict[str, Path], name: str) -> Path | None:
-    """The file of an id, which may lack its suffix or carry that of the format before re-encoding."""
-    if name in index:
-        return index[name]
-    stem = name.rsplit(".", 1)[0] if Path(name).suffix.lower() in SUFFIXES else name
-    endings = [ending for suffix in sorted(SUFFIXES) for ending in (suffix, suffix.upper())]
-    return next((index[stem + ending] for ending in endings if stem + ending in index), None)
-
-
-def refuse_missing(table: Path, missing: list[str], rows: int, *, skip_missing: bool) -> list[str]:
+def refuse_missing(table: Path, missing: list[str], rows: int, contents: Contents, *, skip_missing: bool) -> list[str]:
     """A note on the images that are missing; InputError unless they may be."""
     if not missing:
         return []
     text = f"{len(missing)} of the {rows} images in {table} are missing, first {', '.join(missing[:3])}"
     if not skip_missing or len(missing) == rows:
-        raise InputError(f"{text}. Put them below {table.parent}, or go on without them with `skip_unreadable`")
+        raise InputError(
+            f"{text}. {hint(missing, contents)}Put them below {contents.folder}, or go on without them with "
+            "`skip_unreadable`"
+        )
     return [text]
 
 
-def refuse_doubles(table: Path, photos: list[Photo]) -> None:
-    names = ([photo.image_id for photo in photos], [photo.path.name for photo in photos])  # a.png and a.jpg: one file
+def hint(missing: list[str], contents: Contents) -> str:
+    """What lies there instead of the missing photographs, if that can be told."""
+    absent = {Path(name).stem if Path(name).suffix.lower() in SUFFIXES else name for name in missing}
+    for reason, paths in contents.left_out.items():
+        if own := [path for path in paths if path.stem in absent]:
+            return f"{len(own)} of them are here and left out as {reason}: {names_of(own, contents.folder)}. "
+    packed = contents.left_out.get(NOT_UNPACKED)
+    return f"Unpack {names_of(packed, contents.folder)} first. " if packed else ""
+
+
+def refuse_doubles(tables: list[Path], photos: list[Photo]) -> None:
+    """InputError where an image is listed twice, or a.png and a.jpg are one file."""
+    names = ([photo.image_id for photo in photos], [photo.path.name for photo in photos])
     double = [name for listed in names for name, count in Counter(listed).items() if count > 1]
     if double:
-        raise InputError(f"{table} lists {double[0]} {'and others ' if len(double) > 1 else ''}more than once")
+        several = "list" if len(tables) > 1 else "lists"
+        raise InputError(
+            f"{' and '.join(map(str, tables[:NAMES_SHOWN]))} {several} {double[0]} "
+            f"{'and others ' if len(double) > 1 else ''}more than once"
+            + ("; keep one of the tables" if len(tables) > 1 else "")
+        )

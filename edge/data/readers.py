@@ -2,111 +2,213 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge.data.class_folders import class_folders, packed, read_class_folders, slug
+from edge.data.class_labels import labels_file
+from edge.data.copies import without_copies
+from edge.data.csv_table import ENDINGS, NOT_READ, header, known, read_table
+from edge.data.groups import names_groups
 from edge.data.identity import archive_id
-from edge.data.isic import CHALLENGE_FOLDER, read_archive, read_challenge
+from edge.data.isic import CHALLENGE_FOLDER, DOMAINS, kind_of, read_isic
 from edge.data.listing import (
+    MASK_ENDING,
+    Contents,
     aside,
-    find_photo,
-    holds_photos,
+    contents_of,
     index_photos,
-    left_aside,
     look_alikes,
-    photos_below,
-    plain,
-    read_table,
+    notes_on,
     refuse_doubles,
     refuse_missing,
 )
+from edge.data.patient_table import PATIENT_TABLE, PATIENTS
 from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.errors import InputError
-from edge.files import read_json
-from edge.labels import PAD_UFES_20, Label, from_json
+from edge.labels import PAD_UFES_20
 
 # doi:10.17632/zr7vgbcyr2.1, counted in the official metadata.csv
 PAD_COUNTS = {"ACK": 730, "BCC": 845, "MEL": 52, "NEV": 244, "SCC": 192, "SEK": 235}
 PAD_COLUMNS = ("patient_id", "lesion_id", "diagnostic", "img_id")  # of its 26, those that are used
 SYNTHETIC_MARK = "SYNTHETIC.txt"  # a file that the synthetic sample carries
-
-MASK_ENDING = "_segmentation.png"
-PATIENTS = "patients.csv"
-TABLES = {".csv", ".tsv", ".tab", ".xlsx", ".xls", ".parquet"}
-NO_CLASS_FOLDER = re.compile(  # parts of a set, and what stands beside photographs
-    r"(train|training|test|testing|val|valid|validation|holdout|all|data|images?|imgs?|photos|masks?|segmentations?"
-    r"|ground_?truths?|labels|superpixels)([-_ ]?(set|data|images?|input|groundtruth|masks?))?([-_ ]?part)?[-_ ]?\d*"
-    r"|.*_(images?|imgs)_part_\d+|part[-_ ]?\d+|fold[-_ ]?\d+",
-    re.IGNORECASE,
-)
+FIRST_SETS = ("pad_ufes_20", "isic")  # of a folder that holds several sets; the others by the alphabet
+MAX_DEPTH = 3  # of a set below the folder that was given: archives unpack to a folder in a folder
 
 
-def open_photos(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
-    """Read the set in `folder`, whichever of the known layouts it has.
+@dataclass(frozen=True)
+class Tables:
+    """The tables at the top of a folder."""
 
-    * `metadata.csv` with `img_id` and `diagnostic`: PAD-UFES-20, the official layout or any nesting of it
-    * `metadata.csv` with `isic_id` and `diagnosis`, or today's `diagnosis_1` to `diagnosis_5`: an ISIC Archive download
+    pad: list[Path]
+    isic: dict[str, list[Path]]  # kind -> tables that give images their classes
+    others: list[Path]
+
+    @property
+    def classes(self) -> list[Path]:
+        return [*self.pad, *(path for listed in self.isic.values() for path in listed)]
+
+
+def tables_of(folder: Path) -> Tables:
+    """By their columns, whatever they are called; those of an ISIC challenge also in the folder that they unpack to."""
+    pad: list[Path] = []
+    isic: dict[str, list[Path]] = {}
+    others: list[Path] = []
+    inside = (path for pattern in ("*/*.csv", "*/*/*.csv") for path in folder.glob(pattern))
+    unpacked = (path for path in inside if CHALLENGE_FOLDER.match(path.relative_to(folder).parts[0]))
+    for path in sorted({*folder.iterdir(), *unpacked}):
+        ending = path.suffix.lower()
+        if ending not in {*ENDINGS, *NOT_READ} or not path.is_file() or aside(path.name):
+            continue
+        if ending in NOT_READ:
+            others.append(path)
+        elif {"img_id", "diagnostic"} <= set(header(path)):
+            pad.append(path)
+        elif kind := kind_of(path):
+            isic.setdefault(kind, []).append(path)
+        elif ending not in {".txt", ""} or names_groups(path) or PATIENT_TABLE.fullmatch(path.name):
+            others.append(path)
+    return Tables(pad, isic, others)
+
+
+def open_photos(folder: str | Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
+    """Read the set in `folder`, whichever of the known layouts it has (docs/your_own_model.md lists them).
+
+    * a table with `img_id` and `diagnostic`: PAD-UFES-20, the official layout or any nesting of it
+    * a table with `isic_id` and `diagnosis`, or today's `diagnosis_1` to `diagnosis_5`: an ISIC Archive download
     * the tables of the ISIC challenges of 2016 to 2020, of SIIM and of HAM10000, at the top or in the folder that they
       unpack to
     * sub-folders that hold photographs, also in folders of their own: one class each
-    * a folder that holds `pad_ufes_20/`: that one
+    * a folder in which one of these lies, up to three folders deep
     * photographs with masks and no class at all, as of ISIC 2018, task 1: only with `unlabelled`; `classes` is empty
 
     A file `<image>_segmentation.png` anywhere below is the mask of that image's lesion, as in the ISIC challenges.
+    What is left out is named in `notes`, a line for each reason.
 
-    Raises InputError where there is none of these, where there are no classes, or where images of the table are
-    missing (`skip_missing` goes on without them).
+    Raises InputError where there is none of these or several sets, where there are no classes, where the same bytes
+    have two classes, or where images of the table are missing (`skip_missing` goes on without them).
     """
     folder = Path(folder)
+    inside = sets_in(folder)
+    if len(inside) > 1:
+        raise InputError(
+            f"{folder} holds {len(inside)} sets of photographs: "
+            f"{', '.join(path.name for path in inside)}; give one of them, or put what belongs together into one "
+            "folder with one table"
+        )
+    return open_one(inside[0], skip_missing=skip_missing, unlabelled=unlabelled)
+
+
+def sets_in(folder: Path) -> list[Path]:
+    """The folder itself where it is a set, else the sets that lie in it, of which a table or labels.json tells.
+
+    Raises InputError where there is no such folder, or class folders stand beside a set.
+    """
     if not folder.is_dir():
         raise InputError(f"no data folder at {folder}; give `photos` a folder of photographs (docs/your_own_model.md)")
-    photos = with_masks(read_set(folder, skip_missing=skip_missing), folder)
+    inside = below(folder, MAX_DEPTH)
+    if not inside:
+        return [folder]
+    others = [
+        child.name
+        for child in sorted(folder.iterdir())
+        if child.is_dir()
+        and not aside(child.name)
+        and not any(child in (path, *path.parents) for path in inside)
+        and contents_of(child).photos
+    ]
+    if others:
+        raise InputError(
+            f"{folder} holds the set {inside[0].relative_to(folder)} and beside it, with photographs, the folder(s) "
+            f"{', '.join(others[:3])}; give one of them"
+        )
+    return inside
+
+
+def below(folder: Path, depth: int) -> list[Path]:
+    """Sets in sub-folders of a folder that is none by a table of its own, those of FIRST_SETS first."""
+    if depth == 0 or tables_of(folder).classes or (folder / "metadata.csv").is_file() or labels_file(folder):
+        return []
+    children = [
+        child
+        for child in folder.iterdir()
+        if child.is_dir() and not aside(child.name) and not CHALLENGE_FOLDER.match(child.name)
+    ]
+    ranks = {name: number for number, name in enumerate(FIRST_SETS)}
+    sets: list[Path] = []
+    for child in sorted(children, key=lambda path: (ranks.get(path.name, len(ranks)), path.name)):
+        own = tables_of(child).classes or labels_file(child)
+        sets += [child] if own and contents_of(child).photos else below(child, depth - 1)
+    return sets
+
+
+def open_one(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
+    """The set whose own folder this is."""
+    contents = contents_of(folder)
+    photos = with_masks(read_set(contents, skip_missing=skip_missing), contents)
     if not photos.classes and not unlabelled:
         raise InputError(
             f"{folder} has photographs and masks, but no classes: neither a table nor a folder per class. They can "
             "teach masks in training, beside a set that has classes: docs/multi_task.md says how"
         )
-    return photos
+    if photos.domain in DOMAINS or photos.domain == "pad_ufes_20":
+        photos = photos.with_notes(look_alikes({photo.patient.removeprefix("isic:") for photo in photos.photos}))
+    tables = tables_of(folder)
+    otherwise = "photographs that no table gives a class" if tables.classes else "photographs in no class's folder"
+    if not photos.classes:
+        otherwise = "photographs without class or mask"
+    files = [path for photo in photos.photos for path in (photo.path, photo.mask) if path is not None]
+    used = [*files, *tables.classes, *tables.others]
+    once, copies = without_copies(photos.photos, photos.name)
+    return replace(photos, photos=once).with_notes([*notes_on(contents, used=used, otherwise=otherwise), *copies])
 
 
-def read_set(folder: Path, *, skip_missing: bool) -> PhotoSet:
-    """The set in `folder`, without masks."""
+def read_set(contents: Contents, *, skip_missing: bool) -> PhotoSet:
+    """The set in the folder, without masks."""
+    folder, tables = contents.folder, tables_of(contents.folder)
+    if tables.pad and tables.isic:
+        raise InputError(f"{tables.classes[0]} and {tables.classes[-1]} are of two sets; give each a folder of its own")
+    if tables.classes:
+        read = tables.classes
+        if tables.pad:
+            table = next((path for path in tables.pad if path.name == "metadata.csv"), tables.pad[0])
+            if len(tables.pad) > 1 and table.name != "metadata.csv":
+                raise InputError(f"{tables.pad[0]} and {tables.pad[1]} both have the columns of PAD-UFES-20; keep one")
+            photos, read = read_pad_ufes(table, contents, skip_missing=skip_missing), [table]
+        else:
+            photos = read_isic(folder, tables.isic, tables.others, contents, skip_missing=skip_missing)
+            read = [*read, *filter(names_groups, tables.others)]
+        rest = [path.name for path in [*tables.classes, *tables.others] if path not in read]
+        return photos.with_notes(
+            [f"tables that are not read: {', '.join(rest[:5])}{', …' * (len(rest) > 5)}"] if rest else []
+        )
     table = folder / "metadata.csv"
     if table.is_file():
-        columns = read_table(table)[0].keys()
-        if "img_id" in columns and "diagnostic" in columns:
-            return read_pad_ufes(folder, skip_missing=skip_missing)
-        if "isic_id" in columns and {"diagnosis", "diagnosis_1"} & columns:
-            return read_archive(folder, skip_missing=skip_missing)
+        columns = list(read_table(table)[0])
         raise InputError(
-            f"{table} has the columns {', '.join(list(columns)[:8])}…; expected PAD-UFES-20's (img_id, diagnostic, "
-            "patient_id, lesion_id) or the ISIC Archive's (isic_id, diagnosis)"
+            f"{table} has the columns {', '.join(columns[:8])}…; expected PAD-UFES-20's (img_id, diagnostic, "
+            "patient_id, lesion_id), the ISIC Archive's (isic_id, diagnosis) or those of an ISIC challenge. A table of "
+            f"patients beside class folders is called {PATIENTS} (docs/data_sets.md)"
         )
-    if (folder / "pad_ufes_20" / "metadata.csv").is_file():
-        return read_pad_ufes(folder / "pad_ufes_20", skip_missing=skip_missing)
-    challenge = read_challenge(folder, skip_missing=skip_missing)
-    if challenge is not None:
-        return challenge
-    classes = class_folders(folder)
-    if len(classes) < 2 and (unlabelled := read_unlabelled(folder)):
+    classes = class_folders(contents)
+    if len(classes) < 2 and (unlabelled := read_unlabelled(contents)):
         return unlabelled
     if classes:
-        return read_class_folders(folder)
+        return read_class_folders(contents, tables.others)
     raise InputError(
         f"{folder} has neither a metadata.csv (PAD-UFES-20 or ISIC Archive layout) nor sub-folders with photographs, "
-        "one per class; see docs/your_own_model.md"
+        f"one per class; see docs/your_own_model.md{packed(contents)}"
     )
 
 
-def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
+def with_masks(photos: PhotoSet, contents: Contents) -> PhotoSet:
     """The set with the masks that lie anywhere below its folder.
 
     A mask belongs to the photograph of its name in the same folder, else to the only one of that name. Raises
     InputError where two masks belong to one photograph, or where it is ambiguous to which photograph a mask belongs.
     """
-    masks_by_name = masks_below(folder)
+    masks_by_name = masks_of(contents)
     if not masks_by_name:
         return photos
     folders: dict[str, set[Path]] = {}  # of the photographs of a name
@@ -126,43 +228,39 @@ def with_masks(photos: PhotoSet, folder: Path) -> PhotoSet:
             raise InputError(f"two masks are of {name}: {[*own, *loose][0]} and {[*own, *loose][1]}; remove one")
         masked.append(replace(photo, mask=next(iter([*own, *loose]), None)))
     count = sum(photo.mask is not None for photo in masked)
-    note = f"{count} of {len(masked)} photographs have a mask"
-    return replace(photos, photos=tuple(masked), notes=(*photos.notes, note))
+    return replace(photos, photos=tuple(masked)).with_notes([f"{count} of {len(masked)} photographs have a mask"])
 
 
-def masks_below(folder: Path) -> dict[str, list[Path]]:
+def masks_of(contents: Contents) -> dict[str, list[Path]]:
     """Photograph's name without its suffix -> the masks of that name, also where their suffix is in capitals."""
     masks: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.name.lower().endswith(MASK_ENDING):
-            masks.setdefault(path.name[: -len(MASK_ENDING)], []).append(path)
+    for path in contents.masks:
+        masks.setdefault(path.name[: -len(MASK_ENDING)], []).append(path)
     return masks
 
 
-def read_pad_ufes(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
-    """PAD-UFES-20: `metadata.csv` (official columns) and the images anywhere below the folder."""
-    table = folder / "metadata.csv"
+def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> PhotoSet:
+    """PAD-UFES-20: its table (official columns) and the images anywhere below the folder."""
     rows = read_table(table)
     lacking = [column for column in PAD_COLUMNS if column not in rows[0]]
     if lacking:
         raise InputError(f"{table} lacks the column(s) {', '.join(lacking)} of PAD-UFES-20")
-    known = {label.code for label in PAD_UFES_20}
-    index = index_photos(folder)
+    codes = {label.code for label in PAD_UFES_20}
+    index = index_photos(contents)
     photos, missing = [], []
     for line, row in enumerate(rows, start=2):
-        if row["diagnostic"] not in known:
-            raise InputError(f"{table}:{line}: diagnostic {row['diagnostic']!r} is none of {', '.join(sorted(known))}")
-        if not row["patient_id"]:
+        if row["diagnostic"] not in codes:
+            raise InputError(f"{table}:{line}: diagnostic {row['diagnostic']!r} is none of {', '.join(sorted(codes))}")
+        if not known(row["patient_id"]):
             raise InputError(f"{table}:{line}: patient_id is empty; without it no split is safe")
-        path = find_photo(index, row["img_id"])
+        path = index.find(row["img_id"])
         if path is None:
             missing.append(row["img_id"])
         else:
             photos.append(Photo(path, row["img_id"], row["diagnostic"], row["patient_id"], "pad_ufes_20"))
-    refuse_doubles(table, photos)
-    notes = refuse_missing(table, missing, len(rows), skip_missing=skip_missing)
-    notes += look_alikes(photo.patient for photo in photos)
-    if (folder / SYNTHETIC_MARK).is_file():
+    refuse_doubles([table], photos)
+    notes = refuse_missing(table, missing, len(rows), contents, skip_missing=skip_missing)
+    if (contents.folder / SYNTHETIC_MARK).is_file():
         drawn = tuple(Photo(p.path, p.image_id, p.label, p.patient, "synthetic") for p in photos)
         return PhotoSet(
             "synthetic sample", PAD_UFES_20, drawn, synthetic=True, licence="Apache-2.0 (drawn)", notes=tuple(notes)
@@ -174,96 +272,17 @@ def read_pad_ufes(folder: Path, *, skip_missing: bool = False) -> PhotoSet:
     return PhotoSet("PAD-UFES-20", PAD_UFES_20, tuple(photos), licence="CC BY 4.0", notes=tuple(notes))
 
 
-def class_folders(folder: Path) -> list[str]:
-    """The names of sub-folders with photographs, but for hidden ones and those of an ISIC challenge."""
-    children = (
-        child
-        for child in folder.iterdir()
-        if child.is_dir() and not CHALLENGE_FOLDER.match(child.name) and not aside(child.name)
-    )
-    return sorted(child.name for child in children if holds_photos(child))
-
-
-def refuse_no_classes(folder: Path, codes: list[str]) -> None:
-    """InputError where folders are parts of a set or masks, or a table beside them would go unread."""
-    parts = [name for name in codes if NO_CLASS_FOLDER.fullmatch(name)]
-    if parts:
-        raise InputError(
-            f"{folder} has the folder(s) {', '.join(parts)}, which are parts of a set and no classes; give a folder "
-            "per class, or a table that is read (docs/your_own_model.md)"
-        )
-    tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES and path.name != PATIENTS)
-    if tables:
-        raise InputError(
-            f"{folder} has class folders, and {tables[0]} beside them that nobody here reads; if it tells of patients, "
-            f"bring it into the form of {PATIENTS} (columns file, patient), else move it elsewhere"
-        )
-
-
-def read_unlabelled(folder: Path) -> PhotoSet | None:
+def read_unlabelled(contents: Contents) -> PhotoSet | None:
     """Photographs with a mask and without a class, as of ISIC 2018, task 1; None where there are no masks."""
-    masked = masks_below(folder)
-    index = index_photos(folder)
-    known = [path for path in index.values() if path.stem in masked]
-    if not known:
+    masked = masks_of(contents)
+    pictures = [path for path in index_photos(contents).by_name.values() if path.stem in masked]
+    if not pictures:
         return None
-    archive = all(archive_id(path.name) for path in known)
-    domain = "isic_masks" if archive else slug(folder.resolve().name)
-    photos = (Photo(path, path.stem, UNKNOWN, f"isic:{path.stem}" if archive else path.stem, domain) for path in known)
-    notes = ["no classes: these photographs teach masks alone, and each counts as a patient of its own"]
-    if len(known) < len(index):
-        notes.append(f"left out: {len(index) - len(known)} photographs without class or mask")
-    return PhotoSet(folder.resolve().name, (), tuple(photos), notes=tuple(notes))
-
-
-def read_class_folders(folder: Path) -> PhotoSet:
-    """One sub-folder per class, named by its code.
-
-    Two optional files: `labels.json`, a {"classes": [{code, name, malignant}, …]} in output order (default:
-    the folders in alphabetical order, malignancy unknown); `patients.csv` with the columns `file` (relative to
-    the folder) and `patient` (default: every photograph is a patient of its own, which is noted).
-    """
-    codes = class_folders(folder)
-    refuse_no_classes(folder, codes)
-    notes = []
-    labels_file = folder / "labels.json"
-    if labels_file.is_file():
-        classes = from_json(read_json(labels_file, expected="class labels").get("classes"), where=str(labels_file))
-        unknown = sorted(set(codes) - {label.code for label in classes})
-        if unknown:
-            raise InputError(f"{labels_file} does not name the class folder(s) {', '.join(unknown)}")
-    else:
-        classes = tuple(
-            next((known for known in PAD_UFES_20 if known.code == name), Label(name, name, malignant=None))
-            for name in codes
-        )
-        notes.append(
-            f"no labels.json in {folder}: classes in alphabetical order, malignancy unknown but for known codes"
-        )
-    if len(classes) < 2:
-        raise InputError(f"{folder} has one class folder ({', '.join(codes)}); a classifier needs at least 2")
-    patients: dict[str, str] = {}
-    table = folder / PATIENTS
-    if table.is_file():
-        rows = read_table(table)
-        if not {"file", "patient"} <= rows[0].keys():
-            raise InputError(f"{table} needs the columns file and patient, has {', '.join(rows[0])}")
-        for row in rows:
-            if patients.setdefault(row["file"], row["patient"]) != row["patient"]:
-                raise InputError(f"{table} gives {row['file']} to {patients[row['file']]} and to {row['patient']}")
-        notes += look_alikes(patients.values())
-    else:
-        notes.append(f"no patients.csv in {folder}: every photograph counts as a patient of its own")
-    photos = []
-    for name in codes:
-        for path in photos_below(folder / name):
-            image_id = plain(path.relative_to(folder).as_posix())
-            if patients and not patients.get(image_id):
-                raise InputError(f"{table} has no patient for {image_id}")
-            photos.append(Photo(path, image_id, name, patients.get(image_id, image_id), slug(folder.resolve().name)))
-    notes += left_aside(folder, [photo.path for photo in photos])
-    return PhotoSet(folder.resolve().name, classes, tuple(photos), notes=tuple(notes))
-
-
-def slug(text: str) -> str:
-    return re.sub(r"\W+", "_", text).strip("_").lower() or "photos"
+    name = contents.folder.resolve().name
+    archive = all(archive_id(path.name) for path in pictures)
+    domain = "isic_masks" if archive else slug(name)
+    photos = (
+        Photo(path, path.stem, UNKNOWN, f"isic:{path.stem}" if archive else path.stem, domain) for path in pictures
+    )
+    notes = ("no classes: these photographs teach masks alone, and each counts as a patient of its own",)
+    return PhotoSet(name, (), tuple(photos), notes=notes)

@@ -11,21 +11,20 @@ from pathlib import Path
 
 from edge.checkpoint import Checkpoint
 from edge.data import isic
-from edge.data.identity import archive_id, stem
-from edge.data.readers import open_photos
+from edge.data.identity import archive_id
+from edge.data.readers import FIRST_SETS, open_one, open_photos, sets_in
 from edge.data.squares import cache_folder
-from edge.data.table import Photo, PhotoSet
+from edge.data.table import Photo, PhotoSet, stem
 from edge.errors import InputError
 from edge.progress import counting
 
 log = logging.getLogger("dermedge")
 
 ENVIRONMENT = "DERMEDGE_PHOTOS"
-FOLDERS = ("pad_ufes_20", "isic")  # what a folder of data sets may hold
 # where photographs come from: a folder, sets that are open already, or None: see `find_sets`
 Photographs = Path | str | PhotoSet | Sequence[PhotoSet] | None
 Listing = Mapping[str, Mapping[str, list[str]]]  # data set -> patients and images, as a checkpoint has them
-NAMED = {*FOLDERS, *isic.DOMAINS, "synthetic"}  # data sets whose name does not depend on where they lie
+NAMED = {*FIRST_SETS, *isic.DOMAINS, "synthetic"}  # data sets whose name does not depend on where they lie
 FEWEST_TO_SHARE = 6  # patients
 SYNTHETIC_SEED = 20_261_121
 SYNTHETIC_PATIENTS = 24
@@ -34,7 +33,7 @@ SYNTHETIC_PATIENTS = 24
 def find_sets(data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet]:
     """The sets in `data`, else those in the folder that DERMEDGE_PHOTOS names, else the synthetic sample.
 
-    A folder may be one set or hold `pad_ufes_20/` and `isic/`. Sets that are open already are taken as they are.
+    A folder may be one set or hold several, all of which count. Sets that are open already are taken as they are.
     """
     if isinstance(data, PhotoSet):
         return [data]
@@ -46,9 +45,12 @@ def find_sets(data: Photographs, *, skip_missing: bool = False) -> list[PhotoSet
         data = os.environ[ENVIRONMENT]
     if data is None:
         return [open_photos(synthetic_sample())]
-    data = Path(data)
-    inside = [data / name for name in FOLDERS if (data / name / "metadata.csv").is_file()]
-    return [open_photos(folder, skip_missing=skip_missing) for folder in inside or [data]]
+    sets = [open_one(folder, skip_missing=skip_missing) for folder in sets_in(Path(data))]
+    names = [photos.name for photos in sets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"{data} holds the set {twice} more than once; give one of the folders")
+    return sets
 
 
 def synthetic_sample() -> Path:
@@ -163,11 +165,17 @@ def judging_set(
     """
     sets = [unseen(photos, checkpoint) for photos in find_sets(data, skip_missing=skip_missing)]
     known = {label.code for label in checkpoint.labels}
-    strangers = [
-        f"{photos.name} has none of the classes {', '.join(sorted(known))}: only agreement is judged there"
-        for photos in sets
-        if not known & set(photos.codes)
-    ]
+    strangers = []
+    for photos in sets:
+        unknown = [code for code, count in photos.counts.items() if code not in known and count]
+        if not known & set(photos.codes):
+            strangers.append(
+                f"{photos.name} has none of the classes {', '.join(sorted(known))}: only agreement is judged there"
+            )
+        elif unknown:
+            strangers.append(
+                f"{photos.name}: the model has no class {', '.join(unknown)}; only agreement is judged there"
+            )
     for note in strangers:
         log.warning(note)
     if limit is not None:

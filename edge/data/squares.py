@@ -113,5 +113,7 @@ def key(photos: tuple[Photo, ...], side: int) -> str:
     for photo in photos:
         if photo.path.is_file():  # a missing file is reported when it is read
             stat = photo.path.stat()
-            digest.update(f"{photo.path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(
+                f"{photo.path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+            )
     return digest.hexdigest()[:32]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
+from edge.capture import SUFFIXES
 from edge.labels import MALIGNANT, Label
 
 UNKNOWN = ""  # the label of a photograph that has a mask and no class
+
+
+def stem(image_id: str) -> str:
+    """An image id without its file suffix: re-encoded copies keep the stem."""
+    path = Path(image_id)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else image_id
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,15 @@ class PhotoSet:
     def where(self, keep: Callable[[Photo], bool]) -> PhotoSet:
         """The set with the photographs that `keep` is true of."""
         return replace(self, photos=tuple(photo for photo in self.photos if keep(photo)))
+
+    def with_notes(self, notes: Iterable[str]) -> PhotoSet:
+        """The set with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    @property
+    def domain(self) -> str:
+        """The data set that the photographs are from; nothing where there are none."""
+        return self.photos[0].domain if self.photos else ""
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -166,10 +166,7 @@ def read_iref(meta: Meta, contents: bytes, begin: int, end: int) -> None:
 def read_iprp(meta: Meta, contents: bytes, begin: int, end: int) -> None:
     for kind, inner, last in boxes(contents, begin, end):
         if kind == b"ipco":
-            start = inner
-            for _, _, stop in boxes(contents, inner, last):
-                meta.properties.append(contents[start:stop])
-                start = stop
+            meta.properties += [box(name, contents[first:stop]) for name, first, stop in boxes(contents, inner, last)]
         elif kind == b"ipma":
             fields = Fields(contents, inner, last)
             version, flags = fields.version()

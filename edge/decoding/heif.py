@@ -103,7 +103,10 @@ def opened(contents: bytes, name: str) -> Stored:
     def pixels() -> np.ndarray:
         return put_together(meta, contents, grid, scale, name)
 
-    return Stored(*size, "RGB", file.info, grid.orientation, lambda top, bottom: with_info(pixels()[top:bottom], file))
+    return Stored(
+        (grid.width, grid.height), *size, "RGB", file.info, grid.orientation,
+        lambda top, bottom: with_info(pixels()[top:bottom], file),
+    )  # fmt: skip
 
 
 def open_file(contents: bytes, name: str) -> HeifFile:
@@ -139,7 +142,7 @@ def whole(file: HeifFile) -> Stored:
         strip.info = file.info
         return strip
 
-    return Stored(*picture.size, picture.mode, file.info, 1, rows)
+    return Stored(picture.size, *picture.size, picture.mode, file.info, 1, rows)
 
 
 def with_info(pixels: np.ndarray, file: HeifFile) -> Image.Image:

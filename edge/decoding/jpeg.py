@@ -79,7 +79,7 @@ def opened(file: BinaryIO, name: str) -> Stored:
         image.draft(None, (header.width // scale, header.height // scale))
         if image.size != (ceil(header.width / scale), ceil(header.height / scale)):
             raise ValueError(f"it cannot be decoded at 1/{scale}")
-    return of_image(image, orientation(image))
+    return of_image(image, orientation(image), (header.width, header.height))
 
 
 def check_buffered(file: BinaryIO, header: Header, scale: int, name: str) -> None:

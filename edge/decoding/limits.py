@@ -10,8 +10,8 @@ HALF_PIXELS = 128_000_000  # up to here half the width and height, above a quart
 MAX_PIXELS = 256_000_000  # the largest sensors of phones have 200 megapixels
 MAX_SIDE = 20_000  # pixels; longer strips are panoramas or attacks
 
-# What a process that reads one photograph takes, as the operating system counts it: 400 MB in all, of which Python,
-# NumPy and Pillow have 35 before they begin.
+# What a process that reads one JPEG or HEIC file takes, as the operating system counts it: 400 MB in all, of which
+# Python, NumPy and Pillow have 35 before they begin.
 MEMORY = 400_000_000
 OWN_MEMORY = 45_000_000
 

@@ -18,7 +18,8 @@ STRIP_PIXELS = 2**18  # at a time, so that intermediate pictures stay small
 class Stored:
     """Pixels in the order of the file, at the scale that docs/preprocess.md says."""
 
-    width: int
+    in_file: tuple[int, int]  # width and height that the file has
+    width: int  # and those that it is decoded to
     height: int
     mode: str  # Pillow's
     info: dict  # what the file says beside its pixels, by Pillow's names
@@ -33,11 +34,11 @@ class Stored:
             yield slice(top, bottom), self.rows(top, bottom)
 
 
-def of_image(image: Image.Image, orientation: int) -> Stored:
-    """An image of Pillow, decoded or not."""
+def of_image(image: Image.Image, orientation: int, in_file: tuple[int, int] | None = None) -> Stored:
+    """An image of Pillow, decoded or not. `in_file`: its size in the file, where it is decoded to another."""
     width, height = image.size
     return Stored(
-        width, height, image.mode, dict(image.info), orientation,
+        in_file or image.size, width, height, image.mode, dict(image.info), orientation,
         lambda top, bottom: image.crop((0, top, width, bottom)),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from edge.metrics.statistics import Estimate, Floats, Ints, balanced_accuracy
+from edge.metrics.statistics import Estimate, Floats, Ints, balanced_accuracy, wilson
 
 DRAWS = 4000
 PARTS = 16  # in which draws are made, so that ten thousand patients need no gigabytes
@@ -34,7 +34,11 @@ class Drop:
 def balanced_accuracy_interval(
     labels: Ints, predicted: Ints, groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0
 ) -> Estimate:
-    """Balanced accuracy with its two-sided 95 % interval. `labels`, `predicted`: (N,); `groups`: N patient ids."""
+    """Balanced accuracy with its two-sided 95 % interval. `labels`, `predicted`: (N,); `groups`: N patient ids.
+
+    Of the classes that occur in `labels`. Where each class is answered all rightly or all wrongly, every draw gives the
+    same number and says nothing of how sure it is: the interval is then that of `combined_wilson`.
+    """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     value = balanced_accuracy(labels, predicted)
     if math.isnan(value):
@@ -43,7 +47,21 @@ def balanced_accuracy_interval(
     right = class_counts(labels, groups, predicted == labels)
     weights = multiplicities(len(images), draws, seed)
     low, high = np.quantile(mean_recall(totals(weights, right), totals(weights, images)), [0.025, 0.975])
+    if low == high:
+        return combined_wilson(value, right.sum(axis=0) / images.sum(axis=0), np.count_nonzero(images, axis=0))
     return Estimate(value, float(low), float(high))
+
+
+def combined_wilson(value: float, shares: Floats, patients: Ints) -> Estimate:
+    """Interval of the mean of independent shares (K,), each estimated from so many patients (K,).
+
+    Wilson's intervals of the shares, combined by the method of variance estimates recovery (Zou & Donner 2008,
+    Statistics in Medicine 27, equations 5 and 6): distances from the shares are added as squares.
+    """
+    each = [wilson(round(share * count), int(count)) for share, count in zip(shares, patients, strict=True)]
+    below = math.hypot(*(one.value - one.low for one in each)) / len(each)
+    above = math.hypot(*(one.high - one.value for one in each)) / len(each)
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
 
 
 def balanced_accuracy_drop(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from edge.errors import InputError
+from edge.errors import InputError, did_you_mean
 from edge.labels import MAX_CLASSES
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
 def family_name(name: str) -> str:
     """The family that model `name` belongs to; InputError with the known names if there is none."""
     if name not in MODELS:
-        raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+        raise InputError(f"unknown model {name!r}{did_you_mean(name, MODELS)}; known: {', '.join(MODELS)}")
     return MODELS[name]
 
 

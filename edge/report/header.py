@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import edge
+from edge.report import class_counts
 from edge.report.strict import plain
 
 if TYPE_CHECKING:
@@ -30,15 +31,18 @@ def header(
 def data_block(photos: PhotoSet, checkpoint: Checkpoint | None = None, **more: Any) -> dict[str, Any]:
     """What the photographs were; `more` is what one question alone says of them.
 
-    `patients_unknown` stands there where nobody knows which patients trained the network: some of these may have.
+    `patients_unknown` stands there where nobody knows which patients trained the network: some of these may have. The
+    note also says which classes have no photograph, or hardly any.
     """
+    counts = {label.code: sum(photo.label == label.code for photo in photos.photos) for label in photos.classes}
+    rough = class_counts.remarks(counts) if any(counts.values()) else []
     return {
         "name": photos.name,
         "images": len(photos),
         "patients": len(set(photos.patients)),
         "synthetic": photos.synthetic,
         **({"patients_unknown": True} if checkpoint is not None and maybe_seen(checkpoint) else {}),
-        "note": "; ".join(photos.notes),
+        "note": "; ".join([*photos.notes, *(remark.removesuffix(".") for remark in rough)]),
         **more,
     }
 

@@ -20,6 +20,7 @@ from edge import artifact
 from edge.errors import InputError, install
 from edge.files import read_json, remove, scratch_in, sha256, write_text
 from edge.files import replace as move
+from edge.locks import alone_in
 from edge.report import pictures as kept_pictures
 from edge.report.header import NOTICE
 from edge.report.template import template
@@ -66,7 +67,7 @@ class Part:
     belongs: Belongs
 
 
-def render(folder: Path) -> Path:
+def render(folder: str | Path) -> Path:
     """Make report.html from the questions' JSON in `folder`; returns the page.
 
     A question's JSON that is damaged, of another schema, too large, or of another checkpoint or other files than
@@ -89,18 +90,41 @@ def write_question(
     All is made before the first is moved into place. InputError where the folder is of another checkpoint.
     """
     part = Part(name, report, module_of(name).section(report, pictures), belongs(report))
-    check_folder(folder, part.belongs)
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
     files = {folder / f"{name}.json": text} | {folder / other: content for other, content in others.items()}
     beside = kept_pictures.path_of(folder, name)
     if pictures:
         files[beside] = json.dumps(kept_pictures.to_json_value(pictures, digest)) + "\n"
-    files[folder / PAGE] = whole(agreeing([part, *parts_in(folder, but=name)], of_manifest(folder)))
-    write_all(folder, files)
-    if not pictures:
-        remove(beside)
+    with alone_in(folder):  # the page is made of all sections that are there
+        check_folder(folder, part.belongs)
+        say_what_is_lost(folder, name, report)
+        files[folder / PAGE] = whole(agreeing([part, *parts_in(folder, but=name)], of_manifest(folder)))
+        write_all(folder, files)
+        if not pictures:
+            remove(beside)
     return folder / PAGE
+
+
+def say_what_is_lost(folder: Path, name: str, report: Mapping[str, Any]) -> None:
+    """Log that a report replaces one of more photographs, files or conditions."""
+    path = folder / f"{name}.json"
+    try:
+        before = counted(read_json(path, expected="a report"))
+    except (InputError, TypeError, AttributeError):
+        return  # none, or a damaged one
+    now = counted(report)
+    less = [f"{before[what]} {what}, now {now[what]}" for what in now if now[what] < before.get(what, 0)]
+    if less:
+        log.warning("%s is replaced by a report of less: %s", path, "; ".join(less))
+
+
+def counted(report: Mapping[str, Any]) -> dict[str, int]:
+    """How much a report tells of."""
+    data = report.get("data") or {}
+    parts = {"files": report.get("files"), "kinds of bad photographs": report.get("corruptions")}
+    counts = {what: len(listed) for what, listed in parts.items() if isinstance(listed, list)}
+    return counts | ({"photographs": data["images"]} if isinstance(data.get("images"), int) else {})
 
 
 def write_all(folder: Path, files: Mapping[Path, str]) -> None:
@@ -216,6 +240,12 @@ def agreeing(parts: Iterable[Part], manifest: Belongs | None) -> list[Part]:
     return kept
 
 
+def shows_patients(report: Mapping[str, Any]) -> bool:
+    """Whether a report is of photographs, whose names and pictures it shows, rather than of drawings."""
+    data = report.get("data")
+    return isinstance(data, dict) and data.get("synthetic") is not True
+
+
 def whole(parts: list[Part]) -> str:
     """The page of these sections, in the order of QUESTIONS."""
     models = [part.report["model"] for part in parts if "model" in part.report]
@@ -226,5 +256,6 @@ def whole(parts: list[Part]) -> str:
         model=models[0] if models else None,
         checkpoint=checkpoints[0] if checkpoints else None,
         notice=NOTICE,
+        of_patients=any(shows_patients(part.report) for part in parts),
         sections=[(part.name, module_of(part.name).TITLE, part.body) for part in shown],
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NOTHING = "–"
+MOST_WORTH_ASKING_FOR = 20_000  # images; hardly anybody has more that no training has seen
 
 
 def number(holder: Mapping[str, Any], key: str, unit: str, *, bare: bool = False) -> str:
@@ -45,6 +46,11 @@ def with_interval(holder: Mapping[str, Any], unit: str) -> str:
     return f"{number(holder, 'value', unit)} {interval(holder, unit)}".rstrip()
 
 
+def class_title(code: str, name: str) -> str:
+    """A class by code and name: once where both are the same, as of a folder without labels.json."""
+    return code if code.casefold() == name.casefold() else f"{code} {name}"
+
+
 def size(count: int) -> str:
     """Bytes, in powers of 1000."""
     return f"{count} B" if count < 1000 else f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.2f} MB"
@@ -74,11 +80,22 @@ def in_words(check: Mapping[str, Any]) -> str:
 
 
 def needed(check: Mapping[str, Any]) -> str:
-    """What would settle an inconclusive check."""
+    """What would settle an inconclusive check. The estimate is rough, and so are its digits."""
     images = check.get("images_needed")
+    if images is not None and images <= MOST_WORTH_ASKING_FOR:
+        return f"too few images to tell; about {two_digits(images):,} would settle it at this rate"
     if images is not None:
-        return f"too few images to tell; about {images:,} would settle it at this rate"
+        return (
+            "what was measured lies too near the limit for photographs to settle it (at this rate more than "
+            f"{MOST_WORTH_ASKING_FOR:,} would be needed): take it as undecided, or take a recipe that loses less"
+        )
     return "too few images to tell" + ("" if check.get("value") is None else "; what was measured lies on the limit")
+
+
+def two_digits(count: int) -> int:
+    """A count rounded up to its first two digits: 1,523 becomes 1,600."""
+    step = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // step) * step
 
 
 def kind_of_images(*, synthetic: bool, patients_unknown: bool) -> str:

@@ -34,7 +34,10 @@ class LiteRT:
     """One .tflite file with the tensor contract: `image` (1, S, S, 3) in, `probabilities` (1, K) out, and from some
     networks `mask` (1, S, S, 1)."""
 
-    def __init__(self, path: Path, *, mode: str = "xnnpack", threads: int = 1, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: str | Path, *, mode: str = "xnnpack", threads: int = 1, labels: Sequence[str] = ()
+    ) -> None:
+        path = Path(path)
         if threads < 1:
             raise InputError(f"a file runs on at least one thread, got {threads}")
         if mode not in MODES and not on_phone(mode):

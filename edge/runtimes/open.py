@@ -33,12 +33,13 @@ class Opened:
 
 
 def open_file(
-    path: Path, form: str, *, mode: str | None = None, threads: int = 1, labels: Sequence[str] = ()
+    path: str | Path, form: str, *, mode: str | None = None, threads: int = 1, labels: Sequence[str] = ()
 ) -> Runtime:
     """The runtime of a `tflite`, `mlpackage` or `aimodel`; `mode` is one of `modes_of(form)`, the first by default.
 
     `labels` name the classes of a .tflite, which has no place for them that every runtime reads.
     """
+    path = Path(path)
     if form == "tflite":
         from edge.runtimes.litert import LiteRT
 
@@ -84,8 +85,11 @@ def missing_for(form: str) -> str | None:
     return coreai.missing()
 
 
-def open_any(path: Path | None, *, model: str = DEFAULT_MODEL, mode: str | None = None, threads: int = 1) -> Opened:
+def open_any(
+    path: str | Path | None, *, model: str = DEFAULT_MODEL, mode: str | None = None, threads: int = 1
+) -> Opened:
     """A .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or the shipped one of `model`."""
+    path = None if path is None else Path(path)
     if path is not None and path.name == artifact.MANIFEST:
         path = path.parent
     if path is not None and (path / artifact.MANIFEST).is_file():

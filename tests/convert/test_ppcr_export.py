@@ -26,6 +26,7 @@ from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 from tests.convert._rewriting import count
 
+NEAR = 2e-6  # of a probability
 SIDE = 64  # pixels; the tables are kept for 256
 
 
@@ -93,8 +94,8 @@ def test_file_resizes_nothing(name: str, tmp_path: Path) -> None:
     assert lowered.by == "operator by operator"
     path.write_bytes(lowered.content)
     expected = answers(module, images)
-    assert np.ptp(expected, axis=0).max() > 1e-3  # the pictures make a difference
-    np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=2e-6)
+    assert np.ptp(expected, axis=0).max() > 100 * NEAR  # the pictures make a difference
+    np.testing.assert_allclose(LiteRT(path).run(images).probabilities, expected, atol=NEAR)
     found = audit(path)
     assert not [kind for kind in found.operators if kind.startswith(("RESIZE", "GATHER"))]
     assert (found.xnnpack_partitions, found.largest_rank, found.warnings) == (1, 4, ())

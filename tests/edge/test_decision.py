@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edge import decision
-from edge.decision import CHECKS, Measurements, Thresholds, decide, faults, measure, retake
+from edge.decision import CHECKS, LARGEST, Decision, Measurements, Thresholds, decide, faults, measure, retake
 from edge.errors import InputError
+from edge.manifest import schema
 from tests.edge._manifests import manifest
+from tests.fuzzing import fuzzed, mostly
 from tests.golden.decision import make, reference
 
 STORED = json.loads(Path(make.FILE).read_text("utf-8"))
-EVERYTHING = {name: 0 if kind == "min" else 9999 for name, (kind, _) in CHECKS.items()}
+EVERYTHING = {name: 0 if kind == "min" else LARGEST[name] for name, (kind, _) in CHECKS.items()}
 OPEN = Thresholds(8, EVERYTHING, 0.5, ("ACK", "BCC", "MEL"))
 SURE = np.array([0.1, 0.8, 0.1])
 
@@ -46,10 +49,22 @@ def test_our_outcome_is_the_golden_one(case, monkeypatch):
     assert found.reason == case.get("reason", found.reason) and found.reason
 
 
+@pytest.mark.parametrize("case", STORED["refused"], ids=lambda case: case["name"])
+def test_what_the_rule_refuses_is_refused(case, monkeypatch):
+    """Before any outcome: the picture of all these would be sent back."""
+    monkeypatch.setattr(decision, "measure", lambda square: Measurements(**case["measured"]))
+    square = np.zeros((case["side"], case["side"], 3), np.uint8)
+    probabilities = np.array([np.nan if p is None else p for p in case["probabilities"]])
+    with nullcontext() if case["accepted"] else pytest.raises(InputError):
+        rule = decision.thresholds_of(case["decision"], case["labels"])
+        assert decide(square, probabilities, rule).outcome == "retake"
+
+
 def test_the_file_is_what_the_reference_makes():
     assert STORED["version"] == decision.VERSION
     assert STORED["pictures"] == json.loads(json.dumps(list(make.pictures())))
     assert STORED["outcomes"] == json.loads(json.dumps(list(make.outcomes())))
+    assert STORED["refused"] == json.loads(json.dumps(list(make.refused())))
 
 
 def test_the_order_of_the_checks_is_the_written_one():
@@ -132,12 +147,23 @@ def test_another_side_is_refused():
         np.array([0.1, np.nan, 0.1]),
         np.array([0.9, 0.9, 0.9]),
         np.array([10, 200, 45], np.uint8),
+        None,
+        "0.1",
+        [[0.1], [0.8, 0.1]],
+        np.array([0.5, np.inf, 0.5]),
+        np.array([1.03, 0.0, -0.03]),
+        np.array([0.1, 0.921, 0.0]),
+        np.array([0.1, 0.879, 0.0]),
     ],
-    ids=["too few", "a batch", "logits", "not a number", "no sum of 1", "bytes"],
 )
 def test_what_are_no_probabilities_is_refused(probabilities):
     with pytest.raises(InputError, match="expected"):
         decide(np.zeros((8, 8, 3), np.uint8), probabilities, OPEN)
+
+
+@pytest.mark.parametrize("total", [0.981, 1.019])
+def test_a_sum_that_float16_leaves_is_taken(total):
+    assert decide(np.zeros((8, 8, 3), np.uint8), np.array([0.0, total, 0.0]), OPEN).outcome == "class"
 
 
 def test_float32_of_a_file_is_taken():
@@ -171,9 +197,123 @@ def test_a_picture_that_is_sent_back_names_no_class():
     assert faults(found.measurements, EVERYTHING) == ()
 
 
-def test_thresholds_of_another_version_are_refused():
-    with pytest.raises(InputError, match=r"'gate-0'.*measure again"):
-        decision.thresholds_of({"version": "gate-0"}, ["ACK", "BCC"])
+SECTION: dict[str, Any] = {"version": "gate-2", "side": 128, "quality": make.LIMITS, "abstain_threshold": 0.45}
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"version": "gate-0"}, r"'gate-0'.*measure again"),
+        ({}, "None.*measure again"),
+        (None, "`decision` is an object"),
+        (
+            {name: value for name, value in SECTION.items() if name != "abstain_threshold"},
+            "abstain_threshold is missing",
+        ),
+        ({name: value for name, value in SECTION.items() if name != "quality"}, "quality is missing"),
+        (SECTION | {"side": 128.5}, r"side that limits .* got 128.5"),
+        (SECTION | {"abstain_threshold": None}, "abstain_threshold"),
+    ],
+)
+def test_sections_that_are_no_thresholds_are_refused(section, words):
+    with pytest.raises(InputError, match=words):
+        decision.thresholds_of(section, ["ACK", "BCC"])
+
+
+def test_other_keys_of_a_section_are_ignored():
+    section = SECTION | {"coverage": 0.9, "measured": {}, "of_tomorrow": 3}
+    assert decision.thresholds_of(section, ["ACK", "BCC"]) == Thresholds(128, make.LIMITS, 0.45, ("ACK", "BCC"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        *(({"side": side}, "side that limits were measured on is a whole number of 5 to 4096 pixels")
+          for side in (4, 4097, 8.5, NAN, INFINITE, "8", None, True)),
+        *(({"abstain_threshold": threshold}, "`abstain_threshold` is a")
+          for threshold in (NAN, INFINITE, -0.1, 1.01, "0.5", None, True, [0.5])),
+        *(({"limits": EVERYTHING | {"fine": limit}}, "limit of fine is a whole number of 0 to 9999, got")
+          for limit in (NAN, INFINITE, -1, 10_000, 300.5, "300", None, True)),
+        ({"limits": EVERYTHING | {"light": 256}}, "limit of light is a whole number of 0 to 255"),
+        ({"limits": {name: limit for name, limit in EVERYTHING.items() if name != "spot"}}, "without spot"),
+        ({"limits": EVERYTHING | {"mood": 3}}, "with mood, which no check has"),
+        ({"limits": None}, "limits are a mapping"),
+        ({"limits": [1] * 9}, "limits are a mapping"),
+        *(({"labels": labels}, "two or more class codes")
+          for labels in ((), ("ACK",), ("ACK", "ACK"), ("ACK", 3), ("ACK", ""), "ACK", None, {"ACK", "BCC"})),
+    ],
+)  # fmt: skip
+def test_thresholds_are_checked_however_they_were_made(changes, words):
+    with pytest.raises(InputError, match=words):
+        replace(OPEN, **changes)
+
+
+def test_thresholds_are_kept_as_they_were_checked():
+    """Limits that change afterwards, in the caller's dict or in the thresholds' own, are noticed."""
+    limits = dict(EVERYTHING)
+    rule = Thresholds(np.int64(8), limits, np.float32(0.5), ["ACK", "BCC", "MEL"])
+    limits["light"] = 1
+    assert rule == OPEN and type(rule.side) is int and type(rule.abstain_threshold) is float
+    rule.limits["light"] = NAN
+    with pytest.raises(InputError, match="limit of light"):
+        decide(np.zeros((8, 8, 3), np.uint8), SURE, rule)
+
+
+def test_limits_have_the_range_that_manifests_have():
+    stated = schema()["$defs"]["decision"]["properties"]["quality"]["properties"]
+    thousandths = schema()["$defs"]["thousandths"]
+    ranges = {name: thousandths if "$ref" in limit else limit for name, limit in stated.items()}
+    assert {name: (limit["minimum"], limit["maximum"]) for name, limit in ranges.items()} == {
+        name: (0, most) for name, most in LARGEST.items()
+    }
+
+
+@pytest.mark.parametrize("thresholds", [None, make.LIMITS, SECTION, "gate-2"])
+def test_no_thresholds_are_an_error_with_a_name(thresholds):
+    for ask in (lambda: decide(np.zeros((8, 8, 3), np.uint8), SURE, thresholds),
+                lambda: retake(np.zeros((8, 8, 3), np.uint8), thresholds)):  # fmt: skip
+        with pytest.raises(InputError, match=r"`thresholds` is decision.Thresholds; .*no gate to ask"):
+            ask()
+    with pytest.raises(InputError, match="`manifest` is a Manifest"):
+        decision.of_manifest(thresholds)
+
+
+@pytest.mark.parametrize("light", [-1, 256, NAN, INFINITE, 3.5, "3", None])
+def test_measurements_and_outcomes_made_by_hand_are_checked(light):
+    good = measure(np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(InputError, match="measurement light is a whole number of 0 to 255"):
+        replace(good, light=light)
+    with pytest.raises(InputError, match="`measured` is Measurements"):
+        faults(asdict(good), EVERYTHING)
+    with pytest.raises(InputError, match="limits are of"):
+        faults(good, {"light": 3})
+    for outcome, label, failed in (("maybe", None, ()), ("class", None, ()), ("uncertain", "ACK", ()),
+                                   ("retake", None, ()), ("class", "ACK", ("light",))):  # fmt: skip
+        with pytest.raises(InputError, match=r"one of class, uncertain, retake|only a class has a label"):
+            Decision(outcome, label, "", failed, good)
+
+
+@fuzzed(200)
+@given(st.data())
+def test_whatever_a_caller_gives_has_an_outcome_or_is_refused(data):
+    """Values of any type in any place: an outcome, or an InputError."""
+    try:
+        limits = {name: data.draw(mostly(limit)) for name, limit in EVERYTHING.items()}
+        parts = [data.draw(mostly(part)) for part in (8, limits, 0.5, ("ACK", "BCC", "MEL"))]
+        rule = data.draw(mostly(Thresholds(*parts)))
+        square, answer = np.zeros((8, 8, 3), np.uint8), [0.1, 0.8, 0.1]
+        found = decide(data.draw(mostly(square)), data.draw(mostly(answer)), rule)
+    except InputError:
+        return
+    assert (found.outcome, found.label) in {("class", "BCC"), ("uncertain", None), ("retake", None)}
+
+
+def test_errors_come_before_any_outcome():
+    """A picture that would be sent back does not hide that the answer is none."""
+    strict = replace(OPEN, limits=EVERYTHING | {"light": 1})
+    with pytest.raises(InputError, match="add up to 1"):
+        decide(np.zeros((8, 8, 3), np.uint8), np.array([0.1, np.nan, 0.1]), strict)
 
 
 def test_a_manifest_without_thresholds_has_none():

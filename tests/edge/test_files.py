@@ -6,6 +6,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -211,3 +213,53 @@ def test_what_a_file_manager_leaves_in_a_folder_is_not_part_of_it(tmp_path: Path
     assert (sha256(folder), size(folder)) == before
     (folder / "Data" / "b").write_bytes(b"")
     assert sha256(folder) != before[0]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from edge.files import scratch_in
+with scratch_in(Path(sys.argv[1])) as work:
+    (work / "half").write_text("half")
+    print(work, flush=True)
+    sys.stdin.readline()
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path):
+    other = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    work = Path(other.stdout.readline().strip())
+    files.remove_leftovers(tmp_path)
+    assert (work / "half").is_file()
+    other.communicate("\n")
+    assert other.returncode == -9 and (work / "half").is_file()
+    files._looked_over.clear()  # a process looks once
+    with scratch_in(tmp_path):
+        assert not work.exists()
+    assert not everything(tmp_path)
+
+
+def test_a_folder_that_was_set_aside_when_its_process_was_killed_comes_back(tmp_path):
+    fill(tmp_path / f"{files.SCRATCH}x" / f"x.mlpackage{files.ASIDE}", "old")
+    (tmp_path / f"{files.SCRATCH}x" / ".lock").touch()
+    files.remove_leftovers(tmp_path)
+    assert everything(tmp_path) == {"x.mlpackage", "x.mlpackage/old"}
+
+
+def test_a_place_that_cannot_be_written_is_known_before_and_nothing_is_made_there(tmp_path):
+    files.check_writable(tmp_path / "deep" / "er")
+    assert not everything(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write .*file/inside"):
+        files.check_writable(tmp_path / "file" / "inside")
+
+
+def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path):
+    """As a lone surrogate stands in JSON, so that the name comes back."""
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_json(tmp_path / "names.json", {"photo": name})
+    assert (tmp_path / "names.json").read_bytes() == b'{\n  "photo": "caf\\udce9.jpg"\n}\n'
+    assert read_json(tmp_path / "names.json", expected="names") == {"photo": name}

@@ -105,6 +105,16 @@ def test_float_input_is_the_same_numbers():
     np.testing.assert_array_equal(found, squares)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [picture(8, 8), picture(8, 8)[None] / 255, picture(8, 9)[None], np.zeros((1, 8, 8, 4), np.uint8), None, [[1]]],
+    ids=["no batch", "0 to 1", "no square", "rgba", "nothing", "a list"],
+)
+def test_what_is_no_square_becomes_no_float_input(wrong):
+    with pytest.raises(InputError, match=r"expected squares as a uint8 array \(N, S, S, 3\)"):
+        float_input(wrong)
+
+
 def test_same_size_is_a_copy():
     rgb = picture(8, 8)
     same = to_input(rgb, 8)

@@ -181,3 +181,10 @@ def test_summary_agrees_with_scikit_learn(rng):
     told = malignant[logits.argmax(1)]
     assert found["malignant"]["sensitivity"]["value"] == pytest.approx(told[malignant[targets]].mean())
     assert found["malignant"]["specificity"]["value"] == pytest.approx((~told[~malignant[targets]]).mean())
+
+
+def test_a_fold_of_a_cross_validation_is_refused_by_name(folder_of_photographs, tmp_path, capsys):
+    """It was taken and not heeded: every fold was trained."""
+    arguments = ["--data", str(folder_of_photographs), "--out", str(tmp_path / "cv"), *FLAGS, "--fold", "2"]
+    assert cross_validate.main(arguments) == 2
+    assert "--out <out>/fold-2" in capsys.readouterr().err and not (tmp_path / "cv").exists()

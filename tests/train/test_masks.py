@@ -132,7 +132,7 @@ def test_a_mask_network_without_any_mask_is_refused(tmp_path: Path, capsys) -> N
     for code in ("A", "B"):
         (tmp_path / "set" / code).mkdir(parents=True)
         for number in range(12):
-            picture = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)
+            picture = np.random.default_rng(number + 100 * (code == "B")).integers(0, 256, (40, 40, 3), np.uint8)
             cv2.imwrite(str(tmp_path / "set" / code / f"{code}{number}.png"), picture)
     flags = ["--model", "resformer_lite", "--data", str(tmp_path / "set"), "--out", str(tmp_path / "run")]
     assert main([*flags, "--stages", "32x1"]) == 2

@@ -60,6 +60,23 @@ def test_ids_of_ones_own_may_repeat_from_set_to_set(tmp_path: Path) -> None:
     assert [len(one) for one in open_sets(tmp_path / "a", [tmp_path / "b"], masks=False)] == [4, 4]
 
 
+def test_the_same_bytes_in_two_sets_count_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name / "x", ["1", "2"])
+        write_pictures(tmp_path / name / "y", ["3", "4"])
+    shutil.copy(tmp_path / "a" / "x" / "1.jpg", tmp_path / "b" / "x" / "other.jpg")
+    first, second = open_sets(tmp_path / "a", [tmp_path / "b"], masks=False)
+    assert len(first) == len(second) == 4 and "x/other.jpg" not in {photo.image_id for photo in second.photos}
+    assert any("1 photographs that another set has, too" in note for note in second.notes)
+
+
+def test_a_folder_of_two_sets_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_2017(tmp_path / name, ROWS_2017, masks=0)
+    with pytest.raises(InputError, match="holds 2 sets of photographs: a, b; give one of them"):
+        open_sets(tmp_path, masks=False)
+
+
 def test_sets_of_other_classes_are_refused(tmp_path: Path) -> None:
     write_2017(tmp_path / "classes", ROWS_2017, masks=0)
     write_pictures(tmp_path / "b" / "x", ["1", "2"])

@@ -639,6 +639,7 @@ def test_what_a_run_leaves(trained, folder_of_photographs):
     assert names >= {"checkpoint.safetensors", "checkpoint.json", "history.csv", "unseen.csv", "tensorboard"}
     assert names >= {"curves.png", "confusion.png"}
     assert not [name for name in names if name.startswith(".")]
+    assert "resume.safetensors" not in names  # of an interrupted run alone
     assert list((trained / "tensorboard").iterdir())
     for plot in ("curves.png", "confusion.png"):
         with Image.open(trained / plot) as image:
@@ -686,6 +687,30 @@ def test_a_run_is_not_overwritten(trained, folder_of_photographs, capsys):
     said = capsys.readouterr().err
     assert str(trained) in said and "--resume" in said and "--force" in said
     assert contents(trained) == before
+
+
+def test_a_finished_run_has_nothing_to_resume(trained, folder_of_photographs, capsys):
+    assert main(flags(folder_of_photographs, trained, "--resume")) == 2
+    assert "holds a finished run" in capsys.readouterr().err
+
+
+def test_a_batch_beyond_the_set_is_refused(folder_of_photographs, tmp_path, capsys):
+    assert main(flags(folder_of_photographs, tmp_path / "run", "--batch", "100000")) == 2
+    assert "--batch 100000 is more than the" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(12, "10 s"), (89, "90 s"), (300, "5 min"), (7000, "1.9 h")])
+def test_durations_in_words(seconds, said):
+    assert _trainer.in_words(seconds) == said
+
+
+def test_the_time_to_go_is_told_once_and_counts_pixels(train, tmp_path, monkeypatch, messages):
+    """Steps of 8 seconds: of 9 steps two are timed before it is told, after the first, and six are left."""
+    ticks = iter(range(0, 10_000, 8))
+    monkeypatch.setattr(_trainer.time, "monotonic", lambda: next(ticks) / 1)
+    train(tmp_path / "run")
+    told = [line for line in messages if "to go" in line]
+    assert len(told) == 1 and told[0].startswith("about ")
 
 
 def test_force_replaces_a_run(trained, folder_of_photographs, tmp_path):

@@ -14,8 +14,11 @@ which is what a file's operator does for one group, d = 1, and as much cut off i
 * groups: the s results a with the same r, where o = s a + r, are those of a convolution with the kernel places
   j = r + p - s t for t = i - a. All r together are one convolution with s^2 times the channels, and a pixel shuffle.
 
-Fires where the kernel is a constant; not for groups whose two strides differ, nor where more padding is cut off than
-the kernel reaches.
+* more cut off in front than the kernel reaches, or added behind than its stride: a kernel with zeros behind
+
+* groups whose two strides differ: one group, with zeros between inputs and outputs of different groups
+
+Fires where the kernel is a constant.
 """
 
 from __future__ import annotations
@@ -51,31 +54,54 @@ def other_form(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     if kernel is None or x.meta["val"].ndim != 4:
         return None
     wide = with_gaps(kernel, dilation)
+    short = too_short(wide.shape[2:], stride, padding, extra)
+    if any(short):
+        kernel = wide = F.pad(wide, (0, short[1], 0, short[0]))
+        dilation, extra = [1, 1], [0 if s == 1 or e >= s else e for s, e in zip(stride, extra, strict=True)]
     old, new, reach = x.meta["val"].shape[2:], node.meta["val"].shape[2:], wide.shape[2:]
-    if any(p >= k for p, k in zip(padding, reach, strict=True)):
-        return None
-    if set(stride) == {1} and not any(extra):
+    if set(stride) == {1}:
         turned = stored(graph, by_output(kernel, groups).flip(2, 3))
         around = [k - 1 - p for k, p in zip(reach, padding, strict=True)]
-        return call(graph, aten.conv2d.default, x, turned, bias, [1, 1], around, dilation, groups)
+        return cut(
+            graph, call(graph, aten.conv2d.default, x, turned, bias, [1, 1], around, dilation, groups), [0, 0], new
+        )
+    if groups > 1 and len(set(stride)) == 1:
+        return shuffled(graph, node, wide)
     if groups > 1:
-        return shuffled(graph, node, wide) if len(set(stride)) == 1 else None
+        wide = as_one_group(wide, groups)
     scheme = transposed_scheme(old, new, reach, stride, padding)
     if scheme is None:
         extra = [max(e - p, 0) for e, p in zip(extra, padding, strict=True)]
-    if (scheme and set(dilation) == {1}) or any(e >= s for e, s in zip(extra, stride, strict=True)):
+    if scheme and wide is kernel and not any(short):
         return None
     off = padding if scheme else [0, 0]
     y = call(graph, aten.conv_transpose2d.input, x, stored(graph, wide), bias, stride, off, extra)
     return y if scheme else cut(graph, y, padding, new)
 
 
+def too_short(reach: Sequence[int], stride: Sequence[int], padding: Sequence[int], extra: Sequence[int]) -> list[int]:
+    """How many places of zeros the kernel has to get behind, so that what is cut off in front is within its reach, and
+    so is what is added behind, where that is not less than the stride."""
+    return [
+        max(p + 1 - k, e if s == 1 or e >= s else 0, 0)
+        for k, s, p, e in zip(reach, stride, padding, extra, strict=True)
+    ]
+
+
 def with_gaps(kernel: Tensor, dilation: Sequence[int]) -> Tensor:
-    """The kernel with zeros where a dilated one looks past."""
+    """The kernel with zeros where a dilated one looks past; itself without dilation."""
+    if set(dilation) == {1}:
+        return kernel
     rows, columns = (d * (k - 1) + 1 for d, k in zip(dilation, kernel.shape[2:], strict=True))
     wide = kernel.new_zeros(*kernel.shape[:2], rows, columns)
     wide[..., :: dilation[0], :: dilation[1]] = kernel
     return wide
+
+
+def as_one_group(kernel: Tensor, groups: int) -> Tensor:
+    """(inputs, outputs / groups, rows, columns) as (inputs, outputs, rows, columns), with zeros across groups."""
+    parts = [torch.block_diag(*place.chunk(groups)) for place in kernel.flatten(2).unbind(2)]
+    return torch.stack(parts, 2).unflatten(2, kernel.shape[2:])
 
 
 def by_output(kernel: Tensor, groups: int) -> Tensor:

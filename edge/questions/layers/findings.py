@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import fx
 
+from edge.exporting import line_of
 from edge.progress import track
 from edge.report.strict import plain
 from edge.runtimes.inside import Inside
@@ -36,7 +37,7 @@ def row_of(network: Network, inside: Inside, step: Step) -> dict[str, Any]:
     tensors = inside.values[step.key]
     facts: dict[str, Any] = {
         "op": step.op.place, "kind": step.op.kind, "name": step.op.name, "status": status_of(step), "module": "",
-        "torch": "", "seen": "", "own_db": None, "least_db": None, "model_db": None,
+        "behind": "", "line": "", "torch": "", "seen": "", "own_db": None, "least_db": None, "model_db": None,
         "file_range": span(tensors), "torch_range": None, "confirmed": step.confirmed, "around": step.around,
     }  # fmt: skip
     if step.place is None:
@@ -48,7 +49,8 @@ def row_of(network: Network, inside: Inside, step: Step) -> dict[str, Any]:
     if step.around:  # a loss in a rewritten norm may show behind the activation that it is fused with
         named = named or nearest_module(place.node)
     return plain(facts | {
-        "module": named, "torch": operation_of(place.node), "seen": place.view.words,
+        "module": named, "behind": "" if named else nearest_module(place.node), "line": line_of(place.node) or "",
+        "torch": operation_of(place.node), "seen": place.view.words,
         "own_db": step.own_db, "least_db": step.least_db, "model_db": sqnr_db(model, same),
         "torch_range": span([value.numpy() for value in model]),
     })  # fmt: skip

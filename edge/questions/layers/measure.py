@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from edge import checks
 from edge.build import Build
+from edge.checkpoint import Checkpoint
 from edge.data.selection import Photographs, judging_set
 from edge.data.squares import load_squares
 from edge.errors import InputError, at_least_one
 from edge.manifest import FileEntry
 from edge.progress import Listener, busy, listening
 from edge.questions.layers import tables
+from edge.questions.layers.merge import with_other_files
 from edge.questions.layers.section import SCHEMA
 from edge.report.header import data_block, header
 from edge.report.question import QuestionReport
@@ -45,6 +49,11 @@ class LayersReport(QuestionReport):
     def tables(self) -> list[Table | str]:
         return [tables.table(file) for file in self.report["files"]]
 
+    def write(self, folder: str | Path) -> Path:
+        """As every question; what the folder's report says of files that were not looked into now is kept."""
+        folder = checks.path(folder, "folder", "the folder to write into")
+        return super(LayersReport, replace(self, report=with_other_files(self.report, folder))).write(folder)
+
 
 def measure(
     build: Build,
@@ -67,7 +76,7 @@ def measure(
         side = build.checkpoint.preprocess.side
         judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
         with busy("tracing the torch model"):
-            network, apart = traced(build, squares)
+            network, apart = traced(build.checkpoint, squares)
         parts = [compared_file(build, entry, network, squares) for entry in entries]
     if all(part["note"] for part in parts):
         raise InputError("; ".join(f"{part['file']} {part['note']}" for part in parts))
@@ -81,14 +90,17 @@ def measure(
     )
 
 
-def traced(build: Build, squares: np.ndarray) -> tuple[Network, float]:
-    """The network's graph in float64, and how far its answers are from the model's."""
+def traced(checkpoint: Checkpoint, squares: np.ndarray) -> tuple[Network, float]:
+    """The network's graph in float64, and how far its answers are from the model's.
+
+    InputError where the two differ by more than float32 rounds: such a graph is no reference.
+    """
     from edge.questions.layers.findings import checked
     from edge.questions.layers.network import Network
     from edge.runtimes.reference import Reference
 
-    probabilities = Reference(build.checkpoint).run(squares).probabilities
-    network = Network(build.checkpoint.deployed(layout="NHWC"), squares)
+    probabilities = Reference(checkpoint).run(squares).probabilities
+    network = Network(checkpoint.deployed(layout="NHWC"), squares)
     apart = checked(network, probabilities)
     if not apart <= TRACED_TO:
         raise InputError(

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edge.questions.layers.kinds import CONVOLUTION, NORMS, kinds_of
+
+# what torch.export calls operations -> what torch's users call them
+USUAL_NAMES = {
+    "_native_batch_norm_legit_no_training": "batch_norm", "_softmax": "softmax",
+    "native_layer_norm": "layer_norm", "native_group_norm": "group_norm",
+}  # fmt: skip
 WORST = 4  # rows shown beside the first that is off: those nearest to their limit, or furthest beyond
 HEADINGS = ("op", "torch module", "own SQNR dB", "at least", "from the model dB", "torch range", "file range")
 BEYOND = 150.0  # dB, off the scale
@@ -21,8 +28,9 @@ def headline(file: Mapping[str, Any]) -> str:
     sure = "" if row["confirmed"] else " (the likeliest place: nothing after it agrees with torch either)"
     return (
         f"{file['file']}: leaves the torch model at op {row['op']}, {row['kind']} ({row['name']}), module "
-        f"{module(row)}{also}: own SQNR {decibel(row, 'own_db')} dB, precision explains {decibel(row, 'least_db')} dB; "
-        f"torch {span(row['torch_range'])}, file {span(row['file_range'])}{sure} ({tally(file)})"
+        f"{module(row)}{line(row)}{also}: own SQNR {decibel(row, 'own_db')} dB, precision explains "
+        f"{decibel(row, 'least_db')} dB; torch {span(row['torch_range'])}, file {span(row['file_range'])}{sure} "
+        f"({tally(file)})"
     )
 
 
@@ -40,8 +48,25 @@ def listed(places: Sequence[int]) -> str:
 
 
 def module(row: Mapping[str, Any]) -> str:
-    name = f"{row['module'] or 'around the network'} ({row['torch']}{', ' + row['seen'] if row['seen'] else ''})"
+    name = f"{row['module'] or behind(row)} ({operation(row)}{', ' + row['seen'] if row['seen'] else ''})"
     return name if row["torch"] else "–"
+
+
+def behind(row: Mapping[str, Any]) -> str:
+    """Of an operation whose module is not known: a program that was read from a file knows those of its weights."""
+    return f"behind {row['behind']}" if row.get("behind") else "around the network"
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """Where the author's code asks for the operation, where that is known."""
+    return f", {row['line']}" if row.get("line") else ""
+
+
+def operation(row: Mapping[str, Any]) -> str:
+    """The torch operation as its users call it; a batch norm that went into the convolution before it, with that."""
+    name = USUAL_NAMES.get(row["torch"], row["torch"])
+    folded = row["torch"] in NORMS and kinds_of(row["kind"]) >= CONVOLUTION
+    return f"convolution and {name}" if folded else name
 
 
 def decibel(row: Mapping[str, Any], key: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from edge.metrics import statistics as st
 from edge.questions.mistakes.catalogue import mistakes_for
 from edge.questions.mistakes.model import Model, ask_all
+from edge.questions.mistakes.pairs import answers, pairs_for
 from edge.questions.mistakes.phone_output import PhoneOutput
 from edge.questions.mistakes.scene import Scene
 
@@ -61,8 +62,15 @@ class Diagnosis:
 def diagnose(
     scenes: Sequence[Scene], outputs: Sequence[PhoneOutput], models: Sequence[Model], *, temperature: float
 ) -> Diagnosis:
-    """`outputs` are what one app answered for `scenes`, in their order."""
-    return judge_all(paths(scenes, models), outputs, temperature=temperature)
+    """`outputs` are what one app answered for `scenes`, in their order.
+
+    Two mistakes at once are tried where no single one explains the answer.
+    """
+    single = paths(scenes, models)
+    found = judge_all(single, outputs, temperature=temperature)
+    if found.verdict != "none" or not models:
+        return found
+    return judge_all([*single, *two_at_once(scenes, models, single, temperature)], outputs, temperature=temperature)
 
 
 def judge_all(hypotheses: Sequence[Hypothesis], outputs: Sequence[PhoneOutput], *, temperature: float) -> Diagnosis:
@@ -109,21 +117,45 @@ def paths(scenes: Sequence[Scene], models: Sequence[Model]) -> list[Hypothesis]:
     asked = [ask_all(scene, mistakes, models) for scene in scenes]
     forms = [model.form for model in models]
 
-    def answers(code: str, place: int) -> dict[str, np.ndarray]:
+    def by_form(code: str, place: int) -> dict[str, np.ndarray]:
         return {form: np.array([one[code][form][place] for one in asked]) for form in forms}
 
     return [
-        Hypothesis(RIGHT, "nothing wrong", "Kept to docs/preprocess.md.", "Nothing.", answers("bgr", 0)),
+        Hypothesis(RIGHT, "nothing wrong", "Kept to docs/preprocess.md.", "Nothing.", by_form("bgr", 0)),
         Hypothesis(
-            BY_CAMERA, "nothing wrong, by way of a camera frame", "Read a YUV 4:2:0 frame rightly.", "Nothing.",
-            answers("full-as-limited", 0),
+            BY_CAMERA, "nothing wrong, through a camera frame", "Read a YUV 4:2:0 frame rightly.", "Nothing.",
+            by_form("full-as-limited", 0),
         ),
-        *(Hypothesis(one.code, one.name, one.did, one.mend, answers(one.code, 1)) for one in mistakes),
+        *(Hypothesis(one.code, one.name, one.did, one.mend, by_form(one.code, 1)) for one in mistakes),
     ]  # fmt: skip
 
 
+def two_at_once(
+    scenes: Sequence[Scene], models: Sequence[Model], single: Sequence[Hypothesis], temperature: float
+) -> list[Hypothesis]:
+    """Pairs of mistakes with the picture, and each single one together with a mistake with the answer."""
+    tried = [
+        Hypothesis(
+            pair.code, pair.name, f"{pair.first.did} {pair.second.did}", f"{pair.first.mend} {pair.second.mend}",
+            answers(pair, scenes, models),
+        )
+        for pair in pairs_for(scenes[0].target)
+    ]  # fmt: skip
+    for picture in single:
+        if picture.code in FINE:
+            continue
+        tried += [
+            Hypothesis(
+                f"{picture.code}+{answer.code}", f"{picture.name}, and {answer.name}", f"{picture.did} {answer.did}",
+                f"{picture.mend} {answer.mend}", answer.answers,
+            )
+            for answer in answer_mistakes(picture, temperature)
+        ]  # fmt: skip
+    return tried
+
+
 def answer_mistakes(right: Hypothesis, temperature: float) -> list[Hypothesis]:
-    """The right picture, and something done to the model's answer."""
+    """The picture of a hypothesis, and something done to the model's answer."""
     twice = {form: softmax(p) for form, p in right.answers.items()}
     hypotheses = [
         Hypothesis(

@@ -20,7 +20,7 @@ from edge.questions.mistakes.catalogue import Mistake
 from edge.questions.mistakes.scene import Scene, Target
 from edge.recipes import TFLITE
 from edge.runtimes import Runtime
-from edge.runtimes.open import open_file
+from edge.runtimes.open import FORMATS, open_file
 from edge.runtimes.reference import Reference
 
 if TYPE_CHECKING:
@@ -97,6 +97,13 @@ def ask_all(
 
 def open_folder(path: Path) -> tuple[Path, Manifest, str | None]:
     """(folder, its checked manifest, the one file wanted) of a build folder or of a .tflite in one."""
+    if path.suffix in FORMATS and path.suffix != ".tflite":
+        raise InputError(
+            f"{path} is no .tflite; wrong paths are taken with the fp32 and the int8 .tflite, which answer as the "
+            f"package does: give the folder, {path.parent}, or one of these files in it"
+        )
+    if path.suffix == ".tflite" and not path.is_file():
+        raise InputError(f"no .tflite file at {path}; `python convert/to_tflite.py` writes them")
     folder, only = (path.parent, path.name) if path.suffix == ".tflite" else (path, None)
     manifest = artifact.read(folder)
     check_version(manifest.preprocess, where=str(folder))

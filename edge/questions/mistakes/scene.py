@@ -15,7 +15,8 @@ from edge.colour import changes
 from edge.decoding.stored import Stored
 from edge.preprocess import to_input
 
-TRANSLUCENT = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})  # Pillow's modes
+WITH_ALPHA = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})  # Pillow's modes
+OPAQUE = 255  # alpha; many programs write it for every pixel
 Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
 
 
@@ -68,6 +69,12 @@ def remarks(path: Path) -> list[str]:
     notes = []
     if changes(profile):
         notes.append("states another colour space than sRGB; an app has to convert it (docs/preprocess.md)")
-    if stored.mode in TRANSLUCENT or "transparency" in stored.info:
+    if translucent(stored):
         notes.append("is translucent; it has to be laid over white")
     return notes
+
+
+def translucent(stored: Stored) -> bool:
+    if stored.mode not in WITH_ALPHA and "transparency" not in stored.info:
+        return False
+    return any(np.asarray(strip.convert("RGBA").getchannel("A")).min() < OPAQUE for _, strip in stored.strips())

@@ -30,8 +30,8 @@ def sentences(diagnosis: Diagnosis, codes: Sequence[str]) -> list[str]:
         said = [
             f"none: none of {len(diagnosis.findings)} paths explains the answer; the nearest is {named(best)}, "
             f"{distance(best)} away",
-            "Look for a mistake that is not in this table, or for two at once. Is it the same photograph, the same "
-            "model file and this manifest?",
+            "Look for a mistake that is not in docs/mistakes.md; pairs of those were tried as well. Is it the same "
+            "photograph, the same model file and this manifest?",
         ]
         return said if best.reading == "probabilities" else [*said, "The numbers are no probabilities; read as logits."]
     first, *others = diagnosis.explained_by
@@ -55,7 +55,7 @@ def sentences(diagnosis: Diagnosis, codes: Sequence[str]) -> list[str]:
         said.insert(0, f"mistake: {logits}") if first.hypothesis.code in FINE else said.append(logits)
     if first.hypothesis.code not in FINE:
         for finding in diagnosis.explained_by[: 1 if diagnosis.verdict == "mistake" else MANY]:
-            said.append(f"{finding.hypothesis.code}: {finding.hypothesis.did} Mend: {finding.hypothesis.mend}")
+            said.append(f"{finding.hypothesis.code}: {finding.hypothesis.did} What to do: {finding.hypothesis.mend}")
         said += moved(first, codes)
         if diagnosis.harmless:
             said.append("It does no harm on this photograph: the right path, too, is within the tolerance.")

@@ -22,6 +22,7 @@ from edge.questions.observe import observations_of
 from edge.questions.parity import tables
 from edge.questions.parity.report import Entry, build_report
 from edge.questions.parity.section import shown_images
+from edge.questions.parity.slower import SLOWER, times_fp32
 from edge.report.header import data_block
 from edge.report.junit import junit
 from edge.report.pictures import jpeg
@@ -97,10 +98,14 @@ def measure(
         for entry, mode in runs(build, modes, every_way=every_way):
             try:
                 outputs, milliseconds = answered(build, entry, mode, squares, threads)
+                slower = times_fp32(build, entry, mode, squares[0]) if on_phone(mode) else None
             except Refused as refusal:  # an old library says so where it would be wrong
                 log.info("left out: %s", refusal)
                 continue
-            entries.append(judged(build, entry, mode, observations, outputs, milliseconds))
+            if slower is not None and slower >= SLOWER:
+                log.info("%s on %s takes %.1f times the time of the fp32 file", entry.file, mode, slower)
+            result = judged(build, entry, mode, observations, outputs, milliseconds)
+            entries.append(result._replace(times_fp32=slower))
             answers.append(outputs.probabilities)
     if not entries:
         raise InputError(f"{build.folder} holds no file that can be run here; `convert/to_tflite.py` writes some")
@@ -121,12 +126,22 @@ def measure(
 
 def seen_right(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
     """Of a parity report: the files that a phone's own library answered without failing their gate, and where."""
-    choices = [(row, choice_of(row["runtime"])) for row in report["files"] if on_phone(row["runtime"])]
-    return [
-        (row["file"], Run(choice.library, choice.version, choice.processor))
-        for row, choice in choices
-        if row["verdict"] != Verdict.FAIL
-    ]
+    return [(row["file"], run_of(row)) for row in report["files"] if right_on_phone(row)]
+
+
+def seen_slow(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
+    """Of a parity report: the files that are right in a phone's own library, but slower there than the fp32 file."""
+    rows = [row for row in report["files"] if right_on_phone(row) and (row["times_fp32"] or 0) >= SLOWER]
+    return [(row["file"], run_of(row)) for row in rows]
+
+
+def right_on_phone(row: Mapping[str, Any]) -> bool:
+    return on_phone(row["runtime"]) and row["verdict"] != Verdict.FAIL
+
+
+def run_of(row: Mapping[str, Any]) -> Run:
+    choice = choice_of(row["runtime"])
+    return Run(choice.library, choice.version, choice.processor)
 
 
 def check_modes(build: Build, modes: Sequence[str] | None) -> None:

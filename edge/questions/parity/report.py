@@ -32,6 +32,7 @@ class Entry(NamedTuple):
     parity: FileParity
     binding: bool = True  # whether a failed gate fails the command
     milliseconds: float | None = None  # median of one image on this host; None: not taken
+    times_fp32: float | None = None  # its time by that of the fp32 file in the same phone's library; None: not taken
 
 
 def build_report(
@@ -97,6 +98,7 @@ def _file(entry: Entry, observations: Observations, candidate: Floats) -> dict[s
         "binding": entry.binding,
         "images": parity.images,
         "host_ms": entry.milliseconds,
+        "times_fp32": entry.times_fp32,
         "checks": plain(parity.checks),
         "statistics": plain(parity.statistics),
         "delta_p": _histogram(observations.reference, candidate) if usable else None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge.questions.parity import scheme_section
-from edge.report import malignancy, plots, words
+from edge.report import class_counts, malignancy, plots, words
 from edge.report.template import template
 
 SCHEMA = "dermedge/parity/1"
@@ -176,7 +176,8 @@ def _pair(name: str, pair: Mapping[str, Any], images: int | None = None, mark: s
 
 def _labelled(labelled: Mapping[str, Any], flags: list[bool | None]) -> dict[str, Any]:
     before, after = (labelled[key] for key in ("reliability_before", "reliability_after"))
-    rows = [_pair("Balanced accuracy", labelled["balanced_accuracy"], labelled["images"])]
+    named = class_counts.balanced_accuracy_of({c["code"]: c["images"] for c in labelled["classes"]})
+    rows = [_pair(named.capitalize(), labelled["balanced_accuracy"], labelled["images"])]
     if malignancy.both_known(flags):
         rows += [
             _pair("Malignant, called malignant (sensitivity)", labelled["sensitivity"]),
@@ -187,7 +188,9 @@ def _labelled(labelled: Mapping[str, Any], flags: list[bool | None]) -> dict[str
         "patients": f"{labelled['patients']:,}",
         "rows": rows,
         "classes": [
-            _pair(f"{c['code']} {c['name']}", c["sensitivity"], c["images"], malignancy.mark(c["malignant"]))
+            _pair(
+                words.class_title(c["code"], c["name"]), c["sensitivity"], c["images"], malignancy.mark(c["malignant"])
+            )
             for c in labelled["classes"]
         ],
         "calibration": (words.number(before, "error", "share"), words.number(after, "error", "share")),

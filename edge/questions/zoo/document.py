@@ -12,6 +12,7 @@ from edge.questions.zoo.tables import (
     RANDOM,
     file_rows,
     how_to_read,
+    judged_on,
     made_by,
     model_cells,
     rejected,
@@ -27,7 +28,7 @@ def markdown(report: Mapping[str, Any], plot: str | None) -> str:
     parts = [
         "# The zoo",
         f"Every model by every recipe, {made_by(report)}",
-        f"{how_to_read(report)} **Random** {RANDOM}",
+        f"{how_to_read(report)} {judged_on(report)} **Random** {RANDOM}",
         "## Models",
         table(MODEL_COLUMNS, [model_cells(model) for model in models]),
         f"![size, time and, where there is a checkpoint, accuracy]({plot})" if plot else "",

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from edge.files import moved_into_place
 from edge.questions.zoo.tables import file_of
 from edge.report import plots
+from edge.report.names import put_names
 from edge.report.plots import BLUE, INK, VERMILLION
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LOOKS = {"fp32": (BLUE, "o"), "int8": (VERMILLION, "^")}
 DOTS_PER_INCH = 200
-HEIGHTS = (3, -9, 10, -2)  # points
+NAME_SIZE = 6  # points
 
 
 def write(models: Sequence[Mapping[str, Any]], target: Path) -> bool:
@@ -49,14 +51,18 @@ def figure(models: Sequence[Mapping[str, Any]]) -> Figure:
     ]
     if len(judged) > 1:  # one point compares nothing
         panels.append(("balanced accuracy on unseen patients", judged, right, "upper"))
-    drawn = Figure(figsize=(4.6 * len(panels) if len(panels) > 1 else 7.5, 4.6), layout="constrained")
+    drawn = Figure(figsize=(5.0 * len(panels) if len(panels) > 1 else 7.5, 5.2), layout="constrained")
+    named: dict[Axes, list[tuple[str, float, float]]] = {}
+    fronts: dict[Axes, list[list[tuple[float, float]]]] = {}
     for axes, (label, shown, value, best) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        named[axes], fronts[axes] = [], []
         for recipe, (colour, marker) in LOOKS.items():
             # accuracy is the float model's: what 8 bits make of it is not measured on enough photographs to be drawn
             marks = points(shown, recipe, value) if value is size or recipe == "fp32" else []
             if not marks:
                 continue
             front = pareto(marks, best)
+            fronts[axes].append([(x, y) for _, x, y in front])
             axes.plot(
                 [x for _, x, _ in front], [y for _, _, y in front], color=colour, linewidth=0.9, drawstyle="steps-post"
             )
@@ -64,10 +70,7 @@ def figure(models: Sequence[Mapping[str, Any]]) -> Figure:
                 [x for _, x, _ in marks], [y for _, _, y in marks], linestyle="", marker=marker, color=colour,
                 markeredgecolor=INK, markersize=5.5, label=recipe,
             )  # fmt: skip
-            for number, (name, x, y) in enumerate(sorted(marks, key=lambda mark: (mark[1], mark[2]))):
-                # neighbours in time at different heights, so that names of like models do not lie on one another
-                above = HEIGHTS[number % len(HEIGHTS)]
-                axes.annotate(name, (x, y), (5, above), textcoords="offset points", fontsize=6, color=INK)
+            named[axes] += sorted(marks, key=lambda mark: (mark[1], mark[2]))
         axes.set(xlabel="time, mobilenetv2 in fp32 = 1 (this host)", ylabel=label, xscale="log")
         plain_ticks(axes.xaxis)
         if best == "lower":
@@ -75,6 +78,9 @@ def figure(models: Sequence[Mapping[str, Any]]) -> Figure:
             plain_ticks(axes.yaxis)
         axes.margins(0.16)
     drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8)
+    drawn.draw_without_rendering()  # so that the axes are where they will be
+    for axes, marks in named.items():
+        put_names(axes, marks, NAME_SIZE, fronts[axes])
     return drawn
 
 

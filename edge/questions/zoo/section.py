@@ -13,6 +13,7 @@ from edge.questions.zoo.tables import (
     RANDOM,
     file_rows,
     how_to_read,
+    judged_on,
     made_by,
     model_cells,
     rejected,
@@ -29,7 +30,7 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     models = report["models"]
     return template("edge.questions.zoo", "zoo.html.j2").render(
         made_by=made_by(report),
-        how_to_read=how_to_read(report),
+        how_to_read=f"{how_to_read(report)} {judged_on(report)}",
         random=RANDOM,
         model_columns=MODEL_COLUMNS,
         models=[model_cells(model) for model in models],

@@ -73,6 +73,23 @@ def how_to_read(report: Mapping[str, Any]) -> str:
     )
 
 
+def judged_on(report: Mapping[str, Any]) -> str:
+    """What SQNR and agreement were measured on: drawn pictures give other numbers than photographs."""
+    every = [file.get("judged_on") or {} for model in report["models"] for file in model["files"]]
+    sets = list(dict.fromkeys((on["data"], on["images"], on["synthetic"]) for on in every if on.get("data")))
+    if not sets:
+        return ""
+    named = [
+        f"{images} {'computer-drawn pictures' if drawn else 'photographs'} ({name})" for name, images, drawn in sets
+    ]
+    remark = f" {DRAWN}" if any(drawn for _, _, drawn in sets) else ""
+    return f"Judged on {', '.join(named)}.{remark}"
+
+
+DRAWN = (
+    "The ranges of 8-bit files were measured on drawn pictures as well: SQNR may differ by several decibels from that "
+    "of photographs, in either direction."
+)
 RANDOM = (
     "weights are judged on SQNR alone: no class means anything there. They do not say how well a trained model of the "
     "family survives 8 bits."

@@ -11,10 +11,16 @@ import torch
 from coremltools.optimize.coreml import OpPalettizerConfig, OptimizationConfig, palettize_weights
 from torch import nn
 
+from convert._aim import Aim, Unreachable
 from convert._coreml import choose as _coreml_choose
 from convert._coreml import program as _coreml
+from convert._coreml import trial as _coreml_trial
+from convert._coreml.audit import audit
 from convert._coreml.imitate import Imitation, fits, grid_of
+from convert._coreml.layers import macs_with_weights
 from edge import scheme as schemes
+from edge.recipes import Gate
+from edge.runtimes import Outputs
 from edge.runtimes.coreml.classifier import CoreML
 
 pytestmark = [
@@ -94,16 +100,16 @@ def test_the_layer_that_hurts_stays_float(half: Imitation, scheme: schemes.Schem
 
 def test_activations_may_add_as_much_noise_as_the_weights_where_these_leave_less_than_the_budget() -> None:
     """A budget that no choice could keep would leave every activation in fp16, of random weights for one."""
-    limit = _coreml_choose.Limit.of({"sqnr_db": 20.0, "sqnr_db_p5": 13.0})
+    limit = _coreml_trial.Limit.of({"sqnr_db": 20.0, "sqnr_db_p5": 13.0})
     assert limit.holds({"sqnr_db": 17.1, "sqnr_db_p5": 10.1})
     assert not limit.holds({"sqnr_db": 16.9, "sqnr_db_p5": 13.0})
     assert not limit.holds({"sqnr_db": 20.0, "sqnr_db_p5": 4.0})
-    far = _coreml_choose.Limit.of({"sqnr_db": 60.0, "sqnr_db_p5": 50.0})
-    assert far.median_db == _coreml_choose.BUDGET_DB and not far.holds({"sqnr_db": 37.9, "sqnr_db_p5": 37.0})
+    far = _coreml_trial.Limit.of({"sqnr_db": 60.0, "sqnr_db_p5": 50.0})
+    assert far.median_db == _coreml_trial.BUDGET_DB and not far.holds({"sqnr_db": 37.9, "sqnr_db_p5": 37.0})
 
 
 def test_what_passes_its_gate_is_not_pushed_below_it() -> None:
-    near = _coreml_choose.Limit.of({"sqnr_db": 31.0, "sqnr_db_p5": 25.0})
+    near = _coreml_trial.Limit.of({"sqnr_db": 31.0, "sqnr_db_p5": 25.0})
     assert not near.holds({"sqnr_db": 29.9, "sqnr_db_p5": 25.0}) and near.holds({"sqnr_db": 30.1, "sqnr_db_p5": 25.0})
 
 
@@ -115,7 +121,7 @@ def test_coarse_weights_do_not_keep_every_activation_in_fp16(program, half, imag
     linear.save(str(path))
     wanted = half.answers(images[16:], [])
     found = _coreml_choose.choose(half, Imitation(path), images[:16], images[16:], wanted, facts=FACTS)
-    assert found.curve[0]["sqnr_db"] < _coreml_choose.BUDGET_DB  # else this shows nothing
+    assert found.curve[0]["sqnr_db"] < _coreml_trial.BUDGET_DB  # else this shows nothing
     assert found.measured["macs_8bit"] > 0.3 and found.measured["sqnr_db"] >= found.budget_db
 
 
@@ -192,3 +198,55 @@ def test_ranges_that_float16_cannot_hold_are_not_taken(wanted: tuple[float, floa
 def test_a_grid_is_the_range_in_256_steps() -> None:
     scale, zero = grid_of((-1.0, 3.0))
     assert scale == pytest.approx(4 / 255, rel=1e-3) and zero == -128 + 64
+
+
+ASKING = Gate(mac_share_int8=0.8, median_sqnr_db=1.0)
+
+
+def chosen(half: Imitation, images: np.ndarray, gate: Gate, *, binding: bool = True) -> schemes.Scheme:
+    wanted = half.answers(images[16:], [])
+    aim = Aim(gate, binding)
+    return _coreml_choose.choose(half, half, images[:16], images[16:], wanted, facts=FACTS, aim=aim)
+
+
+@pytest.mark.parametrize("binding", [True, False])
+def test_the_share_that_the_gate_asks_for_is_taken_beyond_the_budget(half, images, scheme, binding: bool) -> None:
+    """Within the budget lie 78 % of the products, and a gate that asks for 80 % would reject the file."""
+    assert 0.7 < scheme.measured["macs_8bit"] < 0.8
+    aimed = chosen(half, images, ASKING, binding=binding)
+    assert aimed.measured["macs_8bit"] >= 0.8 and aimed.measured["sqnr_db"] < aimed.budget_db
+    assert {layer.kind for layer in aimed.layers} == {"input", "float"} or aimed.measured["macs_8bit"] == 1
+
+
+def test_what_no_choice_can_reach_is_said_with_both_figures_before_outputs_are_tried(
+    half, images, scheme, monkeypatch
+) -> None:
+    tried = []
+    alone = _coreml_choose.tried_alone
+    monkeypatch.setattr(_coreml_choose, "tried_alone", lambda *given: tried.append(given[2]) or alone(*given))
+    with pytest.raises(Unreachable, match=r"80% of its MACs on 8-bit .* is \d+\.\d dB, .* at least 60 dB"):
+        chosen(half, images, Gate(mac_share_int8=0.8, median_sqnr_db=60.0))
+    assert tried == ["input"]
+    with pytest.raises(Unreachable, match=r"with nothing but its weights .* is \d+\.\d dB, .* at least 500 dB"):
+        chosen(half, images, Gate(median_sqnr_db=500.0))
+    assert tried == ["input"]
+    assert chosen(half, images, Gate(median_sqnr_db=500.0), binding=False) == scheme  # reported, as ever
+
+
+def test_a_share_that_the_operations_do_not_allow_is_said_before_anything_runs(half, images, monkeypatch) -> None:
+    monkeypatch.setattr(_coreml_choose, "macs_with_weights", lambda program: 2 * sum(one.macs for one in half.layers))
+    monkeypatch.setattr(half, "go_on", None)
+    wanted = Outputs(np.zeros((8, 5)), None)
+    with pytest.raises(Unreachable, match=r"at most 50\.0% of its MACs .* at least 80%"):
+        _coreml_choose.choose(half, half, images[:16], images[16:], wanted, facts=FACTS, aim=Aim(ASKING, True))
+
+
+def test_the_gates_own_count_of_products_has_transposed_convolutions_in_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ConvTranspose2d(4, 4, 2, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net.append(nn.Linear(4, 5)).append(nn.Softmax(-1))
+    program = torch.export.export(net.eval(), (torch.zeros(1, 3, SIDE, SIDE),)).run_decompositions({})
+    path = tmp_path / "up.mlpackage"
+    converted(program).save(str(path))
+    up = Imitation(path)
+    assert macs_with_weights(up.model.program) == audit(path).macs_weights > sum(one.macs for one in up.layers)

@@ -9,13 +9,16 @@ import pytest
 import torch
 from torch import nn
 
+from convert._aim import Aim, Unreachable
 from convert._graph.graph import trace
 from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite import choose as _choose
 from convert._tflite import rounding as _rounding
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, modules_of, unpack
+from convert._tflite.layers import WANTED_SHARE
 from convert._tflite.quantise import apply
+from edge.recipes import TFLITE, Gate
 from edge.scheme import Layer
 
 SIDE = 16
@@ -123,3 +126,27 @@ def test_float_layers_stay_as_they_are(measured) -> None:
     kinds = [t.type for t in unpack(apply(content, one)).subgraphs[0].tensors]
     assert kinds.count(9) == 1
     assert isinstance(layers[0], Layer)
+
+
+def test_no_more_is_left_in_8_bits_than_asked_for_before_a_choice_is_given_up() -> None:
+    """Of five equal layers four have the wanted share; the noisiest goes back to float."""
+    layers = [
+        Layer(f"t{n}", "CONV_2D", "dynamic", 100, alone_db={"dynamic": decibel})
+        for n, decibel in enumerate((40.0, 12.0, 50.0, 20.0, 60.0))
+    ]
+    least = _choose.choices(layers, 500)[0]
+    assert [layer.kind for layer in least] == ["dynamic", "float", "dynamic", "dynamic", "dynamic"]
+    assert all(layer.kind == "dynamic" for layer in _choose.least_8bit(layers, 625))  # each of them is needed
+
+
+def test_weights_that_lose_too_much_by_themselves_are_said_before_a_layer_is_tried(measured, monkeypatch) -> None:
+    content, steps, given, judging, _ = measured
+    monkeypatch.setattr(_choose, "tried_alone", None)
+    with pytest.raises(Unreachable, match=r"nothing but its weights .* is \d+\.\d dB, .* at least 300 dB"):
+        _choose.choose(
+            content, steps, given, judging, modules={}, facts=FACTS, aim=Aim(Gate(median_sqnr_db=300.0), True)
+        )
+
+
+def test_the_wanted_share_is_the_gates() -> None:
+    assert WANTED_SHARE == TFLITE["int8"].gate.mac_share_int8 == TFLITE["int8-dynamic"].gate.mac_share_int8

@@ -19,7 +19,7 @@ from tests._isic import ROWS_2017, write_2017
 def test_class_folders_do_not_take_masks_for_photographs(tmp_path: Path) -> None:
     for code in ("A", "B"):
         (tmp_path / code).mkdir()
-        Image.new("RGB", (8, 8)).save(tmp_path / code / f"{code}1.png")
+        Image.new("RGB", (8, 8), (ord(code), 0, 0)).save(tmp_path / code / f"{code}1.png")
     Image.new("L", (8, 8), 255).save(tmp_path / "A" / "A1_segmentation.png")
     photos = open_photos(tmp_path)
     assert [photo.image_id for photo in photos.photos] == ["A/A1.png", "B/B1.png"]
@@ -111,7 +111,7 @@ def test_a_mask_is_of_the_photograph_beside_it(tmp_path: Path) -> None:
     """One name in two class folders: the wrong lesion's outline would be learned."""
     for code in ("A", "B"):
         (tmp_path / code).mkdir()
-        Image.new("RGB", (8, 8)).save(tmp_path / code / "1.png")
+        Image.new("RGB", (8, 8), (ord(code), 0, 0)).save(tmp_path / code / "1.png")
     Image.new("L", (8, 8), 255).save(tmp_path / "A" / "1_segmentation.PNG")  # capitals, as cameras and Windows write
     first, second = open_photos(tmp_path).photos
     assert first.mask == tmp_path / "A" / "1_segmentation.PNG" and second.mask is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -16,7 +18,7 @@ HAM = "lesion_id,image_id,dx,dx_type,age,sex,localization"
 def put(folder: Path, *files: str) -> Path:
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()  # the readers look at names only
+        (folder / name).write_text(name)  # the readers look at names, and whether files are alike
     return folder
 
 
@@ -65,7 +67,7 @@ def test_todays_archive_has_levels(tmp_path: Path) -> None:
         "3": "SEK",
         "5": "MEL",
     }
-    (note,) = [note for note in photos.notes if note.startswith("left out")]
+    (note,) = [note for note in photos.notes if note.startswith("left out, no such class")]
     assert "1 basal cell carcinoma" in note and "1 indeterminate" in note
 
 
@@ -89,7 +91,7 @@ def test_isic_2016_has_no_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [("train", "test"), ("Training_Data", "val"), ("masks", "naevus"), ("HAM10000_images_part_1", "b"),
+    "names", [("train", "test"), ("Training_Data", "val"), ("HAM10000_images_part_1", "b"),
               ("fold_1", "fold_2"), ("ISIC_images", "images")]
 )  # fmt: skip
 def test_parts_of_a_set_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
@@ -120,7 +122,9 @@ def test_ids_are_compared_by_their_letters(tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_text("\n".join(lines) + "\n")
     photos = open_photos(tmp_path)
     assert [photo.patient for photo in photos.photos] == ["P1", "P1", "p1", composed, composed, "P2"]
-    assert any("differ in capitals alone count as different: P1 and p1" in note for note in photos.notes)
+    assert any(
+        "differ in capitals, marks or zeros alone count as different: P1 and p1" in note for note in photos.notes
+    )
 
 
 def test_a_photograph_of_two_patients(tmp_path: Path) -> None:
@@ -141,14 +145,83 @@ def test_names_in_another_unicode_form_are_found(tmp_path: Path) -> None:
 
 def test_nothing_is_left_out_without_a_word(tmp_path: Path) -> None:
     put(tmp_path, "mel/a.jpg", "mel/more/b.jpg", "mel/c.tif", "mel/d.bmp", "mel/e.tif", "nev/f.jpg")
-    put(tmp_path, "nev/f_segmentation.png", "nev/._f.jpg", "nev/@eaDir/f.jpg", ".trash/g.jpg", "nev/notes.txt")
+    put(tmp_path, "nev/g_segmentation.png", "nev/._f.jpg", "nev/@eaDir/f.jpg", ".trash/g.jpg", "nev/notes.txt")
     photos = open_photos(tmp_path)
     assert [photo.image_id for photo in photos.photos] == ["mel/a.jpg", "mel/more/b.jpg", "nev/f.jpg"]
-    (note,) = [note for note in photos.notes if note.startswith("left out")]
-    assert "2 .tif (not a format that is read)" in note and "1 .bmp (not a format that is read)" in note
-    assert "1 *_segmentation.png" in note and "2 .jpg in hidden or side folders" in note
+    assert sorted(note for note in photos.notes if note.startswith("left out")) == [
+        "left out: 1 .bmp (not a format that is read): mel/d.bmp",
+        "left out: 1 masks (*_segmentation.png) of no photograph here: nev/g_segmentation.png",
+        "left out: 1 side files of a photograph (._name): nev/._f.jpg",
+        "left out: 2 .tif (not a format that is read): mel/c.tif, mel/e.tif",
+        "left out: 2 photographs in hidden or side folders: .trash/g.jpg, nev/@eaDir/f.jpg",
+    ]
 
 
 def test_hidden_folders_are_no_classes(tmp_path: Path) -> None:
     put(tmp_path, "mel/a.jpg", "nev/b.jpg", ".ipynb_checkpoints/a.jpg", "@eaDir/b.jpg", "__MACOSX/c.jpg")
     assert open_photos(tmp_path).codes == ("mel", "nev")
+
+
+def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    """It could be written into no table and no checkpoint."""
+    put(tmp_path, "mel/a.jpg", "nev/b.jpg")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/mel/\xff.jpg")).write_text("c")
+    photos = open_photos(tmp_path)
+    assert len(photos) == 2 and "left out: 1 names that are not UTF-8: mel/\\udcff.jpg" in photos.notes
+    photos.sha256()
+
+
+def test_labels_in_other_capitals_are_read_and_other_files_named(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg", "nev/b.jpg", "classes.json")
+    (tmp_path / "Labels.JSON").write_text('{"classes": [{"code": "nev", "malignant": false}, {"code": "mel"}]}')
+    photos = open_photos(tmp_path)
+    assert photos.codes == ("nev", "mel")
+    assert any("nobody here reads: classes.json; only labels.json" in note for note in photos.notes)
+
+
+def test_the_challenges_own_table_and_ham10000s_are_one_set(tmp_path: Path) -> None:
+    """The classes are in both, the lesions in one."""
+    codes = ["MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"]
+    truth = {"ISIC_0027419": "BKL", "ISIC_0025030": "BKL", "ISIC_0031633": "MEL", "ISIC_0024306": "NV"}
+    rows = [",".join([name, *("1.0" if code == own else "0.0" for code in codes)]) for name, own in truth.items()]
+    (tmp_path / "GroundTruth.csv").write_text("\n".join([",".join(["image", *codes]), *rows]))
+    photos = open_photos(ham(tmp_path))
+    assert photos.name == "ISIC 2018" and len(set(photos.patients)) == 3
+    table = tmp_path / "HAM10000_metadata.csv"
+    table.write_text(table.read_text().replace("mel", "nv"))
+    with pytest.raises(InputError, match="has NV for ISIC_0031633, another table MEL"):
+        open_photos(tmp_path)
+
+
+def test_kaggles_folders_that_are_there_twice(tmp_path: Path) -> None:
+    ham(tmp_path)
+    shutil.copytree(tmp_path / "HAM10000_images_part_1", tmp_path / "copy_of_part_1")
+    photos = open_photos(tmp_path)
+    assert len(photos) == 4 and any("2 further copies of a file, under the same name" in note for note in photos.notes)
+    (tmp_path / "copy_of_part_1" / "ISIC_0025030.jpg").write_text("another picture")
+    with pytest.raises(InputError, match=r"two files are called ISIC_0025030.jpg"):
+        open_photos(tmp_path)
+
+
+@pytest.mark.parametrize(("file", "hint"), [
+    ("part_2.zip", "Unpack part_2.zip first"), ("x/ISIC_0031633.dcm", "are here and left out as .dcm"),
+])  # fmt: skip
+def test_what_lies_there_instead_of_photographs_is_named(tmp_path: Path, file: str, hint: str) -> None:
+    ham(tmp_path)
+    shutil.rmtree(tmp_path / "HAM10000_images_part_2")
+    with pytest.raises(InputError, match=f"2 of the 4 images .* are missing.*{hint}"):
+        open_photos(put(tmp_path, file))
+
+
+def test_images_may_be_listed_with_their_folders(tmp_path: Path) -> None:
+    put(tmp_path, "images/a.png", "images/b.png")
+    rows = ["patient_id,lesion_id,diagnostic,img_id", "P1,1,MEL,images\\a.png", "P2,2,NEV,./images/b.png"]
+    (tmp_path / "PAD-UFES-20_metadata.csv").write_text("\n".join(rows))
+    assert [photo.path.name for photo in open_photos(tmp_path).photos] == ["a.png", "b.png"]
+
+
+def test_ids_that_differ_in_zeros_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg", "mel/b.jpg", "nev/c.jpg", "nev/d.jpg")
+    (tmp_path / "patients.csv").write_text("file,patient\na,12\nb,12.0\nc,012\nd,120\n")
+    (note,) = [note for note in open_photos(tmp_path).notes if "count as different" in note]
+    assert note.endswith(": 012 and 12 and 12.0")

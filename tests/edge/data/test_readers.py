@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.data import listing, readers
+from edge.data import csv_table, readers
 from edge.data.readers import open_photos
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -54,7 +54,7 @@ def pad(folder: Path, rows=PAD_ROWS, *, suffix: str | None = None, missing: int 
         name = row["img_id"] if suffix is None else Path(row["img_id"]).stem + suffix
         path = folder / "images" / part / part / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()  # the readers look at names only
+        path.write_text(name)  # the readers look at names, and whether files are alike
     return folder
 
 
@@ -62,7 +62,7 @@ def isic(folder: Path, rows=ISIC_ROWS, *, group: str = "patient_id") -> Path:
     table = [{"isic_id": n, "diagnosis": d, group: g, "copyright_license": "CC-0"} for n, d, g in rows]
     write_csv(folder / "metadata.csv", ["isic_id", "diagnosis", group, "copyright_license"], table)
     for name, *_ in rows:
-        (folder / f"{name}.JPG").touch()
+        (folder / f"{name}.JPG").write_text(name)
     return folder
 
 
@@ -70,7 +70,7 @@ def classes(folder: Path, **photos: list[str]) -> Path:
     for name, files in photos.items():
         (folder / name).mkdir(parents=True)
         for file in files:
-            (folder / name / file).touch()
+            (folder / name / file).write_text(f"{name}/{file}")
     return folder
 
 
@@ -150,7 +150,7 @@ def test_pad_one_file_for_two_ids(tmp_path):
 def test_pad_two_files_of_one_name(tmp_path):
     pad(tmp_path)
     (tmp_path / "copy").mkdir()
-    (tmp_path / "copy" / "PAT_1_10_1.png").touch()
+    (tmp_path / "copy" / "PAT_1_10_1.png").write_text("another")
     refused(tmp_path, "two files are called PAT_1_10_1.png", "remove one")
 
 
@@ -206,7 +206,7 @@ def test_table_is_something_else(tmp_path, content, words):
 
 
 def test_table_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(listing, "MAX_JSON_BYTES", 100)
+    monkeypatch.setattr(csv_table, "MAX_JSON_BYTES", 100)
     refused(pad(tmp_path), "larger than 100 bytes")
 
 
@@ -290,15 +290,15 @@ def test_class_folders_with_labels_and_patients(tmp_path):
     assert photos.classes == (Label("b", "Bad", True), Label("a", "a", False), Label("c", "c", False))
     assert {p.image_id: p.patient for p in photos.photos} == {"a/1.jpg": "P1", "b/1.jpg": "P1", "b/2.jpg": "P2"}
     assert photos.targets == [1, 0, 0]  # the order of labels.json, not of the alphabet
-    assert not photos.notes
+    assert photos.notes == ("no photograph of the class(es) c",)
 
 
 def test_class_folders_bad_side_files(tmp_path):
     classes(tmp_path, a=["1.jpg"], b=["1.jpg"])
     (tmp_path / "patients.csv").write_text("file,patient\na/1.jpg,P1\n")
     refused(tmp_path, "patients.csv", "no patient for b/1.jpg")
-    (tmp_path / "patients.csv").write_text("photo,patient\na/1.jpg,P1\n")
-    refused(tmp_path, "needs the columns file and patient", "photo")
+    (tmp_path / "patients.csv").write_text("name,patient\na/1.jpg,P1\n")
+    refused(tmp_path, "needs the columns file and patient", "has name")
     (tmp_path / "patients.csv").write_text("file,patient\na/1.jpg,P1\nb/1.jpg,\n")
     refused(tmp_path, "no patient for b/1.jpg")
     (tmp_path / "patients.csv").unlink()
@@ -315,7 +315,9 @@ def test_one_class_is_none(tmp_path):
 
 
 def test_class_folder_with_a_name_that_cannot_be_a_code(tmp_path):
-    refused(classes(tmp_path, **{"basal cell": ["1.jpg"], "NEV": ["1.jpg"]}), "'basal cell'", "letters, digits")
+    refused(
+        classes(tmp_path, **{"!?": ["1.jpg"], "NEV": ["1.jpg"]}), str(tmp_path / "!?"), "letters, digits", "folders"
+    )
 
 
 # No set at all
@@ -331,7 +333,7 @@ def test_no_folder(tmp_path):
 def test_folder_without_table_or_classes(tmp_path, content):
     for file in content:
         (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).touch()
+        (tmp_path / file).write_text(file)
     refused(tmp_path, str(tmp_path), "neither a metadata.csv", "one per class")
 
 
@@ -347,10 +349,12 @@ def test_digest_follows_content_not_place(tmp_path):
     first = digest(tmp_path / "x" / "set")
     assert digest(tmp_path / "y" / "set") == first
     assert digest(tmp_path / "z", lambda f: (f / "a" / "1.jpg").write_text("other")) != first
-    assert (
-        digest(tmp_path / "w", lambda f: (f / "a" / "1.jpg").rename(f / "b" / "1.jpg") and (f / "a" / "2.jpg").touch())
-        != first
-    )
+
+    def swap(folder: Path) -> None:
+        (folder / "a" / "1.jpg").rename(folder / "b" / "1.jpg")
+        (folder / "a" / "2.jpg").write_text("new")
+
+    assert digest(tmp_path / "w", swap) != first
 
 
 # The real ones
@@ -365,4 +369,4 @@ def test_real_photographs():
     assert (len(clinical), len(set(clinical.patients))) == (766, 594)
     assert len(dermoscopic) == 500
     assert Counter(photo.path.is_file() for part in (clinical, dermoscopic) for photo in part.photos) == {True: 1266}
-    assert open_photos(folder).name == "PAD-UFES-20"
+    refused(folder, "holds 2 sets of photographs: pad_ufes_20, isic")

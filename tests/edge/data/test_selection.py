@@ -11,7 +11,7 @@ import pytest
 
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.data import selection
-from edge.data.readers import open_photos
+from edge.data.readers import open_photos, sets_in
 from edge.data.selection import calibration_set, find_sets, judging_set, synthetic_sample, unseen
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
@@ -36,7 +36,7 @@ def pad(folder: Path, patients: str = "aabbccdd", prefix: str = "p") -> Path:
     folder.mkdir(parents=True)
     (folder / "metadata.csv").write_text("\n".join([PAD_HEADER, *rows]) + "\n")
     for i in range(len(patients)):
-        (folder / f"{prefix}{i}.png").touch()
+        (folder / f"{prefix}{i}.png").write_text(f"{prefix}{i}")
     return folder
 
 
@@ -45,7 +45,7 @@ def isic(folder: Path, count: int = 8) -> Path:
     rows = [f"ISIC_{i},melanoma,{i}" for i in range(count)]
     (folder / "metadata.csv").write_text("\n".join(["isic_id,diagnosis,patient_id", *rows]) + "\n")
     for i in range(count):
-        (folder / f"ISIC_{i}.jpg").touch()
+        (folder / f"ISIC_{i}.jpg").write_text(f"ISIC_{i}")
     return folder
 
 
@@ -125,6 +125,33 @@ def test_folder_that_is_a_set_or_holds_sets(tmp_path):
     isic(tmp_path / "both" / "isic")
     assert [s.name for s in find_sets(tmp_path / "both")] == ["PAD-UFES-20", "ISIC dermoscopy"]
     assert [s.name for s in find_sets(tmp_path / "both" / "isic")] == ["ISIC dermoscopy"]
+
+
+def test_a_folder_of_two_sets_is_one_thing_everywhere(tmp_path):
+    """Commands that take several sets take both, and one that needs one names both."""
+    pad(tmp_path / "both" / "pad_ufes_20")
+    isic(tmp_path / "both" / "archive" / "download")
+    assert sets_in(tmp_path / "both") == [tmp_path / "both/pad_ufes_20", tmp_path / "both/archive/download"]
+    assert [s.name for s in find_sets(tmp_path / "both")] == ["PAD-UFES-20", "ISIC dermoscopy"]
+    with pytest.raises(InputError, match="holds 2 sets of photographs: pad_ufes_20, download; give one of them"):
+        open_photos(tmp_path / "both")
+    (tmp_path / "both" / "more").mkdir()
+    (tmp_path / "both" / "more" / "x.jpg").write_text("x")
+    with pytest.raises(InputError, match=r"beside it, with photographs, the folder\(s\) more"):
+        find_sets(tmp_path / "both")
+
+
+def test_one_set_in_a_folder_in_a_folder(tmp_path):
+    """What an archive unpacks to."""
+    pad(tmp_path / "zr7vgbcyr2-1" / "PAD-UFES-20")
+    assert open_photos(tmp_path).name == find_sets(tmp_path)[0].name == "PAD-UFES-20"
+
+
+def test_the_same_set_twice_in_a_folder(tmp_path):
+    pad(tmp_path / "a")
+    pad(tmp_path / "b")
+    with pytest.raises(InputError, match="holds the set PAD-UFES-20 more than once"):
+        find_sets(tmp_path)
 
 
 def test_environment_names_the_folder_and_data_goes_first(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from edge.data import squares
-from edge.data.readers import read_class_folders
+from edge.data.readers import open_photos
 from edge.data.squares import cache_folder, load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
@@ -26,7 +26,7 @@ def photos(tmp_path, rng) -> PhotoSet:
         path = tmp_path / "set" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).save(path)
-    return read_class_folders(tmp_path / "set")
+    return open_photos(tmp_path / "set")
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
+import json
 import struct
 import subprocess
 import sys
@@ -14,14 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-from edge.capture import read_photo
+from edge.capture import read_photo, upright_size
 from edge.decoding import heif, limits
 from edge.decoding.boxes import box
 from edge.decoding.exif import ORIENTATION_TAG
 from edge.decoding.limits import scale_of
 from edge.decoding.stored import as_stored
 from edge.errors import InputError
+from tests._sources import ROOT
 from tests.edge.decoding._files import heic, heic_of_tiles, jpeg_of_rows, slope
 from tests.fuzzing import fuzzed
 
@@ -88,6 +93,27 @@ def test_jpeg_gives_the_bytes_of_another_libjpeg_turbo(smaller, scale, subsampli
     theirs = cv2.imdecode(np.frombuffer(contents, np.uint8), REDUCED[scale] | cv2.IMREAD_IGNORE_ORIENTATION)
     assert theirs.shape == (-(-height // scale), -(-width // scale), 3)
     np.testing.assert_array_equal(read_photo(contents), theirs[:, :, ::-1])
+
+
+GOLDEN = json.loads((ROOT / "tests/golden/preprocess/scaled.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
+def test_golden_files_at_a_half_and_a_quarter(smaller, case):
+    """What apps test their own decoder with."""
+    for scale, expected in case["scales"].items():
+        smaller(0, 10**6 if scale == "2" else 0)
+        photo = read_photo(base64.b64decode(case["jpeg"]))
+        assert photo.shape == (expected["height"], expected["width"], 3)
+        assert photo[0, :4].tolist() == expected["first_pixels"]
+        assert hashlib.sha256(photo.tobytes()).hexdigest() == expected["sha256"]
+
+
+def test_the_page_has_the_numbers():
+    page = (ROOT / "docs/preprocess.md").read_text()
+    for number in (limits.FULL_PIXELS, limits.HALF_PIXELS, limits.MAX_PIXELS, limits.MAX_SIDE):
+        assert f"{number:,}" in page
+    assert f"{limits.MAX_BYTES // 2**20} MiB" in page
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -241,6 +267,31 @@ def test_damaged_grids_are_refused_or_read(position, patch, cut):
         except InputError:
             return
     assert photo.dtype == np.uint8 and photo.ndim == 3
+
+
+def test_sizes_are_told_without_decoding(tmp_path, smaller, monkeypatch):
+    """Of the file, not of what it is decoded to: masks have that size."""
+    smaller(10**3, 10**6)
+    block = Image.Exif()
+    block[ORIENTATION_TAG] = 6
+    for name, contents in {
+        "turned.jpg": jpeg(noise(101, 151), exif=block.tobytes()),
+        "tiles.heic": heic_of_tiles(heic(noise(64, 64)), 3, 2, (180, 100), box(b"irot", b"\1")),
+    }.items():
+        (tmp_path / name).write_bytes(contents)
+    monkeypatch.setattr(JpegImageFile, "load", lambda self: pytest.fail("decoded"))
+    monkeypatch.setattr(heif, "put_together", None)
+    assert upright_size(tmp_path / "turned.jpg") == (101, 151)
+    assert upright_size(tmp_path / "tiles.heic") == (100, 180)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_truncated_large_jpeg_is_refused(smaller, progressive):
+    smaller(10**3, 10**6)
+    contents = jpeg(noise(203, 317), progressive=progressive)
+    for share in (0.3, 0.6, 0.9):
+        with pytest.raises(InputError, match="truncated JPEG"):
+            read_photo(contents[: int(share * len(contents))])
 
 
 def test_a_large_photograph_becomes_an_input(tmp_path):

@@ -162,6 +162,27 @@ def test_mcnemar_of_six_losses_by_hand():
     assert parity.mcnemar(np.array([True] * 6), np.array([False] * 6)) == (6, 0, pytest.approx(2 / 64))
 
 
+def test_an_interval_is_never_without_width():
+    """Three photographs that are all answered rightly prove little, and resampling them cannot show it."""
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    few_right = balanced_accuracy_interval(labels, labels, list("abcdef"))
+    below = [1 - proportion_low(3), 1 - proportion_low(3)]
+    assert (few_right.value, few_right.high) == (1, 1)
+    assert few_right.low == pytest.approx(1 - math.hypot(*below) / 2)  # equation 5 of Zou & Donner 2008
+    all_named_0 = balanced_accuracy_interval(labels, np.zeros(6, int), list("abcdef"))
+    assert all_named_0.low == pytest.approx(0.5 - math.hypot(below[0], 0) / 2)
+    assert all_named_0.high == pytest.approx(0.5 + math.hypot(below[0], 0) / 2)
+    alone = balanced_accuracy_interval(np.zeros(3, int), np.zeros(3, int), list("abc"))
+    assert alone.low == pytest.approx(proportion_low(3))
+    one_patient = balanced_accuracy_interval(np.zeros(3, int), np.zeros(3, int), list("aaa"))
+    assert one_patient.low == pytest.approx(proportion_low(1))  # three pictures of a patient are one
+
+
+def proportion_low(trials: int) -> float:
+    """Lower end of Wilson's interval of so many successes without a failure, by SciPy."""
+    return binomtest(trials, trials).proportion_ci(method="wilson").low
+
+
 def test_bootstrap_resamples_patients_not_images():
     rng = np.random.default_rng(0)
     right = np.repeat(rng.random(40) < 0.6, 8)  # all 8 photographs of a patient share their fate

@@ -270,3 +270,24 @@ def test_files_without_a_digest_are_the_float_model():
 
 def test_examples_are_of_every_question():
     assert list(REPORTS) == NAMES
+
+
+@pytest.mark.parametrize(("synthetic", "warned"), [(False, True), (True, False)])
+def test_a_page_of_photographs_says_that_it_holds_patients_data(synthetic, warned, tmp_path):
+    report = example("parity")
+    page = replace(report, report={**report.report, "data": {**report.report["data"], "synthetic": synthetic}}).write(
+        tmp_path
+    )
+    assert ("pictures of patients' photographs" in " ".join(page.read_text("utf-8").split())) == warned
+
+
+def test_a_report_that_replaces_one_of_more_says_so(tmp_path, messages):
+    whole = example("robustness")
+    whole.write(tmp_path)
+    assert not [line for line in messages if "replaced" in line]
+    less = {**whole.report, "data": {**whole.report["data"], "images": 1}}
+    replace(whole, report=less).write(tmp_path)
+    (said,) = [line for line in messages if "replaced" in line]
+    assert f"{whole.report['data']['images']} photographs, now 1" in said
+    whole.write(tmp_path)
+    assert len([line for line in messages if "replaced" in line]) == 1

@@ -25,7 +25,9 @@ FILE = Path(__file__).with_name("cases.json")
 ABOUT = (
     "`pictures`: a square of `side` pixels, rows of RGB bytes, as base64 in `rgb` or, from `noise`, bytes of "
     "x[n+1] = (1664525 x[n] + 1013904223) mod 2^32, each x[n+1] >> 24, starting from x[0] = seed; `measured` is what "
-    "docs/decision.md takes from it. `outcomes`: numbers, limits, probabilities and threshold, and the outcome."
+    "docs/decision.md takes from it. `outcomes`: numbers, limits, probabilities and threshold, and the outcome. "
+    "`refused`: what is an error, before any outcome, of a square of `side` pixels; `decision` is as in a manifest; "
+    "`accepted` is true for neighbours that are no error. JSON has no NaN: `null` among probabilities stands for it."
 )
 LABELS = ["ACK", "BCC", "MEL"]
 LIMITS = {
@@ -94,6 +96,15 @@ def pictures() -> Iterator[dict[str, Any]]:
     yield drawn("a spot in the corner alone", 32, lambda x, y: (90 if x < 7 and y < 7 else 200, 150, 130))
     yield drawn("cells of unequal size", 37, lambda x, y: (x * 6 % 256, y * 5 % 256, (x * y) % 256))
     yield drawn("all values of luma", 16, lambda x, y: (16 * y + x,) * 3)
+    yield drawn("one pixel, one level", 5, lambda x, y: (int(x == y == 0),) * 3)
+    for name, cell in (
+        ("upper left", 4),
+        ("lower right", 11),
+    ):  # the first and the last cell of the middle, 2 pixels wide
+        yield drawn(
+            f"a spot in the {name} corner of the middle", 32,
+            lambda x, y, cell=cell: (90 if x // 2 == y // 2 == cell else 200, 150, 130),
+        )  # fmt: skip
     for name, edge in (("sharp", 1), ("soft", 5)):
         yield drawn(
             f"a {name} spot", 28, lambda x, y, edge=edge: [v - spot(x, y, 28, edge) for v in (200, 150, 130)]
@@ -131,8 +142,40 @@ def outcomes() -> Iterator[dict[str, Any]]:
     yield outcome("the picture comes before the model", {"fine": 100}, [0.375, 0.25, 0.375])
 
 
+def refused() -> Iterator[dict[str, Any]]:
+    """`measured` would be sent back: an error is an error also there."""
+    dark = FINE | {"light": 0}
+    sure: list[float | None] = [0.125, 0.75, 0.125]
+    whole = {"version": "gate-2", "side": 128, "quality": LIMITS, "abstain_threshold": 0.5}
+
+    def case(name: str, *, accepted: bool = False, answer: list[Any] = sure, side: int = 128, **decision: Any):
+        section = {key: value for key, value in (whole | decision).items() if value is not None}
+        return {"name": name, "accepted": accepted, "measured": dark, "side": side, "decision": section,
+                "probabilities": answer, "labels": LABELS}  # fmt: skip
+
+    yield case("nothing is wrong", accepted=True)
+    yield case("other keys", accepted=True, coverage=0.9, of_tomorrow={"x": 1})
+    yield case("another version", version="gate-1")
+    yield case("a version of tomorrow", version="gate-3")
+    yield case("no limits", quality=None)
+    for name in LIMITS:
+        yield case(f"no limit of {name}", quality={key: limit for key, limit in LIMITS.items() if key != name})
+    yield case("no threshold", abstain_threshold=None)
+    yield case("a square of another side", side=127)
+    yield case("a class too few", answer=[0.25, 0.75])
+    yield case("a class too many", answer=[0.125, 0.75, 0.125, 0.0])
+    yield case("not a number", answer=[0.125, None, 0.125])
+    for total, good in ((0.975, False), (0.985, True), (1.015, True), (1.025, False)):
+        yield case(f"a sum of {total}", accepted=good, answer=[0.0, total, 0.0])
+    for low, good in ((-0.015, True), (-0.02, True), (-0.025, False)):
+        yield case(f"a probability of {low}", accepted=good, answer=[low, 0.5, 0.5 - low])
+    for high, good in ((1.015, True), (1.02, True), (1.025, False)):
+        yield case(f"a probability of {high}", accepted=good, answer=[-0.01, high, 1.0 - high + 0.01])
+
+
 def main() -> int:
     found = {"about": ABOUT, "version": "gate-2", "pictures": list(pictures()), "outcomes": list(outcomes())}
+    found["refused"] = list(refused())
     return write_or_check(json.dumps(found, indent=1) + "\n", FILE, __doc__)
 
 

@@ -68,7 +68,7 @@ def rgb_case(name: str, width: int, height: int, sides: Iterable[int], seed: int
 
 
 def fill_case(name: str, width: int, height: int, value: int, sides: Iterable[int]) -> dict[str, Any]:
-    """One value throughout: its mean is known, and so large that 32 bits do not hold the sums."""
+    """One value throughout: its mean is known, and so large that 31 or 32 bits do not hold the sums."""
     case = {"name": name, "kind": "rgb", "width": width, "height": height, "fill": value}
     whole = hashlib.sha256(bytes([value]) * (3 * width * height)).hexdigest()
     return case | {
@@ -159,6 +159,14 @@ def cases() -> Iterator[dict[str, Any]]:
     yield yuv_case("yuv: crop of one pixel", 9, 9, (1, 3), crop=[8, 8, 9, 9])
     yield bgra_case("bgra: crop", 12, 10, (5,), pad=16, crop=[2, 1, 11, 9])
     yield yuv_case("nv21 320 x 240 to 128, 224", 320, 240, (128, 224), layout="nv21", full=False, rotation=90)
+    for bits, n in ((31, 2051), (32, 2900)):  # 511 n^2 no longer fits
+        yield fill_case(f"rgb: sums of just more than {bits} bits", n, n, 255, (1, 3))
+    for matrix in ("bt601", "bt709"):
+        for full in (False, True):  # so large that it holds every constant: each moved by one changes some byte
+            span = "full" if full else "limited"
+            yield yuv_case(
+                f"i420: noise, {matrix}, {span}", 256, 256, (), layout="i420", matrix=matrix, full=full, seed=6
+            )
 
 
 def main() -> int:

@@ -54,7 +54,7 @@ def weights(tmp_path: Path) -> Path:
 @pytest.fixture
 def few(monkeypatch) -> None:
     """Let ten photographs do; fewer variations of drawings."""
-    monkeypatch.setattr(choose, "FEWEST_PHOTOS", 10)
+    monkeypatch.setattr(choose, "fewest_for", lambda share: 10)
     monkeypatch.setattr(choose, "FEWEST_ANSWERS", 2)
     monkeypatch.setattr("edge.questions.decision.pictures.DRAWN_EACH", 2)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.decision import CHECKS, Measurements, measure
+from edge.decision import CHECKS, LARGEST, Measurements, measure
 from edge.errors import InputError
 from edge.questions.decision import pictures
 from edge.questions.decision.choose import limits_of, threshold_of
@@ -18,7 +18,9 @@ from edge.questions.decision.coverage import risk_coverage
 
 
 def some(rng: np.random.Generator, count: int, most: int = 1000) -> list[Measurements]:
-    return [Measurements(*(int(v) for v in row)) for row in rng.integers(0, most, (count, len(CHECKS)))]
+    """Numbers below `most`, or as large as a measurement can be where that is less."""
+    ends = [min(most, LARGEST[name] + 1) for name in CHECKS]
+    return [Measurements(*(int(v) for v in row)) for row in rng.integers(0, ends, (count, len(CHECKS)))]
 
 
 @pytest.mark.parametrize(("count", "share", "most"), [(200, 0.005, 1000), (928, 0.005, 1000), (400, 0.03, 6)])
@@ -36,8 +38,15 @@ def test_each_limit_is_the_tightest_that_keeps_the_share(rng, count, share, most
 
 
 def test_limits_of_too_few_photographs_are_refused(rng):
-    with pytest.raises(InputError, match="at least 200 photographs of training patients, got 199"):
-        limits_of(some(rng, 199), 0.005)
+    with pytest.raises(InputError, match=r"at least 200 photographs of training patients, got 170.*alarm_share` 0.006"):
+        limits_of(some(rng, 170), 0.005)
+    few = some(rng, 170)
+    allowed = limits_of(few, 0.006)  # what the message offers: each check sends back one photograph of 170 at most
+    for name, (kind, _) in CHECKS.items():
+        values = [asdict(photo)[name] for photo in few]
+        assert sum(v < allowed[name] if kind == "min" else v > allowed[name] for v in values) <= 1
+    with pytest.raises(InputError, match=r"at least 40 photographs.*without limits no photograph is sent back"):
+        limits_of(some(rng, 39), 0.4)
     for share in (0, 0.5, -1, math.nan):
         with pytest.raises(InputError, match=r"between 0 and 0\.5"):
             limits_of(some(rng, 200), share)

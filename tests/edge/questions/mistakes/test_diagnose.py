@@ -15,19 +15,19 @@ from PIL import Image
 from benchmarks import diagnose as benchmark
 from convert import to_tflite
 from dermedge.commands import diagnose as command
-from dermedge.commands import mistakes, predict
+from dermedge.commands import mistakes, parity, predict
 from dermedge.commands._mistakes_docs import markdown
 from dermedge.console import screen
 from edge.checkpoint import load, shipped
 from edge.data.synthetic import write_sample
 from edge.errors import InputError
-from edge.questions.mistakes import diagnosis
+from edge.questions.mistakes import diagnosis, pairs
 from edge.questions.mistakes.catalogue import MISTAKES
 from edge.questions.mistakes.cost import Answers, compare
 from edge.questions.mistakes.diagnosis import BY_CAMERA, NOISE, RIGHT, TOLERANCE, Diagnosis, diagnose, paths, softmax
 from edge.questions.mistakes.model import Model, target_of
 from edge.questions.mistakes.phone_output import PhoneOutput, read_output
-from edge.questions.mistakes.scene import Scene, Target, photographed
+from edge.questions.mistakes.scene import Scene, Target, photographed, remarks
 from edge.questions.mistakes.section import SCHEMA, section
 from edge.questions.mistakes.words import as_json, sentences
 from edge.report.pictures import png
@@ -453,3 +453,73 @@ def test_mean_and_std_come_from_the_description(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(InputError, match="describes no checkpoint"):
         target_of(described, tmp_path / "x.safetensors")
+
+
+def test_the_places_of_pairs_are_those_of_the_table() -> None:
+    assert set(pairs.PLACES) == {mistake.code for mistake in MISTAKES}
+
+
+PLANTED = ["exif-6+bgr", "exif-3+stretch", "bilinear+unit", "letterbox+bgr", "bgr+symmetric", "vu-swapped+signed-bytes"]
+
+
+@pytest.fixture(scope="module")
+def planted(scene: Scene) -> dict[str, np.ndarray]:
+    """The model's input after two mistakes, spelled out here once more."""
+    by_code = {mistake.code: mistake for mistake in MISTAKES}
+    upright, target = scene.upright, scene.target
+    turned = Scene(np.ascontiguousarray(np.rot90(upright)), target)
+    over = Scene(np.ascontiguousarray(upright[::-1, ::-1]), target)
+    swapped = by_code["vu-swapped"].wrong(scene)
+    return {
+        "exif-6+bgr": turned.right[:, :, ::-1],
+        "exif-3+stretch": by_code["stretch"].wrong(over),
+        "bilinear+unit": by_code["bilinear"].wrong(scene) / np.float32(255),
+        "letterbox+bgr": by_code["letterbox"].wrong(scene)[:, :, ::-1],
+        "bgr+symmetric": scene.right[:, :, ::-1] / np.float32(127.5) - 1,
+        "vu-swapped+signed-bytes": np.where(swapped > 127, swapped.astype(np.float32) - 256, swapped),
+    }
+
+
+@pytest.mark.parametrize("code", PLANTED)
+def test_a_pair_makes_of_a_photograph_what_both_mistakes_do(code, scene, planted) -> None:
+    pair = {pair.code: pair for pair in pairs.pairs_for(scene.target)}[code]
+    assert np.allclose(pair.wrong(scene), planted[code], atol=1e-6)
+
+
+def test_two_mistakes_at_once_are_found(scene, model, known, planted, monkeypatch) -> None:
+    few = [pair for pair in pairs.pairs_for(scene.target) if pair.code in {"exif-6+bgr", "letterbox+bgr", "bgr+unit"}]
+    monkeypatch.setattr(diagnosis, "pairs_for", lambda target: few)
+    for code in ("exif-6+bgr", "letterbox+bgr"):
+        answer = PhoneOutput(model.ask(np.ascontiguousarray(planted[code])), False)
+        found = diagnose([scene], [answer], [model], temperature=0.5)
+        assert (found.verdict, found.explained_by[0].hypothesis.code) == ("mistake", code)
+        assert ", and BGR instead of RGB" in sentences(found, CODES)[0]
+    twice = PhoneOutput(softmax(known["bgr"]), False)
+    found = diagnose([scene], [twice], [model], temperature=0.5)
+    assert "bgr+softmax-twice" in [finding.hypothesis.code for finding in found.explained_by]
+    alien = diagnose([scene], [PhoneOutput(np.array([0, 0, 1.0, 0, 0, 0]), False)], [model], temperature=0.5)
+    assert alien.verdict == "none" and "pairs of those were tried" in " ".join(sentences(alien, CODES))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("x.mlpackage", "is no .tflite"), ("x.aimodel", "is no .tflite"), ("x.tflite", "no .tflite file at")],
+)
+def test_a_file_that_cannot_be_diagnosed_is_named(name, words, photo, tmp_path, capsys) -> None:
+    assert command.main(["--model", str(tmp_path / name), "--photo", str(photo), "--phone-output", "1,0"]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["x.tflite", "x.mlpackage"])
+def test_one_file_is_no_build_folder(name, tmp_path, capsys) -> None:
+    (tmp_path / "x.tflite").write_bytes(b"\0")
+    assert parity.main([str(tmp_path / name)]) == 2
+    assert f"give the folder that it lies in: {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("alpha", "said"), [(255, False), (254, True)])
+def test_an_opaque_picture_is_not_called_translucent(alpha, said, tmp_path) -> None:
+    pixels = np.full((8, 8, 4), 255, np.uint8)
+    pixels[3, 4, 3] = alpha
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert any("translucent" in remark for remark in remarks(tmp_path / "a.png")) == said

@@ -272,7 +272,7 @@ def test_words():
     )  # fmt: skip
     assert words == (
         "inconclusive: 99.0 % [97.1, 100.0], wanted at least 98 %; "
-        "too few images to tell; about 1,523 would settle it at this rate"
+        "too few images to tell; about 1,600 would settle it at this rate"
     )
     assert [small(x) for x in (0, 0.5, 0.0042, 3.1e-7)] == ["0", "0.500", "0.0042", "3.1e-07"]
 

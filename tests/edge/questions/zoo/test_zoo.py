@@ -21,6 +21,7 @@ from edge.questions.zoo.measure import measure
 from edge.questions.zoo.plan import FORMATS, RECIPES, Job, checkpoint_for, jobs
 from edge.questions.zoo.plot import pareto, write
 from edge.questions.zoo.rows import rows
+from edge.questions.zoo.tables import DRAWN, judged_on
 from edge.recipes import COREML, TFLITE
 from tests.edge._manifests import entry, manifest
 
@@ -202,6 +203,20 @@ def test_the_page_can_be_made_again_from_the_json(zoo):
     assert (zoo / "again.svg").read_text() == svg
     html = (zoo / "out" / "report.html").read_text()
     assert "shufflenetv2" in html and html.count("<svg") == 1 and "1.26" in html
+
+
+def test_the_page_says_what_was_judged_on():
+    """Drawn pictures give other SQNR than photographs: whoever compares two pages has to know."""
+
+    def report(*judged: dict) -> dict:
+        return {"models": [{"files": [{"judged_on": on} for on in judged]}]}
+
+    photographs = {"images": 253, "data": "PAD-UFES-20 + ISIC", "synthetic": False}
+    drawn = {"images": 24, "data": "synthetic sample", "synthetic": True}
+    nothing = {"images": None, "data": None, "synthetic": None}
+    assert judged_on(report(photographs, photographs, nothing)) == "Judged on 253 photographs (PAD-UFES-20 + ISIC)."
+    assert "24 computer-drawn pictures" in judged_on(report(drawn)) and DRAWN in judged_on(report(photographs, drawn))
+    assert judged_on(report(nothing)) == "" == judged_on({"models": [{"files": [{}]}]})
 
 
 def test_no_time_across_sides(monkeypatch, tmp_path):

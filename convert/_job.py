@@ -1,0 +1,89 @@
+"""Every wanted recipe of one lowered network, written and judged; none of a network that was lowered wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edge.manifest import Manifest
+from edge.progress import busy
+
+from ._first_off import first_off
+from ._format import Format, Prepared, Source
+from ._judge import Judged, judge
+
+FLOAT = "fp32"  # the recipe from which all others are made
+NOT_MADE = f"not made, because {FLOAT}, from which it would be, fails its gate"
+LOOKED_INTO = 2  # images, those furthest off, in which the operation that is off is looked for
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is written, from what, and where to."""
+
+    form: Format
+    source: Source
+    manifest: Manifest  # whose facts go into the files
+    work: Path  # a folder for files that are not judged yet
+    names: Mapping[str, str]  # wanted recipe -> file name
+    test_images: np.ndarray  # uint8 (N, S, S, 3)
+
+
+def write_and_judge(job: Job, prepared: Prepared, judged: list[Judged]) -> str:
+    """Append every wanted recipe to `judged` as soon as it is; returns the remark about what was done.
+
+    The list is the caller's, so that whoever interrupts this still has what is finished.
+    """
+    with busy(f"{FLOAT}: converting and judging the lowered network"):
+        float32 = written_and_judged(job, prepared, FLOAT)
+    if float32.verdict == "fail":  # with `strict` it may also be rejected for a warning of its audit
+        judged += rejections(job, float32)
+        return prepared.remark
+    if FLOAT in job.names:
+        judged.append(float32)
+    others = [recipe for recipe in job.names if recipe != FLOAT]
+    if not others:
+        return prepared.remark
+    prepared = prepared.measured(job.source, others)
+    for recipe in others:
+        with busy(f"{recipe}: converting and judging"):
+            why = prepared.unreachable(recipe)
+            if why:
+                judged.append(Judged(recipe, target(job, recipe), rejected=True, verdict="fail", remarks=(why,)))
+            else:
+                judged.append(written_and_judged(job, prepared, recipe))
+    return prepared.remark
+
+
+def written_and_judged(job: Job, prepared: Prepared, recipe: str) -> Judged:
+    path = target(job, recipe)
+    prepared.write(recipe, path, job.manifest)
+    return judge(job.form, prepared, job.source, recipe, path, job.test_images, strict=job.source.strict)
+
+
+def target(job: Job, recipe: str) -> Path:
+    """Where a recipe is written before it is judged."""
+    return job.work / job.names.get(recipe, f"{job.source.checkpoint.model}-{recipe}{job.form.suffix}")
+
+
+def rejections(job: Job, float32: Judged) -> list[Judged]:
+    """Every wanted recipe, rejected because of the float file that it would be made from, with the cause."""
+    remarks = (*float32.remarks, *causes(job, float32))
+    return [
+        replace(float32, rejected=True, remarks=remarks)
+        if recipe == FLOAT
+        else Judged(recipe, target(job, recipe), rejected=True, verdict="fail", remarks=(NOT_MADE, *remarks))
+        for recipe in job.names
+    ]
+
+
+def causes(job: Job, float32: Judged) -> list[str]:
+    """In words: the first operation that is off; nothing for a file that was not run."""
+    if float32.parity is None:
+        return []
+    places = list(float32.furthest[:LOOKED_INTO]) or list(range(min(LOOKED_INTO, len(job.source.images))))
+    with busy("looking for the first operation that is off"):
+        return [first_off(job.source.checkpoint, float32.path, job.form.name, job.source.images[places])]

@@ -1,0 +1,109 @@
+"""Tables of photographs as people save them: CSV with commas, semicolons or tabs, in UTF-8 or Excel's UTF-16."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from pathlib import Path
+
+from edge.errors import InputError
+from edge.files import MAX_JSON_BYTES
+
+ENDINGS = {".csv", ".tsv", ".tab", ".txt", ""}  # the Dataverse's HAM10000_metadata has no ending
+NOT_READ = {".xlsx", ".xls", ".ods", ".numbers", ".parquet", ".feather"}
+DELIMITERS = ",;\t|"
+EXCELS_FIRST_LINE = "sep="  # by which it says what delimits
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+MAX_HEADER = 100_000  # bytes
+NOT_KNOWN = {"", "nan", "n/a", "na", "none", "null", "<na>", "unknown", "?", "-"}  # where an id should be
+AS_CSV = "save it as CSV UTF-8"
+
+
+def plain(text: str) -> str:
+    """A field in one form of Unicode, with single spaces and no invisible characters: ids are compared by letters."""
+    if text.isascii():  # most are; a table has a hundred thousand fields
+        return " ".join(text.split())
+    visible = "".join(c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) != "Cf")
+    return " ".join(visible.split())
+
+
+def known(identifier: str | None) -> str:
+    """The id, or nothing where the table says in any of the usual ways that there is none."""
+    return "" if identifier is None or identifier.casefold() in NOT_KNOWN else identifier
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table with a header; columns in small letters with `_` for spaces, fields as `plain` has them.
+
+    Raises InputError if it is empty, too large, ragged or not text, or has a column twice.
+    """
+    first, *rest = read_lines(path)
+    names = [column_name(name) for name in first]
+    twice = [name for name in names if name and names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path} has the column {twice[0]} more than once; remove one of them")
+    rows = [(number, row) for number, row in enumerate(rest, start=2) if any(row)]
+    if not rows:
+        raise InputError(f"{path} has no rows")
+    for number, row in rows:
+        if len(row) < len(names) or any(row[len(names) :]):  # empty fields after the last are Excel's
+            raise InputError(
+                f"{path}: row {number} has more or fewer fields than the header, {len(row)} and {len(names)}; "
+                "was the file cut off?"
+            )
+    return [dict(zip(names, row, strict=False)) for _, row in rows]
+
+
+def read_lines(path: Path) -> list[list[str]]:
+    """The fields of each line of a table that is not empty, header included; InputError as `read_table`."""
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected a table of photographs")
+    data = path.read_bytes()
+    if data.startswith(b"PK\x03\x04") or data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError(f"{path} is not a CSV table but an Excel or zip file; {AS_CSV}")
+    try:
+        text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
+        delimiter, text = delimited(unix_lines(text))
+        rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+        lines = [[plain(field) for field in line] for line in rows if line]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a CSV table in UTF-8 ({error}); {AS_CSV}") from error
+    except csv.Error as error:
+        raise InputError(f"{path} is not a CSV table: {error}") from error
+    if not lines:
+        raise InputError(f"{path} has no rows")
+    return lines
+
+
+def header(path: Path) -> list[str]:
+    """The names in the first line, in the form of `read_table`; nothing where the file is no text."""
+    with path.open("rb") as file:
+        data = file.read(MAX_HEADER)
+    text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig", errors="replace")
+    try:
+        delimiter, text = delimited(unix_lines(text))
+        first = next(csv.reader(text.split("\n")[:1], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+    return [column_name(plain(name)) for name in first]
+
+
+def unix_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def delimited(text: str) -> tuple[str, str]:
+    """What delimits the fields of the table, and the table without the line in which Excel says so."""
+    first, _, rest = text.lstrip("\n").partition("\n")
+    if first.lower().startswith(EXCELS_FIRST_LINE):
+        return first[len(EXCELS_FIRST_LINE) :] or ",", rest
+
+    def fields(delimiter: str) -> int:
+        return len(next(csv.reader([first], delimiter=delimiter), []))
+
+    return max(DELIMITERS, key=fields), text
+
+
+def column_name(name: str) -> str:
+    return name.casefold().replace(" ", "_").replace("-", "_").replace("meta.clinical.", "")

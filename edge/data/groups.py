@@ -1,0 +1,107 @@
+"""Which photographs must not be on two sides of a split: those of a patient, of a lesion, of a pair of duplicates.
+
+Every table is asked that names an image and one of these. A patient's lesion makes all its photographs that patient's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.data.csv_table import header, known, read_table
+from edge.data.table import stem
+
+IMAGE = ("isic_id", "image", "image_id", "image_name", "name")  # columns, the first that a table has
+PAIR = ("image_name_1", "image_name_2")  # of ISIC 2020's table of duplicates
+OWNERS = ("patient_id", "lesion_id", "block")  # by rank: what a group is called after
+IMAGE_RANK = len(OWNERS)
+Node = tuple[int, str]  # rank in OWNERS or IMAGE_RANK, and the id
+
+
+def names_groups(table: Path) -> bool:
+    """Whether a table says to whom images belong, or which are the same picture."""
+    names = set(header(table))
+    return set(PAIR) <= names or bool(names & set(IMAGE) and names & set(OWNERS))
+
+
+class Groups:
+    """Groups of images that grow together where they share a patient, a lesion, or a pair of duplicates."""
+
+    def __init__(self) -> None:
+        self._above: dict[Node, Node] = {}
+        self._pairs = 0
+        self._blocks: dict[Node, Node] = {}  # they count only where no patient or lesion is named
+
+    def add(self, table: Path) -> None:
+        """Take in what a table says; one that names no groups changes nothing. Raises InputError as `read_table`."""
+        names = header(table)
+        if set(PAIR) <= set(names):
+            for row in read_table(table):
+                self._join((IMAGE_RANK, stem(row[PAIR[0]])), (IMAGE_RANK, stem(row[PAIR[1]])))
+                self._pairs += 1
+            return
+        image = next((name for name in IMAGE if name in names), None)
+        if image is None or not set(OWNERS) & set(names):
+            return
+        for row in read_table(table):
+            node: Node = (IMAGE_RANK, stem(row[image]))
+            for rank, name in enumerate(OWNERS):
+                if not (owner := known(row.get(name))):
+                    continue
+                if name == "block":
+                    self._blocks[node] = (rank, owner)
+                else:
+                    self._join(node, (rank, owner))
+
+    def fill_in_blocks(self) -> None:
+        """After all tables: images of which nothing else is known belong to the group of their block."""
+        alone = [node for node in self._blocks if self._top(node)[0] == IMAGE_RANK]
+        for node in alone:
+            self._join(node, self._blocks[node])
+
+    def _top(self, node: Node) -> Node:
+        while (above := self._above.get(node, node)) != node:
+            self._above[node] = node = self._above.get(above, above)
+        return node
+
+    def _join(self, first: Node, second: Node) -> None:
+        """The better rank names the group, of two patients the one that comes first in the alphabet."""
+        tops = sorted((self._top(first), self._top(second)))
+        self._above[tops[1]] = tops[0]
+
+    def of(self, image_id: str) -> str:
+        """The name of the image's group; the image's own where no table says anything of it."""
+        rank, name = self._top((IMAGE_RANK, stem(image_id)))
+        return image_id if rank == IMAGE_RANK and name == stem(image_id) else name
+
+    def notes(self, images: list[str]) -> list[str]:
+        """What a person should know of the groups of these images."""
+        notes = []
+        if self._pairs:
+            notes.append(f"pairs of duplicates that are listed, {self._pairs}, are always in one part")
+        joined: dict[Node, list[str]] = {}
+        for node in self._above:
+            if node[0] == 0 and self._top(node) != node:
+                joined.setdefault(self._top(node), []).append(node[1])
+        if joined:
+            first, others = next(iter(joined.items()))
+            notes.append(
+                f"groups of several patients, as a lesion or a pair of duplicates is of both: {len(joined)}, "
+                f"first {' and '.join([first[1], *others][:3])}: each group counts as one patient"
+            )
+        alone = [name for name in images if self._top((IMAGE_RANK, stem(name)))[0] == IMAGE_RANK]
+        if alone and len(alone) == len(images):
+            notes.append("no patients are named: every photograph counts as a patient of its own")
+        elif alone:
+            notes.append(
+                f"no patient or lesion is named for {len(alone)} photographs: each counts as a patient of its own"
+            )
+        return notes
+
+
+def groups_in(tables: list[Path]) -> Groups:
+    """Of all tables that name any."""
+    groups = Groups()
+    for table in tables:
+        groups.add(table)
+    groups.fill_in_blocks()
+    return groups

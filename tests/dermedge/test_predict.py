@@ -1,0 +1,72 @@
+"""`dermedge predict` answers what can be answered, and names the rest."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dermedge.commands import predict
+from edge.report.words import class_title
+
+
+@pytest.fixture
+def mixed(folder_of_photographs, tmp_path) -> Path:
+    """Two photographs, one of them in a folder below, one that is none, and what a Mac leaves beside them."""
+    folder = tmp_path / "mixed"
+    (folder / "below").mkdir(parents=True)
+    shutil.copy(folder_of_photographs / "ben" / "0.png", folder / "good.png")
+    shutil.copy(folder_of_photographs / "ben" / "0.png", folder / "below" / "good.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    (folder / "._good.png").write_bytes(b"\0\5\x16\7")
+    return folder
+
+
+def test_one_bad_photograph_does_not_cost_the_others_their_answers(mixed, capsys):
+    good, missing = mixed / "good.png", mixed / "missing.jpg"
+    assert predict.main([str(good), str(missing), str(mixed / "broken.jpg"), "--json"]) == 2
+    said = capsys.readouterr()
+    answers = json.loads(said.out)
+    assert [Path(answer["photo"]).name for answer in answers] == ["good.png", "missing.jpg", "broken.jpg"]
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert all("error" in answer and "probabilities" not in answer for answer in answers[1:])
+    assert "missing.jpg" in said.err and "broken.jpg" in said.err and "2 of 3 photographs were not answered" in said.err
+
+
+def test_a_folder_goes_into_a_table(mixed, tmp_path, capsys):
+    table = tmp_path / "out" / "answers.csv"
+    assert predict.main([str(mixed), "--csv", str(table)]) == 2
+    with table.open(newline="") as file:
+        rows = {Path(row["photo"]).relative_to(mixed).as_posix(): row for row in csv.DictReader(file)}
+    assert set(rows) == {"good.png", "below/good.png", "broken.jpg"}
+    first = rows["good.png"]
+    assert first["class"] in {"ACK", "BCC", "MEL", "NEV", "SCC", "SEK"} and first["error"] == ""
+    shares = {name: float(value) for name, value in first.items() if name.startswith("p_")}
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-4) and f"p_{first['class']}" == max(
+        shares, key=shares.__getitem__
+    )
+    assert first["outcome"] in {"class", "uncertain", "retake"} and first["reason"]
+    assert rows["broken.jpg"]["error"] and rows["broken.jpg"]["class"] == ""
+    assert {**first, "photo": ""} == {**rows["below/good.png"], "photo": ""}
+    assert "answers.csv: 2 answers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["mixed", "mixed/good.png/answers.csv"])
+def test_a_table_that_cannot_be_written_is_known_first(mixed, target, capsys):
+    assert predict.main([str(mixed), "--csv", str(mixed.parent / target)]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_folder_of_none_is_named(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert predict.main([str(tmp_path / "empty")]) == 2
+    assert "holds no photograph" in capsys.readouterr().err
+
+
+def test_a_class_is_not_named_twice():
+    assert class_title("melanoma", "melanoma") == "melanoma"
+    assert class_title("MEL", "melanoma") == "MEL melanoma"
+    assert class_title("bcc", "BCC") == "bcc"

@@ -1,0 +1,105 @@
+"""What a training takes of the checkpoint that it starts from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edge import checkpoint
+from edge.checkpoint import Checkpoint, Preprocess, as_program
+from edge.errors import InputError
+from edge.labels import Label
+from edge.models.foreign import Foreign
+from train._start import Beginning, check_fits, take_tensors, tensors_of
+
+
+class Net(nn.Module):
+    """A picture's mean colour and a linear layer; as `classifier`, or under another name."""
+
+    def __init__(self, classes: int, width: int = 4) -> None:
+        super().__init__()
+        self.body = nn.Linear(3, width)
+        self.last = nn.Linear(width, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.body(images.mean(dim=(2, 3))))
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def answers(net: nn.Module, codes: str, picture: Tensor) -> dict[str, float]:
+    """Class code -> logit."""
+    return dict(zip(codes, net(picture)[0].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("after", ["abc", "cba", "bca", "cab", "CbA", "ab", "abcd", "dcba", "xayb"])
+def test_every_class_keeps_its_own_answer(after, messages):
+    """Whatever the order, and whatever comes or goes: a class that both know is answered as before."""
+    old, new = Net(3), Net(len(after))
+    fresh = new.state_dict()["last.weight"].clone()
+    picture = torch.rand(1, 3, 8, 8)
+    take_tensors(new, Beginning("net", old.state_dict(), tuple("abc"), tuple(after)), Net)
+    before, now = answers(old, "abc", picture), answers(new, after, picture)
+    for place, code in enumerate(after):
+        if code.lower() in before:
+            assert now[code] == pytest.approx(before[code.lower()], abs=1e-6)
+        else:
+            assert torch.equal(new.last.weight[place], fresh[place])
+    assert ("class by class" in messages[-1]) == (after != "abc")
+
+
+def test_classes_that_nobody_shares_leave_the_last_layer_new(messages):
+    old, new = Net(3), Net(3)
+    fresh = new.last.weight.clone()
+    take_tensors(new, Beginning("net", old.state_dict(), tuple("abc"), tuple("xyz")), Net)
+    assert torch.equal(new.last.weight, fresh) and torch.equal(new.body.weight, old.body.weight)
+    assert "the last layer is new" in messages[-1]
+
+
+def test_a_layer_that_does_not_follow_the_classes_is_not_guessed():
+    def always_three(_classes: int) -> nn.Module:
+        return Net(3)
+
+    with pytest.raises(InputError, match="no layer that follows the number of classes"):
+        take_tensors(Net(3), Beginning("net", Net(3).state_dict(), tuple("abc"), tuple("bca")), always_three)
+    take_tensors(Net(3), Beginning("net", Net(3).state_dict(), tuple("abc"), tuple("abc")), always_three)
+
+
+def trained(net: nn.Module, model: str) -> Checkpoint:
+    labels = tuple(Label(code, code, malignant=None) for code in "abc")
+    return Checkpoint(model, labels, Preprocess("v", 32), net.state_dict())
+
+
+def test_another_network_is_refused_and_its_near_kin_is_not():
+    start = trained(Net(3, width=4), "narrow")
+    with pytest.raises(InputError, match=r"`init` is a checkpoint of narrow, of which 0% of the weights fit wide"):
+        check_fits(start, lambda classes: Net(classes, width=5), "wide")
+
+    class More(Net):
+        def __init__(self, classes: int) -> None:
+            super().__init__(classes)
+            self.added = nn.Conv2d(1, 1, 3)
+
+    check_fits(start, More, "more")
+
+
+def test_shipped_weights_do_not_fit_another_family():
+    from edge.models import create_model
+
+    start = checkpoint.load(checkpoint.shipped("hierattn_xs"))
+    with pytest.raises(InputError, match="leave `init` out"):
+        check_fits(start, lambda classes: create_model("mobilenetv2", classes), "mobilenetv2")
+    check_fits(start, lambda classes: create_model("hierattn_xs_ppcr", classes), "hierattn_xs_ppcr")
+
+
+def test_a_network_of_ones_own_is_started_from_as_well():
+    net = Foreign(Net(3)).eval()
+    start = as_program(trained(net, "own"), net)
+    assert {name: value.shape for name, value in tensors_of(start).items()} == {
+        name: value.shape for name, value in net.state_dict().items()
+    }
+    check_fits(start, lambda classes: Foreign(Net(classes)), "own")
