@@ -35,6 +35,9 @@ ADOBE_RGB: Shown = (ADOBE, power(ADOBE_POWER))
 Ways = dict[str, tuple[Callable[[], bytes], Shown | str]]
 
 
+PROPHOTO = (0.3457, 0.3585, 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001)  # ISO 22028-2; x + y of red is 1
+
+
 @dataclass(frozen=True)
 class Case:
     """A file of the card that states its colour in one way."""
@@ -91,6 +94,7 @@ def png_cases() -> Ways:
         "gAMA + cHRM of P3": (lambda: png(chrm(CHROMATICITIES[12]), gama(45455)), (CHROMATICITIES[12], power(2.2))),
         "gAMA + cHRM of Adobe RGB": (lambda: png(gama(45470), chrm(ADOBE)), ADOBE_RGB),
         "cHRM of P3": (lambda: png(chrm(CHROMATICITIES[12])), P3),
+        "gAMA + cHRM of ProPhoto RGB": (lambda: png(gama(55556), chrm(PROPHOTO)), (PROPHOTO, power(1 / 0.55556))),
         "cHRM of sRGB": (lambda: png(chrm(CHROMATICITIES[1])), PLAIN),
         "cHRM on one line": (lambda: png(chrm((*D65, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3))), PLAIN),
         "cHRM with a white of no light": (lambda: png(chrm((0.3, 0, *ADOBE[2:]))), PLAIN),

@@ -10,6 +10,7 @@ from .spaces import BT_709, SRGB, SRGB_CURVE, Chromaticities, Curve, Space
 UNITS = 100_000  # of gAMA and cHRM
 GAMMA_OF_SRGB = 1 / 2.2
 SAME_GAMMA = 0.05  # libpng's and Chromium's bound for "the same as the display's"
+ROUNDING = 1e-4  # EXIF writers use few digits: 0.7347 + 0.2654
 GAMMAS = (16, 625_000_000)  # what libpng accepts in gAMA
 
 
@@ -33,7 +34,7 @@ def chromaticities(numbers: tuple[float, ...]) -> Chromaticities | None:
     if len(numbers) != 8 or not all(0 <= number <= 1 for number in numbers):
         return None
     pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-    if any(x + y > 1 for x, y in pairs) or pairs[0][1] == 0:
+    if any(x + y > 1 + ROUNDING for x, y in pairs) or pairs[0][1] == 0:
         return None
     at = Chromaticities(*pairs)
     try:
