@@ -18,19 +18,28 @@ Colorants = Sequence[Sequence[float]]
 
 
 def profile(colorants: Colorants, *, gamma: float | None = None) -> bytes:
-    """A profile with sRGB's curve, or with a power of `gamma`."""
+    """A profile of RGB with sRGB's curve, or with a power of `gamma`."""
     curve = b"para" + bytes(4) + struct.pack(">HH", 3 if gamma is None else 0, 0)
     curve += fixed(CURVE if gamma is None else (gamma,))
-    text = b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", 4, 28) + "P3".encode("utf-16-be")
-    tags = {"desc": text, "cprt": text, "wtpt": xyz(WHITE)}
+    tags = {}
     for channel, colorant in zip("rgb", colorants, strict=True):
         tags[channel + "XYZ"], tags[channel + "TRC"] = xyz(colorant), curve
+    return written(b"RGB ", tags)
+
+
+def grey_profile(gamma: float) -> bytes:
+    return written(b"GRAY", {"kTRC": b"para" + bytes(4) + struct.pack(">HH", 0, 0) + fixed((gamma,))})
+
+
+def written(kind: bytes, own: dict[str, bytes]) -> bytes:
+    text = b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", 4, 28) + "P3".encode("utf-16-be")
+    tags = {"desc": text, "cprt": text, "wtpt": xyz(WHITE)} | own
     table, data, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for tag, content in tags.items():
         table += tag.encode() + struct.pack(">II", start + len(data), len(content))
         data += content + bytes(-len(content) % 4)
     size = start + len(data)
-    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x04300000, b"mntr", b"RGB ", b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x04300000, b"mntr", kind, b"XYZ ")
     header += struct.pack(">6H4s4sI4s4sQI", 2026, 1, 1, 0, 0, 0, b"acsp", b"APPL", 0, b"none", b"none", 0, 0)
     header += fixed(WHITE)
     return header + bytes(128 - len(header)) + table + data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import logging
 import os
 import re
@@ -55,6 +56,9 @@ def entry(parser: Callable[[], ArgumentParser]) -> Callable[[Main], Main]:
         @wraps(main)
         def wrapped(argv: list[str] | None = None) -> int:
             try:
+                for stream in (sys.stdout, sys.stderr):
+                    if isinstance(stream, io.TextIOWrapper):
+                        stream.reconfigure(errors="backslashreplace")  # names of files need be no text
                 with ExitStack() as frame:
                     frame.enter_context(terminated_like_interrupted())
                     frame.enter_context(messages_on_screen())

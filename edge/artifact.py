@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.errors import InputError
 from edge.files import read_json, sha256, size, write_json
 from edge.manifest import FileEntry, Manifest, from_json_value, to_json_value
+from edge.paths import refuse_compiled
 
 MANIFEST = "manifest.json"
 SUFFIXES = {".tflite", ".mlpackage", ".aimodel"}  # of what a folder holds beside its manifest
@@ -16,6 +17,7 @@ SUFFIXES = {".tflite", ".mlpackage", ".aimodel"}  # of what a folder holds besid
 def read(folder: str | Path) -> Manifest:
     """The checked manifest of a build folder (or the path of the manifest itself); InputError if it is none."""
     folder = Path(folder)
+    refuse_compiled(folder)
     if folder.suffix in SUFFIXES:
         raise InputError(f"{folder} is a single exported file; give the folder that it lies in: {folder.parent}")
     path = folder if folder.is_file() else folder / MANIFEST

@@ -17,6 +17,7 @@ from edge.errors import InputError, did_you_mean
 from edge.files import moved_into_place, read_json, sha256, write_json
 from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
+from edge.paths import refuse_compiled
 from edge.program import SUFFIX, from_bytes
 from edge.weight_files import MAX_WEIGHT_BYTES, read_weights
 
@@ -191,6 +192,7 @@ def placed(path: str | Path) -> tuple[Path, Path]:
             f"{path} is a foreign checkpoint; read it with `dermedge import-upstream --model … {path}` "
             "(weights only, nothing in it is run)"
         )
+    refuse_compiled(path)
     if path.suffix in {".tflite", ".mlpackage", ".aimodel"}:
         raise InputError(
             f"{path} is a file for phones and no checkpoint; `dermedge.open_model` opens it in Python, and "

@@ -143,7 +143,7 @@ def remove(target: Path) -> None:
 
 def write_text(target: str | Path, text: str) -> None:
     with moved_into_place(target) as path:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need be no text
 
 
 def write_json(target: str | Path, value: object) -> None:
@@ -180,7 +180,7 @@ def sha256(path: str | Path) -> str:
     digest = hashlib.sha256()
     if path.is_dir():
         for part in parts_of(path):
-            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(part.relative_to(path).as_posix().encode("utf-8", "surrogateescape") + b"\0")
             digest.update(bytes.fromhex(sha256(part)))
         return digest.hexdigest()
     with path.open("rb") as file:

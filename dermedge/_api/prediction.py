@@ -47,7 +47,7 @@ class Model:
         self.untrained: bool = opened.untrained
 
     def predict(self, photo: Picture) -> Outcome:
-        """The outcome for a photograph: a path (JPEG, PNG, WebP, HEIC), a PIL image, or pixels.
+        """The outcome for a photograph: a path (JPEG, PNG, WebP, HEIC, AVIF), a PIL image, or pixels.
 
         Pixels are upright sRGB, uint8 (H, W, 3). A PIL image is treated as its file is: turned as its EXIF block says,
         its colours brought to sRGB. Where thresholds were measured (`decision` of the manifest) the outcome may be

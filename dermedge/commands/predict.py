@@ -25,6 +25,7 @@ from dermedge.console import entry, screen
 from dermedge.flags import checkpoint_path
 from edge.errors import BAD_INPUT, GOOD, InputError
 from edge.models import DEFAULT_MODEL
+from edge.paths import MODEL_FOLDERS, named_again, printable
 
 if TYPE_CHECKING:
     from dermedge._api.prediction import Answer
@@ -35,7 +36,9 @@ NOTICE = "Research and engineering use; not a medical device."
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP or HEIC, or a folder of such")
+    p.add_argument(
+        "photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or a folder of such"
+    )
     p.add_argument(
         "--with", dest="file", type=checkpoint_path,
         help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
@@ -82,10 +85,11 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     from edge.data.listing import contents_of
 
     files: list[Path] = []
-    for path in paths:
-        below = contents_of(path).photos if path.is_dir() else [path]
+    for path in map(named_again, paths):
+        of_photos = path.is_dir() and path.suffix.lower() not in MODEL_FOLDERS  # a model is told as what it is
+        below = contents_of(path).photos if of_photos else [path]
         if not below:
-            raise InputError(f"{path} holds no photograph; JPEG, PNG, WebP and HEIC are read")
+            raise InputError(f"{path} holds no photograph; JPEG, PNG, WebP, HEIC and AVIF are read")
         files += below
     return files
 
@@ -158,7 +162,7 @@ def show(opened: Opened, answers: Answers) -> None:
     for path, answer in answers:
         if isinstance(answer, InputError):
             continue
-        screen().print(f"{path.name} by {opened.name}", style="bold", markup=False)
+        screen().print(f"{printable(path.name)} by {opened.name}", style="bold", markup=False)
         if answer.decision:
             screen().print(f"  [bold]{answer.decision.outcome}[/] {answer.decision.reason}")
             if answer.decision.outcome == RETAKE:  # what the model says of such a picture is no answer; --json has it

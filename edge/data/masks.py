@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.capture import orientation
+from edge.capture import upright_size
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
@@ -20,7 +20,6 @@ VERSION = "half-1"  # part of the cache's key
 LESION = 255
 HALF = 128
 MAX_PIXELS = 100_000_000
-SIDEWAYS = 5  # EXIF orientations from here on swap width and height
 
 
 def load_masks(photos: PhotoSet, side: int, *, cache: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -58,10 +57,9 @@ def read_mask(path: Path, photo: Path) -> np.ndarray:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(f"{path} is larger than {MAX_PIXELS} pixels; expected a mask of a photograph")
             grey = np.asarray(image.convert("L"))
-        with Image.open(photo) as image:
-            size = image.size[::-1] if orientation(image) >= SIDEWAYS else image.size
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as the mask of {photo.name} ({error}); mend or remove it") from error
+    size = upright_size(photo)
     if grey.shape != size[::-1]:
         raise InputError(
             f"{path} is {grey.shape[1]}x{grey.shape[0]} pixels, its photograph upright {size[0]}x{size[1]}; "
@@ -82,8 +80,8 @@ def to_square(mask: np.ndarray, side: int) -> np.ndarray:
 def key(photos: tuple[Photo, ...], side: int) -> str:
     digest = hashlib.sha256(f"masks {VERSION} {side}".encode())
     for photo in photos:
-        digest.update(f"{photo.mask and photo.mask.resolve()}".encode())
+        digest.update(f"{photo.mask and photo.mask.resolve()}".encode("utf-8", "surrogateescape"))
         if photo.mask is not None and photo.mask.is_file():
             stat = photo.mask.stat()
-            digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.capture import read_photo
+from edge.capture import READING, read_photo
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place
@@ -109,9 +109,11 @@ def read_each(
 
 
 def key(photos: tuple[Photo, ...], side: int) -> str:
-    digest = hashlib.sha256(f"{PREPROCESS_VERSION} {side}".encode())
+    digest = hashlib.sha256(f"{PREPROCESS_VERSION} {READING} {side}".encode())
     for photo in photos:
         if photo.path.is_file():  # a missing file is reported when it is read
             stat = photo.path.stat()
-            digest.update(f"{photo.path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(
+                f"{photo.path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+            )
     return digest.hexdigest()[:32]

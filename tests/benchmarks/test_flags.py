@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import coreml, decoders, diagnose, hifuse_design, ppcr
+from benchmarks import coreml, decoders, diagnose, hifuse_design, ppcr, stated_colour
 
 
 @pytest.mark.parametrize(
     ("benchmark", "flags"),
     [
         (ppcr, ["--rounds", "0"]), (ppcr, ["--images", "0"]), (ppcr, ["--side", "0"]),
-        (coreml, ["--side", "0"]), (decoders, ["--images", "0"]), (diagnose, ["--images", "0", "nowhere"]),
+        (coreml, ["--side", "0"]), (decoders, ["--images", "0"]), (stated_colour, ["--images", "0"]),
+        (diagnose, ["--images", "0", "nowhere"]),
         (hifuse_design, ["--rounds", "0", "--data", "nowhere"]),
         (hifuse_design, ["--threads", "0", "--data", "nowhere"]),
         (hifuse_design, ["--side", "0", "--data", "nowhere"]),

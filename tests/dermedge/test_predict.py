@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from dermedge.commands import predict
 from edge.report.words import class_title
+from tests.edge.decoding._files import jpeg_of_rows
 
 
 @pytest.fixture
@@ -70,3 +72,21 @@ def test_a_class_is_not_named_twice():
     assert class_title("melanoma", "melanoma") == "melanoma"
     assert class_title("MEL", "melanoma") == "MEL melanoma"
     assert class_title("bcc", "BCC") == "bcc"
+
+
+def test_large_photographs_and_names_that_are_no_text(mixed, tmp_path, capsys):
+    (mixed / "large.jpg").write_bytes(jpeg_of_rows(9248, 6936))
+    strange = mixed / os.fsdecode(b"caf\xe9\n[b].png")
+    shutil.copy(mixed / "good.png", strange)
+    paths = [str(mixed / "large.jpg"), str(strange)]
+    assert predict.main([*paths, "--csv", str(tmp_path / "answers.csv")]) == 0
+    assert predict.main(paths) == 0
+    assert "caf\\xe9\\x0a[b].png by" in capsys.readouterr().out
+    with (tmp_path / "answers.csv").open(newline="", encoding="utf-8") as file:
+        assert [Path(row["photo"]).name for row in csv.DictReader(file)] == ["large.jpg", "caf\\udce9\n[b].png"]
+
+
+def test_a_model_among_the_photographs_is_told(tmp_path, capsys):
+    (tmp_path / "net.mlmodelc").mkdir()
+    assert predict.main([str(tmp_path / "net.mlmodelc")]) == 2
+    assert "net.mlmodelc is a folder, a compiled Core ML model; expected one" in capsys.readouterr().err

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import struct
 import subprocess
 import sys
+import unicodedata
 import zlib
 
 import cv2
@@ -18,6 +20,7 @@ from PIL import Image
 
 from edge import capture
 from edge.capture import read_photo
+from edge.decoding.exif import ORIENTATION_TAG
 from edge.errors import InputError
 from tests.fuzzing import fuzzed
 
@@ -37,13 +40,17 @@ UPRIGHT = {
 
 def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    if form == "HEIF":
+        pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: HEIC cannot be written")
+        pillow_heif.from_pillow(image).save(buffer, **options)
+    else:
+        image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def exif(orientation: object) -> bytes:
     block = Image.Exif()
-    block[capture.ORIENTATION_TAG] = orientation
+    block[ORIENTATION_TAG] = orientation
     return block.tobytes()
 
 
@@ -82,7 +89,7 @@ def test_orientation_that_lies_counts_as_upright(value):
 
 
 def test_orientation_of_the_wrong_type_counts_as_upright():
-    text = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHI4sI", 1, capture.ORIENTATION_TAG, 2, 2, b"6\0", 0)
+    text = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHI4sI", 1, ORIENTATION_TAG, 2, 2, b"6\0", 0)
     np.testing.assert_array_equal(read_photo(encoded(Image.fromarray(PICTURE), exif=text)), PICTURE)
 
 
@@ -238,16 +245,16 @@ def test_size_on_disk_is_checked_before_reading(tmp_path):
     path = tmp_path / "huge.jpg"
     with path.open("wb") as file:
         file.truncate(capture.MAX_BYTES + 1)  # sparse
-    with pytest.raises(InputError, match=r"huge\.jpg has 67108865 bytes"):
+    with pytest.raises(InputError, match=r"huge\.jpg has 134217729 bytes"):
         read_photo(path)
-    with pytest.raises(InputError, match="67108865 bytes"):
+    with pytest.raises(InputError, match="134217729 bytes"):
         read_photo(bytes(capture.MAX_BYTES + 1))
 
 
 def test_what_is_no_file(tmp_path):
     with pytest.raises(InputError, match=r"no photograph at .*gone\.jpg"):
         read_photo(tmp_path / "gone.jpg")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="is a folder; expected one"):
         read_photo(tmp_path)
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(InputError, match=r"empty\.jpg is empty"):
@@ -256,14 +263,77 @@ def test_what_is_no_file(tmp_path):
         read_photo(b"")
     with pytest.raises(InputError, match="cannot be read"):
         read_photo(tmp_path / "nul\0l.jpg")
+
+
+@pytest.mark.timeout(20)
+def test_what_would_block_or_never_end(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(InputError, match="no regular file"):  # would block
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.jpg"))
+    for path, kind in (
+        (tmp_path / "pipe.jpg", "a named pipe"), (tmp_path / "socket.jpg", "a socket"), ("/dev/zero", "a device"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=f"is {kind}, no regular file; expected one"):
+            read_photo(path)
+
+
+def test_a_pipe_that_takes_a_files_place_does_not_block(tmp_path, monkeypatch):
+    """Between the look at it and its opening."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "file.jpg").write_bytes(encoded(Image.fromarray(PICTURE)))
+    regular, look = os.stat(tmp_path / "file.jpg"), os.stat
+    monkeypatch.setattr(
+        capture.os, "stat", lambda path, **more: regular if str(path).endswith("pipe.jpg") else look(path, **more)
+    )
+    with pytest.raises(InputError, match="is a named pipe"):
         read_photo(tmp_path / "pipe.jpg")
+
+
+def test_links_and_folders_that_look_like_photographs(tmp_path):
+    (tmp_path / "moved.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(InputError, match=r"moved\.jpg is a link to .*nowhere\.jpg, which is not there; mend or remove"):
+        read_photo(tmp_path / "moved.jpg")
+    (tmp_path / "circle.jpg").symlink_to(tmp_path / "circle.jpg")
+    with pytest.raises(InputError, match=r"circle\.jpg cannot be read: Too many levels"):
+        read_photo(tmp_path / "circle.jpg")
+    (tmp_path / "album.jpg").mkdir()
+    with pytest.raises(InputError, match=r"album\.jpg is a folder"):
+        read_photo(tmp_path / "album.jpg")
+    (tmp_path / "net.mlmodelc").mkdir()
+    with pytest.raises(InputError, match="is a folder, a compiled Core ML model; expected one"):
+        read_photo(tmp_path / "net.mlmodelc")
+    (tmp_path / "whole.png").write_bytes(encoded(Image.fromarray(PICTURE)))
+    (tmp_path / "link.png").symlink_to(tmp_path / "whole.png")
+    np.testing.assert_array_equal(read_photo(tmp_path / "link.png"), PICTURE)
+
+
+def test_a_name_in_either_form_of_unicode(tmp_path):
+    for written in ("NFC", "NFD"):
+        folder = tmp_path / unicodedata.normalize(written, f"Béa-{written}")
+        folder.mkdir()
+        (folder / unicodedata.normalize(written, "été.png")).write_bytes(encoded(Image.fromarray(PICTURE)))
+        for typed in ("NFC", "NFD"):
+            path = tmp_path / unicodedata.normalize(typed, f"Béa-{written}") / unicodedata.normalize(typed, "été.png")
+            np.testing.assert_array_equal(read_photo(path), PICTURE)
+    with pytest.raises(InputError, match="no photograph at"):
+        read_photo(tmp_path / "Béa-NFC" / "hiver-é.png")
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"), [(b"a\nerror: b.jpg", r"a\x0aerror: b.jpg"), (b"caf\xe9\x1b[2J.jpg", r"caf\xe9\x1b[2J.jpg")]
+)
+def test_names_that_are_no_text_stay_on_their_line(tmp_path, raw, shown):
+    path = tmp_path / os.fsdecode(raw)
+    path.write_bytes(b"no picture")
+    with pytest.raises(InputError) as raised:
+        read_photo(path)
+    assert shown in str(raised.value)
+    assert str(raised.value).isprintable()
 
 
 @pytest.mark.parametrize("form", ["GIF", "TIFF", "BMP"])
 def test_other_formats_are_refused_by_name(form):
-    with pytest.raises(InputError, match=f"a {form} file; expected JPEG, PNG, WebP or HEIC"):
+    with pytest.raises(InputError, match=f"a {form} file; expected JPEG, PNG, WebP, HEIC or AVIF"):
         read_photo(encoded(Image.fromarray(PICTURE), form))
 
 

@@ -125,4 +125,4 @@ def test_diagnosis_names_a_profile_and_transparency(colours, tmp_path) -> None:
     (tmp_path / "srgb.png").write_bytes(file_of(colours, icc_profile=profile(SRGB)))
     Image.new("RGBA", (8, 8), (1, 2, 3, 4)).save(tmp_path / "clear.png")
     told = {name: remarks(tmp_path / f"{name}.png") for name in ("p3", "srgb", "clear")}
-    assert "colour profile" in told["p3"][0] and not told["srgb"] and "translucent" in told["clear"][0]
+    assert "another colour space" in told["p3"][0] and not told["srgb"] and "translucent" in told["clear"][0]

@@ -258,6 +258,14 @@ def test_a_place_that_cannot_be_written_is_known_before_and_nothing_is_made_ther
         files.check_writable(tmp_path / "file" / "inside")
 
 
+def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path):
+    """As a lone surrogate stands in JSON, so that the name comes back."""
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_json(tmp_path / "names.json", {"photo": name})
+    assert (tmp_path / "names.json").read_bytes() == b'{\n  "photo": "caf\\udce9.jpg"\n}\n'
+    assert read_json(tmp_path / "names.json", expected="names") == {"photo": name}
+
+
 def test_a_folder_that_was_copied_onto_a_full_disk_is_told_in_words(tmp_path):
     """As coremltools does: the error of `shutil.copytree` holds a list of tuples."""
     copied = [("a", str(tmp_path / "b"), f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from edge import capture
-from edge.colour import transform_for
+from edge.colour import changes
+from edge.decoding.stored import Stored
 from edge.preprocess import to_input
 
+WITH_ALPHA = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})  # Pillow's modes
 OPAQUE = 255  # alpha; many programs write it for every pixel
 Numbers = tuple[float, float, float]  # of R, G, B, of values in 0..1
 
@@ -48,26 +51,30 @@ def photographed(path: Path, target: Target) -> tuple[Scene, int]:
     name = str(path)
     contents = capture.read_bounded(path, name)
     upright = capture.read_photo(contents, name=name)
-    form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
-    if form == "HEIF":  # its decoder has turned it already, and says 1
-        return Scene(upright, target), 1
+    return Scene(upright, target), stored_in(contents, name)[0].orientation
+
+
+def stored_in(contents: bytes, name: str) -> tuple[Stored, bytes | None]:
+    """The photograph as it is stored, and the profile of its colours."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata that nobody needs
-        with capture.open_checked(contents, form, name) as image:
-            return Scene(upright, target), capture.orientation(image)
+        form = capture.tell_format(contents[: capture.HEAD_BYTES], name)
+        return capture.open_stored(io.BytesIO(contents), form, name)
 
 
 def remarks(path: Path) -> list[str]:
     """What a photograph brings that none of the paths imitates, and that an app has to heed: profile, transparency."""
     name = str(path)
-    contents = capture.read_bounded(path, name)
-    form = capture.tell_format(contents[: capture.SIGNATURE_BYTES], name)
+    stored, profile = stored_in(capture.read_bounded(path, name), name)
     notes = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with capture.open_checked(contents, form, name) as image:
-            if transform_for(image) is not None:
-                notes.append("has a colour profile other than sRGB; an app has to convert it (docs/preprocess.md)")
-            if image.has_transparency_data and np.asarray(image.convert("RGBA").getchannel("A")).min() < OPAQUE:
-                notes.append("is translucent; it has to be laid over white")
+    if changes(profile):
+        notes.append("states another colour space than sRGB; an app has to convert it (docs/preprocess.md)")
+    if translucent(stored):
+        notes.append("is translucent; it has to be laid over white")
     return notes
+
+
+def translucent(stored: Stored) -> bool:
+    if stored.mode not in WITH_ALPHA and "transparency" not in stored.info:
+        return False
+    return any(np.asarray(strip.convert("RGBA").getchannel("A")).min() < OPAQUE for _, strip in stored.strips())

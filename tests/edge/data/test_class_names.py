@@ -134,7 +134,7 @@ def test_a_class_that_is_a_link_to_another_is_named(tmp_path: Path) -> None:
         open_photos(tmp_path)
 
 
-@pytest.mark.parametrize("file", ["a.tif", "a.jfif", "images.zip"])
+@pytest.mark.parametrize("file", ["a.tif", "a.jfif", "a.jxl", "images.zip"])
 def test_a_class_that_would_be_lost_is_refused(tmp_path: Path, file: str) -> None:
     with pytest.raises(InputError, match=f"bcc has no photograph that is read, only bcc/{file}"):
         open_photos(put(tmp_path, "mel/a.jpg", "nev/b.jpg", f"bcc/{file}"))

@@ -93,9 +93,10 @@ def test_changed_file_is_read_again(photos, decoded, change):
     assert images[2].any() == (change == "time")
 
 
-def test_new_preprocessing_is_another_entry(photos, decoded, monkeypatch):
+@pytest.mark.parametrize("version", ["PREPROCESS_VERSION", "READING"])
+def test_new_preprocessing_is_another_entry(photos, decoded, monkeypatch, version):
     load_squares(photos, SIDE)
-    monkeypatch.setattr(squares, "PREPROCESS_VERSION", "other")
+    monkeypatch.setattr(squares, version, "other")
     load_squares(photos, SIDE)
     assert len(decoded) == 12
 

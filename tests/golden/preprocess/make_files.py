@@ -21,6 +21,9 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+from benchmarks import _colorimetry as colorimetry
+from benchmarks import _colour_cases as colour_cases
+from benchmarks import _colour_files as colour_files
 from benchmarks._profiles import DISPLAY_P3, profile, to_srgb
 from tests.golden.preprocess import make, reference
 
@@ -105,8 +108,40 @@ def pictures() -> Iterator[tuple[str, Image.Image, dict[str, Any], np.ndarray, i
     yield "quality_90.webp", Image.fromarray(ramps), {"quality": 90}, ramps, 10
     yield "quality_95.heic", Image.fromarray(ramps), {"quality": 95}, ramps, 8
     yield "orientation_6.heic", Image.fromarray(ramps), {"quality": 95, "exif": exif(6).tobytes()}, TURNS[6](ramps), 8
+    yield from stated(rgb, ramps)
     # In HEIF the file's own property turns the picture (ISO/IEC 23008-12, 6.5.10), not the EXIF block.
     yield "exif_alone.heic", Image.fromarray(ramps), {"quality": 95, "exif": exif(6), "plugin": True}, ramps, 8
+
+
+def stated(rgb: np.ndarray, ramps: np.ndarray) -> Iterator[tuple[str, Image.Image, dict[str, Any], np.ndarray, int]]:
+    """Colour spaces that no profile states: docs/preprocess.md, Colour. `chunks` and `codes` are put in afterwards."""
+    p3, plain, adobe = colour_cases.P3, colour_cases.PLAIN, colour_cases.ADOBE_RGB
+    linear = (plain[0], colorimetry.power(1))
+    for name, chunks, space in (
+        ("cicp_p3", colour_files.cicp(12, 13), p3),
+        ("gama_linear", colour_files.gama(100_000), linear),
+        ("gama_of_srgb_alone", colour_files.gama(45455), plain),
+        ("gama_chrm_adobe_rgb", colour_files.gama(45470) + colour_files.chrm(colorimetry.ADOBE), adobe),
+        ("srgb_before_gama", colour_files.gama(100_000) + colour_files.srgb_chunk(), plain),
+    ):
+        yield f"{name}.png", Image.fromarray(rgb), {"chunks": chunks}, shown(rgb, space), 1 if space != plain else 0
+    block = colour_files.exif(65535, "R03")
+    yield "exif_r03.png", Image.fromarray(rgb), {"exif": block}, shown(rgb, adobe), 1
+    soft = ramps // 2 + 64  # near the edge of the gamut a level of the codec would become many
+    options: dict[str, Any] = {"quality": 100, "subsampling": 0, "exif": block}
+    yield "exif_r03.jpg", Image.fromarray(soft), options, shown(soft, adobe), 8
+    for form in ("heic", "avif"):
+        options = {"quality": 100, "chroma": 444, "subsampling": "4:4:4", "codes": (12, 13)}
+        yield f"nclx_p3.{form}", Image.fromarray(soft), options, shown(soft, p3), 6
+
+
+def shown(rgb: np.ndarray, space: colour_cases.Shown) -> np.ndarray:
+    return np.rint(colorimetry.shown(rgb, *space)).astype(np.uint8)
+
+
+def with_statement(contents: bytes, chunks: bytes, codes: tuple[int, int] | None) -> bytes:
+    contents = contents[:33] + chunks + contents[33:] if chunks else contents
+    return contents if codes is None else colour_files.restated(contents, *codes)
 
 
 def main() -> int:
@@ -116,10 +151,13 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     entries = []
     for name, image, options, expected, tolerance in pictures():
+        chunks, codes = options.pop("chunks", b""), options.pop("codes", None)
         if name.endswith(".heic") and not options.pop("plugin", False):
             pillow_heif.from_pillow(image).save(FOLDER / name, **options)  # writes the turn as HEIF does
         else:
             image.save(FOLDER / name, {"jpg": "JPEG", "heic": "HEIF"}.get(name.rpartition(".")[2]), **options)
+        if chunks or codes:
+            (FOLDER / name).write_bytes(with_statement((FOLDER / name).read_bytes(), chunks, codes))
         expected = np.ascontiguousarray(expected)
         entry = {"file": name, "tolerance": tolerance} | make.result(expected.tolist())
         entry.setdefault("rgb", base64.b64encode(expected.tobytes()).decode())
