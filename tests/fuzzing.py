@@ -24,12 +24,16 @@ def mostly(good: Any) -> st.SearchStrategy[Any]:
     return st.integers(0, 9).flatmap(lambda n: ANYTHING if n == 0 else st.just(good))
 
 
-def fuzzed(examples: int):
-    """A hypothesis test with so many examples; under `make fuzz` with other ones every time."""
+def fuzzed(examples: int, *, seconds_each: float = 0.1):
+    """A hypothesis test with so many examples; under `make fuzz` with other ones every time.
+
+    `seconds_each`: how long an example takes, about; of those above a second `make fuzz` draws a tenth as many more.
+    """
+    times = TIMES if seconds_each < 1 else max(1, TIMES // 10)
 
     def decorate(test):
         limits = settings(
-            max_examples=examples * TIMES, deadline=None, derandomize=TIMES == 1,
+            max_examples=examples * times, deadline=None, derandomize=TIMES == 1,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             # a failure is made smaller under `make fuzz` only, because that takes minutes
             phases=[Phase.explicit, Phase.generate] if TIMES == 1 else tuple(Phase),

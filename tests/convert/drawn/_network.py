@@ -22,7 +22,7 @@ from edge.errors import InputError
 from edge.labels import Label
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.litert import LiteRT
-from tests.convert.operations._variants import SIDE, Variant
+from tests.convert.drawn._variants import SIDE, Variant
 
 SCORES = 3  # of each operation
 LARGEST = 2.0  # absolute value of a score

@@ -11,7 +11,7 @@ from edge.checkpoint import Checkpoint
 from edge.errors import InputError
 from edge.metrics.statistics import sqnr_db
 from tests._phones import needs_android, needs_arm
-from tests.convert.operations._network import (
+from tests.convert.drawn._network import (
     SCORES,
     answers,
     checkpoint_of,
@@ -21,10 +21,13 @@ from tests.convert.operations._network import (
     tflite,
     truth,
 )
-from tests.convert.operations._variants import KINDS, WITH_WEIGHTS, Variant
+from tests.convert.drawn._variants import KINDS, WITH_WEIGHTS, Variant
 from tests.fuzzing import fuzzed
 
-pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
+pytestmark = [
+    pytest.mark.fuzz,
+    pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning"),
+]
 TOGETHER = 4  # operations in a network, because most of the time goes into the conversion of any network
 
 
@@ -32,32 +35,35 @@ def several(kind: str) -> st.SearchStrategy[list[Variant]]:
     return st.lists(KINDS[kind], min_size=TOGETHER, max_size=TOGETHER)
 
 
-def check(variants: list[Variant], checkpoint: Checkpoint, run) -> None:
-    """`run` the checkpoint in a format. A network with an operation that is refused is tried again in parts."""
+def check(variants: list[Variant], checkpoint: Checkpoint, run) -> int:
+    """`run` the checkpoint in a format; how many operations answered, and rightly.
+
+    A network with an operation that is refused is tried again in parts.
+    """
     expected, near = truth(checkpoint)
     try:
         scores = run(checkpoint)
     except InputError as error:
         event(refusal_of(error)[:80])
-        if len(variants) > 1:
-            for variant in variants:
-                check([variant], checkpoint_of([variant]), run)
-        return
+        return sum(check([v], checkpoint_of([v]), run) for v in variants) if len(variants) > 1 else 0
     wrong = (np.abs(scores - expected) > near).any(0)
     culprits = [variants[number // SCORES] for number in np.flatnonzero(wrong)]
     assert not culprits, f"{culprits[0]}: expected {expected[:, wrong]}, got {scores[:, wrong]}"
+    return len(variants)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tflite(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("operations") / "x.tflite"
 
-    @fuzzed(2)
+    @fuzzed(2, seconds_each=2)
     @given(several(kind))
     def run(variants: list[Variant]) -> None:
-        check(variants, checkpoint_of(variants), lambda checkpoint: answers(tflite(checkpoint), path))
+        right.append(check(variants, checkpoint_of(variants), lambda checkpoint: answers(tflite(checkpoint), path)))
 
+    right: list[int] = []
     run()
+    assert sum(right) > 0  # not all were refused
 
 
 @pytest.mark.filterwarnings("ignore:.*overflow.*:RuntimeWarning")
@@ -66,12 +72,15 @@ def test_tflite(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_core_ml(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("operations")
 
-    @fuzzed(2)
+    @fuzzed(2, seconds_each=2)
     @given(several(kind))
     def run(variants: list[Variant]) -> None:
-        check(variants, checkpoint_of(variants), lambda checkpoint: core_ml(checkpoint, folder / "x.mlpackage"))
+        path = folder / "x.mlpackage"
+        right.append(check(variants, checkpoint_of(variants), lambda checkpoint: core_ml(checkpoint, path)))
 
+    right: list[int] = []
     run()
+    assert sum(right) > 0
 
 
 EIGHT_BIT_NOISE = 20.0  # dB; below, an answer is wrong and not rounded
@@ -86,7 +95,7 @@ APART = 6.0  # dB that a phone's kernels may lose beside LiteRT here, which take
 def test_8_bits_on_arm(kind: str, mode: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("operations") / "x.tflite"
 
-    @fuzzed(2)
+    @fuzzed(2, seconds_each=2)
     @given(several(kind), st.sampled_from(["int8-weights", "int8-dynamic"]))
     def run(variants: list[Variant], recipe: str) -> None:
         checkpoint = checkpoint_of(variants)
