@@ -174,4 +174,4 @@ def test_a_file_that_its_runtime_reads_as_nonsense_is_named(
 
 def test_one_file_in_place_of_its_folder_is_told(fp32_build: Path, given: list[str], capsys) -> None:
     assert parity.main([str(fp32_build / NAME), *given]) == 2
-    assert f"give the folder that holds it with its manifest.json: {fp32_build}" in capsys.readouterr().err
+    assert f"give the folder that it lies in: {fp32_build}" in capsys.readouterr().err

@@ -62,7 +62,8 @@ def test_every_photograph_is_judged_once_by_a_model_that_never_saw_it(validated,
     ids=" ".join,
 )  # fmt: skip
 def test_a_slip_in_the_flags_is_named_before_photographs_are_looked_for(command, wrong, tmp_path, capsys):
-    """Reading a large set takes minutes; here there is none, and that is not what is complained of."""
+    """Reading a large set takes minutes; here the folder is empty, and that is not what is complained of."""
+    (tmp_path / "nowhere").mkdir()
     assert command(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "run"), *wrong]) == 2
     said = capsys.readouterr().err
     assert (wrong[0] in said or wrong[1] in said) and "nowhere" not in said

@@ -211,9 +211,9 @@ def linear(*, corners: bool) -> Callable[[int, int], Tensor]:
 
 CENTRED = Form(aten.upsample_bilinear2d.vec, (False,), linear(corners=False))
 ALIGNED = Form(aten.upsample_bilinear2d.vec, (True,), linear(corners=True))
-FORMS = (
-    Form(aten.upsample_nearest2d.vec, (), nearest(0.0)),
+FORMS = (  # of a single place all have the same matrix: bilinear comes first, because XNNPACK has no nearest
     CENTRED,
+    Form(aten.upsample_nearest2d.vec, (), nearest(0.0)),
     Form(aten._upsample_nearest_exact2d.vec, (), nearest(0.5)),
     ALIGNED,
 )

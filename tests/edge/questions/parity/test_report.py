@@ -224,7 +224,7 @@ def test_the_table_is_that_of_the_json(report):
     """Nothing but the JSON is needed to print it; names from outside are no markup."""
     from rich.console import Console
 
-    (table,) = ParityReport(report | {"model": "[bold]m"}).tables()
+    table, *_ = ParityReport(report | {"model": "[bold]m"}).tables()
     console = Console(width=400, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
         console.print(table)
