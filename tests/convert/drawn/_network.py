@@ -56,6 +56,8 @@ class Branch(nn.Module):
     def settle(self, pictures: Tensor) -> None:
         """Draw the mixture, and scale it so that no score is above LARGEST."""
         values = self.operation(self.given(pictures[:1])).flatten(1)
+        if not values.numel():
+            raise ValueError("nothing is left of the map")
         mixture = torch.randn(values.shape[1], SCORES, dtype=torch.float64) / values.shape[1] ** 0.5
         self.register_buffer("mixture", mixture.to(values.dtype))
         largest = max(float(self(picture[None]).abs().max()) for picture in pictures)
@@ -72,7 +74,7 @@ class Network(nn.Module):
 
 
 def checkpoint_of(variants: Sequence[Variant]) -> Checkpoint:
-    """A network of these operations. A variant that torch itself does not take is drawn again."""
+    """A network of these operations. One that torch itself does not take, or leaves nothing of, is drawn again."""
     pictures = torch.from_numpy(PICTURES).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         network = Network(variants).eval()
