@@ -43,6 +43,7 @@ def test_a_tflite_file_computes_what_torch_does(kind: str) -> None:
     compared(kind, answer(lowered.content, image, reference=False).ravel())
 
 
+@pytest.mark.slow(reason="a conversion by coremltools for each kind")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_package_computes_what_torch_does(kind: str, tmp_path: Path) -> None:
     """With no pool whose answer depends on the runtime: coremltools issues 2772, 1901."""

@@ -51,7 +51,7 @@ def cache(home, monkeypatch):
     "model",
     [
         pytest.param("hierattn_xs", marks=pytest.mark.slow(reason="makes the largest of the three three times")),
-        "shufflenetv2",
+        pytest.param("shufflenetv2", marks=pytest.mark.slow(reason="one more network made three times")),
         "mobilenetv3_large",
     ],
 )

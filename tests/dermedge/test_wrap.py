@@ -191,6 +191,7 @@ def test_a_build_keeps_what_it_is_judged_by(build):
     assert b"def forward" not in (build.folder / "reference.pt2").read_bytes()  # the author's source stays at home
 
 
+@pytest.mark.slow(reason="a process that loads all")
 def test_it_is_judged_again_by_another_process_without_its_source(build, tmp_path):
     """Nothing of this test's module can be imported there."""
     command = [

@@ -310,6 +310,7 @@ def test_defaults_and_split_are_those_of_the_checkpoint(tuned, start):
     assert recipe["init"]["sha256"] == first.sha256 and recipe["precision"] == "32-true"
 
 
+@pytest.mark.slow(reason="fine-tunes twice")
 def test_resumed_fine_tuning_is_the_uninterrupted_one(
     tuned, start, folder_of_photographs, tmp_path, monkeypatch, capsys
 ):

@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.fuzz,
     pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning"),
 ]
+QUICK = ("conv2d", "conv_transpose2d", "avg_pool2d", "interpolate2d", "attention")
 TOGETHER = 4  # operations in a network, because most of the time goes into the conversion of any network
 
 
@@ -52,7 +53,10 @@ def check(variants: list[Variant], checkpoint: Checkpoint, run) -> int:
     return len(variants)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow(reason="one more kind of operation")) for k in KINDS],
+)
 def test_tflite(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("operations") / "x.tflite"
 

@@ -118,7 +118,11 @@ def one_row_negated(weights: np.ndarray) -> np.ndarray:
     return weights
 
 
-@pytest.mark.parametrize("module", ["stem.0", "inner.0", "widen", "qkv", "out", "up", "down", "head"])
+def every_module(*names: str) -> list:
+    return [pytest.param(name, marks=pytest.mark.slow(reason="one more layer of the same network")) for name in names]
+
+
+@pytest.mark.parametrize("module", ["stem.0", "inner.0", "qkv", "up", *every_module("widen", "out", "down", "head")])
 @pytest.mark.parametrize(
     "change",
     [lambda w: w * 1.01, one_row_negated, lambda w: np.random.default_rng(0).normal(size=w.shape)],
@@ -208,6 +212,7 @@ def test_an_intact_package_is_not_accused(network: Network, model, images, tmp_p
 
 
 @coreml
+@pytest.mark.slow(reason="two packages in 8 bits")
 def test_activations_in_8_bits_are_explained_but_for_a_range_that_is_too_narrow(
     network: Network, model, images, tmp_path: Path
 ) -> None:
@@ -235,7 +240,7 @@ def test_activations_in_8_bits_are_explained_but_for_a_range_that_is_too_narrow(
 
 @coreml
 @pytest.mark.parametrize("precision", ["fp16", "int8-weights"])
-@pytest.mark.parametrize("module", ["inner.0", "qkv", "up"])
+@pytest.mark.parametrize("module", ["inner.0", *every_module("qkv", "up")])
 def test_a_changed_blob_is_named(network: Network, model, images, tmp_path: Path, precision: str, module: str) -> None:
     path = package(model, precision, tmp_path / "x.mlpackage")
     intact = found(network, path, images)

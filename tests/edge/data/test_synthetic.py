@@ -158,6 +158,7 @@ def turned_and_relative_to_skin(square: np.ndarray) -> np.ndarray:
     return np.stack([np.rot90(side, k).ravel() for side in (relative, relative[:, ::-1]) for k in range(4)])
 
 
+@pytest.mark.slow(reason="looks at every photograph of the sample")
 def test_classes_can_be_learnt_but_not_for_nothing(rows, files):
     squares = [to_input(read_photo(files[row["img_id"]]), 16) for row in rows]
     accuracy = cross_validated(np.stack([turned_and_relative_to_skin(square) for square in squares]), rows)
@@ -165,6 +166,7 @@ def test_classes_can_be_learnt_but_not_for_nothing(rows, files):
     assert 0.3 < accuracy < 0.75, accuracy
 
 
+@pytest.mark.slow(reason="draws the sample twice")
 def test_same_seed_same_bytes(tmp_path):
     first, again, other = (
         write_sample(tmp_path / name, seed=seed, patients=6) for name, seed in (("a", 7), ("b", 7), ("c", 8))
