@@ -28,6 +28,7 @@ PROBABILITIES, MASK = OUTPUTS
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
 SMALL_TABLE = 4  # bits; from 6 on a table costs as much as it saves
+REDUCE_TRANSPOSES = "common::reduce_transposes"  # a pass of coremltools
 SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
 
 
@@ -85,6 +86,23 @@ def example_of(checkpoint: Checkpoint) -> Tensor:
     return torch.zeros(1, 3, side, side)
 
 
+def multiplies_itself(program) -> bool:
+    """Whether a product's operands are one tensor and its transpose: coremltools 9.0 moves both transposes away and fails."""
+    import torch
+
+    aten = torch.ops.aten
+    views = {aten.permute.default, aten.transpose.int, aten.view.default, aten.expand.default, aten.clone.default}
+
+    def source(node):
+        while node.op == "call_function" and node.target in views:
+            node = node.args[0]
+        return node
+
+    products = {aten.bmm.default, aten.mm.default, aten.matmul.default}
+    calls = [node for node in program.graph.nodes if node.op == "call_function" and node.target in products]
+    return any(source(node.args[0]) is source(node.args[1]) for node in calls)
+
+
 def float_program(
     checkpoint: Checkpoint,
     program,
@@ -112,6 +130,8 @@ def float_program(
     outputs = [ct.TensorType(name=PROBABILITIES), ct.TensorType(name=MASK, dtype=np.float32)]
     outputs = outputs[: len(program.graph_signature.user_outputs)]
     pipeline = with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT
+    if multiplies_itself(program):
+        pipeline.remove_passes({REDUCE_TRANSPOSES})
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: in_half(op, float32))
     model = converted(
         program,

@@ -295,10 +295,10 @@ def test_what_was_written_before_a_format_broke_is_said(
 ):
     from dermedge._rooms import room
 
-    def broken(self, source, recipes):
+    def broken(self, source):
         raise raised
 
-    monkeypatch.setattr(room("convert._coreml.format").CoreMLFormat, "prepare", broken)
+    monkeypatch.setattr(room("convert._coreml.format").CoreMLFormat, "lower", broken)
     with pytest.raises(dermedge.InputError) as error:
         dermedge.convert(checkpoint, formats=["tflite", "coreml"], recipes=["fp32"], out=tmp_path / "net")
     assert str(error.value) == (

@@ -198,10 +198,7 @@ def test_under_torchrun_processes_share_the_work_and_one_speaks(folder_of_photog
     assert done.returncode == 0, done.stderr
     for words in ("photographs to learn from", "epoch 1 ", "epoch 2 ", "unseen patients:", "checkpoint: "):
         assert done.stdout.count(words) == 1, done.stdout
-    from train._state import load as load_state
-
-    _, facts = load_state(tmp_path / "run" / "resume.safetensors")
-    assert facts["identity"]["processes"] == 2
+    assert not (tmp_path / "run" / "resume.safetensors").exists()  # a finished run needs none
     assert load(tmp_path / "run").recipe["stages"] == [[SIDE, 2]]
 
 

@@ -33,7 +33,12 @@ APART = {
     "threshold": lambda x: F.threshold(x, 0.2, 1.0),
     "reshape_as": lambda x: x.transpose(2, 3).reshape_as(x) * x,
 }
-KNOWN = {"rrelu": nn.RReLU(), "exp2": torch.exp2, "elu": nn.ELU()}
+KNOWN = {
+    "product with its own transpose": lambda x: x @ x.transpose(2, 3) / 20,
+    "rrelu": nn.RReLU(),
+    "exp2": torch.exp2,
+    "elu": nn.ELU(),
+}
 
 
 @pytest.mark.parametrize("name", SPELLED | APART | KNOWN)
