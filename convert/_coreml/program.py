@@ -87,7 +87,7 @@ def example_of(checkpoint: Checkpoint) -> Tensor:
 
 
 def multiplies_itself(program) -> bool:
-    """Whether a product's operands are one tensor and its transpose: coremltools 9.0 moves both transposes away and fails."""
+    """Whether a product is of one tensor and its transpose; coremltools 9.0 moves both transposes away and fails."""
     import torch
 
     aten = torch.ops.aten
