@@ -49,19 +49,32 @@ def test_all_is_the_sum_of_the_others() -> None:
     assert names == {requirement.name for extra in single for requirement in own_requirements(extra)}
 
 
+LONG = pytest.mark.slow(reason="a process that loads torch and a converter")
+
+
 @pytest.mark.parametrize(
     ("extra", "modules"),
     [
         ("", ["dermedge", "dermedge.cli", "edge.capture", "edge.preprocess", "edge.artifact", "edge.decision"]),
         ("litert", ["edge.runtimes.litert", "dermedge.commands.predict", "dermedge._api.prediction"]),
-        ("tflite", ["convert._convert", "convert._tflite.format", "dermedge.commands.to_tflite"]),
-        ("coreml", ["convert._convert", "convert._coreml.format", "dermedge.commands.to_coreml"]),
-        ("coreai", ["convert._convert", "convert._coreai.format", "convert._coreai.program", "edge.runtimes.coreai"]),
-        ("train", ["train._run", "train._trainer", "train._evaluate", "dermedge.commands.train"]),
+        pytest.param(
+            "tflite", ["convert._convert", "convert._tflite.format", "dermedge.commands.to_tflite"], marks=LONG
+        ),
+        pytest.param(
+            "coreml", ["convert._convert", "convert._coreml.format", "dermedge.commands.to_coreml"], marks=LONG
+        ),
+        pytest.param(
+            "coreai",
+            ["convert._convert", "convert._coreai.format", "convert._coreai.program", "edge.runtimes.coreai"],
+            marks=LONG,
+        ),
+        pytest.param(
+            "train", ["train._run", "train._trainer", "train._evaluate", "dermedge.commands.train"], marks=LONG
+        ),
         ("simulate", ["dermedge.commands.parity", "dermedge.commands.decide", "dermedge.commands.robustness"]),
         ("torch", ["edge.checkpoint", "edge.program", "dermedge._api.wrapping", "edge.runtimes.coreml"]),
     ],
-)  # fmt: skip
+)
 def test_modules_load(extra: str, modules: list[str]) -> None:
     done = run_with(extra, f"import importlib\nfor name in {modules!r}: importlib.import_module(name)")
     assert done.returncode == 0, done.stderr

@@ -154,7 +154,9 @@ def test_an_operator_that_the_plain_kernels_lack_costs_that_row_alone(
     assert "run here: hierattn_xs-fp32.tflite in mode reference: LiteRT's plain" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("more", [["--layers"], ["--simulate"], []])
+@pytest.mark.parametrize(
+    "more", [pytest.param(["--layers"], marks=pytest.mark.slow(reason="walks through a network")), ["--simulate"], []]
+)
 def test_a_file_that_its_runtime_reads_as_nonsense_is_named(
     fp32_build: Path, given, tmp_path: Path, more, capfd
 ) -> None:

@@ -24,6 +24,7 @@ def run(given: list[str], build: Path, out: Path, *more: str) -> int:
     return parity.main([str(build), *given, "--layers", "--images", "2", "--out", str(out), *more])
 
 
+@pytest.mark.slow(reason="walks through a network")
 def test_an_intact_file_passes(fp32_build: Path, given: list[str], tmp_path: Path, capsys) -> None:
     assert run(given, fp32_build, tmp_path) == 0
     assert "no operation loses more than its precision explains" in " ".join(capsys.readouterr().out.split())

@@ -144,8 +144,8 @@ MASK = Mask("where", SIDE, 0.5)
     ("recipe", "near"),
     [
         ("fp32", 1e-5),
-        pytest.param("fp16", 0.02, marks=pytest.mark.slow(reason="a third Core ML package")),
-        ("int8-weights", 0.1),
+        pytest.param("fp16", 0.02, marks=pytest.mark.slow(reason="a second Core ML package")),
+        pytest.param("int8-weights", 0.1, marks=pytest.mark.slow(reason="a third Core ML package")),
     ],
 )
 def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program, images, wanted, tmp_path) -> None:

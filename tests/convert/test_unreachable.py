@@ -31,7 +31,10 @@ def transposed() -> nn.Module:
 
 @pytest.mark.parametrize(
     ("form", "network", "recipes"),
-    [("tflite", depthwise, ["int8-dynamic", "int8", "int8-io"]), ("coreml", transposed, ["int8"])],
+    [
+        ("tflite", depthwise, ["int8-dynamic", "int8", "int8-io"]),
+        pytest.param("coreml", transposed, ["int8"], marks=pytest.mark.slow(reason="a conversion by coremltools")),
+    ],
 )
 def test_it_is_said_and_nothing_is_measured(form, network, recipes, sample: Path, tmp_path: Path, monkeypatch) -> None:
     def never(*given, **more):

@@ -50,11 +50,12 @@ def cache(home, monkeypatch):
 @pytest.mark.parametrize(
     "model",
     [
-        pytest.param("hierattn_xs", marks=pytest.mark.slow(reason="makes the largest of the three three times")),
-        pytest.param("shufflenetv2", marks=pytest.mark.slow(reason="one more network made three times")),
+        "hierattn_xs",
+        "shufflenetv2",
         "mobilenetv3_large",
     ],
 )
+@pytest.mark.slow(reason="makes each network three times")
 def test_answers_depend_on_the_picture(home, model):
     path = untrained(model, seed=3, side=SIDE, folder=home / model)
     held = load(path)

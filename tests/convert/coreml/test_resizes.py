@@ -18,6 +18,7 @@ from tests.convert.coreml._packages import answer, model_of, operations_of
 pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
 
 
+@pytest.mark.slow(reason="a package of many resizes")
 def test_a_package_computes_what_torch_does():
     """With operators of Core ML for whole factors alone."""
     x = torch.randn(1, 2, 15, 15, generator=torch.Generator().manual_seed(0))

@@ -93,6 +93,7 @@ def test_photographs_of_a_lesion_differ(rows, files):
     assert all(abs(shots[0] - shots[1]).mean() > 2 for shots in by_lesion.values())
 
 
+@pytest.mark.slow(reason="opens every photograph of the sample")
 def test_orientation_tags_vary_and_matter(files):
     tags = Counter()
     turned = 0

@@ -144,7 +144,7 @@ def test_scaled_as_stored_then_turned(smaller, orientation):
         pytest.param(
             "50 of 10 bits.heic", (6120, 8160, 3), marks=pytest.mark.slow(reason="192 tiles of 10 bits: four seconds")
         ),
-        ("200.heic", (3072, 4096, 3)),
+        pytest.param("200.heic", (3072, 4096, 3), marks=pytest.mark.slow(reason="192 large tiles: four seconds")),
     ],
 )
 def test_400_megabytes_are_enough(tmp_path, name, shape):

@@ -12,7 +12,7 @@ from edge.models import create_model
 from tests.convert._rewriting import count, ranks, rewritten, settled
 
 
-@pytest.mark.parametrize("side", [64, 96])
+@pytest.mark.parametrize("side", [64, pytest.param(96, marks=pytest.mark.slow(reason="one more side"))])
 def test_hierattn_by_the_passes_for_any_runtime(side):
     """Every batch norm and every adaptive pool is gone, and the network is the same function."""
     net = create_model("hierattn_xs")
@@ -42,6 +42,7 @@ def test_hierattn_by_the_passes_for_any_runtime(side):
     assert not [name for name, _ in graph.named_buffers() if "running" in name]  # nothing unused goes into the file
 
 
+@pytest.mark.slow(reason="one more whole network")
 def test_half_precision_asks_for_convolutions():
     graph, fired = rewrite(trace(settled(create_model("hierattn_xs")), torch.rand(1, 3, 64, 64).double()), HALF_PASSES)
     assert fired["linear_as_convolution"] > 30 and count(graph, "linear") == 0
