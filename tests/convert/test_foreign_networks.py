@@ -26,7 +26,7 @@ MEASURED = [
     "ResNet", "MobileNetV1", "MobileViT", "EfficientNet", "ConvNeXtV2", "PVTv2", "SwinV2", "PoolFormer", "LeViT",
     "RegNet",
 ]  # fmt: skip
-QUICK_IN_CORE_ML = {"ResNet", "PoolFormer"}
+QUICK_IN_CORE_ML = {"ResNet"}
 FP32 = 1e-4  # of the largest logit, the gate
 # dB; random weights spread rounding more than trained ones do
 LOWEST = {"fp16": 40.0, "int8-dynamic": 15.0, "int8": 15.0}

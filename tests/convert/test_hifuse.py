@@ -57,6 +57,7 @@ def float32(module) -> bytes:
 
 
 @pytest.mark.parametrize(("recipe", "bound"), [("fp32", 90), ("fp16", 40), ("int8-dynamic", 20)])
+@pytest.mark.slow(reason="converts a whole network")
 def test_compact_is_flat_on_the_delegate_and_near(module, float32, images, tmp_path, recipe, bound):
     with torch.no_grad():
         expected = np.concatenate([module(torch.from_numpy(image[None]).float()).double().numpy() for image in images])

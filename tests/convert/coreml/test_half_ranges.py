@@ -70,6 +70,7 @@ def loud(**scales: float) -> Loud:
     return Loud(**scales).eval()
 
 
+@pytest.mark.slow(reason="two packages")
 def test_what_float16_cannot_hold_stays_float32(images: np.ndarray, tmp_path: Path) -> None:
     network = loud()
     wanted = answers(network, images)

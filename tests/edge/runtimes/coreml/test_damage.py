@@ -201,6 +201,7 @@ def test_what_a_mac_user_hands_over(package: Path) -> None:
         coreml.load(model.get_spec())
 
 
+@pytest.mark.slow(reason="a process of its own")
 def test_loading_does_not_import_all_of_coremltools(whole: Path) -> None:
     """It takes 5 s and writes warnings about other packages to the screen."""
     code = (
