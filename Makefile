@@ -48,7 +48,7 @@ test-slow: env
 	$(PYTEST) -m slow
 
 # Operations of networks, hostile files, frames: FUZZ times as many as in the suite (networks FUZZ / 10), other ones every
-# time; about an hour. Without DERMEDGE_PHONES nothing is run on ARM.
+# time; it takes long and may be stopped at any time. Without DERMEDGE_PHONES nothing is run on ARM.
 FUZZ ?= 100
 fuzz: env
 	DERMEDGE_FUZZ=$(FUZZ) $(PYTEST) -m fuzz --timeout=0

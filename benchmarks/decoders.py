@@ -28,26 +28,19 @@ from typing import Any
 import numpy as np
 
 from dermedge.console import entry, screen
-from dermedge.flags import add_data
 from edge.errors import GOOD, at_least_one
 from edge.files import write_json
-from edge.models import DEFAULT_MODEL
 from edge.preprocess import to_input
-from edge.progress import busy, track
+from edge.progress import track
 
-from ._flags import add_out
+from ._photographs import opened, photographs_parser
 from ._profiles import DISPLAY_P3, profile, to_srgb
 
 Reader = Callable[[bytes], np.ndarray]  # a file -> RGB uint8 (H, W, 3)
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, help="a shipped model (default: %(default)s)")
-    add_data(p)
-    p.add_argument("--images", type=int, default=60, help="how many (default: %(default)s)")
-    add_out(p)
-    return p
+    return photographs_parser(__doc__, images=60)
 
 
 def by_opencv(content: bytes) -> np.ndarray:
@@ -88,15 +81,7 @@ CASES: Mapping[str, tuple[str, dict[str, Reader]]] = {
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(images=args.images)
-    from edge.checkpoint import load, shipped
-    from edge.data.selection import judging_set
-    from edge.runtimes.reference import Reference
-
-    with busy("opening the model"):
-        checkpoint = load(shipped(args.model))
-        reference = Reference(checkpoint)
-        photos = judging_set(checkpoint, args.data, limit=args.images)
-    side = checkpoint.preprocess.side
+    side, reference, photos = opened(args.model, args.data, args.images)
     paths = [photo.path for photo in photos.photos]
     rows = [row for case in CASES for row in compare_readers(case, paths, side, reference)]
     write_json(args.out / "decoders.json", {"model": args.model, "data": photos.name, "side": side, "rows": rows})

@@ -35,17 +35,15 @@ import numpy as np
 from PIL import Image, features
 
 from dermedge.console import entry, screen
-from dermedge.flags import add_data
 from edge.capture import read_photo
 from edge.decoding import limits
 from edge.errors import GOOD, InputError, at_least_one
 from edge.files import write_json
-from edge.models import DEFAULT_MODEL
 from edge.preprocess import to_input
 from edge.progress import track
 
 from . import _android
-from ._flags import add_out
+from ._photographs import opened, photographs_parser
 from .decoders import saved
 
 SHORTER = 1024  # pixels
@@ -83,12 +81,7 @@ print(json.dumps({"shape": shape, "before": before, "peak": peak(), "seconds": t
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, help="a shipped model (default: %(default)s)")
-    add_data(p)
-    p.add_argument("--images", type=int, default=40, help="how many photographs (default: %(default)s)")
-    add_out(p)
-    return p
+    return photographs_parser(__doc__, images=40)
 
 
 @entry(parser)
@@ -167,15 +160,9 @@ def write_heic(path: Path, width: int, height: int, options: Options) -> None:
 
 
 def rows_of_answers(model: str, data: Path | None, images: int) -> list[dict[str, Any]]:
-    from edge.checkpoint import load, shipped
-    from edge.data.selection import judging_set
-    from edge.runtimes.reference import Reference
-
-    checkpoint = load(shipped(model))
-    side = checkpoint.preprocess.side
+    side, reference, unseen = opened(model, data, None)
     inputs: dict[int, list[np.ndarray]] = {1: [], 2: [], 4: []}
-    photos = judging_set(checkpoint, data).photos
-    for photo in track(photos, "photographs", len(photos)):
+    for photo in track(unseen.photos, "photographs", len(unseen.photos)):
         rgb = read_photo(photo.path)
         if min(rgb.shape[:2]) < SHORTER:
             continue
@@ -185,7 +172,6 @@ def rows_of_answers(model: str, data: Path | None, images: int) -> list[dict[str
                 squares.append(to_input(read_photo(contents), side))
         if len(inputs[1]) == images:
             break
-    reference = Reference(checkpoint)
     right = reference.run(np.array(inputs[1])).probabilities
     rows = []
     for scale in (2, 4):

@@ -30,17 +30,15 @@ import numpy as np
 from PIL import Image
 
 from dermedge.console import entry, screen
-from dermedge.flags import add_data
 from edge.errors import GOOD, at_least_one
 from edge.files import write_json
-from edge.models import DEFAULT_MODEL
 from edge.preprocess import to_input
-from edge.progress import busy, track
+from edge.progress import track
 
 from ._colorimetry import ADOBE, ADOBE_POWER, shown, stored_in
 from ._colour_cases import ADOBE_RGB, P3, Shown
 from ._colour_files import chrm, cicp, encoded, exif, gama, png
-from ._flags import add_out
+from ._photographs import opened, photographs_parser
 
 
 @dataclass(frozen=True)
@@ -85,27 +83,14 @@ WAYS: Mapping[str, Way] = {
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, help="a shipped model (default: %(default)s)")
-    add_data(p)
-    p.add_argument("--images", type=int, default=40, help="how many (default: %(default)s)")
-    add_out(p)
-    return p
+    return photographs_parser(__doc__, images=40)
 
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(images=args.images)
-    from edge.checkpoint import load, shipped
-    from edge.data.selection import judging_set
-    from edge.runtimes.reference import Reference
-
-    with busy("opening the model"):
-        checkpoint = load(shipped(args.model))
-        reference = Reference(checkpoint)
-        photos = judging_set(checkpoint, args.data, limit=args.images)
-    side = checkpoint.preprocess.side
+    side, reference, photos = opened(args.model, args.data, args.images)
     paths = [photo.path for photo in photos.photos]
     rows = [compared(name, way, paths, side, reference) for name, way in WAYS.items()]
     write_json(args.out / "stated_colour.json", {"model": args.model, "data": photos.name, "side": side, "rows": rows})

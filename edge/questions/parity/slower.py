@@ -12,7 +12,7 @@ from edge.build import Build
 from edge.manifest import FileEntry
 from edge.progress import track
 from edge.runtimes.litert import LiteRT
-from edge.runtimes.phone import NATIVE, choice_of
+from edge.runtimes.phone import NATIVE, Refused, choice_of
 
 FLOAT = "fp32"
 WARM_UP, ROUNDS = 2, 7
@@ -23,13 +23,17 @@ def times_fp32(build: Build, entry: FileEntry, mode: str, square: np.ndarray) ->
     """Median over interleaved rounds of the file's time by that of the build's fp32 file, in the library `mode`.
 
     `square`: uint8 (S, S, 3). None where it says nothing of phones: on an emulated processor, for the fp32 file, and
-    in a build without one.
+    in a build without one or with one that this library refuses.
     """
     peers = [peer for peer in build.manifest.files if (peer.format, peer.recipe) == (entry.format, FLOAT)]
     if choice_of(mode).library not in NATIVE or entry.recipe == FLOAT or not peers:
         return None
     open_it = partial(LiteRT, mode=mode)
-    with closing(open_it(build.path(entry))) as file, closing(open_it(build.path(peers[0]))) as peer:
+    try:
+        fp32 = open_it(build.path(peers[0]))
+    except Refused:
+        return None
+    with closing(fp32) as peer, closing(open_it(build.path(entry))) as file:
         ratios = []
         for _ in track(range(WARM_UP + ROUNDS), f"time of {entry.recipe} on {mode}", WARM_UP + ROUNDS):
             ratios.append(seconds(file, square) / seconds(peer, square))

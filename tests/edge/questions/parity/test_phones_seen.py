@@ -13,6 +13,7 @@ from edge.build import Build, remember
 from edge.manifest import Run
 from edge.questions.parity import slower
 from edge.questions.parity.measure import seen_right, seen_slow
+from edge.runtimes.phone import Refused
 from tests.edge.test_manifest import WHOLE as MANIFEST
 
 HERE = Run("android-x86_64", "2.16.1", "x86_64")
@@ -51,6 +52,12 @@ def test_a_file_that_became_fast_is_no_longer_called_slow(tmp_path, monkeypatch:
     assert written[1].files[0].seen_slow == (elsewhere, HERE)
 
 
+def refuses_fp32(path, mode) -> SimpleNamespace:
+    if "fp32" in path.name:
+        raise Refused("x-fp32.tflite: android-x86_64 does not open it")
+    return SimpleNamespace(name=path.name, close=lambda: None)
+
+
 def test_time_is_taken_beside_the_float_file_and_only_on_this_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     took = {"x-fp32.tflite": 2.0, "x-int8.tflite": 7.0}
     monkeypatch.setattr(slower, "LiteRT", lambda path, mode: SimpleNamespace(name=path.name, close=lambda: None))
@@ -66,5 +73,7 @@ def test_time_is_taken_beside_the_float_file_and_only_on_this_processor(monkeypa
     assert slower.times_fp32(build, int8, "android-x86_64", square) == 3.5
     assert slower.times_fp32(build, int8, "android", square) is None
     assert slower.times_fp32(build, fp32, "android-x86_64", square) is None
+    monkeypatch.setattr(slower, "LiteRT", refuses_fp32)
+    assert slower.times_fp32(build, int8, "android-x86_64", square) is None  # its own answer counts all the same
     build.manifest.files = [int8]
     assert slower.times_fp32(build, int8, "android-x86_64", square) is None
