@@ -87,20 +87,24 @@ def example_of(checkpoint: Checkpoint) -> Tensor:
 
 
 def multiplies_itself(program) -> bool:
-    """Whether a product is of one tensor and its transpose; coremltools 9.0 moves both transposes away and fails."""
+    """Whether a product is of one tensor and its transpose: coremltools 9.0 then moves both transposes away."""
     import torch
 
     aten = torch.ops.aten
-    views = {aten.permute.default, aten.transpose.int, aten.view.default, aten.expand.default, aten.clone.default}
+    rearranged = {
+        aten.permute.default, aten.transpose.int, aten.t.default, aten.view.default, aten.reshape.default,
+        aten._unsafe_view.default, aten.flatten.using_ints, aten.unsqueeze.default, aten.squeeze.default,
+        aten.squeeze.dim, aten.squeeze.dims, aten.expand.default, aten.clone.default,
+    }  # fmt: skip
+    products = {aten.bmm.default, aten.mm.default, aten.matmul.default, aten.einsum.default}
 
     def source(node):
-        while node.op == "call_function" and node.target in views:
+        while node.op == "call_function" and node.target in rearranged:
             node = node.args[0]
         return node
 
-    products = {aten.bmm.default, aten.mm.default, aten.matmul.default}
     calls = [node for node in program.graph.nodes if node.op == "call_function" and node.target in products]
-    return any(source(node.args[0]) is source(node.args[1]) for node in calls)
+    return any(len({source(factor) for factor in node.all_input_nodes}) == 1 for node in calls)
 
 
 def float_program(

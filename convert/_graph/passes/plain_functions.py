@@ -13,8 +13,9 @@
     remainder of a number     x - m floor(x / m)
     cut off by tensors        max, then min
 
-Fires once per function spelled out. `unknown_functions` are those that coremltools has nothing for, with activations
-and others that other passes spell out for TFLite; what coremltools knows it gets as it is.
+Fires once per function spelled out. `unknown_functions` are those that coremltools has nothing for, or something
+inexact (the reciprocal), with activations and others that other passes spell out for TFLite; what else coremltools knows
+it gets as it is.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import fx
 
-from ..graph import arguments, aten, call, filled
+from ..graph import add_constant, arguments, aten, call, filled, get
 from .plain_activations import celu, log_sigmoid, scaled
 from .spell_out import MOMENTS, Speller, moments, shuffle, spelled_by
 
@@ -44,6 +46,13 @@ def hard_shrink(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     beyond = call(graph, aten.sub.Tensor, call(graph, aten.abs.default, x), float(least))
     kept = call(graph, aten.sign.default, call(graph, aten.relu.default, beyond))
     return call(graph, aten.mul.Tensor, x, kept)
+
+
+def one_by(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """Core ML's own inverse, as coremltools writes it, is 1 / (x + 0.0001)."""
+    (x,) = arguments(node)
+    one = get(graph, add_constant(graph, "one", torch.ones(1, dtype=x.meta["val"].dtype)))
+    return call(graph, aten.div.Tensor, one, x)
 
 
 def mean_slope(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
@@ -152,5 +161,6 @@ UNKNOWN_TO_COREMLTOOLS: dict[object, Speller] = {
     aten.celu.default: celu,
     aten.log_sigmoid.default: log_sigmoid,
     aten.channel_shuffle.default: shuffle,
+    aten.reciprocal.default: one_by,
     **dict.fromkeys(MOMENTS, moments),
 }

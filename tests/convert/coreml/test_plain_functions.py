@@ -16,6 +16,13 @@ from edge.runtimes.coreml.classifier import CoreML
 from tests.convert.coreml.test_refusals import SIDE, checkpoint_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
+
+
+def gram_of_tokens(x):
+    tokens = x.flatten(2).transpose(1, 2)
+    return (tokens @ tokens.transpose(1, 2)).unflatten(2, (8, 8))
+
+
 SPELLED = {
     "celu": nn.CELU(0.6),
     "log-sigmoid": nn.LogSigmoid(),
@@ -34,7 +41,8 @@ APART = {
     "reshape_as": lambda x: x.transpose(2, 3).reshape_as(x) * x,
 }
 KNOWN = {
-    "product with its own transpose": lambda x: x @ x.transpose(2, 3) / 20,
+    "reciprocal": lambda x: 1e-3 / (x + 1e-3),
+    "product with its own transpose": gram_of_tokens,
     "rrelu": nn.RReLU(),
     "exp2": torch.exp2,
     "elu": nn.ELU(),
