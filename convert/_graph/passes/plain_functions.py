@@ -14,8 +14,8 @@
     cut off by tensors        max, then min
 
 Fires once per function spelled out. `unknown_functions` are those that coremltools has nothing for, or something
-inexact (the reciprocal), with activations and others that other passes spell out for TFLite; what else coremltools knows
-it gets as it is.
+inexact (the reciprocal), with activations and others that other passes spell out for TFLite; what else coremltools
+knows it gets as it is.
 """
 
 from __future__ import annotations
