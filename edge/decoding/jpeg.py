@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import BinaryIO
@@ -14,6 +15,8 @@ from .stored import Stored, of_image
 
 MAX_SEGMENTS = 65_536
 MAX_SCANS = 500  # encoders write about ten; each is decoded over the whole picture
+CHUNK_BYTES = 2**16
+MARKER = re.compile(rb"\xff[^\0\xff\x01\xd0-\xd7]", re.DOTALL)  # one that has a length, or ends the picture
 SOS, EOI, APP2 = 0xDA, 0xD9, 0xE2
 PROFILE = b"ICC_PROFILE\0"  # before a number, a count and a piece (ICC.1:2022, annex B.4)
 ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
@@ -93,12 +96,35 @@ def check_buffered(file: BinaryIO, header: Header, scale: int, name: str) -> Non
     check_memory(
         header.coefficient_bytes + 4 * pixels, f"a {kind} of {header.width} x {header.height} pixels", name, AS_BASELINE
     )
-    scans, last = 1, b""
-    while chunk := file.read(2**20):
-        scans += (last + chunk).count(bytes([0xFF, SOS]))  # within a scan a zero follows 0xFF
-        last = chunk[-1:] if chunk.endswith(b"\xff") else b""
-    if scans > MAX_SCANS:
-        raise InputError(f"{name} is a {kind} of {scans} scans, more than the {MAX_SCANS} that are read. {AS_BASELINE}")
+    if more_scans(file, MAX_SCANS):
+        raise InputError(f"{name} is a {kind} with more than the {MAX_SCANS} scans that are read. {AS_BASELINE}")
+
+
+def more_scans(file: BinaryIO, most: int) -> bool:
+    """Whether more scans than that follow up to the end of the picture; `file` is in the first one's header.
+
+    What comes behind the picture does not count: a film may hold any bytes.
+    """
+    scans = 1
+    while scans <= most:
+        marker = marker_after_data(file)
+        if marker is None or marker == EOI:
+            return False
+        scans += marker == SOS
+        length = file.read(2)
+        file.seek(max(0, int.from_bytes(length, "big") - 2), 1)
+    return True
+
+
+def marker_after_data(file: BinaryIO) -> int | None:
+    """The marker that ends a scan's data, in which a zero or a restart follows 0xFF; None at the end of the file."""
+    while len(chunk := file.read(CHUNK_BYTES)) > 1:
+        if match := MARKER.search(chunk):
+            file.seek(match.end() - len(chunk), 1)
+            return chunk[match.end() - 1]
+        if chunk.endswith(b"\xff"):
+            file.seek(-1, 1)
+    return None
 
 
 def read_header(file: BinaryIO, name: str) -> Header:
