@@ -99,12 +99,14 @@ def rgb_of(image: Image.Image) -> np.ndarray:
         )
     try:
         contents, form = file_behind(image)
-        profile = stated_profile(image, contents, form, "the picture")
         stored = of_image(image, orientation(image))
         if contents is not None and form == "PNG":
             stored = png.with_key(stored, contents, "the picture")
         elif contents is not None and form == "AVIF":
             stored = avif.placed(stored, contents, "the picture")
+        elif contents is not None and form == "JPEG":
+            stored = jpeg.with_profile(stored, jpeg.read_header(io.BytesIO(contents), "the picture"))
+        profile = stated_profile(stored, contents, form, "the picture")
         return upright_rgb(stored, profile, "the picture")
     except InputError:
         raise
@@ -114,12 +116,13 @@ def rgb_of(image: Image.Image) -> np.ndarray:
 
 
 def file_behind(image: Image.Image) -> tuple[bytes | None, str | None]:
-    """Contents, where they state more than Pillow keeps, and format of the file of an image that is not decoded yet.
+    """Contents and format of the file of an image that is not decoded yet; None where its format is not known here.
 
-    Afterwards Pillow has closed it, and `cICP` of a PNG and `nclx` of an AVIF are lost.
+    Afterwards Pillow has closed it, and what it does not keep is lost, as `cICP` of a PNG and `nclx` of an AVIF.
     """
     file, form = getattr(image, "fp", None), image.format
-    if file is None or form not in ("PNG", "HEIF", "AVIF"):
+    form = "JPEG" if form == "MPO" else form
+    if file is None or form not in ("JPEG", "PNG", "HEIF", "AVIF"):
         return None, form
     try:
         place = file.tell()

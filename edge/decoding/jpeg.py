@@ -85,7 +85,11 @@ def opened(file: BinaryIO, name: str) -> Stored:
         if image.size != (ceil(header.width / scale), ceil(header.height / scale)):
             raise ValueError(f"it cannot be decoded at 1/{scale}")
     stored = of_image(image, orientation(image), (header.width, header.height))
-    # Pillow does not see a profile behind the frame header, and takes none that is there twice; browsers do.
+    return with_profile(stored, header)
+
+
+def with_profile(stored: Stored, header: Header) -> Stored:
+    """Pillow does not see a profile behind the frame header, and takes none that is there twice; browsers do."""
     return replace(stored, info={**stored.info, "icc_profile": header.profile})
 
 

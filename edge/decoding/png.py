@@ -40,14 +40,14 @@ def whole(contents: bytes, begin: int, end: int) -> bool:
 def needed(contents: bytes) -> bytes:
     """The file with the chunks of pixels and EXIF alone; whatever is cut off at its end stays."""
     parts: list[bytes | memoryview] = [SIGNATURE]
-    view, last = memoryview(contents), len(SIGNATURE)
+    view, last, kind = memoryview(contents), len(SIGNATURE), b""
     for kind, begin, end in chunks(contents):
         if kind in OF_PIXELS or (kind == b"eXIf" and whole(contents, begin, end)):
             parts.append(view[begin - 8 : end + 4])
         last = end + 4
-        if kind == b"IEND":
-            return b"".join(parts)
-    return b"".join((*parts, view[last:]))
+    if kind != b"IEND":
+        parts.append(view[last:])
+    return contents if sum(map(len, parts)) == len(contents) else b"".join(parts)
 
 
 def with_key(stored: Stored, contents: bytes, name: str) -> Stored:

@@ -284,8 +284,10 @@ def test_a_profile_in_pieces(name: str, behind: bytes) -> None:
     pieces, shows = PIECES[name]
     contents = files.plain("JPEG")
     at = contents.index(behind)
-    seen = read_photo(contents[:at] + b"".join(pieces) + contents[at:])
+    contents = contents[:at] + b"".join(pieces) + contents[at:]
+    seen = read_photo(contents)
     assert abs(seen - colorimetry.shown(stored("JPEG"), *shows)).max() < 0.7
+    np.testing.assert_array_equal(rgb_of(Image.open(io.BytesIO(contents))), seen)
 
 
 @pytest.mark.parametrize("keep", [128, 132, 300])
