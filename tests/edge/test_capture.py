@@ -340,7 +340,7 @@ def test_other_formats_are_refused_by_name(form):
 def test_text_called_jpg(tmp_path):
     path = tmp_path / "notes.jpg"
     path.write_text("not a photograph")
-    with pytest.raises(InputError, match=r"notes\.jpg is something else \(it starts with 6e 6f 74"):
+    with pytest.raises(InputError, match=r"notes\.jpg is text, no photograph \(it begins with 'not a photograph'\)"):
         read_photo(path)
 
 
