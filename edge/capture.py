@@ -66,6 +66,9 @@ def upright_size(path: str | Path) -> tuple[int, int]:
 @contextmanager
 def of_known_format(source: str | Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
     """A photograph's file, its format and what messages call it; whatever the block raises becomes InputError."""
+    if not isinstance(source, str | os.PathLike | bytes) or source == "":
+        came = "an empty path" if source == "" else type(source).__name__
+        raise InputError(f"a photograph is a path or the bytes of a file, got {came}")
     shown = printable(name or ("the photograph" if isinstance(source, bytes) else str(source)))
     with opened(source, shown) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about damaged metadata, which does not matter if the picture decodes

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import checkpoint_path
+from dermedge.flags import checkpoint_path, photo_path
 from edge.errors import BAD_INPUT, GOOD, InputError
 from edge.models import DEFAULT_MODEL
 from edge.paths import MODEL_FOLDERS, named_again, printable
@@ -38,7 +38,7 @@ NOTICE = "Research and engineering use; not a medical device."
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
-        "photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or a folder of such"
+        "photos", type=photo_path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or a folder of such"
     )
     p.add_argument(
         "--with", dest="file", type=checkpoint_path,

@@ -68,6 +68,12 @@ def test_a_folder_of_none_is_named(tmp_path, capsys):
     assert "holds no photograph" in capsys.readouterr().err
 
 
+def test_an_empty_path_is_not_the_folder_here(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        predict.main([""])
+    assert stopped.value.code == 2 and "the path is empty" in capsys.readouterr().err
+
+
 def test_what_is_left_out_of_a_folder_is_named(mixed, capsys):
     (mixed / "broken.jpg").unlink()
     (mixed / "scan.jfif").write_bytes(b"\xff\xd8\xff\xe0")
