@@ -14,6 +14,7 @@ from edge.data.copies import same_bytes
 from edge.data.csv_table import NOT_READ, plain
 from edge.data.table import Photo
 from edge.errors import InputError
+from edge.paths import printable
 
 MAX_PHOTOS = 1_000_000
 MASK_ENDING = "_segmentation.png"
@@ -161,8 +162,7 @@ def notes_on(contents: Contents, *, used: Iterable[Path], otherwise: str) -> lis
 
 def names_of(paths: list[Path], folder: Path) -> str:
     """The first of them, relative to the folder."""
-    names = (path.relative_to(folder).as_posix() for path in paths[:NAMES_SHOWN])
-    shown = [name.encode(errors="backslashreplace").decode() for name in names]
+    shown = [printable(path.relative_to(folder).as_posix()) for path in paths[:NAMES_SHOWN]]
     return ", ".join(shown) + (", …" if len(paths) > NAMES_SHOWN else "")
 
 

@@ -167,7 +167,7 @@ def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
     put(tmp_path, "mel/a.jpg", "nev/b.jpg")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/mel/\xff.jpg")).write_text("c")
     photos = open_photos(tmp_path)
-    assert len(photos) == 2 and "left out: 1 names that are not UTF-8: mel/\\udcff.jpg" in photos.notes
+    assert len(photos) == 2 and "left out: 1 names that are not UTF-8: mel/\\xff.jpg" in photos.notes
     photos.sha256()
 
 
