@@ -100,6 +100,11 @@ def refuse_no_classes(
                 "Give one of the folders, put the classes' photographs together, or say in "
                 f"{folder / LABELS} that {name} is a class"
             )
+    misplaced = [path for path in contents.tables if PATIENT_TABLE.fullmatch(path.name)]
+    if misplaced:
+        raise InputError(
+            f"{misplaced[0]} is not read there; give one {PATIENTS} in {folder}, with paths from there as file"
+        )
     unread = [path for path in tables if not PATIENT_TABLE.fullmatch(path.name)]
     if unread:
         names = ", ".join(path.name for path in unread[:NAMES_SHOWN])
@@ -130,6 +135,10 @@ def deeper(contents: Contents) -> str:
     folder = contents.folder
     while len(names := inside(contents, folder)) == 1:
         folder = folder / next(iter(names))
+    parts = sorted(name for name in names if NO_CLASS_FOLDER.fullmatch(name) and inside(contents, folder / name))
+    if parts:
+        part = next((name for name in parts if "train" in name.lower()), parts[0])
+        return f"; if the folders in {folder / part} are the classes, give that one"
     if names:
         return f"; if {', '.join(sorted(names)[:NAMES_SHOWN])} in {folder} are the classes, give that one"
     lines = notes_on(contents, used=contents.photos, otherwise="")

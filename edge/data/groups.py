@@ -45,7 +45,7 @@ class Groups:
         for row in read_table(table):
             node: Node = (IMAGE_RANK, stem(row[image]))
             for rank, name in enumerate(OWNERS):
-                if not (owner := known(row.get(name))):
+                if not (owner := known(row.get(name), table)):
                     continue
                 if name == "block":
                     self._blocks[node] = (rank, owner)

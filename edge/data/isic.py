@@ -51,6 +51,7 @@ COLUMNS = {
     "ham10000": ("image_id", "dx"),  # Kaggle's and the Dataverse's table; dx is a code of ONE_HOT
     "2020": ("image_name", "benign_malignant"),  # also SIIM's
 }
+OLD_ARCHIVE = ("name", "diagnosis", "benign_malignant")  # of downloads until 2021, there with meta.clinical. in front
 IMAGES_2016 = {"img_id", "image_id", "image", "image_name"}  # its own table has no header, copies of it have
 
 
@@ -58,6 +59,8 @@ def kind_of(table: Path) -> str | None:
     """Which of the tables that give an image its class this is; None for any other."""
     names = header(table)
     if "isic_id" in names and {"diagnosis", "diagnosis_1"} & set(names):
+        return "archive"
+    if set(OLD_ARCHIVE) <= set(names):
         return "archive"
     for kind, columns in COLUMNS.items():
         if set(columns) <= set(names):
@@ -140,7 +143,7 @@ def read_archive(tables: list[Path]) -> Rows:
     for row in (row for table in tables for row in read_table(table)):
         licences.add(row.get("copyright_license") or "unknown")
         diagnosis = diagnosis_of(row)
-        rows.add(row["isic_id"], ISIC_TO_PAD.get(diagnosis), diagnosis or "no diagnosis")
+        rows.add(row.get("isic_id") or row.get("name", ""), ISIC_TO_PAD.get(diagnosis), diagnosis or "no diagnosis")
     if not rows.images:
         raise InputError(f"{tables[0]} has no diagnosis among {', '.join(ISIC_TO_PAD)}")
     rows.licence = ", ".join(sorted(licences))
@@ -151,11 +154,15 @@ def diagnosis_of(row: dict[str, str]) -> str:
     """A row's diagnosis in the words of ISIC_TO_PAD where it has one, else in the archive's own.
 
     Today's downloads have up to five levels from `diagnosis_1`, as Malignant, to the most exact, as Melanoma in situ.
+    The second is a group; a nevus sebaceus is not in that of melanocytic ones, and is no nevus of ISIC_TO_PAD.
     """
-    if "diagnosis" in row:
-        return row["diagnosis"].lower()
+    if known := row.get("diagnosis"):
+        return known.lower()
     levels = [row[level].lower() for level in LEVELS if row.get(level)]
+    group = row.get("diagnosis_2", "").lower()
     for level in levels:
+        if group and "melanocytic" not in group and level.startswith(("nevus", "melanoma")):
+            continue
         for word in ISIC_TO_PAD:
             if level == word or level.startswith((f"{word} ", f"{word},")):
                 return word
