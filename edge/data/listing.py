@@ -20,9 +20,13 @@ from edge.errors import InputError
 MAX_PHOTOS = 1_000_000
 MASK_ENDING = "_segmentation.png"
 NO_PHOTOS = ("_segmentation", "_superpixels")  # what the ISIC challenges put beside photographs
-MASKS_OF = re.compile(
-    r"(.+?)[-_. ](masks?|seg|binary|lesion|groundtruth|gt)", re.IGNORECASE
-)  # if there is such a photo
+MASKS_OF = re.compile(  # if there is such a photo
+    r"(?P<photo>.+?)[-_. ](?P<word>masks?|seg|binary|lesion|groundtruth|gt|contours?|overlay|annotat(ed|ions?)"
+    r"|heat_?map|thumb(nail)?)"
+    r"|(?P<before>masks?|seg|segmentation|gt)[-_. ](?P<after>.+)",
+    re.IGNORECASE,
+)
+DRAWN = re.compile(r"overlay|annotat|heat|thumb")
 MASK_FOLDER = re.compile(r"(.*[-_ ])?(masks?|segmentations?|ground_?truths?|superpixels)", re.IGNORECASE)
 SIDE_FOLDERS = {
     "@eaDir",
@@ -115,12 +119,26 @@ def add_file(contents: Contents, path: Path, names: set[str], *, hidden: bool, o
         contents.masks.append(path)
     elif path.stem.lower().endswith(NO_PHOTOS):
         contents.leave_out(path, f"*_{path.stem.lower().rpartition('_')[2]}{ending} that are no photographs")
-    elif (base := MASKS_OF.fullmatch(path.stem)) and any(base[1] + suffix in names for suffix in endings_of(names)):
-        contents.leave_out(path, f"masks (*_{base[2].lower()}{ending}) beside their photograph")
+    elif reason := made_of_a_photograph(path, names):
+        contents.leave_out(path, reason)
     elif of_masks:
         contents.leave_out(path, "pictures in folders of masks")
     else:
         contents.photos.append(path)
+
+
+def made_of_a_photograph(path: Path, names: set[str]) -> str:
+    """Why a picture is no photograph but a mask or drawing of one that lies beside it; nothing if it may be one."""
+    match = MASKS_OF.fullmatch(path.stem)
+    if match is None:
+        return ""
+    photo = match["photo"] or match["after"]
+    if not any(photo + suffix in names for suffix in endings_of(names)):
+        return ""
+    form = f"*_{match['word']}" if match["word"] else f"{match['before']}_*"
+    form = (form + path.suffix).lower()
+    drawn = f"pictures made of a photograph ({form}) beside it"
+    return drawn if DRAWN.search(form) else f"masks ({form}) beside their photograph"
 
 
 def is_text(path: Path) -> bool:

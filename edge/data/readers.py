@@ -164,10 +164,28 @@ def open_one(folder: Path, *, skip_missing: bool = False, unlabelled: bool = Fal
     otherwise = "photographs that no table gives a class" if tables.classes else "photographs in no class's folder"
     if not photos.classes:
         otherwise = "photographs without class or mask"
+    photos = photos.with_notes(beside_table(photos, folder) if tables.classes else [])
     files = [path for photo in photos.photos for path in (photo.path, photo.mask) if path is not None]
     used = [*files, *tables.classes, *tables.others]
     once, copies = without_copies(photos.photos, photos.name)
     return replace(photos, photos=once).with_notes([*notes_on(contents, used=used, otherwise=otherwise), *copies])
+
+
+def beside_table(photos: PhotoSet, folder: Path) -> list[str]:
+    """Notes on what says something else of the classes than the table, which counts."""
+    codes = {code.casefold(): code for code in photos.codes}
+    said = [(photo, codes.get(photo.path.parent.name.casefold())) for photo in photos.photos]
+    others = [(photo, code) for photo, code in said if code not in {None, photo.label}]
+    notes = (
+        [f"{labels.name} is not read beside a table that gives the classes"] if (labels := labels_file(folder)) else []
+    )
+    if others:
+        photo, code = others[0]
+        notes.append(
+            f"photographs that lie in the folder of another class than the table's, which counts: {len(others)}, first "
+            f"{photo.image_id}, {photo.label} in the table and in {code}"
+        )
+    return notes
 
 
 def read_set(contents: Contents, *, skip_missing: bool) -> PhotoSet:
@@ -204,7 +222,7 @@ def read_set(contents: Contents, *, skip_missing: bool) -> PhotoSet:
         return read_class_folders(contents, tables.others)
     raise InputError(
         f"{folder} has neither a metadata.csv (PAD-UFES-20 or ISIC Archive layout) nor sub-folders with photographs, "
-        f"one per class; see docs/your_own_model.md{not_read(contents, tables.others)}{packed(contents)}"
+        f"one per class; see docs/data_sets.md{not_read(contents, tables.others)}{packed(contents)}{left_out(contents)}"
     )
 
 
@@ -212,6 +230,12 @@ def not_read(contents: Contents, tables: list[Path]) -> str:
     """The tables that lie there and are none of those that are known."""
     unread = [*tables, *contents.tables]
     return f"; {names_of(unread, contents.folder)} has the columns of none that is read" if unread else ""
+
+
+def left_out(contents: Contents) -> str:
+    """What lies there and is no photograph of a class, in a few words."""
+    lines = notes_on(contents, used=contents.tables, otherwise="photographs in no folder of a class")
+    return "".join(f"; {line}" for line in lines[:3])
 
 
 def with_masks(photos: PhotoSet, contents: Contents) -> PhotoSet:

@@ -151,16 +151,56 @@ def test_isic_2016_has_no_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "names", [("train", "test"), ("Training_Data", "val"), ("HAM10000_images_part_1", "b"),
-              ("fold_1", "fold_2"), ("augmented", "nev"), ("mel", "Backup_2"), ("ISIC_images", "images")]
+              ("fold_1", "fold_2"), ("augmented", "nev"), ("mel", "Backup_2"), ("ISIC_images", "images"),
+              ("patient_001", "patient_002"), ("2024-01-03", "2024-01-04"), ("_unsorted", "nev"),
+              ("New folder (2)", "nev"), ("runs", "nev"), ("100APPLE", "nev"), ("unlabeled", "nev"), ("trainval", "nev"), ("split_0", "nev")]
 )  # fmt: skip
 def test_parts_of_a_set_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
-    with pytest.raises(InputError, match="parts of a set and no classes"):
+    with pytest.raises(InputError, match="parts of a set and no classes by their names"):
         open_photos(put(tmp_path, *(f"{name}/a.jpg" for name in names)))
 
 
-@pytest.mark.parametrize("name", ["contest", "valve", "imaging_artefact", "datum", "nevus", "test_strip_reaction"])
+@pytest.mark.parametrize(
+    "name", ["contest", "valve", "datum", "nevus", "test_strip_reaction", "patients", "older", "class_3", "unknown"]
+)
 def test_classes_with_names_like_them_are_taken(tmp_path: Path, name: str) -> None:
     assert name in open_photos(put(tmp_path, f"{name}/a.jpg", "mel/b.jpg")).codes
+
+
+@pytest.mark.parametrize("name", ["mel - Copy", "mel copy 2", "mel (1)", "mel - Kopie"])
+def test_a_copy_of_a_class_folder_is_no_class(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="is called like a copy of mel"):
+        open_photos(put(tmp_path, "mel/a.jpg", f"{name}/b.jpg", "nev/c.jpg"))
+
+
+def test_names_with_two_endings_are_named(tmp_path: Path) -> None:
+    photos = open_photos(put(tmp_path, "mel/a.jpg", "mel/a.png", "nev/c.jpg"))
+    assert any("two photographs: 1, first mel/a.jpg and mel/a.png; is one a mask" in note for note in photos.notes)
+
+
+@pytest.mark.parametrize("name", ["mask_a.png", "a-contour.png", "a_thumb.jpg", "a_overlay.jpg", "a_Annotated.jpg"])
+def test_what_was_drawn_of_a_photograph_is_none(tmp_path: Path, name: str) -> None:
+    photos = open_photos(put(tmp_path, "mel/a.jpg", f"mel/{name}", "nev/thumb.jpg", "nev/mask_b.jpg"))
+    assert [photo.image_id for photo in photos.photos] == ["mel/a.jpg", "nev/mask_b.jpg", "nev/thumb.jpg"]
+    assert any(note.startswith("left out: 1 ") and note.endswith(f"mel/{name}") for note in photos.notes)
+
+
+def test_what_says_something_else_than_the_table_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "NEV/a.jpg", "MEL/b.jpg")
+    (tmp_path / "labels.json").write_text('{"classes": [{"code": "x"}, {"code": "y"}]}')
+    (tmp_path / "metadata.csv").write_text("img_id,diagnostic,patient_id,lesion_id\na.jpg,NEV,P1,1\nb.jpg,BCC,P2,2\n")
+    notes = open_photos(tmp_path).notes
+    assert "labels.json is not read beside a table that gives the classes" in notes
+    assert any("which counts: 1, first b.jpg, BCC in the table and in MEL" in note for note in notes)
+
+
+def test_what_lies_there_instead_of_a_set_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg.1", "mel/b", "c.jpg")
+    with pytest.raises(
+        InputError, match=r"left out: 1 \.1 \(not a format.*; left out: 1 photographs in no folder"
+    ) as caught:
+        open_photos(tmp_path)
+    assert "files without ending" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["metadata_of_lesions.csv", "groups.xlsx", "table.tsv"])
