@@ -153,7 +153,8 @@ def test_isic_2016_has_no_header(tmp_path: Path) -> None:
     "names", [("train", "test"), ("Training_Data", "val"), ("HAM10000_images_part_1", "b"),
               ("fold_1", "fold_2"), ("augmented", "nev"), ("mel", "Backup_2"), ("ISIC_images", "images"),
               ("patient_001", "patient_002"), ("2024-01-03", "2024-01-04"), ("_unsorted", "nev"),
-              ("New folder (2)", "nev"), ("runs", "nev"), ("100APPLE", "nev"), ("unlabeled", "nev"), ("trainval", "nev"), ("split_0", "nev")]
+              ("New folder (2)", "nev"), ("runs", "nev"),
+              ("100APPLE", "nev"), ("unlabeled", "nev"), ("trainval", "nev"), ("split_0", "nev")]
 )  # fmt: skip
 def test_parts_of_a_set_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     with pytest.raises(InputError, match="parts of a set and no classes by their names"):
