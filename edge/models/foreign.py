@@ -122,7 +122,7 @@ def scores_of(net: Foreign, picture: Tensor) -> Tensor:
     """Class scores, float (1, K), of one picture; InputError for anything else that a network does or gives."""
     side = picture.shape[-1]
     try:
-        output = net(picture)
+        output = net(picture.clone())  # which the network may change in place
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # whatever a stranger's forward pass does
