@@ -60,3 +60,5 @@ def put_inside(graph: fx.GraphModule, node: fx.Node) -> None:
         user.replace_all_uses_with(results[user.args[1]])  # type: ignore[index]
         graph.graph.erase_node(user)
     graph.graph.erase_node(node)
+    if not inner.users:
+        graph.graph.erase_node(inner)
