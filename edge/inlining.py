@@ -39,25 +39,26 @@ def block_of(node: fx.Node) -> str | None:
 
 def put_inside(graph: fx.GraphModule, node: fx.Node) -> None:
     """The operations of the graph that `node` calls, in its place."""
-    place = next(number for number, part in enumerate(node.args) if isinstance(part, fx.Node))
-    inner, *operands = node.args[place:]
-    block = graph.get_submodule(str(inner.target))  # type: ignore[union-attr]
+    given: tuple[Any, ...] = node.args
+    place = next(number for number, part in enumerate(given) if isinstance(part, fx.Node))
+    inner, *operands = given[place:]
+    block: Any = graph.get_submodule(str(inner.target))
     remaining = iter(operands)
     new: dict[fx.Node, Any] = {}
     with graph.graph.inserting_before(node):
-        for part in block.graph.nodes:  # type: ignore[union-attr]
+        for part in block.graph.nodes:
             if part.op == "placeholder":
                 new[part] = next(remaining)
             elif part.op == "output":
-                results = fx.map_arg(part.args[0], new.__getitem__)
+                results: Any = fx.map_arg(part.args[0], new.__getitem__)
             elif part.op == "get_attr":  # a block inside the block
-                name = f"{inner.target}_{part.target}"  # type: ignore[union-attr]
+                name = f"{inner.target}_{part.target}"
                 graph.add_submodule(name, getattr(block, str(part.target)))
                 new[part] = graph.graph.get_attr(name)
             else:
                 new[part] = graph.graph.node_copy(part, new.__getitem__)
     for user in list(node.users):  # each takes one of the results
-        user.replace_all_uses_with(results[user.args[1]])  # type: ignore[index]
+        user.replace_all_uses_with(results[user.args[1]])
         graph.graph.erase_node(user)
     graph.graph.erase_node(node)
     if not inner.users:

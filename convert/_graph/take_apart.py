@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from .graph import add_constant, arguments, call, copy_graph, finish, get, in_place_of
+from .graph import add_constant, arguments, aten, call, copy_graph, finish, get, in_place_of
 
+VIEWS = {aten.view.default, aten._unsafe_view.default}  # of operands whose numbers may lie in another order here
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -92,7 +93,8 @@ def inlined(graph: fx.GraphModule, parts: fx.GraphModule, operands: list[fx.Node
             new[node] = get(graph, add_constant(graph, "part", getattr(parts, str(node.target))))
         elif node.op == "call_function":
             args, kwargs = fx.map_arg((node.args, node.kwargs), new.__getitem__)
-            new[node] = call(graph, node.target, *args, **kwargs)
+            target = aten.reshape.default if node.target in VIEWS else node.target
+            new[node] = call(graph, target, *args, **kwargs)
         else:
             return fx.map_arg(arguments(node)[0], new.__getitem__)
     raise AssertionError("a graph ends with its output")

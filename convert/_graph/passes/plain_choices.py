@@ -27,9 +27,9 @@ def plain_choices(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
 def chosen(graph: fx.GraphModule, mask: fx.Node, inside: object, outside: object, like: Any) -> fx.Node:
     """`inside` where the mask is true, `outside` elsewhere: tensors or numbers, of the type of the tensor `like`."""
 
-    def tensor(value: object) -> fx.Node:
+    def tensor(value: Any) -> fx.Node:
         if not isinstance(value, fx.Node):
-            number = torch.full([1] * like.ndim, value, dtype=like.dtype)  # type: ignore[arg-type]
+            number = torch.full([1] * like.ndim, value, dtype=like.dtype)
             return get(graph, add_constant(graph, "choice", number))
         same = value.meta["val"].dtype == like.dtype
         return value if same else call(graph, aten.to.dtype, value, like.dtype)

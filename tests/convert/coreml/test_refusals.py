@@ -49,7 +49,10 @@ def checkpoint_of(function) -> Checkpoint:
             lambda x: x.reshape(1, 2, 2, 2, 2, 4, 8).unbind(1)[0].sum((1, 2)),
             ["aten.view.default(float32[1, 8, 8, 8], [1, 2, 2, 2, 2, 4, 8])", "rank <= 5"],
         ),
-        (lambda x: F.pairwise_distance(x, x + 1)[..., None] * x.cummax(2)[0], ["aten.cummax.default(float32[1, 8, 8, 8], 2)"]),
+        (
+            lambda x: F.pairwise_distance(x, x + 1)[..., None] * x.cummax(2)[0],
+            ["aten.cummax.default(float32[1, 8, 8, 8], 2)"],
+        ),
         (lambda x: x.fmod(0.3).nansum(1, keepdim=True) * torch.linalg.det(x)[..., None, None], ["aten.linalg_det"]),
     ],
     ids=["fft", "inverse", "rank 7", "the one without parts", "the one that cannot be given up"],

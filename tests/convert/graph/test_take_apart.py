@@ -22,6 +22,7 @@ def x() -> torch.Tensor:
     [
         (aten.reshape_as.default, lambda m, x: x.tanh().reshape_as(x.flatten(1))),
         (aten.einsum.default, lambda m, x: torch.einsum("bchw,bdhw->bcd", x, x)),
+        (aten.einsum.default, lambda m, x: torch.einsum("...ij,...ij->...", x.mT, x.flip(1).mT)),
         (aten.addcmul.default, lambda m, x: torch.addcmul(x, x, x.sin(), value=0.3)),
         (aten.repeat.default, lambda m, x: x.repeat(1, 2, 1, 3)),
         (aten.baddbmm.default, lambda m, x: torch.baddbmm(x[0, :, :5, :5], x[0, :, :5], x[1, :, :5], alpha=0.5)),
