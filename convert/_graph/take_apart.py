@@ -2,8 +2,8 @@
 
 Torch defines some operations by others (`reshape_as`, `einsum`) and keeps decompositions of more (`addmm`, `im2col`).
 Each call of such an operation is traced alone, on values of its operands' shapes, and what that traced takes its place.
-An operation whose parts are none of ATen's is left, so that a refusal names what its author wrote. Fires once per call
-taken apart.
+An operation whose parts are none of ATen's, or change a tensor in place, is left, so that a refusal names what its
+author wrote. Fires once per call taken apart.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def parts_of(node: fx.Node) -> fx.GraphModule | None:
         return None
     calls = [part.target for part in parts.graph.nodes if part.op == "call_function"]
     usual = all(not isinstance(one, torch._ops.OpOverload) or one.namespace == "aten" for one in calls)
-    return parts if usual and target not in calls else None
+    in_place = any(isinstance(one, torch._ops.OpOverload) and one._schema.is_mutable for one in calls)
+    return parts if usual and not in_place and target not in calls else None
 
 
 def inlined(graph: fx.GraphModule, parts: fx.GraphModule, operands: list[fx.Node]) -> Any:
