@@ -27,22 +27,22 @@ def as_products(model) -> None:
         if code_name(model.operatorCodes[operator.opcodeIndex]) != "CONV_2D":
             continue
         x, weight = (graph.tensors[int(n)] for n in operator.inputs[:2])
-        given = operator.builtinOptions
+        convolution = operator.builtinOptions
         if (
             (x.type, weight.type) != (schema.TensorType.FLOAT32, schema.TensorType.INT8)
             or tuple(weight.shape[1:3]) != (1, 1)
-            or (given.strideH, given.strideW) != (1, 1)
+            or (convolution.strideH, convolution.strideW) != (1, 1)
             or weight.shape[3] != x.shape[3]  # grouped
             or len(readers[int(operator.inputs[1])]) > 1  # the weights' shape is changed
         ):
             continue
-        foldable = reader_of_scales(model, readers, int(operator.outputs[0]), given.fusedActivationFunction)
+        foldable = reader_of_scales(model, readers, int(operator.outputs[0]), convolution.fusedActivationFunction)
         if weight.shape[3] < ENOUGH_CHANNELS and foldable is None:
             continue
         weight.shape = np.array([weight.shape[0], weight.shape[3]], np.int32)
         weight.shapeSignature = None
         options = schema.FullyConnectedOptionsT()
-        options.keepNumDims, options.fusedActivationFunction = True, given.fusedActivationFunction
+        options.keepNumDims, options.fusedActivationFunction = True, convolution.fusedActivationFunction
         operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
         operator.builtinOptions = options
         operator.opcodeIndex = code_of(model, schema.BuiltinOperator.FULLY_CONNECTED)

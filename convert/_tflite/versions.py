@@ -7,7 +7,8 @@ scale for each channel, version 12, for one with a single scale if it is called 
 Three rules are stricter than TensorFlow's. It has two by mistake for 16-bit weights only: 16-bit activations with 8-bit
 weights of convolutions are version 4 and 5, of fully connected layers version 7. And it has none for float activations
 with weights of fewer than 8 bits, of which Android's library 2.14 and 2.16.1 makes wrong answers or NaN: fully
-connected layers get version 12, which both refuse, and convolutions 8, the highest that LiteRT opens, which 2.14 refuses.
+connected layers get version 12, which both refuse, and convolutions 8, the highest that LiteRT opens, which
+2.14 refuses.
 """
 
 from __future__ import annotations
