@@ -21,7 +21,9 @@ def into_depthwise(model) -> None:
     folded = set()
     for number, operator in enumerate(graph.operators):
         product = makers.get(int(operator.inputs[0])) if len(operator.inputs) else None
-        if code_name(model.operatorCodes[operator.opcodeIndex]) != "MUL" or not is_8bit_product(model, product):
+        if code_name(model.operatorCodes[operator.opcodeIndex]) != "MUL" or product is None:
+            continue
+        if not is_8bit_product(model, product):
             continue
         activation = operator.builtinOptions.fusedActivationFunction
         reader = reader_of_scales(model, readers, int(operator.outputs[0]), activation)
@@ -65,7 +67,7 @@ def reader_of_scales(model, readers, tensor: int, activation: int) -> Any:
 def is_8bit_product(model, operator) -> bool:
     from ai_edge_litert import schema_py_generated as schema
 
-    if operator is None or code_name(model.operatorCodes[operator.opcodeIndex]) != "FULLY_CONNECTED":
+    if code_name(model.operatorCodes[operator.opcodeIndex]) != "FULLY_CONNECTED":
         return False
     x, weight = (model.subgraphs[0].tensors[int(n)].type for n in operator.inputs[:2])
     return (x, weight) == (schema.TensorType.FLOAT32, schema.TensorType.INT8)
