@@ -50,3 +50,54 @@ def constant_of(model, tensor: int) -> np.ndarray:
     entry = model.subgraphs[0].tensors[tensor]
     data = np.asarray(model.buffers[entry.buffer].data, np.uint8)
     return np.frombuffer(data.tobytes(), np.float32).reshape(entry.shape)
+
+
+def readers_in(model) -> dict[int, list]:
+    """Tensor of the first subgraph -> the operators that read it; an empty list for what nobody reads."""
+    readers: dict[int, list] = {number: [] for number in range(-1, len(model.subgraphs[0].tensors))}
+    for operator in model.subgraphs[0].operators:
+        for tensor in operator.inputs:
+            readers[int(tensor)].append(operator)
+    return readers
+
+
+def hold(model, values: np.ndarray, name: bytes) -> int:
+    """A new float32 constant of the first subgraph; its place among the tensors."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensor, buffer = schema.TensorT(), schema.BufferT()
+    buffer.data = np.ascontiguousarray(values, np.float32).reshape(-1).view(np.uint8)
+    tensor.shape, tensor.type, tensor.hasRank = np.array(values.shape, np.int32), schema.TensorType.FLOAT32, True
+    tensor.name, tensor.buffer = name, len(model.buffers)
+    model.buffers.append(buffer)
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
+
+
+def code_of(model, builtin: int) -> int:
+    """The place of an operator code, appended where it is missing."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    for place, code in enumerate(model.operatorCodes):
+        if code.builtinCode == builtin:
+            return place
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = builtin
+    code.version = 1
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def without_unread(model):
+    """The model without the data of constants that no operator reads any more, so that the file does not carry them."""
+    for graph in model.subgraphs:
+        used = {int(n) for o in graph.operators for n in (*o.inputs, *o.outputs)} | {int(n) for n in graph.outputs}
+        for number, tensor in enumerate(graph.tensors):
+            if number not in used:
+                tensor.buffer = 0
+    kept = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    kept |= {entry.buffer for entry in model.metadata or []}
+    for number, buffer in enumerate(model.buffers):
+        if number not in kept:
+            buffer.data = None
+    return model

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._resize_names import is_matrix
-from .flatbuffer import pack, unpack
+from .flatbuffer import pack, unpack, without_unread
 
 SMALLEST = 2048  # numbers; below, one more operator and tensor cost as much as is saved
 
@@ -70,13 +70,3 @@ def held(model, number: int) -> np.ndarray | None:
     if tensor.type != schema.TensorType.FLOAT32 or stored is None or len(stored) < 4 * SMALLEST:
         return None
     return np.frombuffer(np.asarray(stored, np.uint8).tobytes(), np.float32)
-
-
-def without_unread(model):
-    """Data that no tensor reads any more is emptied, so that the file does not carry it."""
-    kept = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
-    kept |= {entry.buffer for entry in model.metadata or []}
-    for number, buffer in enumerate(model.buffers):
-        if number not in kept:
-            buffer.data = None
-    return model

@@ -6,7 +6,8 @@ The table began as TensorFlow's own (tensorflow/lite/tools/versioning/runtime_ve
 
 from __future__ import annotations
 
-from .flatbuffer import operators_of, unpack
+from .flatbuffer import code_name, operators_of, unpack
+from .versions import FLOAT32, INT2, INT4, INT8, Use, described, use_of
 
 # Releases of TensorFlow by operator, for its versions 1, 2, 3, ...; `never` was given to none.
 RELEASES: dict[str, str] = {
@@ -163,13 +164,22 @@ RELEASES: dict[str, str] = {
     "ZEROS_LIKE": "1.12",
 }
 NEVER = "never"
+FOUR_BITS = (2, 14)  # 2.8 refuses such tensors, 2.14 opens them; those between were not tried
 NEWEST = "a LiteRT that knows {}"
 
 
 def opens_from(content: bytes) -> str:
     """In words, the oldest runtime that opens the file, as the manifest says it."""
     newest, unknown = (0, 0), []
-    for name, version in operators_of(unpack(content)):
+    model = unpack(content)
+    stored = {int(tensor.type) for graph in model.subgraphs for tensor in graph.tensors}
+    if INT4 in stored:
+        newest = FOUR_BITS
+    if INT2 in stored:
+        unknown.append("tensors of 2 bits")
+    if any(map(is_hybrid_transposed, uses_of(model, "TRANSPOSE_CONV"))):
+        unknown.append("TRANSPOSE_CONV of float32 with weights of int8")
+    for name, version in operators_of(model):
         release = release_of(name, version)
         if release is None:
             unknown.append(f"{name} version {version}")
@@ -185,3 +195,19 @@ def release_of(operator: str, version: int) -> tuple[int, int] | None:
         return None
     major, minor = releases[version - 1].split(".")
     return int(major), int(minor)
+
+
+def is_hybrid_transposed(use: Use) -> bool:
+    """Of a transposed convolution: 2.16.1 and before open its version, and then refuse its types."""
+    return (use.type(1), use.type(2)) in {(INT8, FLOAT32), (INT4, FLOAT32)}
+
+
+def uses_of(model, name: str) -> list[Use]:
+    """Every operator of that name, with its tensors."""
+    uses = []
+    for graph in model.subgraphs:
+        tensors = [described(tensor) for tensor in graph.tensors]
+        for operator in graph.operators:
+            if code_name(model.operatorCodes[operator.opcodeIndex]) == name:
+                uses.append(use_of(operator, tensors))
+    return uses

@@ -4,8 +4,11 @@ A runtime refuses a version that it does not know, and computes whatever it find
 that is too low is therefore wrong in silence on old runtimes: TFLite up to 2.16 takes a float FULLY_CONNECTED with a
 scale for each channel, version 12, for one with a single scale if it is called version 5, and on ARM answers nonsense.
 
-Two rules are stricter than TensorFlow's, which has them by mistake for 16-bit weights only: 16-bit activations with
-8-bit weights of convolutions are version 4 and 5, of fully connected layers version 7.
+Three rules are stricter than TensorFlow's. It has two by mistake for 16-bit weights only: 16-bit activations with 8-bit
+weights of convolutions are version 4 and 5, of fully connected layers version 7. And it has none for float activations
+with weights of fewer than 8 bits, of which Android's library 2.14 and 2.16.1 makes wrong answers or NaN: fully
+connected layers get version 12, which both refuse, and convolutions 8, the highest that LiteRT opens, which
+2.14 refuses.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 from .flatbuffer import code_name, pack, unpack
 
 FLOAT32, FLOAT16, INT32, UINT8, INT64, STRING, BOOL, INT16, COMPLEX64, INT8, FLOAT64 = range(11)  # schema's TensorType
-UINT32, UINT16, INT4, BFLOAT16 = 15, 16, 17, 18
+UINT32, UINT16, INT4, BFLOAT16, INT2 = 15, 16, 17, 18, 19
 SHUFFLED = 1  # FullyConnectedOptionsWeightsFormat
 BASIC_KERNEL = 1  # LSTMKernelType
 
@@ -129,6 +132,7 @@ def bias_of_32_bits(use: Use) -> bool:
 HYBRID = types(FLOAT32, INT8, FLOAT32)
 ALL_INT8 = types(INT8, INT8, INT8)
 INT4_WEIGHTS = types(INT8, INT4, INT8)
+FEW_BITS = either(types(FLOAT32, INT4, FLOAT32), types(FLOAT32, INT2, FLOAT32))
 INT16_WITH_INT8 = types(INT16, INT8, INT16)
 ALL_INT16 = either(types(INT16, INT16, INT16), INT16_WITH_INT8)
 ASYMMETRIC = option("asymmetricQuantizeInputs")
@@ -168,8 +172,8 @@ RULES: dict[str, Rules] = {
     ),
     "CONCATENATION": ((4, takes(UINT32)), *BYTES_AND_SHORTS),
     "CONV_2D": (
-        (8, both(INT16_WITH_INT8, bias_of_32_bits)), (6, grouped), (4, ALL_INT16), (3, ALL_INT8), (7, INT4_WEIGHTS),
-        (5, both(HYBRID, per_channel(1))), (2, HYBRID),
+        (8, either(both(INT16_WITH_INT8, bias_of_32_bits), FEW_BITS)), (6, grouped), (4, ALL_INT16), (3, ALL_INT8),
+        (7, INT4_WEIGHTS), (5, both(HYBRID, per_channel(1))), (2, HYBRID),
     ),
     "DEPTHWISE_CONV_2D": (
         (5, ALL_INT16), (6, both(HYBRID, per_channel(1))), (4, HYBRID), (3, ALL_INT8), (7, INT4_WEIGHTS),
@@ -191,7 +195,7 @@ RULES: dict[str, Rules] = {
     "FLOOR_DIV": ((3, takes(INT16, INT8)), (2, takes(FLOAT32))),
     "FLOOR_MOD": SHORT_OR_BYTE,
     "FULLY_CONNECTED": (
-        (13, types(INT16, INT4, INT16)), (12, both(HYBRID, per_channel(1))),
+        (13, types(INT16, INT4, INT16)), (12, either(both(HYBRID, per_channel(1)), FEW_BITS)),
         (11, both(INT16_WITH_INT8, bias_of_32_bits)), (8, lambda use: use.inputs[1] and use.inputs[1].sparse),
         (7, ALL_INT16), (6, lambda use: len(use.inputs) == 2), (5, option("keepNumDims")), (4, ALL_INT8),
         (10, INT4_WEIGHTS), (9, both(HYBRID, ASYMMETRIC)), (3, HYBRID),

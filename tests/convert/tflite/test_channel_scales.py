@@ -66,12 +66,22 @@ def test_the_answers_stay_and_old_releases_open_it(float32: bytes, images: np.nd
     plain = quantise(float32, "int8-dynamic")
     content = recipe_file("int8-dynamic", float32, float32, None)
     assert opens_from(with_versions(plain)) == "LiteRT / TFLite 2.17" and "2.17" not in opens_from(content)
-    for mode in ("xnnpack", "reference"):
+    alike = {"xnnpack": plain, "reference": with_ranges_of_xnnpack(plain)}
+    for mode, plain in alike.items():
         np.testing.assert_allclose(
             answers(content, tmp_path, images, mode), answers(plain, tmp_path, images, mode), atol=2e-5
         )
     products = [version for name, version in operators_of(unpack(content)) if name == "FULLY_CONNECTED"]
     assert len(products) == 3 and set(products) <= {3, 5, 6}
+
+
+def with_ranges_of_xnnpack(content: bytes) -> bytes:
+    """The file whose products ask plain kernels for asymmetric ranges, which XNNPACK takes without being asked."""
+    model = unpack(content)
+    for operator in model.subgraphs[0].operators:
+        if hasattr(operator.builtinOptions, "asymmetricQuantizeInputs"):
+            operator.builtinOptions.asymmetricQuantizeInputs = True
+    return pack(model)
 
 
 def test_each_product_is_followed_by_its_scales_alone(float32: bytes) -> None:
@@ -97,8 +107,45 @@ def test_an_output_without_weights_keeps_its_bias(images: np.ndarray, tmp_path: 
         network.up.weight[3], network.up.bias[3], network.up.weight[5], network.head.weight[1] = 0, 0.7, 1e-30, 0
     float32 = lower(network, torch.zeros(1, SIDE, SIDE, 3)).content
     content = recipe_file("int8-dynamic", float32, float32, None)
-    difference = answers(content, tmp_path, images) - answers(float32, tmp_path, images)
-    assert np.abs(difference).max() < 0.01  # and no NaN
+    for mode in ("xnnpack", "xnnpack-fp16"):
+        difference = answers(content, tmp_path, images, mode) - answers(float32, tmp_path, images)
+        assert np.abs(difference).max() < 0.01  # and no NaN
+
+
+def test_sums_stay_in_the_range_of_half_precision(images: np.ndarray, tmp_path: Path) -> None:
+    """Of weights with the scale 1 they are a hundred times the layer's results, and infinite in fp16."""
+    torch.manual_seed(0)
+    network = Tokens().eval()
+    with torch.no_grad():
+        network.stem.weight.mul_(1000)
+        network.up.weight.mul_(0.1)
+    float32 = lower(network, torch.zeros(1, SIDE, SIDE, 3)).content
+    content = recipe_file("int8-dynamic", float32, float32, None)
+    difference = answers(content, tmp_path, images, "xnnpack-fp16") - answers(float32, tmp_path, images)
+    assert np.abs(difference).max() < 0.02
+
+
+class Shared(nn.Module):
+    """One linear layer, read twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mix, self.head = nn.Conv2d(3, 32, 4, 4), nn.Linear(32, 32), nn.Linear(32, 5)
+        with torch.no_grad():
+            self.mix.weight.mul_(2.0 ** torch.randint(-4, 3, (32, 1)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x.permute(0, 3, 1, 2) / 255).flatten(2).transpose(1, 2)
+        return torch.softmax(self.head(self.mix(torch.relu(self.mix(x))).mean(1)), -1)
+
+
+def test_layers_that_share_their_weights(images: np.ndarray, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    float32 = lower(Shared().eval(), torch.zeros(1, SIDE, SIDE, 3)).content
+    content = recipe_file("int8-dynamic", float32, float32, None)
+    np.testing.assert_allclose(
+        answers(content, tmp_path, images), answers(quantise(float32, "int8-dynamic"), tmp_path, images), atol=2e-5
+    )
 
 
 def test_a_file_without_such_layers_stays_as_it_is(float32: bytes) -> None:

@@ -13,6 +13,7 @@ from convert._tflite.versions import (
     FLOAT16,
     FLOAT32,
     FLOAT64,
+    INT2,
     INT4,
     INT8,
     INT16,
@@ -89,7 +90,8 @@ CASES: dict[str, list[tuple[Use, int]]] = {
     "CONV_2D": [
         (weighted((F, F, F)), 1), (weighted(HYBRID), 2), (weighted(FIXED, channels=4), 3), (weighted(SHORTS), 4),
         (weighted(MIXED, quantizedBiasType=FLOAT32), 4), (weighted(HYBRID, channels=4), 5), (GROUPED, 6),
-        (weighted(NIBBLES), 7), (weighted(MIXED, **BIAS_32), 8),
+        (weighted(NIBBLES), 7), (weighted(MIXED, **BIAS_32), 8), (weighted((F, INT4, F), channels=4), 8),
+        (weighted((F, INT2, F)), 8),
     ],
     "DEPTHWISE_CONV_2D": [
         (weighted((F, F, F), **PLAIN), 1), (weighted((F, F, F), **DILATED), 2), (weighted(FIXED, **PLAIN), 3),
@@ -118,7 +120,7 @@ CASES: dict[str, list[tuple[Use, int]]] = {
         (weighted(SHORTS), 7), (weighted(MIXED, quantizedBiasType=FLOAT32), 7),
         (Use((t(F), t(F, sparse=True), t(F, 1)), (t(F),)), 8), (weighted(HYBRID, **ASYMMETRIC), 9),
         (weighted(NIBBLES), 10), (weighted(MIXED, **BIAS_32), 11), (weighted(HYBRID, channels=4, **FILTERS), 12),
-        (weighted((S, INT4, S)), 13),
+        (weighted((S, INT4, S)), 13), (weighted((F, INT4, F), channels=4, **FILTERS), 12), (weighted((F, INT2, F)), 12),
     ],
     "GATHER": [
         (use(F, I), 1), (use(B, I), 2), (use(BOOL, I), 3), (use(S, I), 4), (use(F, I, batchDims=1), 5), (use(F, S), 6),
