@@ -3,18 +3,19 @@
     angle of (|x|, |y|)       a = atan(min / max) where |y| <= |x|, pi / 2 - a elsewhere; 0 for the point (0, 0)
     to the left of the axis   pi minus that; below it the negative of that
 
-coremltools 9.0 gives 0 for every point (x < 0, 0), as of a hue whose green and blue are equal, and NaN for (0, 0) in
-half precision. Minus zero counts as zero here, so that nothing is infinite on the way. Fires once per angle spelled
-out.
+A zero's sign counts as in IEEE 754: the angle of (-0, 0) is pi, of (-1, -0) it is -pi. coremltools 9.0 gives 0 for
+every point (x < 0, 0), as of a hue whose green and blue are equal, and NaN for (0, 0) in half precision. Fires once per
+angle spelled out.
 """
 
 from __future__ import annotations
 
 import math
 
+import torch
 from torch import fx
 
-from ..graph import arguments, aten, call
+from ..graph import add_constant, arguments, aten, call, get
 from .plain_choices import chosen
 from .spell_out import spelled_by
 
@@ -36,10 +37,18 @@ def angle(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     ratio = call(graph, aten.div.Tensor, ratio, chosen(graph, nowhere, 1.0, longest, like))
     turn = call(graph, aten.atan.default, ratio)
     turn = chosen(graph, call(graph, aten.gt.Tensor, up, along), less_than(graph, math.pi / 2, turn), turn, like)
-    turn = chosen(graph, call(graph, aten.lt.Scalar, x, 0), less_than(graph, math.pi, turn), turn, like)
-    return chosen(graph, call(graph, aten.lt.Scalar, y, 0), call(graph, aten.neg.default, turn), turn, like)
+    turn = chosen(graph, negative(graph, x), less_than(graph, math.pi, turn), turn, like)
+    return chosen(graph, negative(graph, y), call(graph, aten.neg.default, turn), turn, like)
 
 
 def less_than(graph: fx.GraphModule, number: float, x: fx.Node) -> fx.Node:
     """number - x"""
     return call(graph, aten.add.Tensor, call(graph, aten.neg.default, x), number)
+
+
+def negative(graph: fx.GraphModule, x: fx.Node) -> fx.Node:
+    """Where x is below zero or minus zero, whose inverse is minus infinity."""
+    one = get(graph, add_constant(graph, "one", torch.ones(1, dtype=x.meta["val"].dtype)))
+    inverse = call(graph, aten.div.Tensor, one, x)
+    below = call(graph, aten.lt.Scalar, inverse, 0)
+    return call(graph, aten.logical_or.default, below, call(graph, aten.lt.Scalar, x, 0))

@@ -249,7 +249,7 @@ def test_log_sum_exp_up_to_each_of_too_many_places_is_refused():
         careful_reductions(trace(net, torch.zeros(300)))
 
 
-ENDS = torch.tensor([0.0, 1.0, -1.0, 2.5, -2.5, 1e-30, -1e-30, 1e30, -1e30], dtype=torch.float64)
+ENDS = torch.tensor([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 1e-30, -1e-30, 1e30, -1e30], dtype=torch.float64)
 
 
 def test_angles_in_every_quadrant_and_on_the_axes():
