@@ -20,6 +20,7 @@ from .grouped_queries import grouped_queries
 from .kept_statistics import kept_statistics
 from .largest_values import largest_values
 from .linear_as_convolution import linear_as_convolution
+from .near_zero import near_zero
 from .one_row import one_row
 from .patches import overlapping_patches, patches
 from .plain_activations import careful_activations, plain_activations
@@ -58,7 +59,8 @@ PASSES: tuple[Pass, ...] = (
 NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (
     *PASSES, uneven_resizes, undilate, dilated_pools, plain_averages, whole_maxima, plain_rolls, plain_padding,
     careful_reductions, group_norms, overlapping_patches, masked_attention, careful_activations, middle_values,
-    plain_quotients, unknown_functions, plain_angles, plain_choices, plain_diagonals,
+    plain_quotients, unknown_functions, plain_angles, near_zero, plain_choices,
+    plain_diagonals,
 )  # fmt: skip
 # For Core AI; in half precision, too.
 CORE_AI_PASSES: tuple[Pass, ...] = (*PASSES, uneven_resizes)

@@ -11,6 +11,7 @@ from convert._graph.graph import trace
 from convert._graph.passes import (
     careful_reductions,
     group_norms,
+    near_zero,
     norms_by_axis,
     overlapping_patches,
     patches,
@@ -256,3 +257,13 @@ def test_angles_in_every_quadrant_and_on_the_axes():
     points = torch.stack(torch.meshgrid(ENDS, ENDS, indexing="ij"))
     graph = rewritten(plain_angles, Of(lambda m, x: torch.atan2(x[0], x[1])), points, fires=1)
     assert count(graph, "atan2") == 0
+
+
+@pytest.mark.parametrize("function", [torch.log1p, torch.expm1])
+@pytest.mark.parametrize("size", [0, 1e-12, 1e-3, 0.15, 5])
+def test_functions_near_zero_keep_their_digits(picture, function, size):
+    x = (size * picture).clamp(min=-0.5)
+    graph = rewritten(near_zero, Of(lambda m, x: function(x)), x, fires=1)
+    assert count(graph, function.__name__) == 0
+    torch.testing.assert_close(graph(x), function(x), rtol=1e-12, atol=0)
+    torch.testing.assert_close(graph(x.float()).double(), function(x.float().double()), rtol=1e-6, atol=0)
