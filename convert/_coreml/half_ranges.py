@@ -66,14 +66,16 @@ def half_ranges(path: Path, images: np.ndarray) -> list[RangeRow]:
 
 
 def sums_over(result: Tensor) -> np.ndarray:
+    """Infinity (exp of a large number) counts as float32's largest number, and loses nothing by rounding."""
     x = result.double()
-    size = x.abs()
+    size = x.abs().nan_to_num(0.0, torch.finfo(torch.float32).max)
+    x = x.nan_to_num(0.0, 0.0, 0.0)
     some = size > 0
-    half = result.half().double()
+    half = x.half().double()
     lost = torch.where(half.isfinite(), half - x, x)
     return np.array([
         float(size.max()) if x.numel() else 0.0, float(some.sum()), float((some & (size < SMALLEST_NORMAL)).sum()),
-        float((some & (half == 0)).sum()), float(x.square().sum()), float(lost.square().sum()),
+        float(((x != 0) & (half == 0)).sum()), float(x.square().sum()), float(lost.square().sum()),
     ])  # fmt: skip
 
 

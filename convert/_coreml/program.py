@@ -28,6 +28,7 @@ PROBABILITIES, MASK = OUTPUTS
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
 SMALL_TABLE = 4  # bits; from 6 on a table costs as much as it saves
+DIVIDE_TO_MULTIPLY = "common::divide_to_multiply"  # of coremltools
 REDUCE_TRANSPOSES = "common::reduce_transposes"  # a pass of coremltools
 SMALLEST_QUANTISED = 512  # elements; below, the scales cost as much as the weights save
 
@@ -150,6 +151,20 @@ def multiplies_itself(program) -> bool:
     return any(len({source(factor) for factor in node.all_input_nodes}) == 1 for node in calls)
 
 
+def has_steps(program) -> bool:
+    """Whether numbers are rounded or compared: in float32 49 times 1 / 49 is less than 1, and 49 / 49 is not."""
+    import torch
+
+    aten = torch.ops.aten
+    steps = {
+        aten.floor, aten.ceil, aten.round, aten.trunc, aten.sign, aten.frac, aten.floor_divide, aten.remainder,
+        aten.fmod, aten.eq, aten.ne, aten.lt, aten.le, aten.gt, aten.ge, aten.argmax, aten.argmin, aten.to,
+        aten._to_copy,
+    }  # fmt: skip
+    targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    return any(getattr(target, "overloadpacket", None) in steps for target in targets)
+
+
 def float_program(
     checkpoint: Checkpoint,
     program,
@@ -179,6 +194,8 @@ def float_program(
     pipeline = with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT
     if multiplies_itself(program):
         pipeline.remove_passes({REDUCE_TRANSPOSES})
+    if has_steps(program):
+        pipeline.remove_passes({DIVIDE_TO_MULTIPLY})
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: in_half(op, float32))
     model = converted(
         program,

@@ -20,15 +20,17 @@ from .grouped_queries import grouped_queries
 from .kept_statistics import kept_statistics
 from .largest_values import largest_values
 from .linear_as_convolution import linear_as_convolution
+from .near_zero import near_zero
 from .one_row import one_row
 from .patches import overlapping_patches, patches
 from .plain_activations import careful_activations, plain_activations
+from .plain_angles import plain_angles
 from .plain_choices import plain_choices
 from .plain_functions import plain_functions, unknown_functions
 from .plain_layer_norm import plain_layer_norm
-from .plain_moves import plain_moves, plain_padding
+from .plain_moves import plain_diagonals, plain_moves, plain_padding
 from .plain_quotients import plain_quotients
-from .plain_reductions import plain_reductions, plain_rms_norms
+from .plain_reductions import careful_reductions, plain_reductions
 from .pool_borders import pool_borders, whole_maxima
 from .pooling_matrices import pooling_matrices
 from .rearrange import rearrange
@@ -56,8 +58,9 @@ PASSES: tuple[Pass, ...] = (
 # For Core ML. Its converter knows group norms, but reshapes the map to rank 5 for them and loses some 20 dB in float32.
 NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (
     *PASSES, uneven_resizes, undilate, dilated_pools, plain_averages, whole_maxima, plain_rolls, plain_padding,
-    plain_rms_norms, group_norms, overlapping_patches, masked_attention, careful_activations, middle_values,
-    plain_quotients, unknown_functions, plain_choices,
+    careful_reductions, group_norms, overlapping_patches, masked_attention, careful_activations, middle_values,
+    plain_quotients, unknown_functions, plain_angles, near_zero, plain_choices,
+    plain_diagonals,
 )  # fmt: skip
 # For Core AI; in half precision, too.
 CORE_AI_PASSES: tuple[Pass, ...] = (*PASSES, uneven_resizes)

@@ -5,6 +5,7 @@
     padded by the last place      that place as often as it takes, the others, …; Core ML has an operation for it
     padded by less than nothing   the padding that adds something, and a slice of it
     in the shape of another       the same with that shape as numbers
+    diagonal of two axes          every (w + 1)-th place of both as one, w the length of the second
 
 Fires once per operation spelled out. Core ML's converter knows how to turn round.
 """
@@ -30,6 +31,11 @@ def plain_moves(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
 def plain_padding(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     """Padding by the other end, and by less than nothing, alone."""
     return spelled_by(graph, PADDINGS)
+
+
+def plain_diagonals(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """Diagonals alone."""
+    return spelled_by(graph, dict.fromkeys(DIAGONALS, diagonal))
 
 
 def turned_round(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
@@ -98,8 +104,28 @@ def in_shape_of_another(target: Callable) -> Speller:
     return lambda graph, node: call(graph, target, arguments(node)[0], list(node.meta["val"].shape))
 
 
+def diagonal(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """Also for Core ML: coremltools 9.0 keeps the matrix with zeros beside its diagonal."""
+    defaults = DIAGONALS[node.target]
+    x, offset, first, second = filled(node, None, *(node.kwargs.get(name, own) for name, own in defaults.items()))
+    rank = x.meta["val"].ndim
+    both = first % rank, second % rank
+    x = call(graph, aten.permute.default, x, [axis for axis in range(rank) if axis not in both] + list(both))
+    *others, _, width = x.meta["val"].shape
+    start = offset if offset >= 0 else -offset * width
+    length = node.meta["val"].shape[-1]
+    x = call(graph, aten.reshape.default, x, [*others, -1])
+    end = start + max(length - 1, 0) * (width + 1) + min(length, 1)
+    return call(graph, aten.slice.Tensor, x, rank - 2, start, end, width + 1)
+
+
+DIAGONALS: dict[object, dict[str, Any]] = {
+    aten.diagonal.default: {"offset": 0, "dim1": 0, "dim2": 1},
+    aten.linalg_diagonal.default: {"offset": 0, "dim1": -2, "dim2": -1},
+}
 PADDINGS: dict[object, Speller] = {aten.pad.default: padded, aten.constant_pad_nd.default: padded}
 SPELLERS: dict[object, Speller] = {
+    **dict.fromkeys(DIAGONALS, diagonal),
     aten.flip.default: turned_round,
     **PADDINGS,
     aten.pad.default: padded_by_edges,

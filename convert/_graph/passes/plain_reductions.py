@@ -2,11 +2,13 @@
 
     RMS norm                      g x / sqrt(mean(x x) + eps)
     log-sum-exp                   max + log(sum(exp(x - max)))
+    log-sum-exp up to each place  the same over the places before it, with the maximum of these
     maximum or minimum of all     the same over every axis
     minimum and its place         the minimum, where nobody reads the place
 
 Fires once per operation spelled out.
-Core ML's converter has the other ones; it does not know an RMS norm.
+Core ML's converter has the other ones; it does not know an RMS norm, and takes no maximum off a log-sum-exp up to each
+place.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from ..graph import arguments, aten, call, filled
+from ..graph import add_constant, arguments, aten, call, filled, get
+from ..refusals import refused
 from .largest_values import first_alone
 from .spell_out import Speller, spelled_by
+
+LONGEST = 256  # places of an axis whose log-sum-exp is wanted up to each
 
 
 def plain_reductions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -24,9 +29,9 @@ def plain_reductions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     return spelled_by(graph, SPELLERS)
 
 
-def plain_rms_norms(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
-    """RMS norms alone."""
-    return spelled_by(graph, {aten.rms_norm.default: rms_norm})
+def careful_reductions(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """RMS norms and log-sum-exp up to each place alone."""
+    return spelled_by(graph, {aten.rms_norm.default: rms_norm, aten.logcumsumexp.default: log_sums_exp})
 
 
 def rms_norm(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
@@ -46,6 +51,30 @@ def log_sum_exp(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     total = call(graph, aten.log.default, call(graph, aten.sum.dim_IntList, total, axes, True))
     total = call(graph, aten.add.Tensor, highest, total)
     return total if keep else call(graph, aten.reshape.default, total, list(node.meta["val"].shape))
+
+
+def log_sums_exp(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """With the maximum of the whole axis taken off, places before it would become the logarithm of nothing."""
+    x, axis = arguments(node)
+    like = x.meta["val"]
+    if not like.ndim:
+        return call(graph, aten.clone.default, x)
+    length, axis = like.shape[axis], axis % like.ndim
+    if length > LONGEST:
+        raise refused(node, f"the axis has {length} places, expected at most {LONGEST}, as each needs all before it")
+    x = call(graph, aten.unsqueeze.default, call(graph, aten.transpose.int, x, axis, -1), -2)
+    mask = torch.ones(length, length, dtype=torch.bool).tril().expand(*x.meta["val"].shape[:-2], length, length)
+    upto = get(graph, add_constant(graph, "upto", mask.clone()))
+    x = call(graph, aten.expand.default, x, list(mask.shape))
+    lowest = call(graph, aten.expand.default, call(graph, aten.amin.default, x, [-1], True), list(mask.shape))
+    x = call(graph, aten.where.self, upto, x, lowest)
+    highest = call(graph, aten.amax.default, x, [-1], True)
+    total = call(graph, aten.exp.default, call(graph, aten.sub.Tensor, x, highest))
+    nothing = get(graph, add_constant(graph, "nothing", torch.zeros(mask.shape, dtype=like.dtype)))
+    total = call(graph, aten.sum.dim_IntList, call(graph, aten.where.self, upto, total, nothing), [-1])
+    total = call(graph, aten.log.default, total)
+    total = call(graph, aten.add.Tensor, total, call(graph, aten.squeeze.dim, highest, -1))
+    return call(graph, aten.transpose.int, total, axis, -1)
 
 
 def of_all(target: object) -> Speller:

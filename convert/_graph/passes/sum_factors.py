@@ -2,6 +2,7 @@
 
     add(x, y, alpha=a)     x + a y
     sub(x, y, alpha=a)     x - a y
+    rsub(x, y, alpha=a)    y - a x
 
 Fires once per factor.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 
 from torch import fx
 
-from ..graph import arguments, aten, call, copy_graph, finish, in_place_of
+from ..graph import aten, call, copy_graph, filled, finish, in_place_of
 
-SUMS = (aten.add.Tensor, aten.sub.Tensor)
+REVERSED = (aten.rsub.Tensor, aten.rsub.Scalar)
+SUMS = (aten.add.Tensor, aten.sub.Tensor, *REVERSED)
 
 
 def sum_factors(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
@@ -21,13 +23,15 @@ def sum_factors(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     spelled = 0
     for target in SUMS:
         for node in graph.graph.find_nodes(op="call_function", target=target):
-            factor = node.kwargs.get("alpha", 1)
+            x, y, factor = filled(node, None, None, node.kwargs.get("alpha", 1))
             if factor == 1:
                 continue
-            x, y = arguments(node)[:2]
             with in_place_of(graph, node):
-                scaled = call(graph, aten.mul.Tensor, y, factor) if isinstance(y, fx.Node) else y * factor
-                made = call(graph, target, x, scaled)
+                if target in REVERSED:
+                    x = call(graph, aten.mul.Tensor, x, factor)
+                else:
+                    y = call(graph, aten.mul.Tensor, y, factor) if isinstance(y, fx.Node) else y * factor
+                made = call(graph, target, x, y)
             node.replace_all_uses_with(made)
             graph.graph.erase_node(node)
             spelled += 1

@@ -109,3 +109,10 @@ def test_the_report_names_what_comes_nearest(images: np.ndarray, tmp_path: Path)
     assert coreml.load(tmp_path / "full.mlpackage").program.operations  # the names are those of the package
     names = {o.name for op in coreml.load(tmp_path / "full.mlpackage").program.operations for o in op.outputs}
     assert {one["name"] for one in stored["operations"]} <= names
+
+
+def test_infinity_stays_float32_and_is_written_as_the_largest_number() -> None:
+    """A sigmoid in plain operations passes through it: 1 / (1 + exp(-200 x))."""
+    largest, some, subnormal, lost, signal, noise = _half_ranges.sums_over(torch.tensor([torch.inf, torch.nan, 3.0]))
+    assert largest == torch.finfo(torch.float32).max
+    assert (some, subnormal, lost, signal, noise) == (2, 0, 0, 9, 0)

@@ -7,17 +7,22 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from convert._graph.graph import trace
 from convert._graph.passes import (
+    careful_reductions,
     group_norms,
+    near_zero,
     norms_by_axis,
     overlapping_patches,
     patches,
     plain_activations,
+    plain_angles,
+    plain_diagonals,
     plain_moves,
     plain_padding,
     plain_reductions,
-    plain_rms_norms,
 )
+from edge.errors import InputError
 from tests.convert._rewriting import Of, count, file_of_pass, rewritten
 
 
@@ -156,7 +161,7 @@ def rms(size: int, **options) -> nn.RMSNorm:
     return norm
 
 
-@pytest.mark.parametrize("passes", [plain_reductions, plain_rms_norms])
+@pytest.mark.parametrize("passes", [plain_reductions, careful_reductions])
 @pytest.mark.parametrize("options", [{}, {"eps": 0.1}, {"elementwise_affine": False}])
 def test_rms_norms(picture, passes, options):
     graph = rewritten(passes, Of(lambda m, x: m.n(x), n=rms(6, **options)), picture, fires=1)
@@ -215,3 +220,50 @@ def test_in_the_shape_of_another(picture, forward):
 
 def test_core_ml_turns_round_by_itself(picture):
     rewritten(plain_padding, Of(lambda m, x: x.flip(1, -1)), picture, fires=0)
+
+
+@pytest.mark.parametrize("offset", [0, 2, -3, 6])
+@pytest.mark.parametrize("axes", [(1, 2), (-1, 0), (3, 1)])
+@pytest.mark.parametrize("passes", [plain_moves, plain_diagonals])
+def test_diagonals_are_slices(picture, passes, offset, axes):
+    net = Of(lambda m, x: x.repeat(4, 2, 1, 2)[:7, :7].diagonal(offset, *axes))
+    graph = rewritten(passes, net, picture, fires=1)
+    assert count(graph, "diagonal") == 0
+
+
+def test_a_diagonal_of_the_last_axes(picture):
+    graph = rewritten(plain_diagonals, Of(lambda m, x: torch.linalg.diagonal(x, offset=1)), picture, fires=1)
+    assert count(graph, "diagonal") == 0
+
+
+@pytest.mark.parametrize("size", [1, 900])
+@pytest.mark.parametrize("axis", [0, 2, -1])
+def test_log_sum_exp_up_to_each_place(picture, size, axis):
+    """The first places are far below the largest one: its maximum taken off would leave nothing of them."""
+    graph = rewritten(careful_reductions, Of(lambda m, x: (size * x).logcumsumexp(axis)), picture, fires=1)
+    assert count(graph, "logcumsumexp") == 0
+
+
+def test_log_sum_exp_up_to_each_of_too_many_places_is_refused():
+    net = Of(lambda m, x: x.logcumsumexp(0))
+    with pytest.raises(InputError, match=r"aten.logcumsumexp.default.*300 places, expected at most 256"):
+        careful_reductions(trace(net, torch.zeros(300)))
+
+
+ENDS = torch.tensor([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 1e-30, -1e-30, 1e30, -1e30], dtype=torch.float64)
+
+
+def test_angles_in_every_quadrant_and_on_the_axes():
+    points = torch.stack(torch.meshgrid(ENDS, ENDS, indexing="ij"))
+    graph = rewritten(plain_angles, Of(lambda m, x: torch.atan2(x[0], x[1])), points, fires=1)
+    assert count(graph, "atan2") == 0
+
+
+@pytest.mark.parametrize("function", [torch.log1p, torch.expm1])
+@pytest.mark.parametrize("size", [0, 1e-12, 1e-3, 0.15, 5])
+def test_functions_near_zero_keep_their_digits(picture, function, size):
+    x = (size * picture).clamp(min=-0.5)
+    graph = rewritten(near_zero, Of(lambda m, x: function(x)), x, fires=1)
+    assert count(graph, function.__name__) == 0
+    torch.testing.assert_close(graph(x), function(x), rtol=1e-12, atol=0)
+    torch.testing.assert_close(graph(x.float()).double(), function(x.float().double()), rtol=1e-6, atol=0)

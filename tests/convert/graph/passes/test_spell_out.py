@@ -59,6 +59,12 @@ def test_the_factor_of_a_sum_is_a_product(picture):
     assert not [node for node in graph.graph.nodes if "alpha" in node.kwargs]
 
 
+def test_so_it_is_where_the_first_term_is_taken_from_the_second(picture):
+    net = Of(lambda m, x: torch.rsub(x, x.flip(1), alpha=2.5) * torch.rsub(x, 0.3, alpha=3))
+    graph = rewritten(sum_factors, net, picture, fires=2)
+    assert not [node for node in graph.graph.nodes if "alpha" in node.kwargs or len(node.args) > 2]
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize(
     "forward",

@@ -85,6 +85,7 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
         "patches",
         "plain_activations",
         "plain_functions",
+        "plain_quotients",
         "plain_reductions",
         "plain_moves",
     }
