@@ -86,8 +86,13 @@ def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, f
 
 
 def published_side(name: str) -> int:
-    """The input side in pixels of the weights that were published: the family's constant SIDE, or that of most."""
-    return getattr(family(name), "SIDE", USUAL_SIDE)
+    """The input side in pixels of the weights that were published, or the multiple of 32 that is nearest to it.
+
+    `side` of the model's entry in VARIANTS, else the family's constant SIDE, else that of most.
+    """
+    module = family(name)
+    variant = module.VARIANTS.get(name.removesuffix(PPCR))
+    return getattr(variant, "side", None) or getattr(module, "SIDE", USUAL_SIDE)
 
 
 def gives_masks(name: str) -> bool:

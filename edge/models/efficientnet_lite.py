@@ -50,12 +50,13 @@ class Config:
     width: float  # multiplies the channels of the stages
     depth: float  # multiplies the blocks of all stages but the first and the last
     dropout: float
+    side: int  # pixels, near those of the published weights: 224, 240 and 260
 
 
 VARIANTS = {
-    "efficientnet_lite0": Config(width=1.0, depth=1.0, dropout=0.2),
-    "efficientnet_lite1": Config(width=1.0, depth=1.1, dropout=0.2),
-    "efficientnet_lite2": Config(width=1.1, depth=1.2, dropout=0.3),
+    "efficientnet_lite0": Config(width=1.0, depth=1.0, dropout=0.2, side=224),
+    "efficientnet_lite1": Config(width=1.0, depth=1.1, dropout=0.2, side=256),
+    "efficientnet_lite2": Config(width=1.1, depth=1.2, dropout=0.3, side=256),
 }
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dermedge.commands.import_upstream import main as import_upstream
+from edge.checkpoint import load
 from edge.errors import InputError
 from edge.models import body_from_upstream, create_model, from_upstream
+from edge.timm_files import HALF
 from tests.edge.models._published import file_of, pixels, published, state_of
 
 CASES = tuple(published())
@@ -80,3 +83,12 @@ def test_what_is_missing_left_over_or_misshapen_is_named(name):
 def test_files_of_another_network_are_refused(theirs, ours):
     with pytest.raises(InputError, match=f"do not fit {ours}"):
         body_from_upstream(ours, file_of(published()[theirs]))
+
+
+def test_import_upstream_keeps_the_colours_that_timm_states(tmp_path):
+    case, file = published()["timm efficientnet_lite2"], tmp_path / "tf_efficientnet_lite2-dcccb7df.pth"
+    torch.save(file_of(case), file)
+    assert import_upstream(["--model", "efficientnet_lite2", str(file), "--out", str(tmp_path / "ours")]) == 0
+    held = load(tmp_path / "ours.safetensors")
+    assert (held.preprocess.mean, held.preprocess.std) == HALF
+    assert held.preprocess.side == 256 and len(held.labels) == 1000
