@@ -22,6 +22,7 @@ from edge.manifest import Manifest
 from edge.progress import busy
 from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
+from edge.uninterrupted import uninterrupted
 
 from ._facts import base_manifest, with_decision
 from ._folder import file_entry, manifest_to_extend, refuse_another_network
@@ -111,12 +112,20 @@ def convert(
             if isinstance(stop, SystemExit | GeneratorExit) or not judged:
                 raise
             stopped = stop
-        manifest = keep(folder, facts, checkpoint, form, judged, test_images, test_outputs)
+        kept: Manifest | None = None
+        try:
+            with uninterrupted():  # files without a manifest that lists them would be nobody's
+                kept = keep(folder, facts, checkpoint, form, judged, test_images, test_outputs)
+        except BaseException as stop:
+            if kept is None:
+                raise
+            stopped = stop  # asked for meanwhile
+        assert kept is not None
     if stopped is not None:
         raise type(stopped)(what_was_finished(folder, judged, wanted)) from stopped
     masks = outputs.masks is not None
     seconds = time.monotonic() - begun
-    return Conversion(folder, checkpoint, manifest, photos, tuple(judged), remark, masks, seconds)
+    return Conversion(folder, checkpoint, kept, photos, tuple(judged), remark, masks, seconds)
 
 
 def keep(
@@ -149,7 +158,7 @@ def what_was_finished(folder: Path, judged: Sequence[Judged], wanted: Sequence[s
     kept = [result.recipe for result in judged if not result.rejected]
     missing = [recipe for recipe in wanted if recipe not in {result.recipe for result in judged}]
     stands = f"finished and listed in {folder / artifact.MANIFEST}: {', '.join(kept) or 'nothing'}"
-    return f"interrupted; {stands}; not converted: {', '.join(missing)}"
+    return f"interrupted; {stands}; not converted: {', '.join(missing) or 'nothing'}"
 
 
 def chosen_recipes(form: Format, recipes: Sequence[str] | None) -> list[str]:

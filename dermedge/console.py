@@ -18,7 +18,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edge.errors import BAD_INPUT, GATE_FAILED, GOOD, GateError, InputError, install
+from edge.errors import BAD_INPUT, GATE_FAILED, GOOD, GateError, InputError, did_you_mean, install
 from edge.progress import Progress, listening
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ def entry(parser: Callable[[], ArgumentParser]) -> Callable[[Main], Main]:
                     frame.enter_context(own_temporary_folder())
                     frame.enter_context(progress_on_screen())
                     return main(argv)
+            except SystemExit as stop:  # from argparse, which has said what is wrong
+                if stop.code == BAD_INPUT:
+                    for line in meant_flags(sys.argv[1:] if argv is None else argv, parser()):
+                        print(line, file=sys.stderr)
+                raise
             except InputError as error:
                 print(f"error: {in_flags(str(error), parser())}", file=sys.stderr)
                 return BAD_INPUT
@@ -92,6 +97,14 @@ def entry(parser: Callable[[], ArgumentParser]) -> Callable[[Main], Main]:
         return wrapped
 
     return decorated
+
+
+def meant_flags(argv: list[str], parser: ArgumentParser) -> list[str]:
+    """A line for each flag that this command does not have and that resembles one of its own."""
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    given = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    unknown = [flag for flag in given if not any(own.startswith(flag) for own in flags)]
+    return [f"{flag}{meant}" for flag in unknown if (meant := did_you_mean(flag, flags))]
 
 
 def in_flags(message: str, parser: ArgumentParser) -> str:

@@ -16,6 +16,13 @@ from edge.models import DEFAULT_MODEL, MODELS
 DEFAULT_BUILD = Path("build") / DEFAULT_MODEL
 
 
+def photo_path(text: str) -> Path:
+    """The path of a photograph or a folder; an empty one, of an unset variable, would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; give a photograph or a folder")
+    return Path(text)
+
+
 def checkpoint_path(text: str) -> Path:
     """The path of a checkpoint; the name of a model is that of the checkpoint that comes with dermedge."""
     from edge.checkpoint import shipped

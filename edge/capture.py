@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from edge.colour import refuse_unknown_codes, stated_profile, to_srgb
-from edge.decoding import heif, jpeg
+from edge.decoding import avif, heif, jpeg, png
 from edge.decoding.exif import orientation
 from edge.decoding.kinds import ALLOWED, HEAD_BYTES, tell_format
 from edge.decoding.limits import FULL_PIXELS, MAX_BYTES, MAX_SIDE, check_size
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"})
 # Part of the key of cached squares: rises whenever some file is read otherwise than before. PREPROCESS_VERSION stays as
 # long as photographs that were read right give the same bytes, because checkpoints are bound to it.
-READING = 2
+READING = 3
 
 
 def read_photo(source: str | Path | bytes, *, name: str | None = None) -> np.ndarray:
@@ -42,7 +42,7 @@ def read_photo(source: str | Path | bytes, *, name: str | None = None) -> np.nda
     * The EXIF orientation (1 to 8) is applied; an unreadable EXIF block or another value counts as 1. XMP is ignored.
     * Grey, palette and CMYK become RGB; of 16-bit samples the high byte is kept.
     * The colour space that the file states (profile, `nclx`, PNG chunks, EXIF) is converted to sRGB; see `edge.colour`.
-    * Opaque alpha is dropped; a translucent picture is laid over white, as on a web page.
+    * Opaque alpha is dropped; a translucent picture is laid over white, as on a web page; so is `tRNS`.
     * Of an animation the first frame is taken, of a file with several pictures the primary one.
     * JPEG and HEIC of more than 50 million pixels are decoded to a half or a quarter of their width and height; see
       docs/preprocess.md, Large photographs. Baseline JPEG and tiled HEIC of up to 256 million take at most 400 MB.
@@ -66,6 +66,9 @@ def upright_size(path: str | Path) -> tuple[int, int]:
 @contextmanager
 def of_known_format(source: str | Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
     """A photograph's file, its format and what messages call it; whatever the block raises becomes InputError."""
+    if not isinstance(source, str | os.PathLike | bytes) or source == "":
+        came = "an empty path" if source == "" else type(source).__name__
+        raise InputError(f"a photograph is a path or the bytes of a file, got {came}")
     shown = printable(name or ("the photograph" if isinstance(source, bytes) else str(source)))
     with opened(source, shown) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about damaged metadata, which does not matter if the picture decodes
@@ -98,8 +101,16 @@ def rgb_of(image: Image.Image) -> np.ndarray:
             "side. Make it smaller"
         )
     try:
-        profile = stated_profile(image, *file_behind(image), "the picture")
-        return upright_rgb(of_image(image, orientation(image)), profile, "the picture")
+        contents, form = file_behind(image)
+        stored = of_image(image, orientation(image))
+        if contents is not None and form == "PNG":
+            stored = png.with_key(stored, contents, "the picture")
+        elif contents is not None and form == "AVIF":
+            stored = avif.placed(stored, contents, "the picture")
+        elif contents is not None and form == "JPEG":
+            stored = jpeg.with_profile(stored, jpeg.read_header(io.BytesIO(contents), "the picture"))
+        profile = stated_profile(stored, contents, form, "the picture")
+        return upright_rgb(stored, profile, "the picture")
     except InputError:
         raise
     except Exception as error:  # an image is decoded when it is first used, or was closed
@@ -108,12 +119,13 @@ def rgb_of(image: Image.Image) -> np.ndarray:
 
 
 def file_behind(image: Image.Image) -> tuple[bytes | None, str | None]:
-    """Contents, where they state more than Pillow keeps, and format of the file of an image that is not decoded yet.
+    """Contents and format of the file of an image that is not decoded yet; None where its format is not known here.
 
-    Afterwards Pillow has closed it, and `cICP` of a PNG and `nclx` of an AVIF are lost.
+    Afterwards Pillow has closed it, and what it does not keep is lost, as `cICP` of a PNG and `nclx` of an AVIF.
     """
     file, form = getattr(image, "fp", None), image.format
-    if file is None or form not in ("PNG", "HEIF", "AVIF"):
+    form = "JPEG" if form == "MPO" else form
+    if file is None or form not in ("JPEG", "PNG", "HEIF", "AVIF"):
         return None, form
     try:
         place = file.tell()
@@ -216,12 +228,30 @@ def opened_by_pillow(contents: bytes, form: str, name: str) -> Stored:
     if form == "AVIF" and not features.check("avif"):
         raise InputError(f"{name} is an AVIF file, which needs Pillow 11.3 with AVIF; install it, or save it as JPEG")
     if form == "PNG":
-        # Pillow does not compare the checksums of pixel chunks while it decodes; `verify` does, and uses the image up.
-        open_checked(contents, form, name).verify()
+        return opened_png(contents, name)
+    if form == "AVIF":
+        return opened_avif(contents, name)
     image = open_checked(contents, form, name)
-    if form == "PNG":
-        image.load()  # its EXIF block may come after the pixels
     return of_image(image, orientation(image))
+
+
+def opened_avif(contents: bytes, name: str) -> Stored:
+    try:
+        image = open_checked(contents, "AVIF", name)
+    except InputError:
+        raise
+    except Exception:
+        image = open_checked(avif.without_exif(contents), "AVIF", name)
+    return avif.placed(of_image(image, orientation(image)), contents, name)
+
+
+def opened_png(contents: bytes, name: str) -> Stored:
+    needed = png.needed(contents)
+    # Pillow does not compare the checksums of pixel chunks while it decodes; `verify` does, and uses the image up.
+    open_checked(needed, "PNG", name).verify()
+    image = open_checked(needed, "PNG", name)
+    image.load()  # its EXIF block may come after the pixels
+    return png.with_key(of_image(image, orientation(image)), needed, name)
 
 
 def open_checked(contents: bytes, form: str, name: str) -> Image.Image:
@@ -247,19 +277,21 @@ def upright_rgb(stored: Stored, profile: bytes | None, name: str) -> np.ndarray:
     upright = np.empty((*shape, 3), np.uint8)
     target = as_stored(upright, stored.orientation)
     for rows, strip in stored.strips():
-        target[rows] = to_rgb(strip, profile, name)
+        target[rows] = to_rgb(strip, profile, name, stored.info.get("transparency"))
     return upright
 
 
-def to_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
-    """uint8 (H, W, 3) of a decoded image of any mode that the allowed formats have; `profile` says its colours."""
+def to_rgb(image: Image.Image, profile: bytes | None, name: str, key: object = None) -> np.ndarray:
+    """uint8 (H, W, 3) of a decoded image of any mode that the allowed formats have; `profile` says its colours.
+
+    `key`: of grey and RGB images, the level or colour that is transparent.
+    """
     from PIL import Image
 
+    transparent = of_key(image, key)
     if image.mode.startswith("I;16") or image.mode == "I":
         # 16-bit grey. Pillow's own conversion would clip; the high byte is what it keeps of 16-bit RGB.
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
-    # Colour keys of grey and RGB files are ignored: photographs have none, and of 16-bit files Pillow keeps the key
-    # in another scale than the pixels.
     if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
         rgba = image.convert("RGBA")
         colours = image.getchannel("L") if image.mode == "LA" else rgba.convert("RGB")
@@ -269,7 +301,21 @@ def to_rgb(image: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
         raise InputError(f"{name} has pixels of the kind {image.mode}, which no phone saves; save it as RGB JPEG")
     if image.mode in ("P", "YCbCr", "1"):
         image = image.convert("RGB" if image.mode != "1" else "L")
-    return np.array(to_srgb(image, profile).convert("RGB"))
+    rgb = np.array(to_srgb(image, profile).convert("RGB"))
+    if transparent is not None:
+        rgb[transparent] = 255  # laid over white
+    return rgb
+
+
+def of_key(image: Image.Image, key: object) -> np.ndarray | None:
+    """Which pixels of a grey or RGB image have the transparent colour, bool (H, W); None where none is stated."""
+    if image.mode == "RGB" and isinstance(key, tuple):
+        return np.all(np.asarray(image) == key, axis=2)
+    if image.mode in ("L", "I;16", "I") and isinstance(key, int):
+        return np.asarray(image) == key
+    if image.mode == "1" and isinstance(key, int):  # 0 or 255
+        return np.asarray(image) == bool(key)
+    return None
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:

@@ -27,8 +27,10 @@ def exported(module: nn.Module, example: Tensor) -> Any:
     def followed() -> Any:
         return torch.export.export(module.eval(), (example,))
 
+    from .inlining import without_blocks
+
     try:
-        return with_constant_masks(followed, module, example)
+        return without_blocks(with_constant_masks(followed, module, example))
     except (InputError, MemoryError, ModuleNotFoundError):
         raise
     except Exception as error:  # torch has a class of its own for every reason
@@ -75,6 +77,26 @@ def draws(node: fx.Node) -> bool:
     name = getattr(node.target, "__name__", str(node.target))
     tagged = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
     return tagged and not any(word in name for word in ("dropout", "attention", "rrelu", "lstm", "gru", "rnn"))
+
+
+def no_operation(node: fx.Node) -> str | None:
+    """In words, what a node of a graph does that is no operation on tensors of known shapes; None for others."""
+    import torch
+
+    where = f" ({line})" if (line := line_of(node)) else ""
+    if node.target in {torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default}:
+        return (
+            f"the network makes a Python number of a tensor{where}, as .item(), float() and .tolist() do, and goes on "
+            "with it; a file has tensors alone: leave it a tensor"
+        )
+    name = getattr(node.target, "__name__", str(node.target))
+    plain = isinstance(node.target, torch._ops.OpOverload) or name in {"getitem", "_enter_autocast", "_exit_autocast"}
+    if node.op == "call_function" and not plain:
+        return (
+            f"the network calls {name}{where}, as torch.cond, torch.vmap and other functions of functions do; a file "
+            "has plain operations alone: write it out"
+        )
+    return None
 
 
 def said(error: Exception) -> str:

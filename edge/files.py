@@ -157,7 +157,8 @@ def read_json(path: str | Path, *, expected: str) -> dict:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
-        value = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a mark in front
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
+        value = json.loads(text, object_pairs_hook=without_doubles)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; expected {expected}") from error
     except OSError as error:
@@ -166,6 +167,15 @@ def read_json(path: str | Path, *, expected: str) -> dict:
         raise InputError(f"{path} is not JSON ({error}); expected {expected}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object; expected {expected}")
+    return value
+
+
+def without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The object of JSON pairs; ValueError where a name is there twice, of which a parser would drop one in silence."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
     return value
 
 

@@ -87,3 +87,25 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.free()
+
+
+@contextmanager
+def refused_company(folder: Path, doing: str) -> Iterator[None]:
+    """Nobody else does the same in `folder` in this block; InputError that says what for who comes later.
+
+    The folder is made if need be. On a file system without locks nothing is refused.
+    """
+    lock = Lock(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(cannot_write(folder, error)) from error
+    free = True
+    with suppress(OSError):  # whoever writes there says so
+        free = lock.take()
+    if not free:
+        raise InputError(f"another process is {doing} in {folder}; wait until it has finished, or give another `out`")
+    try:
+        yield
+    finally:
+        lock.free()

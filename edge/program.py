@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
-from edge.exporting import draws, exported
+from edge.exporting import draws, exported, no_operation
 from edge.program_file import checked
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def to_bytes(module: nn.Module, side: int) -> bytes:
                 f"the network draws random numbers ({node.target}), and a seed that it sets itself is not exported; "
                 "make it answer alike every time, from the picture and its weights alone"
             )
+        if (words := no_operation(node)) is not None:
+            raise InputError(words)
         node.meta.pop("stack_trace", None)
     program._example_inputs = None
     program._guards_code = []

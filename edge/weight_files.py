@@ -22,6 +22,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     if path.stat().st_size > MAX_WEIGHT_BYTES:
         raise InputError(f"{path} is larger than {MAX_WEIGHT_BYTES} bytes; expected the weights of one model")
+    with path.open("rb"):  # safetensors says of a file that may not be read that it is not there
+        pass
     try:
         return load_file(path)
     except (SafetensorError, ValueError, KeyError) as error:
@@ -46,6 +48,8 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is larger than {MAX_WEIGHT_BYTES} bytes; expected the weights of one model")
     if path.suffix == ".safetensors":
         return read_weights(path)
+    with path.open("rb"):  # whoever may not read it is told so
+        pass
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:  # a small file may unpack to a huge one

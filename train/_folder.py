@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
+from edge.locks import refused_company
 
 STATE = "resume.safetensors"  # of a run that is not finished
 RUN_FILES = (
@@ -23,6 +26,11 @@ RUN_FILES = (
     "confusion.png",
     "unseen.csv",
 )
+
+
+def only_run_in(folder: Path) -> AbstractContextManager[None]:
+    """InputError where another run trains in `folder`. Of the processes of torchrun the first one looks."""
+    return refused_company(folder, "training") if os.environ.get("RANK", "0") == "0" else nullcontext()
 
 
 def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:

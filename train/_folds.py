@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from ._summary import summarise
 log = logging.getLogger("dermedge")
 
 FIGURES = "cross_validation.json"
+GRACE_S = 5.0  # for processes that were told to stop with this one
 
 
 @dataclass(frozen=True)
@@ -116,16 +118,35 @@ def cross_validate(
 
 
 def train_folds(commands: Sequence[list[str]], folder: Path, *, jobs: int, force: bool) -> None:
-    """Run what is not finished; raises `FoldsStopped`."""
+    """Run what is not finished; raises `FoldsStopped`. Interrupted, it stops the folds that train."""
+    running: list[subprocess.Popen[bytes]] = []
+    train = partial(train_fold, folder=folder, force=force, running=running)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        ended = pool.map(lambda k: train_fold(commands[k], folder, k, force=force), range(len(commands)))
-        codes = dict(enumerate(track(ended, "training folds", len(commands))))
+        try:
+            ended = pool.map(lambda k: train(commands[k], fold=k), range(len(commands)))
+            codes = dict(enumerate(track(ended, "training folds", len(commands))))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop(running)
+            raise
     failed = {fold: code for fold, code in codes.items() if code}
     if failed:
         raise FoldsStopped(failed, folder)
 
 
-def train_fold(flags: list[str], folder: Path, fold: int, *, force: bool) -> int:
+def stop(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Have processes save their state and end: after a while, since a terminal's Ctrl-C has told them already."""
+    deadline = time.monotonic() + GRACE_S
+    while any(child.poll() is None for child in running) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for child in running:
+        if child.poll() is None:
+            child.terminate()
+
+
+def train_fold(
+    flags: list[str], *, folder: Path, fold: int, force: bool, running: list[subprocess.Popen[bytes]]
+) -> int:
     """Train one fold in a process of its own, unless it is finished; its exit code."""
     out = fold_folder(folder, fold)
     if (out / "checkpoint.json").is_file() and not force:
@@ -139,9 +160,9 @@ def train_fold(flags: list[str], folder: Path, fold: int, *, force: bool) -> int
     # -P: whatever lies in the current folder, the command is ours
     command = [sys.executable, "-P", "-m", "dermedge.cli", "train", *flags]
     with log_of(folder, fold).open("a") as said:
-        code = subprocess.run(
-            command, stdout=said, stderr=subprocess.STDOUT, check=False, env=environment()
-        ).returncode  # fmt: skip
+        child = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment())
+        running.append(child)
+        code = child.wait()
     log.info("fold %d: %s", fold, "finished" if code == 0 else f"stopped with exit code {code}")
     return code
 

@@ -26,7 +26,7 @@ from edge.program import SUFFIX
 from edge.progress import Listener, listening
 
 from ._cut import Cut, by_domain, cut_sets
-from ._folder import prepare_folder, remove_run, remove_state, write_answers
+from ._folder import only_run_in, prepare_folder, remove_run, remove_state, write_answers
 from ._masks import masks_of
 from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
@@ -109,8 +109,8 @@ def train(
         recipe, split or Split(), machine or Machine(), folder, create=create, preprocess=preprocess, init=init,
         tuning=tuning, skip_unreadable=skip_unreadable,
     )  # fmt: skip
-    prepare_folder(folder, resume=resume, force=force)
-    with listening(on_progress), threads(plan.machine.threads):
+    with only_run_in(folder), listening(on_progress), threads(plan.machine.threads):
+        prepare_folder(folder, resume=resume, force=force)
         sets = read_sets(plan, data, also)
         cuts = cut_apart(plan, sets)
         if force and not resume:  # only now: a slip in the options must not cost the old run

@@ -28,7 +28,7 @@ from .half_ranges import LARGEST, RangeRow, half_ranges, kept_float32, summary
 from .half_ranges import save as save_ranges
 from .int8 import Int8Scheme, scheme_for
 from .palette_tuning import IMAGES, Tuned, tune
-from .program import compact, exported, float_program, rewritten, save, with_int8_weights, with_palette
+from .program import compact, exported, float_program, lowered, save, with_int8_weights, with_palette
 
 RANGE_IMAGES = 32  # of training patients
 PALETTES = {name: recipe.weights for name, recipe in COREML.items() if recipe.palette}  # bits of an index
@@ -121,13 +121,9 @@ class CoreMLFormat:
 
     def lower(self, source: Source) -> Prepared:
         checkpoint = source.checkpoint
-        graph = rewritten(checkpoint)
-        program = exported(checkpoint, graph)
         return Prepared(
             checkpoint,
-            graph,
-            program,
-            float_program(checkpoint, program, "fp32"),
+            *lowered(checkpoint),
             source.reference.masks is not None,
             remark="packages are run by the interpreter of edge.runtimes.coreml, with the types that they state",
         )

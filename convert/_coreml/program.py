@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,22 +41,65 @@ def rewritten(checkpoint: Checkpoint) -> fx.GraphModule:
     return graph
 
 
-def exported(checkpoint: Checkpoint, graph: fx.GraphModule):
-    """torch.export's program of a rewritten network, for one image.
+def lowered(checkpoint: Checkpoint) -> tuple[fx.GraphModule, Any, Any]:
+    """The rewritten network, torch.export's program of it and the float32 MLModel.
 
-    What coremltools has nothing for is taken apart as torch does; where a part of it is unknown too, it is left, so
-    that the refusal names what the author wrote.
+    What coremltools gives up at is taken apart as torch does; where that does not help, it is refused.
     """
-    first = program = exported_as_it_is(checkpoint, graph)
+    from .refusals import NotTaken
+
+    graph, program = taken_to_parts(checkpoint, rewritten(checkpoint))
+    first: NotTaken | None = None
     tried: set[object] = set()
-    while unknown := unknown_to_coremltools(program) - tried:
-        graph, apart = take_apart(graph, unknown)
+    while True:
+        try:
+            return graph, program, float_program(checkpoint, program, "fp32")
+        except NotTaken as refusal:
+            first = first or refusal  # names what the author wrote, not a part of it
+            target = refusal.node.target
+            smaller = None if target in tried else without(checkpoint, graph, program, target)
+            if smaller is None:
+                raise first from refusal
+            tried.add(target)
+            graph, program = smaller
+
+
+def exported(checkpoint: Checkpoint, graph: fx.GraphModule):
+    """torch.export's program of a rewritten network, for one image; what coremltools has nothing for as its parts."""
+    return taken_to_parts(checkpoint, graph)[1]
+
+
+def taken_to_parts(checkpoint: Checkpoint, graph: fx.GraphModule) -> tuple[fx.GraphModule, Any]:
+    """The graph and its program without operations that coremltools has nothing for, as far as torch has parts."""
+    program = exported_as_it_is(checkpoint, graph)
+    for target in sorted(unknown_to_coremltools(program), key=str):
+        smaller = without(checkpoint, graph, program, target)
+        if smaller:
+            graph, program = smaller
+    return graph, program
+
+
+def without(
+    checkpoint: Checkpoint, graph: fx.GraphModule, program: Any, target: object
+) -> tuple[fx.GraphModule, Any] | None:
+    """The graph and its program with the parts of an operation in its place.
+
+    None where there are none, or where coremltools has nothing for one: the refusal then names what the author wrote.
+    """
+    others = unknown_to_coremltools(program) - {target}
+    targets, tried = {target}, set[object]()
+    while targets:
+        graph, apart = take_apart(graph, targets)
         if not apart:
-            return first
-        tried |= unknown
+            return None
+        tried |= targets
         graph, _ = rewrite(graph, NEURAL_ENGINE_PASSES)
         program = exported_as_it_is(checkpoint, graph)
-    return first if unknown_to_coremltools(program) else program
+        unknown = unknown_to_coremltools(program) - others
+        if unknown & tried:
+            return None
+        targets = unknown
+    return graph, program
 
 
 def exported_as_it_is(checkpoint: Checkpoint, graph: fx.GraphModule):

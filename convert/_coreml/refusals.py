@@ -20,8 +20,16 @@ from edge.exporting import first_line
 from .._graph.refusals import refused
 
 
+class NotTaken(InputError):
+    """coremltools does not take a node of a program."""
+
+    def __init__(self, node: fx.Node, why: str) -> None:
+        super().__init__(str(refused(node, why)))
+        self.node = node
+
+
 def converted(program: Any, **options: Any):
-    """`ct.convert` of an exported program; InputError with the operation that it does not take, or a full disk."""
+    """`ct.convert` of an exported program; NotTaken for an operation, InputError for what has none, or a full disk."""
     import coremltools as ct
 
     try:
@@ -39,7 +47,7 @@ def converted(program: Any, **options: Any):
         node = node_of(error, program)
         if node is None:
             raise InputError(f"the network cannot be converted to Core ML: {why}") from error
-        raise refused(node, why) from error
+        raise NotTaken(node, why) from error
 
 
 def node_of(error: BaseException, program: Any) -> fx.Node | None:

@@ -2,8 +2,8 @@
 
 Torch defines some operations by others (`reshape_as`, `einsum`) and keeps decompositions of more (`addmm`, `im2col`).
 Each call of such an operation is traced alone, on values of its operands' shapes, and what that traced takes its place.
-An operation whose parts are none of ATen's is left, so that a refusal names what its author wrote. Fires once per call
-taken apart.
+An operation whose parts are none of ATen's, or change a tensor in place, is left, so that a refusal names what its
+author wrote. Fires once per call taken apart.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from .graph import add_constant, arguments, call, copy_graph, finish, get, in_place_of
+from .graph import add_constant, arguments, aten, call, copy_graph, finish, get, in_place_of
 
+VIEWS = {aten.view.default, aten._unsafe_view.default}  # of operands whose numbers may lie in another order here
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -78,7 +79,8 @@ def parts_of(node: fx.Node) -> fx.GraphModule | None:
         return None
     calls = [part.target for part in parts.graph.nodes if part.op == "call_function"]
     usual = all(not isinstance(one, torch._ops.OpOverload) or one.namespace == "aten" for one in calls)
-    return parts if usual and target not in calls else None
+    in_place = any(isinstance(one, torch._ops.OpOverload) and one._schema.is_mutable for one in calls)
+    return parts if usual and not in_place and target not in calls else None
 
 
 def inlined(graph: fx.GraphModule, parts: fx.GraphModule, operands: list[fx.Node]) -> Any:
@@ -92,7 +94,8 @@ def inlined(graph: fx.GraphModule, parts: fx.GraphModule, operands: list[fx.Node
             new[node] = get(graph, add_constant(graph, "part", getattr(parts, str(node.target))))
         elif node.op == "call_function":
             args, kwargs = fx.map_arg((node.args, node.kwargs), new.__getitem__)
-            new[node] = call(graph, node.target, *args, **kwargs)
+            target = aten.reshape.default if node.target in VIEWS else node.target
+            new[node] = call(graph, target, *args, **kwargs)
         else:
             return fx.map_arg(arguments(node)[0], new.__getitem__)
     raise AssertionError("a graph ends with its output")

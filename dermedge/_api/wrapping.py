@@ -136,10 +136,18 @@ def own_copy(module: nn.Module) -> nn.Module:
             "or load its weights, before it is wrapped"
         )
     try:
-        return copy.deepcopy(module).cpu().float()
+        return copy.deepcopy(module, results_held(module)).cpu().float()
     except Exception as error:  # whatever a stranger's module holds
         first = (str(error).splitlines() or ["?"])[0][:200]
         raise InputError(f"the network cannot be copied ({type(error).__name__}: {first})") from error
+
+
+def results_held(module: nn.Module) -> dict[int, object]:
+    """What `copy.deepcopy` takes for tensors that a former run left in a module, which it would not copy itself."""
+    import torch
+
+    held = [value for part in module.modules() for value in vars(part).values() if isinstance(value, torch.Tensor)]
+    return {id(value): value.detach().clone() for value in held if not value.is_leaf}
 
 
 def check_alike(network: Foreign, program: bytes, side: int) -> nn.Module:

@@ -4,8 +4,9 @@
     dermedge predict photographs/ --with build/hierattn_xs/hierattn_xs-int8.tflite --csv answers.csv
 
 Where thresholds were measured (`decision` of the manifest) the outcome stands first: class, uncertain, or retake with
-the reason; see docs/decision.md. A folder stands for every photograph in it and below. What is no photograph is named
-on standard error, the others are answered all the same, and the exit code is 2.
+the reason; see docs/decision.md. A folder stands for every photograph in it and below; what else lies there is named on
+standard error. A photograph that cannot be read is named there too, the others are answered all the same, and the exit
+code is 2.
 
 Research and engineering use; not a medical device.
 """
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import checkpoint_path
+from dermedge.flags import checkpoint_path, photo_path
 from edge.errors import BAD_INPUT, GOOD, InputError
 from edge.models import DEFAULT_MODEL
 from edge.paths import MODEL_FOLDERS, named_again, printable
@@ -37,7 +38,7 @@ NOTICE = "Research and engineering use; not a medical device."
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
-        "photos", type=Path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or a folder of such"
+        "photos", type=photo_path, nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, HEIC or AVIF, or a folder of such"
     )
     p.add_argument(
         "--with", dest="file", type=checkpoint_path,
@@ -81,16 +82,23 @@ Answers = list[tuple[Path, "Answer | InputError"]]
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
-    """The photographs named, and for a folder every one in it or below; InputError for a folder of none."""
-    from edge.data.listing import contents_of
+    """The photographs named, and for a folder every one in it or below; InputError for a folder of none.
+
+    What else lies in a folder is named on standard error.
+    """
+    from edge.data.listing import contents_of, notes_on
 
     files: list[Path] = []
     for path in map(named_again, paths):
-        of_photos = path.is_dir() and path.suffix.lower() not in MODEL_FOLDERS  # a model is told as what it is
-        below = contents_of(path).photos if of_photos else [path]
-        if not below:
+        if not path.is_dir() or path.suffix.lower() in MODEL_FOLDERS:  # a model is told as what it is
+            files.append(path)
+            continue
+        contents = contents_of(path)
+        for note in notes_on(contents, used=contents.photos, otherwise=""):
+            print(printable(f"{path}: {note}"), file=sys.stderr)
+        if not contents.photos:
             raise InputError(f"{path} holds no photograph; JPEG, PNG, WebP, HEIC and AVIF are read")
-        files += below
+        files += contents.photos
     return files
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermedge.console import entry, screen
+from dermedge.console import Terminated, entry, screen
 from dermedge.flags import add_skip_unreadable, start_source
 from edge.errors import GOOD
 from edge.models import MODELS
@@ -201,6 +201,12 @@ def main(argv: list[str] | None = None) -> int:
         except room("train._stop").Interrupted as stop:
             screen().print(f"{stop}; the same command with [bold]--resume[/] goes on from there ({folder})")
             return 128 + stop.number  # as shells report a signal: 130 or 143
+        except (KeyboardInterrupt, Terminated) as stop:  # before or after the epochs
+            if not (folder / room("train._folder").STATE).is_file():
+                raise
+            raise type(stop)(
+                f"interrupted; the same command with --resume goes on from the last epoch ({folder})"
+            ) from stop
         show_figures(run.metrics, "unseen patients")
         if "masks" in run.metrics:
             screen().print(mask_line(run.metrics["masks"]), soft_wrap=True)

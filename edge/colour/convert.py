@@ -45,8 +45,13 @@ def changes(profile: bytes | None) -> bool:
 
 
 def usable(profile: bytes | None, kind: str) -> bool:
-    """Whether LittleCMS can read the profile and it is of this kind of colour: "RGB", "GRAY" or "CMYK"."""
-    return isinstance(profile, bytes) and 0 < len(profile) <= MAX_PROFILE_BYTES and kind_of(profile) == kind
+    """Whether LittleCMS can convert with the profile and it is of this kind of colour: "RGB", "GRAY" or "CMYK".
+
+    A header may be whole where what it announces is cut off or missing.
+    """
+    if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE_BYTES:
+        return False
+    return kind_of(profile) == kind and built(profile, MODES[kind]) is not None
 
 
 @lru_cache(maxsize=8)
@@ -63,21 +68,31 @@ def kind_of(profile: bytes) -> str:
 @lru_cache(maxsize=8)  # a folder of photographs has one or two profiles
 def transform_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From the profile's colours to sRGB; None where that changes nothing, or where the profile is unusable."""
-    from PIL import Image, ImageCms
-
     if mode not in MODES.values() or not usable(profile, KINDS.get(mode, "RGB")):
         return None
+    transform = built(profile, mode)
+    return None if mode == "RGB" and transform is not None and is_srgb(transform) else transform
+
+
+@lru_cache(maxsize=8)
+def built(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """LittleCMS's conversion to sRGB; None where it finds the profile damaged."""
+    from PIL import ImageCms
+
     try:
-        transform = ImageCms.buildTransform(
+        return ImageCms.buildTransform(
             ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), mode, "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )  # fmt: skip
-        if mode == "RGB":
-            steps = np.arange(0, 256, 17, dtype=np.uint8)
-            probe = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(64, 64, 3)
-            seen = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform))
-            if int(abs(seen.astype(int) - probe).max()) <= SAME:
-                return None
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         return None
-    return transform
+
+
+def is_srgb(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether it moves no colour by more than SAME."""
+    from PIL import Image, ImageCms
+
+    steps = np.arange(0, 256, 17, dtype=np.uint8)
+    probe = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(64, 64, 3)
+    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform))
+    return int(abs(seen.astype(int) - probe).max()) <= SAME

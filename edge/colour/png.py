@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Mapping
 
+from edge.decoding.png import chunks, whole
 from edge.errors import InputError
 
+from .convert import MAX_PROFILE_BYTES
 from .numbers import UNITS, of_numbers
 from .spaces import BT_1886, SRGB, Space, of_codes, too_much
 
-SIGNATURE_BYTES = 8
 KINDS = frozenset({b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"})
 INTENTS = 4  # 0 to 3; another number makes the sRGB chunk worthless, as in libpng
 PQ_NAME = b"ITUR_2100_PQ_FULL"  # W3C note "Using the ITU BT.2100 PQ EOTF with the PNG Format"
@@ -18,16 +20,25 @@ PQ_NAME = b"ITUR_2100_PQ_FULL"  # W3C note "Using the ITU BT.2100 PQ EOTF with t
 
 def chunks_of(contents: bytes) -> dict[bytes, bytes]:
     """The colour chunks before the pixels by their kind, the first of each."""
-    chunks: dict[bytes, bytes] = {}
-    at = SIGNATURE_BYTES
-    while at + 8 <= len(contents):
-        length, kind = struct.unpack_from(">I4s", contents, at)
-        if kind in (b"IDAT", b"IEND"):
+    first: dict[bytes, bytes] = {}
+    for kind, begin, end in chunks(contents):
+        if kind == b"IDAT":
             break
-        if kind in KINDS:
-            chunks.setdefault(kind, contents[at + 8 : at + 8 + length])
-        at += 12 + length
-    return chunks
+        if kind in KINDS and whole(contents, begin, end):
+            first.setdefault(kind, contents[begin:end])
+    return first
+
+
+def profile_in(chunks: Mapping[bytes, bytes]) -> bytes | None:
+    """The profile of an iCCP chunk, whatever it is; None where there is none, or where it is damaged or too large."""
+    _, _, packed = chunks.get(b"iCCP", b"").partition(b"\0")
+    if packed[:1] != b"\0":  # deflate, the only method
+        return None
+    try:
+        inflated = zlib.decompressobj().decompress(packed[1:], MAX_PROFILE_BYTES + 1)
+    except zlib.error:
+        return None
+    return inflated if len(inflated) <= MAX_PROFILE_BYTES else None
 
 
 def by_codes(chunks: Mapping[bytes, bytes], name: str) -> Space | None:

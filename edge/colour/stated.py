@@ -60,7 +60,7 @@ def statements(image: Described, contents: bytes | None, form: str | None, name:
     """First what counts most."""
     profile = image.info.get("icc_profile")
     if contents is not None and form == "PNG":
-        yield from of_png(contents, profile, name)
+        yield from of_png(contents, name)
     elif contents is not None and form in BOXED:
         yield from of_boxes(contents, image.info, name)
     else:
@@ -70,11 +70,11 @@ def statements(image: Described, contents: bytes | None, form: str | None, name:
     yield exif.space_in(block, name) if isinstance(block, bytes) else None
 
 
-def of_png(contents: bytes, profile: bytes | None, name: str) -> Iterator[Statement]:
+def of_png(contents: bytes, name: str) -> Iterator[Statement]:
     chunks = png.chunks_of(contents)
     yield png.by_codes(chunks, name)
     png.refuse_hdr_by_name(chunks, name)
-    yield profile
+    yield png.profile_in(chunks)
     yield png.by_name(chunks)
     yield png.by_numbers(chunks)
 

@@ -15,14 +15,22 @@ from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import Label
 
-NO_CLASS_FOLDER = re.compile(  # parts of a set, and what stands beside photographs
-    r"(train|training|test|testing|val|valid|validation|dev|holdout|all|data|images?|imgs?|photos|pictures|masks?"
-    r"|segmentations?|ground_?truths?|labels|superpixels|thumb(nail)?s"
+NO_CLASS_FOLDER = re.compile(  # parts of a set, what stands beside photographs, folders of cameras and of patients
+    r"(train|train[-_ ]?val|training|test|testing|val|valid|validation|dev|holdout|all|data|images?|imgs?|photos"
+    r"|pictures|masks?|segmentations?|ground_?truths?|labels|superpixels|thumb(nail)?s"
     r"|aug(ment(ed|ations?))?|backups?|(pre)?processed|resized|cropped|originals?|raw)"
     r"([-_ ]?(set|data|images?|input|groundtruth|masks?))?([-_ ]?part)?[-_ ]?\d*"
-    r"|.*[-_ ](images?|imgs)_part_\d+|part[-_ ]?\d+|(k[-_ ]?)?fold[-_ ]?\d+",
+    r"|.*[-_ ](images?|imgs)_part_\d+|part[-_ ]?\d+|(k[-_ ]?)?fold[-_ ]?\d+|split[-_ ]?\d+"
+    r"|_?(un(labell?ed|sorted|classified|tagged)|to[-_ ]?(sort|do|check)|inbox|te?mp|old|misc|duplicates?"
+    r"|rejected|excluded|deleted|trash)|(new|untitled)[-_ ]folder.*|neuer ordner.*|nouveau dossier.*"
+    r"|runs?|build|report_files|tensorboard|dcim|camera( roll)?|\d{3}(apple|canon|_?nikon|media|andro|_pana)"
+    r"|(patient|pat|pt|subject|case|lesion|visit|session|person|day|date)[-_ ]?(id[-_ ]?)?\d+"
+    r"|\d{4}[-_.]\d\d[-_.]\d\d.*",
     re.IGNORECASE,
 )
+COPY = re.compile(
+    r"(.+?)( ?-? ?\b(copy|kopie|copie|copia)\b( ?\(?\d+\)?)?| ?\(\d+\))", re.IGNORECASE
+)  # by file managers
 PICTURES = {  # that are not read, and would be photographs if they were converted
     ".tif", ".tiff", ".bmp", ".gif", ".jfif", ".jpe", ".jp2", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw",
     ".raf", ".orf", ".rw2", ".dcm", ".psd", ".ppm", ".tga",
@@ -69,6 +77,7 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
         notes.append(
             f"files that nobody here reads: {', '.join(strange[:NAMES_SHOWN])}; only {LABELS} tells of classes"
         )
+    notes += twins_of(contents, members)
     domain = slug(folder.resolve().name)
     photos = tuple(
         Photo(path, ids[path], by_folder[name].code, patients.get(ids[path], ids[path]), domain)
@@ -86,8 +95,15 @@ def refuse_no_classes(
     parts = [name for name in members if NO_CLASS_FOLDER.fullmatch(name)]
     if parts and not labelled:  # labels.json names each folder that is a class
         raise InputError(
-            f"{folder} has the folder(s) {', '.join(parts)}, which are parts of a set and no classes; give a folder "
-            f"per class, or a table that is read (docs/your_own_model.md){better(contents, parts, tables)}"
+            f"{folder} has the folder(s) {', '.join(parts)}, which are parts of a set and no classes by their names; "
+            f"give a folder per class, a table that is read, or a {LABELS} that names them (docs/data_sets.md)"
+            f"{better(contents, parts, tables)}"
+        )
+    copies = [(name, match[1]) for name in members if (match := COPY.fullmatch(name)) and match[1] in members]
+    if copies and not labelled:
+        raise InputError(
+            f"{folder}: {copies[0][0]} is called like a copy of {copies[0][1]}; put what belongs together into one "
+            f"folder, or say in {folder / LABELS} that both are classes"
         )
     below = {name: inside(contents, folder / name) for name in members}
     loose = {name for name, paths in members.items() if any(path.parent == folder / name for path in paths)}
@@ -100,6 +116,11 @@ def refuse_no_classes(
                 "Give one of the folders, put the classes' photographs together, or say in "
                 f"{folder / LABELS} that {name} is a class"
             )
+    misplaced = [path for path in contents.tables if PATIENT_TABLE.fullmatch(path.name)]
+    if misplaced:
+        raise InputError(
+            f"{misplaced[0]} is not read there; give one {PATIENTS} in {folder}, with paths from there as file"
+        )
     unread = [path for path in tables if not PATIENT_TABLE.fullmatch(path.name)]
     if unread:
         names = ", ".join(path.name for path in unread[:NAMES_SHOWN])
@@ -130,6 +151,10 @@ def deeper(contents: Contents) -> str:
     folder = contents.folder
     while len(names := inside(contents, folder)) == 1:
         folder = folder / next(iter(names))
+    parts = sorted(name for name in names if NO_CLASS_FOLDER.fullmatch(name) and inside(contents, folder / name))
+    if parts:
+        part = next((name for name in parts if "train" in name.lower()), parts[0])
+        return f"; if the folders in {folder / part} are the classes, give that one"
     if names:
         return f"; if {', '.join(sorted(names)[:NAMES_SHOWN])} in {folder} are the classes, give that one"
     lines = notes_on(contents, used=contents.photos, otherwise="")
@@ -210,6 +235,20 @@ def nested(contents: Contents, members: dict[str, list[Path]]) -> list[str]:
     first = ", ".join(f"{number} in {where}" for where, number in list(deep.items())[:NAMES_SHOWN])
     rest = f", … ({len(deep)} folders)" if len(deep) > NAMES_SHOWN else ""
     return [f"photographs in folders below their class's count with it: {sum(deep.values())}, as {first}{rest}"]
+
+
+def twins_of(contents: Contents, members: dict[str, list[Path]]) -> list[str]:
+    """A note on files of one name with two endings: two photographs here, and often one picture, or it and its mask."""
+    forms: dict[Path, list[Path]] = {}
+    for path in (path for paths in members.values() for path in paths):
+        forms.setdefault(path.with_suffix(""), []).append(path)
+    twins = [paths for paths in forms.values() if len(paths) > 1]
+    if not twins:
+        return []
+    first = " and ".join(path.relative_to(contents.folder).as_posix() for path in twins[0][:2])
+    return [
+        f"names with two endings, which count as two photographs: {len(twins)}, first {first}; is one a mask or a copy?"
+    ]
 
 
 def slug(text: str) -> str:

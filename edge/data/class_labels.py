@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from edge.files import read_json
 from edge.labels import PAD_UFES_20, Label, doubtful, from_json
 
 LABELS = "labels.json"
+KEYS = {"code", "name", "malignant", "folders"}  # of a class in it
+NAMES_SHOWN = 5
 ADVICE = 'name it in labels.json: {"code": "BCC", "name": "basal cell carcinoma", "folders": ["this folder"], …}'
 
 
@@ -37,6 +40,10 @@ def labels_of(folder: Path, names: list[str]) -> tuple[dict[str, Label], tuple[L
     listed = read_json(file, expected="class labels").get("classes")
     classes = from_json(listed, where=str(file))  # which refuses all but a list
     assert isinstance(listed, list)
+    strange = sorted({str(key) for item in listed for key in item} - KEYS)
+    slips = [(key, near[0]) for key in strange if (near := difflib.get_close_matches(key, KEYS, n=1))]
+    if slips:
+        raise InputError(f"{file} has the key {slips[0][0]!r}, which nobody reads; did you mean {slips[0][1]!r}?")
     own: dict[str, Label] = {}
     for item, label in zip(listed, classes, strict=True):
         folders = item.get("folders", [label.code])
@@ -55,6 +62,7 @@ def labels_of(folder: Path, names: list[str]) -> tuple[dict[str, Label], tuple[L
         )
     gone = sorted(own.keys() - set(map(plain, names)) - {label.code for label in classes})
     notes = [f"{file} names folders without photographs: {', '.join(gone)}"] if gone else []
+    notes += [f"{file} has keys that nobody reads: {', '.join(strange[:NAMES_SHOWN])}"] if strange else []
     notes += [f"{file}: {text}" for text in doubtful(classes)]
     return {name: own[plain(name)] for name in names}, classes, notes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from pathlib import Path
 
@@ -16,21 +17,45 @@ DELIMITERS = ",;\t|"
 EXCELS_FIRST_LINE = "sep="  # by which it says what delimits
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 MAX_HEADER = 100_000  # bytes
-NOT_KNOWN = {"", "nan", "n/a", "na", "none", "null", "<na>", "unknown", "?", "-"}  # where an id should be
+NOT_KNOWN = {  # where an id should be
+    "", "nan", "n/a", "n.a.", "na", "none", "null", "<na>", "nil", "unknown", "not known", "not available", "missing",
+    "undefined", "unspecified", "anonymous", "anonymized", "anonymised", "anon", "?", "-", "--", "---", "–", "—", ".",
+    "#n/a", "#na", "#null!", "#ref!", "#value!", "#name?", "#num!", "#div/0!",
+}  # fmt: skip
+SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)  # as Excel shows and saves a long number: digits are lost
+# Characters that nothing is drawn for, beside those of the categories Cc and Cf (Unicode, Default_Ignorable_Code_Point)
+NOT_DRAWN = frozenset(
+    map(chr, [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x3164, *range(0xFE00, 0xFE10), 0xFFA0,
+              *range(0xE0100, 0xE01F0)])
+)  # fmt: skip
 AS_CSV = "save it as CSV UTF-8"
 
 
 def plain(text: str) -> str:
     """A field in one form of Unicode, with single spaces and no invisible characters: ids are compared by letters."""
-    if text.isascii():  # most are; a table has a hundred thousand fields
+    if text.isascii() and text.isprintable():  # most are; a table has a hundred thousand fields
         return " ".join(text.split())
-    visible = "".join(c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) != "Cf")
-    return " ".join(visible.split())
+    visible = "".join(c for c in text if c.isspace() or not is_invisible(c))
+    return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
-def known(identifier: str | None) -> str:
-    """The id, or nothing where the table says in any of the usual ways that there is none."""
-    return "" if identifier is None or identifier.casefold() in NOT_KNOWN else identifier
+def is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf"} or character in NOT_DRAWN
+
+
+def known(identifier: str | None, table: Path) -> str:
+    """The id, or nothing where the table says in any of the usual ways that there is none.
+
+    Raises InputError for a number of which digits were lost, as it may stand for several patients.
+    """
+    if identifier is None or identifier.casefold() in NOT_KNOWN:
+        return ""
+    if SHORTENED.fullmatch(identifier):
+        raise InputError(
+            f"{table} has the id {identifier}, a long number that a spreadsheet shortened: different ids look the same "
+            "now. Export the table again with its ids as text"
+        )
+    return identifier
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -64,16 +89,25 @@ def read_lines(path: Path) -> list[list[str]]:
         raise InputError(f"{path} is not a CSV table but an Excel or zip file; {AS_CSV}")
     try:
         text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
+        if "\0" in text:
+            raise InputError(f"{path} is not a CSV table in UTF-8, it holds bytes of zero; {AS_CSV}")
         delimiter, text = delimited(unix_lines(text))
         rows = csv.reader(io.StringIO(text), delimiter=delimiter)
-        lines = [[plain(field) for field in line] for line in rows if line]
+        lines = [[plain(unwrapped(field)) for field in line] for line in rows if line]
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a CSV table in UTF-8 ({error}); {AS_CSV}") from error
     except csv.Error as error:
         raise InputError(f"{path} is not a CSV table: {error}") from error
+    while lines and not any(lines[0]):  # commas of an empty row above the header
+        lines.pop(0)
     if not lines:
         raise InputError(f"{path} has no rows")
     return lines
+
+
+def unwrapped(field: str) -> str:
+    """Without the formula ="001" in which tables carry ids so that Excel keeps their zeros."""
+    return field[2:-1] if field.startswith('="') and field.endswith('"') and len(field) > 3 else field
 
 
 def header(path: Path) -> list[str]:
@@ -83,10 +117,13 @@ def header(path: Path) -> list[str]:
     text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig", errors="replace")
     try:
         delimiter, text = delimited(unix_lines(text))
-        first = next(csv.reader(text.split("\n")[:1], delimiter=delimiter), [])
+        lines = (
+            [plain(unwrapped(name)) for name in line] for line in csv.reader(io.StringIO(text), delimiter=delimiter)
+        )
+        first = next((line for line in lines if any(line)), [])
     except csv.Error:
         return []
-    return [column_name(plain(name)) for name in first]
+    return [column_name(name) for name in first]
 
 
 def unix_lines(text: str) -> str:
@@ -99,10 +136,13 @@ def delimited(text: str) -> tuple[str, str]:
     if first.lower().startswith(EXCELS_FIRST_LINE):
         return first[len(EXCELS_FIRST_LINE) :] or ",", rest
 
-    def fields(delimiter: str) -> int:
-        return len(next(csv.reader([first], delimiter=delimiter), []))
+    def fit(delimiter: str) -> tuple[bool, int]:
+        """Whether it gives the first two rows as many fields, and how many: a comma may be part of a column's name."""
+        rows = csv.reader(io.StringIO(text[:MAX_HEADER].lstrip("\n")), delimiter=delimiter)
+        first, second = next(rows, []), next(rows, [])
+        return len(first) == len(second) > 1, len(first)
 
-    return max(DELIMITERS, key=fields), text
+    return max(DELIMITERS, key=fit), text
 
 
 def column_name(name: str) -> str:

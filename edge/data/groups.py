@@ -23,6 +23,12 @@ def names_groups(table: Path) -> bool:
     return set(PAIR) <= names or bool(names & set(IMAGE) and names & set(OWNERS))
 
 
+def image_node(image_id: str) -> Node:
+    """Equal for an image in two tables, of which one may write it in other capitals, with its folder or reduced."""
+    name = stem(image_id.replace("\\", "/").rpartition("/")[2])
+    return IMAGE_RANK, name.casefold().removesuffix("_downsampled")
+
+
 class Groups:
     """Groups of images that grow together where they share a patient, a lesion, or a pair of duplicates."""
 
@@ -36,16 +42,16 @@ class Groups:
         names = header(table)
         if set(PAIR) <= set(names):
             for row in read_table(table):
-                self._join((IMAGE_RANK, stem(row[PAIR[0]])), (IMAGE_RANK, stem(row[PAIR[1]])))
+                self._join(image_node(row[PAIR[0]]), image_node(row[PAIR[1]]))
                 self._pairs += 1
             return
         image = next((name for name in IMAGE if name in names), None)
         if image is None or not set(OWNERS) & set(names):
             return
         for row in read_table(table):
-            node: Node = (IMAGE_RANK, stem(row[image]))
+            node = image_node(row[image])
             for rank, name in enumerate(OWNERS):
-                if not (owner := known(row.get(name))):
+                if not (owner := known(row.get(name), table)):
                     continue
                 if name == "block":
                     self._blocks[node] = (rank, owner)
@@ -70,8 +76,9 @@ class Groups:
 
     def of(self, image_id: str) -> str:
         """The name of the image's group; the image's own where no table says anything of it."""
-        rank, name = self._top((IMAGE_RANK, stem(image_id)))
-        return image_id if rank == IMAGE_RANK and name == stem(image_id) else name
+        node = image_node(image_id)
+        top = self._top(node)
+        return image_id if top == node else top[1]
 
     def notes(self, images: list[str]) -> list[str]:
         """What a person should know of the groups of these images."""
@@ -88,7 +95,7 @@ class Groups:
                 f"groups of several patients, as a lesion or a pair of duplicates is of both: {len(joined)}, "
                 f"first {' and '.join([first[1], *others][:3])}: each group counts as one patient"
             )
-        alone = [name for name in images if self._top((IMAGE_RANK, stem(name)))[0] == IMAGE_RANK]
+        alone = [name for name in images if self._top(image_node(name))[0] == IMAGE_RANK]
         if alone and len(alone) == len(images):
             notes.append("no patients are named: every photograph counts as a patient of its own")
         elif alone:

@@ -13,13 +13,13 @@ from pathlib import Path
 from edge.data.isic import DOMAINS
 from edge.data.table import Photo, stem
 
-ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?|(PAT_\d{1,5}_\d{1,5}_\d{1,5})")
+ARCHIVE_ID = re.compile(r"(ISIC_\d{7})(?:_downsampled)?|(PAT_\d{1,5}_\d{1,5}_\d{1,5})", re.IGNORECASE)
 
 
 def archive_id(image_id: str) -> str | None:
     """The id of ISIC or of PAD-UFES-20 in an image id, which may be a path; None where there is none."""
     match = ARCHIVE_ID.fullmatch(Path(stem(image_id)).name)
-    return (match[1] or match[2]) if match else None
+    return (match[1] or match[2]).upper() if match else None
 
 
 def photo_key(photo: Photo) -> str:

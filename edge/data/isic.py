@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.data.csv_table import header, read_lines, read_table
+from edge.data.csv_table import header, known, read_lines, read_table
 from edge.data.groups import groups_in
 from edge.data.listing import Contents, index_photos, refuse_doubles, refuse_missing
 from edge.data.table import Photo, PhotoSet
@@ -41,6 +41,7 @@ TWO_WORDS = {"benign": "BEN", "malignant": "MEL", "0": "BEN", "1": "MEL", "0.0":
 LEVELS = tuple(f"diagnosis_{level}" for level in range(5, 0, -1))  # of today's archive, the most exact first
 PUBLISHED = {"isic_2018": 10_015, "isic_2019": 25_331}  # rows of the training tables
 LICENCES = dict.fromkeys(("isic_2016", "isic_2018", "isic_2019", "isic_2020"), "CC BY-NC 4.0")
+REDUCED = "_downsampled"  # end of names of 2019
 ISIC_ID = re.compile(r"ISIC_\d{7}", re.IGNORECASE)
 DIAGNOSES_SHOWN = 5
 
@@ -51,6 +52,7 @@ COLUMNS = {
     "ham10000": ("image_id", "dx"),  # Kaggle's and the Dataverse's table; dx is a code of ONE_HOT
     "2020": ("image_name", "benign_malignant"),  # also SIIM's
 }
+OLD_ARCHIVE = ("name", "diagnosis", "benign_malignant")  # of downloads until 2021, there with meta.clinical. in front
 IMAGES_2016 = {"img_id", "image_id", "image", "image_name"}  # its own table has no header, copies of it have
 
 
@@ -58,6 +60,8 @@ def kind_of(table: Path) -> str | None:
     """Which of the tables that give an image its class this is; None for any other."""
     names = header(table)
     if "isic_id" in names and {"diagnosis", "diagnosis_1"} & set(names):
+        return "archive"
+    if set(OLD_ARCHIVE) <= set(names):
         return "archive"
     for kind, columns in COLUMNS.items():
         if set(columns) <= set(names):
@@ -119,6 +123,9 @@ def read_isic(
         else:
             photos.append(Photo(path, image, rows.codes[image], f"isic:{groups.of(image)}", rows.domain))
     refuse_doubles(own, photos)
+    refuse_reduced(own[0], photos)
+    if not rows.images:
+        raise InputError(f"{own[0]} gives no image a class; left out: {most_of(rows.left_out)}")
     notes = refuse_missing(own[0], missing, len(rows.images), contents, skip_missing=skip_missing)
     if rows.left_out:
         notes.append(f"left out, no such class: {most_of(rows.left_out)}")
@@ -126,6 +133,17 @@ def read_isic(
         notes.append(f"{rows.total} rows; the training table of {rows.name} has {PUBLISHED[rows.domain]}")
     notes += groups.notes([photo.image_id for photo in photos])
     return PhotoSet(rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes))
+
+
+def refuse_reduced(table: Path, photos: list[Photo]) -> None:
+    """InputError where a photograph is there in full size and reduced, as 2019 has some: it would count twice."""
+    full = {photo.image_id.casefold(): photo for photo in photos}
+    for photo in photos:
+        name = photo.image_id.casefold().removesuffix(REDUCED)
+        if name != photo.image_id.casefold() and name in full:
+            raise InputError(
+                f"{table} lists {full[name].image_id} and {photo.image_id}, one photograph in two sizes; remove one"
+            )
 
 
 def most_of(counts: Counter[str]) -> str:
@@ -140,7 +158,7 @@ def read_archive(tables: list[Path]) -> Rows:
     for row in (row for table in tables for row in read_table(table)):
         licences.add(row.get("copyright_license") or "unknown")
         diagnosis = diagnosis_of(row)
-        rows.add(row["isic_id"], ISIC_TO_PAD.get(diagnosis), diagnosis or "no diagnosis")
+        rows.add(row.get("isic_id") or row.get("name", ""), ISIC_TO_PAD.get(diagnosis), diagnosis or "no diagnosis")
     if not rows.images:
         raise InputError(f"{tables[0]} has no diagnosis among {', '.join(ISIC_TO_PAD)}")
     rows.licence = ", ".join(sorted(licences))
@@ -151,11 +169,15 @@ def diagnosis_of(row: dict[str, str]) -> str:
     """A row's diagnosis in the words of ISIC_TO_PAD where it has one, else in the archive's own.
 
     Today's downloads have up to five levels from `diagnosis_1`, as Malignant, to the most exact, as Melanoma in situ.
+    The second is a group; a nevus sebaceus is not in that of melanocytic ones, and is no nevus of ISIC_TO_PAD.
     """
-    if "diagnosis" in row:
-        return row["diagnosis"].lower()
+    if old := row.get("diagnosis"):
+        return old.lower()
     levels = [row[level].lower() for level in LEVELS if row.get(level)]
+    group = row.get("diagnosis_2", "").lower()
     for level in levels:
+        if group and "melanocytic" not in group and level.startswith(("nevus", "melanoma")):
+            continue
         for word in ISIC_TO_PAD:
             if level == word or level.startswith((f"{word} ", f"{word},")):
                 return word
@@ -218,7 +240,15 @@ def read_2020(tables: list[Path]) -> Rows:
     rows = Rows("ISIC 2020", "isic_2020", TWO_CLASSES, licence=LICENCES["isic_2020"])
     for table in tables:
         for line, row in enumerate(read_table(table), start=2):
-            rows.add(row["image_name"], two_word(table, line, row["benign_malignant"]))
+            code = two_word(table, line, row["benign_malignant"])
+            if (target := row.get("target", "")) and two_word(table, line, target) != code:
+                raise InputError(f"{table}: row {line}: {row['benign_malignant']}, and target {target}; which is it?")
+            diagnosis = known(row.get("diagnosis"), table)
+            if code == "MEL" and diagnosis and "melanoma" not in diagnosis.casefold():
+                raise InputError(
+                    f"{table}: row {line}: malignant, and {diagnosis}; malignant lesions of ISIC 2020 are melanomas"
+                )
+            rows.add(row["image_name"], code)
     return rows
 
 
@@ -251,9 +281,12 @@ READERS = {
 }
 
 
+WORDS = {"true": "1", "false": "0"}  # as pandas writes them
+
+
 def numbers(row: dict[str, str], columns: tuple[str, ...] | list[str]) -> list[float]:
     """The row's numbers; all -1 where one is not a number, or where a table lacks a column that the first has."""
     try:
-        return [float(row[column]) for column in columns]
+        return [float(WORDS.get(row[column].casefold(), row[column])) for column in columns]
     except (ValueError, KeyError):
         return [-1.0] * len(columns)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from edge.capture import SUFFIXES
@@ -14,13 +16,18 @@ from edge.data.copies import same_bytes
 from edge.data.csv_table import NOT_READ, plain
 from edge.data.table import Photo
 from edge.errors import InputError
+from edge.paths import printable
 
 MAX_PHOTOS = 1_000_000
 MASK_ENDING = "_segmentation.png"
 NO_PHOTOS = ("_segmentation", "_superpixels")  # what the ISIC challenges put beside photographs
-MASKS_OF = re.compile(
-    r"(.+?)[-_. ](masks?|seg|binary|lesion|groundtruth|gt)", re.IGNORECASE
-)  # if there is such a photo
+MASKS_OF = re.compile(  # if there is such a photo
+    r"(?P<photo>.+?)[-_. ](?P<word>masks?|seg|binary|lesion|groundtruth|gt|contours?|overlay|annotat(ed|ions?)"
+    r"|heat_?map|thumb(nail)?)"
+    r"|(?P<before>masks?|seg|segmentation|gt)[-_. ](?P<after>.+)",
+    re.IGNORECASE,
+)
+DRAWN = re.compile(r"overlay|annotat|heat|thumb")
 MASK_FOLDER = re.compile(r"(.*[-_ ])?(masks?|segmentations?|ground_?truths?|superpixels)", re.IGNORECASE)
 SIDE_FOLDERS = {
     "@eaDir",
@@ -35,6 +42,7 @@ NO_PICTURES = {  # that nobody takes for a photograph
     ".safetensors", ".pt2", ".docx", ".rtf", ".py", ".sh", ".ipynb", ".sha256", ".md5", *NOT_READ,
 }  # fmt: skip
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
+LOOK_LIKE = dict(zip("авекмнорстухіјѕαβεηικμνορτυχ", "abekmhopctyxijsabehikmvoptux", strict=True))  # Cyrillic, Greek
 NAMES_SHOWN = 3
 NOT_UNPACKED = "archives that are not unpacked"  # reasons to leave a file out
 BROKEN = "links that lead nowhere"
@@ -112,12 +120,26 @@ def add_file(contents: Contents, path: Path, names: set[str], *, hidden: bool, o
         contents.masks.append(path)
     elif path.stem.lower().endswith(NO_PHOTOS):
         contents.leave_out(path, f"*_{path.stem.lower().rpartition('_')[2]}{ending} that are no photographs")
-    elif (base := MASKS_OF.fullmatch(path.stem)) and any(base[1] + suffix in names for suffix in endings_of(names)):
-        contents.leave_out(path, f"masks (*_{base[2].lower()}{ending}) beside their photograph")
+    elif reason := made_of_a_photograph(path, names):
+        contents.leave_out(path, reason)
     elif of_masks:
         contents.leave_out(path, "pictures in folders of masks")
     else:
         contents.photos.append(path)
+
+
+def made_of_a_photograph(path: Path, names: set[str]) -> str:
+    """Why a picture is no photograph but a mask or drawing of one that lies beside it; nothing if it may be one."""
+    match = MASKS_OF.fullmatch(path.stem)
+    if match is None:
+        return ""
+    photo = match["photo"] or match["after"]
+    if not any(photo + suffix in names for suffix in endings_of(names)):
+        return ""
+    form = f"*_{match['word']}" if match["word"] else f"{match['before']}_*"
+    form = (form + path.suffix).lower()
+    drawn = f"pictures made of a photograph ({form}) beside it"
+    return drawn if DRAWN.search(form) else f"masks ({form}) beside their photograph"
 
 
 def is_text(path: Path) -> bool:
@@ -135,7 +157,7 @@ def endings_of(names: set[str]) -> set[str]:
 
 def aside(name: str) -> bool:
     """Whether a file or folder is hidden, or what a Mac or a network drive puts beside files of the same name."""
-    return name.startswith(".") or name in SIDE_FOLDERS
+    return name.startswith((".", "~$")) or name in SIDE_FOLDERS  # ~$: beside what Office has open
 
 
 def notes_on(contents: Contents, *, used: Iterable[Path], otherwise: str) -> list[str]:
@@ -161,23 +183,29 @@ def notes_on(contents: Contents, *, used: Iterable[Path], otherwise: str) -> lis
 
 def names_of(paths: list[Path], folder: Path) -> str:
     """The first of them, relative to the folder."""
-    names = (path.relative_to(folder).as_posix() for path in paths[:NAMES_SHOWN])
-    shown = [name.encode(errors="backslashreplace").decode() for name in names]
+    shown = [printable(path.relative_to(folder).as_posix()) for path in paths[:NAMES_SHOWN]]
     return ", ".join(shown) + (", …" if len(paths) > NAMES_SHOWN else "")
 
 
 def look_alikes(ids: Iterable[str]) -> list[str]:
-    """A note on ids that differ in capitals, marks or zeros alone: they count as different, and are often the same."""
+    """A note on ids that look alike but for capitals, marks or zeros: they count as different, often wrongly."""
     forms: dict[str, set[str]] = {}
     for name in ids:
-        number = re.sub(r"\.0+$", "", name.casefold())  # as pandas writes a column with gaps
-        forms.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "_", number)), set()).add(name)
+        forms.setdefault(rough(name), set()).add(name)
     alike = sorted(" and ".join(sorted(names)) for names in forms.values() if len(names) > 1)
     if not alike:
         return []
     shown = "; ".join(alike[:NAMES_SHOWN])
     rest = f"; {len(alike) - NAMES_SHOWN} more" if len(alike) > NAMES_SHOWN else ""
-    return [f"ids that differ in capitals, marks or zeros alone count as different: {shown}{rest}"]
+    return [f"ids that differ in capitals, marks or zeros alone, or look alike, count as different: {shown}{rest}"]
+
+
+def rough(name: str) -> str:
+    """An id without what people and programs write now so and now otherwise."""
+    number = re.sub(r"\.0+$", "", unicodedata.normalize("NFKC", name).casefold())  # as pandas writes a column with gaps
+    letters = "".join(LOOK_LIKE.get(c, str(unicodedata.digit(c, c))) for c in number)
+    words = re.sub(r"[\W_]+", "_", letters).strip("_")
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"(?<=[a-z])_(?=\d)", "", words))  # P_1 is P1, and 1_1 is not 11
 
 
 @dataclass
@@ -187,10 +215,27 @@ class Index:
     contents: Contents
     by_name: dict[str, Path]
     by_small_name: dict[str, Path | None]  # in small letters; None where two names differ in capitals alone
+    same_names: dict[str, list[Path]]  # different files of one name, which only their folders tell apart
 
     def find(self, name: str) -> Path | None:
-        """The file of an id, which may lack its suffix, carry that of another format, or have folders in front."""
-        name = name.replace("\\", "/").rpartition("/")[2]
+        """The file of an id, which may lack its suffix, carry that of another format, or have folders in front.
+
+        Raises InputError where it may be any of several files.
+        """
+        where, _, last = name.replace("\\", "/").rpartition("/")
+        path = self._find_name(last)
+        others = self.same_names.get(plain(path.name)) if path else None
+        if not others:
+            return path
+        alike = [in_common(where.split("/"), plain(other.parent.as_posix()).split("/")) for other in others]
+        if not max(alike) or alike.count(max(alike)) > 1:
+            raise InputError(
+                f"two files are called {others[0].name}: {others[0]} and {others[1]}; remove one, or give their "
+                "folders in the table"
+            )
+        return others[alike.index(max(alike))]
+
+    def _find_name(self, name: str) -> Path | None:
         if name in self.by_name:
             return self.by_name[name]
         stem = name.rsplit(".", 1)[0] if Path(name).suffix.lower() in SUFFIXES else name
@@ -200,27 +245,42 @@ class Index:
         return exact or next(filter(None, small), None)
 
 
+def in_common(first: list[str], second: list[str]) -> int:
+    """How many folders two paths have in common, from the last one up."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def index_photos(contents: Contents) -> Index:
-    """By file name. Of copies of one file the first counts; InputError if two different ones share a name."""
+    """By file name. Of copies of one file the first counts."""
     by_name: dict[str, Path] = {}
+    same_names: dict[str, list[Path]] = {}
+    copies: set[Path] = set()
     for path in contents.photos:
         name = plain(path.name)
         first = by_name.setdefault(name, path)
-        if first is not path:
-            if not same_bytes([first, path]):
-                raise InputError(f"two files are called {name}: {first} and {path}; remove one")
+        if first is path:
+            continue
+        others = same_names.get(name, [first])
+        if any(same_bytes([other, path]) for other in others):
             contents.leave_out(path, "further copies of a file, under the same name")
-    contents.photos = [path for path in contents.photos if by_name[plain(path.name)] == path]
+            copies.add(path)
+        else:
+            same_names[name] = [*others, path]
+    contents.photos = [path for path in contents.photos if path not in copies]
     small: dict[str, Path | None] = {}
     for name, path in by_name.items():
         small[name.casefold()] = None if name.casefold() in small else path
-    return Index(contents, by_name, small)
+    return Index(contents, by_name, small, same_names)
 
 
 def refuse_missing(table: Path, missing: list[str], rows: int, contents: Contents, *, skip_missing: bool) -> list[str]:
     """A note on the images that are missing; InputError unless they may be."""
     if not missing:
         return []
+    unnamed = missing.count("")
+    if unnamed:
+        raise InputError(f"{table} has {unnamed} rows that name no image; complete or remove them")
     text = f"{len(missing)} of the {rows} images in {table} are missing, first {', '.join(missing[:3])}"
     if not skip_missing or len(missing) == rows:
         raise InputError(
@@ -242,8 +302,8 @@ def hint(missing: list[str], contents: Contents) -> str:
 
 def refuse_doubles(tables: list[Path], photos: list[Photo]) -> None:
     """InputError where an image is listed twice, or a.png and a.jpg are one file."""
-    names = ([photo.image_id for photo in photos], [photo.path.name for photo in photos])
-    double = [name for listed in names for name, count in Counter(listed).items() if count > 1]
+    names = ([photo.image_id for photo in photos], [photo.path for photo in photos])
+    double = next(filter(None, ([str(name) for name, n in Counter(listed).items() if n > 1] for listed in names)), [])
     if double:
         several = "list" if len(tables) > 1 else "lists"
         raise InputError(

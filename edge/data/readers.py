@@ -20,6 +20,7 @@ from edge.data.listing import (
     contents_of,
     index_photos,
     look_alikes,
+    names_of,
     notes_on,
     refuse_doubles,
     refuse_missing,
@@ -163,10 +164,28 @@ def open_one(folder: Path, *, skip_missing: bool = False, unlabelled: bool = Fal
     otherwise = "photographs that no table gives a class" if tables.classes else "photographs in no class's folder"
     if not photos.classes:
         otherwise = "photographs without class or mask"
+    photos = photos.with_notes(beside_table(photos, folder) if tables.classes else [])
     files = [path for photo in photos.photos for path in (photo.path, photo.mask) if path is not None]
     used = [*files, *tables.classes, *tables.others]
     once, copies = without_copies(photos.photos, photos.name)
     return replace(photos, photos=once).with_notes([*notes_on(contents, used=used, otherwise=otherwise), *copies])
+
+
+def beside_table(photos: PhotoSet, folder: Path) -> list[str]:
+    """Notes on what says something else of the classes than the table, which counts."""
+    codes = {code.casefold(): code for code in photos.codes}
+    said = [(photo, codes.get(photo.path.parent.name.casefold())) for photo in photos.photos]
+    others = [(photo, code) for photo, code in said if code not in {None, photo.label}]
+    notes = (
+        [f"{labels.name} is not read beside a table that gives the classes"] if (labels := labels_file(folder)) else []
+    )
+    if others:
+        photo, code = others[0]
+        notes.append(
+            f"photographs that lie in the folder of another class than the table's, which counts: {len(others)}, first "
+            f"{photo.image_id}, {photo.label} in the table and in {code}"
+        )
+    return notes
 
 
 def read_set(contents: Contents, *, skip_missing: bool) -> PhotoSet:
@@ -203,8 +222,20 @@ def read_set(contents: Contents, *, skip_missing: bool) -> PhotoSet:
         return read_class_folders(contents, tables.others)
     raise InputError(
         f"{folder} has neither a metadata.csv (PAD-UFES-20 or ISIC Archive layout) nor sub-folders with photographs, "
-        f"one per class; see docs/your_own_model.md{packed(contents)}"
+        f"one per class; see docs/data_sets.md{not_read(contents, tables.others)}{packed(contents)}{left_out(contents)}"
     )
+
+
+def not_read(contents: Contents, tables: list[Path]) -> str:
+    """The tables that lie there and are none of those that are known."""
+    unread = [*tables, *contents.tables]
+    return f"; {names_of(unread, contents.folder)} has the columns of none that is read" if unread else ""
+
+
+def left_out(contents: Contents) -> str:
+    """What lies there and is no photograph of a class, in a few words."""
+    lines = notes_on(contents, used=contents.tables, otherwise="photographs in no folder of a class")
+    return "".join(f"; {line}" for line in lines[:3])
 
 
 def with_masks(photos: PhotoSet, contents: Contents) -> PhotoSet:
@@ -254,15 +285,16 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
     index = index_photos(contents)
     photos, missing = [], []
     for line, row in enumerate(rows, start=2):
-        if row["diagnostic"] not in codes:
+        code = row["diagnostic"].upper()
+        if code not in codes:
             raise InputError(f"{table}:{line}: diagnostic {row['diagnostic']!r} is none of {', '.join(sorted(codes))}")
-        if not known(row["patient_id"]):
+        if not known(row["patient_id"], table):
             raise InputError(f"{table}:{line}: patient_id is empty; without it no split is safe")
         path = index.find(row["img_id"])
         if path is None:
             missing.append(row["img_id"])
         else:
-            photos.append(Photo(path, row["img_id"], row["diagnostic"], row["patient_id"], "pad_ufes_20"))
+            photos.append(Photo(path, row["img_id"], code, row["patient_id"], "pad_ufes_20"))
     refuse_doubles([table], photos)
     notes = refuse_missing(table, missing, len(rows), contents, skip_missing=skip_missing)
     if (contents.folder / SYNTHETIC_MARK).is_file():
@@ -270,7 +302,7 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
         return PhotoSet(
             "synthetic sample", PAD_UFES_20, drawn, synthetic=True, licence="Apache-2.0 (drawn)", notes=tuple(notes)
         )
-    counts = Counter(row["diagnostic"] for row in rows)
+    counts = Counter(row["diagnostic"].upper() for row in rows)
     short = [f"{code} {counts[code]} of {PAD_COUNTS[code]}" for code in PAD_COUNTS if counts[code] != PAD_COUNTS[code]]
     if short:
         notes.append(f"the table has {len(rows)} of the official {sum(PAD_COUNTS.values())} rows: {', '.join(short)}")
@@ -280,7 +312,11 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
 def read_unlabelled(contents: Contents) -> PhotoSet | None:
     """Photographs with a mask and without a class, as of ISIC 2018, task 1; None where there are no masks."""
     masked = masks_of(contents)
-    pictures = [path for path in index_photos(contents).by_name.values() if path.stem in masked]
+    index = index_photos(contents)
+    pictures = [path for path in index.by_name.values() if path.stem in masked]
+    twins = next((paths for paths in index.same_names.values() if paths[0].stem in masked), None)
+    if twins:
+        raise InputError(f"two files are called {twins[0].name}: {twins[0]} and {twins[1]}; remove one")
     if not pictures:
         return None
     name = contents.folder.resolve().name

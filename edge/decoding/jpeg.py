@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import BinaryIO
 
@@ -14,7 +15,10 @@ from .stored import Stored, of_image
 
 MAX_SEGMENTS = 65_536
 MAX_SCANS = 500  # encoders write about ten; each is decoded over the whole picture
-SOS, EOI = 0xDA, 0xD9
+CHUNK_BYTES = 2**16
+MARKER = re.compile(rb"\xff[^\0\xff\x01\xd0-\xd7]", re.DOTALL)  # one that has a length, or ends the picture
+SOS, EOI, APP2 = 0xDA, 0xD9, 0xE2
+PROFILE = b"ICC_PROFILE\0"  # before a number, a count and a piece (ICC.1:2022, annex B.4)
 ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 PROGRESSIVE = 0xC2
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -42,6 +46,7 @@ class Header:
     height: int
     sampling: Sampling
     in_first_scan: int  # components
+    profile: bytes | None  # of its colours
 
     @property
     def buffered(self) -> bool:
@@ -79,7 +84,13 @@ def opened(file: BinaryIO, name: str) -> Stored:
         image.draft(None, (header.width // scale, header.height // scale))
         if image.size != (ceil(header.width / scale), ceil(header.height / scale)):
             raise ValueError(f"it cannot be decoded at 1/{scale}")
-    return of_image(image, orientation(image), (header.width, header.height))
+    stored = of_image(image, orientation(image), (header.width, header.height))
+    return with_profile(stored, header)
+
+
+def with_profile(stored: Stored, header: Header) -> Stored:
+    """Pillow does not see a profile behind the frame header, and takes none that is there twice; browsers do."""
+    return replace(stored, info={**stored.info, "icc_profile": header.profile})
 
 
 def check_buffered(file: BinaryIO, header: Header, scale: int, name: str) -> None:
@@ -89,17 +100,41 @@ def check_buffered(file: BinaryIO, header: Header, scale: int, name: str) -> Non
     check_memory(
         header.coefficient_bytes + 4 * pixels, f"a {kind} of {header.width} x {header.height} pixels", name, AS_BASELINE
     )
-    scans, last = 1, b""
-    while chunk := file.read(2**20):
-        scans += (last + chunk).count(bytes([0xFF, SOS]))  # within a scan a zero follows 0xFF
-        last = chunk[-1:] if chunk.endswith(b"\xff") else b""
-    if scans > MAX_SCANS:
-        raise InputError(f"{name} is a {kind} of {scans} scans, more than the {MAX_SCANS} that are read. {AS_BASELINE}")
+    if more_scans(file, MAX_SCANS):
+        raise InputError(f"{name} is a {kind} with more than the {MAX_SCANS} scans that are read. {AS_BASELINE}")
+
+
+def more_scans(file: BinaryIO, most: int) -> bool:
+    """Whether more scans than that follow up to the end of the picture; `file` is in the first one's header.
+
+    What comes behind the picture does not count: a film may hold any bytes.
+    """
+    scans = 1
+    while scans <= most:
+        marker = marker_after_data(file)
+        if marker is None or marker == EOI:
+            return False
+        scans += marker == SOS
+        length = file.read(2)
+        file.seek(max(0, int.from_bytes(length, "big") - 2), 1)
+    return True
+
+
+def marker_after_data(file: BinaryIO) -> int | None:
+    """The marker that ends a scan's data, in which a zero or a restart follows 0xFF; None at the end of the file."""
+    while len(chunk := file.read(CHUNK_BYTES)) > 1:
+        if match := MARKER.search(chunk):
+            file.seek(match.end() - len(chunk), 1)
+            return chunk[match.end() - 1]
+        if chunk.endswith(b"\xff"):
+            file.seek(-1, 1)
+    return None
 
 
 def read_header(file: BinaryIO, name: str) -> Header:
     """The header up to the first scan; ValueError where it is damaged, InputError for a kind that is not decoded."""
     frame: Frame | None = None
+    pieces: list[bytes] = []
     file.seek(2)
     for _ in range(MAX_SEGMENTS):
         marker = next_marker(file)
@@ -123,12 +158,29 @@ def read_header(file: BinaryIO, name: str) -> Header:
         elif marker == SOS:
             if frame is None or length < 1:
                 raise ValueError("a scan comes before the frame header")
-            return Header(*frame, in_first_scan=take(file, 1)[0])
+            return Header(*frame, in_first_scan=take(file, 1)[0], profile=put_together(pieces))
         elif marker == EOI:
             raise ValueError("it ends before its first scan")
+        elif marker == APP2:
+            body = take(file, length)
+            if body.startswith(PROFILE):
+                pieces.append(body[len(PROFILE) :])
         else:
             file.seek(length, 1)
     raise ValueError("it has too many segments")
+
+
+def put_together(pieces: list[bytes]) -> bytes | None:
+    """The profile of numbered pieces in any order; None where one is missing.
+
+    Of pieces with the same number the first counts, as in Chromium. Some writers count from 0.
+    """
+    pieces = [piece for piece in pieces if len(piece) > 2 and piece[1] == pieces[0][1]]
+    by_number = {piece[0]: piece[2:] for piece in reversed(pieces)}
+    first = min(by_number, default=0)
+    if not pieces or first > 1 or sorted(by_number) != list(range(first, first + pieces[0][1])):
+        return None
+    return b"".join(by_number[number] for number in sorted(by_number))
 
 
 def check_frame(bits: int, sampling: Sampling, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,8 @@ SEQUENCE_BRANDS = frozenset(
 AVIF_BRANDS = frozenset({b"avif", b"avis", b"avio", b"MA1A", b"MA1B"})
 DNG_VERSION, MAKE, SUB_PICTURES = 50706, 271, 330  # tags of a TIFF file's first directory
 MAX_TAGS = 200
+TEXT_BYTES = 256  # that are looked at
+TEXT_SHOWN = 32  # letters
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Other:
 RAW = "Let the camera's program or the phone save it as JPEG"
 LEAVE = "Leave it out"
 VIDEO = Other("a video", "Save a frame of it as JPEG, or leave it out")
+DOWNLOAD = "Download the photograph itself"
+MANGLED = Other("a photograph that some program copied as text, which destroyed it", "Copy it again, as binary")
 MODEL = "Give it as `file`, and a photograph here"
 
 # (place, bytes, what it is); none of these is ever opened.
@@ -73,9 +78,14 @@ SIGNATURES: tuple[tuple[int, bytes, Other], ...] = (
     (4, b"wide", VIDEO),
     (8, b"AVI ", VIDEO),
     (0, b"version https://git-lfs", Other("a Git LFS pointer, not the file itself", "Run `git lfs pull`")),
-    (0, b"<!DOCTYPE", Other("a web page, no photograph", "Download the photograph itself")),
-    (0, b"<!doctype", Other("a web page, no photograph", "Download the photograph itself")),
-    (0, b"<html", Other("a web page, no photograph", "Download the photograph itself")),
+    (0, b"\x89PNG\n", MANGLED),  # line ends changed
+    (0, b"\x89PNG\r\r", MANGLED),
+    (0, b"\xc3\xbf\xc3\x98\xc3\xbf", MANGLED),  # Latin-1 as UTF-8
+    (0, b"\xef\xbf\xbd" * 3, MANGLED),  # what UTF-8 decoders put in place of bytes that they cannot read
+    (0, b"\xef\xbf\xbdPNG", MANGLED),
+    (0, b"<!DOCTYPE", Other("a web page, no photograph", DOWNLOAD)),
+    (0, b"<!doctype", Other("a web page, no photograph", DOWNLOAD)),
+    (0, b"<html", Other("a web page, no photograph", DOWNLOAD)),
     (0, b"<svg", Other("an SVG drawing, no photograph", LEAVE)),
 )
 
@@ -102,10 +112,23 @@ def tell_format(head: bytes, name: str) -> str:
             return "HEIF"
         else:
             other = Other("a camera raw file (CR3)", RAW) if brands[0] == b"crx " else VIDEO
+    if other is None and (text := text_in(head)):
+        other = Other(f"text, no photograph (it begins with {text!r})", DOWNLOAD)
     if other is None:
         start = head[:16].hex(" ")
         other = Other(f"something else (it starts with {start})" if any(head) else "nothing but zeros, no photograph")
     raise InputError(f"{name} is {other.words}; expected {ALLOWED}. {other.advice}")
+
+
+def text_in(head: bytes) -> str:
+    """The first line of what may be a server's error message or a side file; empty where it is no text."""
+    try:
+        begin = codecs.getincrementaldecoder("utf-8-sig")().decode(head[:TEXT_BYTES])  # may end within a letter
+    except UnicodeDecodeError:
+        return ""
+    if not all(letter.isprintable() or letter in "\t\r\n" for letter in begin):
+        return ""
+    return begin.strip().partition("\n")[0].strip()[:TEXT_SHOWN]
 
 
 def brands_of(head: bytes) -> list[bytes]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edge.errors import InputError
+from edge.models.kept_state import read_state
 
 TRIALS = 4  # random pictures that tell what a network returns
 SUM_TOLERANCE = 1e-3  # of probabilities
@@ -68,8 +69,7 @@ class Returned:
 def tried_out(net: Foreign, side: int) -> Returned:
     """Run a network on random normalised pictures (1, 3, side, side); InputError where it is no steady classifier.
 
-    A steady one gives one picture the same scores twice
-    and different pictures different ones.
+    A steady one gives one picture the same scores whatever it saw before, and different pictures different ones.
     """
     pictures = torch.randn(TRIALS, 3, side, side, generator=torch.Generator().manual_seed(0))
     scores = torch.cat([scores_of(net, picture[None]) for picture in pictures])
@@ -79,6 +79,12 @@ def tried_out(net: Foreign, side: int) -> Returned:
         raise InputError(
             "the network gives one picture other scores the second time: it draws random numbers, as dropout does, or "
             "keeps a state of its own; make it answer alike every time"
+        )
+    state = read_state(net, lambda: scores_of(net, pictures[:1]))
+    if state is not None:
+        raise InputError(
+            f"the network keeps {state} from one picture to the next and answers by it, and a file keeps nothing; make "
+            "it answer from the picture and its weights alone"
         )
     if bool((scores == scores[:1]).all()):
         raise InputError(
@@ -116,7 +122,7 @@ def scores_of(net: Foreign, picture: Tensor) -> Tensor:
     """Class scores, float (1, K), of one picture; InputError for anything else that a network does or gives."""
     side = picture.shape[-1]
     try:
-        output = net(picture)
+        output = net(picture.clone())  # which the network may change in place
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # whatever a stranger's forward pass does

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 import dermedge
-from convert import _job
+from convert import _convert, _job
 from dermedge.commands import to_tflite
 from dermedge.console import Terminated
 from edge import artifact
@@ -40,3 +41,25 @@ def test_what_is_finished_stays(network, sample: Path, tmp_path: Path, monkeypat
     monkeypatch.setenv("DERMEDGE_CACHE", str(tmp_path / "cache"))
     assert to_tflite.main([*given, "--recipe", "fp16"]) == 0
     assert len(artifact.read(out).files) == 2
+
+
+def test_a_signal_while_files_move_leaves_no_file_unlisted(
+    network,  # noqa: F811
+    sample: Path,
+    tmp_path: Path,
+    monkeypatch,
+    capsys,
+) -> None:
+    dermedge.save(network, tmp_path / "small.pt2")
+    move = _convert.replace_file
+
+    def signalled(source: Path, target: Path) -> None:
+        move(source, target)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(_convert, "replace_file", signalled)
+    out = tmp_path / "out"
+    given = ["--checkpoint", str(tmp_path / "small.pt2"), "--data", str(sample), "--out", str(out)]
+    assert to_tflite.main([*given, "--recipe", "fp32"]) == 143
+    assert "manifest.json: fp32; not converted: nothing" in capsys.readouterr().err
+    assert [entry.recipe for entry in artifact.read(out).files] == ["fp32"]

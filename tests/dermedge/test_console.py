@@ -85,3 +85,22 @@ def test_temporary_files_of_a_command_go_with_it_and_nobody_elses_do(tmp_path, m
     assert main([]) == 0
     assert used[0].parent.parent == tmp_path and tempfile.tempdir == str(tmp_path)
     assert list(tmp_path.iterdir()) == [theirs]
+
+
+@pytest.mark.parametrize(("given", "said"), [("--dta", "--dta (did you mean --data?)"), ("--zzz=1", ""), ("--dat", "")])
+def test_a_mistyped_flag_is_told_what_may_be_meant(given, said, capsys):
+    def parser() -> argparse.ArgumentParser:
+        p = argparse.ArgumentParser()
+        p.add_argument("--data", required=True)
+        return p
+
+    @entry(parser)
+    def main(argv=None):
+        parser().parse_args(argv)
+        return 0
+
+    with pytest.raises(SystemExit) as stopped:
+        main([given])
+    assert stopped.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.endswith(f"{said}\n") if said else "did you mean" not in shown

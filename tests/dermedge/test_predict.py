@@ -68,6 +68,27 @@ def test_a_folder_of_none_is_named(tmp_path, capsys):
     assert "holds no photograph" in capsys.readouterr().err
 
 
+def test_an_empty_path_is_not_the_folder_here(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        predict.main([""])
+    assert stopped.value.code == 2 and "the path is empty" in capsys.readouterr().err
+
+
+def test_what_is_left_out_of_a_folder_is_named(mixed, capsys):
+    (mixed / "broken.jpg").unlink()
+    (mixed / "scan.jfif").write_bytes(b"\xff\xd8\xff\xe0")
+    (mixed / "empty.jpg").touch()
+    (mixed / "gone\n.jpg").symlink_to(mixed / "nowhere.jpg")
+    os.mkfifo(mixed / "pipe.jpg")
+    (mixed / "album.jpg").mkdir()
+    assert predict.main([str(mixed), "--json"]) == 0
+    said = capsys.readouterr()
+    assert len(json.loads(said.out)) == 2
+    for name in ("._good.png", "scan.jfif", "empty.jpg", r"gone\x0a.jpg", "pipe.jpg", "album.jpg"):
+        assert f": {name}\n" in said.err
+    assert said.err.count(f"{mixed}: left out: 1 ") == 6
+
+
 def test_a_class_is_not_named_twice():
     assert class_title("melanoma", "melanoma") == "melanoma"
     assert class_title("MEL", "melanoma") == "MEL melanoma"

@@ -232,6 +232,23 @@ def test_the_file_answers_as_the_network_does(build):
     assert outcome.outcome == "class" and "no thresholds" in outcome.reason
 
 
+class Left(Small):
+    """Writes into its input."""
+
+    def forward(self, x):
+        x[:, 0] *= 2
+        return super().forward(x)
+
+
+def test_results_of_a_former_run_are_no_hindrance():
+    torch.manual_seed(0)
+    net = Left()
+    net.last = net(torch.rand(1, 3, 32, 32))  # as pruning, weight_norm and a kept attention map do
+    assert net.last.grad_fn is not None
+    assert wrapped(net).gives == "logits"
+    assert net.last.grad_fn is not None  # the author's network is left alone
+
+
 class Odd(nn.Module):
     """A classifier with one fault."""
 

@@ -265,6 +265,12 @@ def test_what_is_no_file(tmp_path):
         read_photo(tmp_path / "nul\0l.jpg")
 
 
+@pytest.mark.parametrize("source", ["", 5, None, bytearray(9)])
+def test_what_is_no_path(source):
+    with pytest.raises(InputError, match="a photograph is a path or the bytes of a file, got "):
+        read_photo(source)
+
+
 @pytest.mark.timeout(20)
 def test_what_would_block_or_never_end(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -340,7 +346,7 @@ def test_other_formats_are_refused_by_name(form):
 def test_text_called_jpg(tmp_path):
     path = tmp_path / "notes.jpg"
     path.write_text("not a photograph")
-    with pytest.raises(InputError, match=r"notes\.jpg is something else \(it starts with 6e 6f 74"):
+    with pytest.raises(InputError, match=r"notes\.jpg is text, no photograph \(it begins with 'not a photograph'\)"):
         read_photo(path)
 
 

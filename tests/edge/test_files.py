@@ -275,3 +275,10 @@ def test_a_folder_that_was_copied_onto_a_full_disk_is_told_in_words(tmp_path):
     with pytest.raises(InputError, match="Permission denied") as caught, scratch_in(tmp_path):
         raise shutil.Error([("a", "b", "[Errno 13] Permission denied")])
     assert "[(" not in str(caught.value)
+
+
+def test_a_name_that_is_twice_in_a_json_object_is_refused(tmp_path):
+    """A parser would keep one of {"malignant": true, "malignant": false}."""
+    (tmp_path / "x.json").write_text('{"a": {"b": 1, "b": 2}}')
+    with pytest.raises(InputError, match="'b' is there twice in one object"):
+        read_json(tmp_path / "x.json", expected="x")

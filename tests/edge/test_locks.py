@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import InputError
-from edge.locks import Lock, alone_in
+from edge.locks import Lock, alone_in, refused_company
 from tests._sources import ROOT
 
 HOLDER = """
@@ -83,3 +83,16 @@ def test_a_place_without_room_for_a_lock_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write .*file"), alone_in(tmp_path / "file"):
         pass
+
+
+def test_company_is_refused_while_it_lasts(tmp_path: Path) -> None:
+    with refused_company(tmp_path / "run", "training"):
+        with (
+            pytest.raises(InputError, match=r"another process is training in .*run; wait until it has finished"),
+            refused_company(tmp_path / "run", "training"),
+        ):
+            pass
+        assert (tmp_path / "run").is_dir()
+    with refused_company(tmp_path / "run", "training"):
+        pass
+    assert not list((tmp_path / "run").iterdir())

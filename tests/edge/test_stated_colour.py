@@ -256,3 +256,47 @@ def test_the_page_has_the_matrices_and_the_worked_colours() -> None:
             assert " ".join(f"{value + 0.0:9.6f}" for value in row.round(6) + 0.0) in page
         worked = np.rint(colorimetry.shown(np.array((200, 120, 100)), *space)).astype(int)
         assert f"({', '.join(map(str, worked))})" in page
+
+
+def in_pieces(profile: bytes, count: int) -> list[bytes]:
+    """APP2 segments (ICC.1:2022, annex B.4)."""
+    size = -(-len(profile) // count)
+    bodies = [
+        b"ICC_PROFILE\0" + bytes((number + 1, count)) + profile[number * size :][:size] for number in range(count)
+    ]
+    return [b"\xff\xe2" + struct.pack(">H", 2 + len(body)) + body for body in bodies]
+
+
+P3_PIECES, ADOBE_PIECES = in_pieces(profile(DISPLAY_P3), 3), in_pieces(profile(ADOBE_RGB, gamma=ADOBE_GAMMA), 3)
+PIECES = {
+    "in any order": (P3_PIECES[::-1], P3),
+    "twice": (P3_PIECES * 2, P3),
+    "of two profiles the first": (P3_PIECES + ADOBE_PIECES, P3),
+    "of two whole profiles the first": (in_pieces(profile(ADOBE_RGB, gamma=ADOBE_GAMMA), 1) + P3_PIECES, ADOBE),
+    "one missing": (P3_PIECES[:2], PLAIN),
+}
+
+
+@pytest.mark.parametrize("behind", [b"\xff\xe0", b"\xff\xda"])  # APP0: first of all; SOS: behind the frame header
+@pytest.mark.parametrize("name", PIECES)
+def test_a_profile_in_pieces(name: str, behind: bytes) -> None:
+    """As Chromium 156 reads them, which was run on such files."""
+    pieces, shows = PIECES[name]
+    contents = files.plain("JPEG")
+    at = contents.index(behind)
+    contents = contents[:at] + b"".join(pieces) + contents[at:]
+    seen = read_photo(contents)
+    assert abs(seen - colorimetry.shown(stored("JPEG"), *shows)).max() < 0.7
+    np.testing.assert_array_equal(rgb_of(Image.open(io.BytesIO(contents))), seen)
+
+
+@pytest.mark.parametrize("keep", [128, 132, 300])
+def test_a_profile_whose_header_alone_is_whole_counts_as_none(keep: int) -> None:
+    """Then the next statement does; no tags, or tags beyond its end."""
+    tag = profile(DISPLAY_P3)
+    cut = struct.pack(">I", max(keep, 132)) + tag[4:keep] + bytes(max(0, 132 - keep))
+    seen = read_photo(files.encoded("JPEG", exif=files.exif(65535, "R03"), icc_profile=cut))
+    assert abs(seen - colorimetry.shown(stored("JPEG"), *ADOBE)).max() < 0.7
+    seen = read_photo(files.png(files.iccp(cut), files.gama(100_000)))
+    linear = colorimetry.shown(stored("PNG"), colorimetry.CHROMATICITIES[1], colorimetry.power(1))
+    assert abs(seen - linear).max() < 0.7

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,17 +78,45 @@ def test_finished_folds_are_not_trained_again(validated, folder_of_photographs, 
     def refuse(*args, **kwargs):
         raise AssertionError("a finished fold was trained again")
 
-    monkeypatch.setattr(_folds.subprocess, "run", refuse)
+    monkeypatch.setattr(_folds.subprocess, "Popen", refuse)
     assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(validated), *FLAGS]) == 0
+
+
+def ended_with(command: list[str], code: int) -> SimpleNamespace:
+    return SimpleNamespace(args=command, wait=lambda: code, poll=lambda: code)
+
+
+def test_a_stopped_cross_validation_stops_its_folds(tmp_path, monkeypatch):
+    """SIGTERM reaches the first process alone; a fold may train for hours."""
+    begun = subprocess.Popen
+
+    def sleeper(command, **_):
+        return begun([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    def interrupted(ended, *_):
+        while not children:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+        yield from ended
+
+    children: list[subprocess.Popen] = []
+    monkeypatch.setattr(_folds, "GRACE_S", 0.0)
+    monkeypatch.setattr(_folds.subprocess, "Popen", lambda *a, **k: children.append(sleeper(*a, **k)) or children[-1])
+    monkeypatch.setattr(_folds, "track", interrupted)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        _folds.train_folds([["--fold", "0"], ["--fold", "1"]], tmp_path, jobs=1, force=False)
+    assert time.monotonic() - began < 30
+    assert [child.returncode for child in children] == [-signal.SIGTERM]
 
 
 def test_folds_that_stop_give_their_exit_code(folder_of_photographs, tmp_path, monkeypatch, capsys):
     """Interrupted or broken: which ones, where their output is, and that the same command goes on."""
 
     def stop(command, **_):
-        return subprocess.CompletedProcess(command, 0 if command[command.index("--fold") + 1] == "0" else 130)
+        return ended_with(command, 0 if command[command.index("--fold") + 1] == "0" else 130)
 
-    monkeypatch.setattr(_folds.subprocess, "run", stop)
+    monkeypatch.setattr(_folds.subprocess, "Popen", stop)
     out = tmp_path / "cv"
     assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS]) == 130
     said = capsys.readouterr().out

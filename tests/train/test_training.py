@@ -25,10 +25,12 @@ from safetensors import safe_open
 from scipy.special import softmax
 
 from dermedge.commands.train import machine_of, main, parser, recipe_of, split_of
+from dermedge.console import Terminated
 from edge.checkpoint import Checkpoint, Preprocess, load
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
+from edge.locks import refused_company
 from train import _trainer
 from train._augment import MARGIN, augment
 from train._batches import Order, Squares, Views, loader
@@ -794,6 +796,28 @@ def test_unreadable_photograph(folder_of_photographs, tmp_path, capsys):
         for part in (checkpoint.trained, checkpoint.held_back, checkpoint.unseen)
         if "ben/0.png" in part["set"]["images"]
     ]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(folder_of_photographs, tmp_path, capsys):
+    """Both would end well, and leave the weights of one with the history of the other."""
+    with refused_company(tmp_path / "out", "training"):
+        assert main(flags(folder_of_photographs, tmp_path / "out")) == 2
+    assert "another process is training in" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_a_stop_after_the_last_epoch_says_how_to_go_on(
+    folder_of_photographs, tmp_path, capsys, monkeypatch, stop, code
+):
+    def stopped(*_: object) -> None:
+        (tmp_path / "out" / "resume.safetensors").touch()
+        raise stop
+
+    monkeypatch.setattr("train._run.fit", lambda *_, **__: None)
+    monkeypatch.setattr("train._run.judge_and_write", stopped)
+    assert main(flags(folder_of_photographs, tmp_path / "out")) == code
+    assert "ed; the same command with --resume goes on from the last epoch" in capsys.readouterr().err
 
 
 def test_second_ctrl_c_ends_without_saving():

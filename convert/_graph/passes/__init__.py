@@ -23,9 +23,11 @@ from .linear_as_convolution import linear_as_convolution
 from .one_row import one_row
 from .patches import overlapping_patches, patches
 from .plain_activations import careful_activations, plain_activations
+from .plain_choices import plain_choices
 from .plain_functions import plain_functions, unknown_functions
 from .plain_layer_norm import plain_layer_norm
 from .plain_moves import plain_moves, plain_padding
+from .plain_quotients import plain_quotients
 from .plain_reductions import plain_reductions, plain_rms_norms
 from .pool_borders import pool_borders, whole_maxima
 from .pooling_matrices import pooling_matrices
@@ -55,7 +57,7 @@ PASSES: tuple[Pass, ...] = (
 NEURAL_ENGINE_PASSES: tuple[Pass, ...] = (
     *PASSES, uneven_resizes, undilate, dilated_pools, plain_averages, whole_maxima, plain_rolls, plain_padding,
     plain_rms_norms, group_norms, overlapping_patches, masked_attention, careful_activations, middle_values,
-    unknown_functions,
+    plain_quotients, unknown_functions, plain_choices,
 )  # fmt: skip
 # For Core AI; in half precision, too.
 CORE_AI_PASSES: tuple[Pass, ...] = (*PASSES, uneven_resizes)
@@ -70,6 +72,7 @@ MOBILE_PASSES: tuple[Pass, ...] = (
     transposed_convolutions,
     norms_by_axis,
     plain_activations,
+    plain_quotients,
     plain_functions,
     plain_reductions,
     plain_moves,

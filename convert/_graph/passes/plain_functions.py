@@ -8,6 +8,7 @@
     sinc                      (sin(p) + z) / (p + z), p = pi x, z = 1 - sign(|x|): z is 1 at 0 and 0 elsewhere
     hypotenuse                sqrt(a a + b b)
     power of two              exp(x log(2))
+    power by a trained number     power by a number
     soft shrink               x - min(max(x, -l), l)
     log(exp(a) + exp(b))      max(a, b) + log(1 + exp(-|a - b|))
     remainder of a number     x - m floor(x / m)
@@ -26,7 +27,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..graph import add_constant, arguments, aten, call, filled, get
+from ..graph import add_constant, arguments, aten, call, constant, filled, get
 from .plain_activations import celu, log_sigmoid, scaled
 from .spell_out import MOMENTS, Speller, moments, shuffle, spelled_by
 
@@ -107,6 +108,16 @@ def power_of_two(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     return call(graph, aten.exp.default, call(graph, aten.mul.Tensor, arguments(node)[0], math.log(2)))
 
 
+def known_power(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """As a mean over places to a trained power has it (GeM)."""
+    x, exponent = arguments(node)
+    held = constant(graph, exponent)
+    alike = isinstance(x, fx.Node) and x.meta["val"].shape == node.meta["val"].shape
+    if held is None or held.numel() != 1 or not alike:
+        return None
+    return call(graph, aten.pow.Tensor_Scalar, x, float(held))
+
+
 def soft_shrink(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     x, least = filled(node, None, 0.5)
     return call(graph, aten.sub.Tensor, x, call(graph, aten.clamp.default, x, -least, least))
@@ -152,6 +163,7 @@ OWN: dict[object, Speller] = {
 SPELLERS: dict[object, Speller] = {
     **OWN,
     aten.rrelu.default: mean_slope,
+    aten.pow.Tensor_Tensor: known_power,
     aten.softshrink.default: soft_shrink,
     aten.exp2.default: power_of_two,
     aten.special_exp2.default: power_of_two,

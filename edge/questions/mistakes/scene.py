@@ -75,6 +75,10 @@ def remarks(path: Path) -> list[str]:
 
 
 def translucent(stored: Stored) -> bool:
-    if stored.mode not in WITH_ALPHA and "transparency" not in stored.info:
+    key = stored.info.get("transparency")
+    if stored.mode not in WITH_ALPHA and key is None:
         return False
+    if stored.mode not in (*WITH_ALPHA, "P"):
+        masks = (capture.of_key(strip, key) for _, strip in stored.strips())
+        return any(mask is not None and bool(mask.any()) for mask in masks)
     return any(np.asarray(strip.convert("RGBA").getchannel("A")).min() < OPAQUE for _, strip in stored.strips())

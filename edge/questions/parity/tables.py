@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.report import class_counts, words
@@ -34,7 +34,7 @@ def table(report: Mapping[str, Any]) -> Table:
 def reasons(report: Mapping[str, Any]) -> list[str]:
     """Why files did not pass, a line for each check, and which classes the figures do not speak of."""
     lines = [
-        f"{file['file']}, {check['name']}: {words.in_words(check)}"
+        f"{where(file, report['files'])}, {check['name']}: {words.in_words(check)}"
         for file in report["files"]
         for check in file["checks"]
         if check["verdict"] in UNSETTLED
@@ -42,6 +42,13 @@ def reasons(report: Mapping[str, Any]) -> list[str]:
     labelled = next((file["statistics"]["labelled"] for file in report["files"] if file["statistics"]), None)
     counts = {label["code"]: label["images"] for label in labelled["classes"]} if labelled else {}
     return [escaped(line) for line in [*lines, *class_counts.remarks(counts)]]
+
+
+def where(file: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> str:
+    """The file, with the way it was run where it was run in several, and whether its gate counts."""
+    several = sum(other["file"] == file["file"] for other in files) > 1
+    by = f" by {file['runtime']}" if several else ""
+    return f"{file['file']}{by}{'' if file['binding'] or file['verdict'] == 'reported' else ' (not binding)'}"
 
 
 def escaped(line: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convert._coreml.program import exported, float_program, rewritten
+from convert._coreml.program import lowered
 from convert._coreml.refusals import converted
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.errors import InputError
@@ -48,14 +49,17 @@ def checkpoint_of(function) -> Checkpoint:
             lambda x: x.reshape(1, 2, 2, 2, 2, 4, 8).unbind(1)[0].sum((1, 2)),
             ["aten.view.default(float32[1, 8, 8, 8], [1, 2, 2, 2, 2, 4, 8])", "rank <= 5"],
         ),
+        (
+            lambda x: F.pairwise_distance(x, x + 1)[..., None] * x.cummax(2)[0],
+            ["aten.cummax.default(float32[1, 8, 8, 8], 2)"],
+        ),
+        (lambda x: x.fmod(0.3).nansum(1, keepdim=True) * torch.linalg.det(x)[..., None, None], ["aten.linalg_det"]),
     ],
-    ids=["fft", "inverse", "rank 7"],
+    ids=["fft", "inverse", "rank 7", "the one without parts", "the one that cannot be given up"],
 )
 def test_a_refusal_names_operation_arguments_and_module(function, words):
-    checkpoint = checkpoint_of(function)
-    program = exported(checkpoint, rewritten(checkpoint))
     with pytest.raises(InputError) as raised:
-        float_program(checkpoint, program, "fp32")
+        lowered(checkpoint_of(function))
     text = str(raised.value)
     assert [word for word in [*words, "in module mixer.1 (Part), test_refusals.py:"] if word not in text] == []
     assert "coremltools does not take it" in text and "\n" not in text

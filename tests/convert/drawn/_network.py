@@ -12,7 +12,7 @@ import torch
 from hypothesis import reject
 from torch import Tensor, nn
 
-from convert._coreml.program import exported, float_program, rewritten
+from convert._coreml.program import lowered
 from convert._tflite.channel_scales import with_scales_behind
 from convert._tflite.file import lower
 from convert._tflite.quantise import quantise
@@ -136,5 +136,5 @@ def answers(content: bytes, path: Path, mode: str = "xnnpack") -> np.ndarray:
 
 def core_ml(checkpoint: Checkpoint, path: Path) -> np.ndarray:
     """Scores (N, K) of the float32 package, by the interpreter."""
-    float_program(checkpoint, exported(checkpoint, rewritten(checkpoint)), "fp32").save(str(path))
+    lowered(checkpoint)[2].save(str(path))
     return scores_of(CoreML(path, mode="interpreter").run(PICTURES).probabilities)

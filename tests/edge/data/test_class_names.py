@@ -201,3 +201,19 @@ def test_linked_folders_are_read(tmp_path: Path) -> None:
     (tmp_path / "set" / "nev").symlink_to(tmp_path / "elsewhere" / "nev")
     (tmp_path / "set" / "mel" / "more").symlink_to(tmp_path / "elsewhere" / "more")
     assert open_photos(tmp_path / "set").counts == {"mel": 2, "nev": 1}
+
+
+def test_a_slip_in_a_key_is_refused_and_a_key_of_ones_own_is_named(tmp_path: Path) -> None:
+    """With `malginant` the class would be of unknown malignancy, and nobody would know why."""
+    put(tmp_path, "mel/a.jpg", "nev/b.jpg")
+    label(tmp_path, {"code": "mel", "malginant": True}, {"code": "nev"})
+    with pytest.raises(InputError, match="the key 'malginant', which nobody reads; did you mean 'malignant'"):
+        open_photos(tmp_path)
+    label(tmp_path, {"code": "mel", "icd10": "C43"}, {"code": "nev"})
+    assert any(note.endswith("labels.json has keys that nobody reads: icd10") for note in open_photos(tmp_path).notes)
+
+
+def test_parts_of_a_set_in_the_only_folder(tmp_path: Path) -> None:
+    put(tmp_path, *(f"Skin cancer/{part}/{name}/{part}.jpg" for part in ("Test", "Train") for name in ("mel", "nev")))
+    with pytest.raises(InputError, match=r"if the folders in .*Skin cancer/Train are the classes, give that one"):
+        open_photos(tmp_path)

@@ -30,17 +30,23 @@ ROWS = [
         TABLE.replace("\n", ",,\n").encode(),
         (TABLE + ",,\n\n").encode(),
         TABLE.replace("ISIC_1", '" ISIC_1\u200b "').encode(),
+        TABLE.replace("ISIC_1", "I\u3164SI\ufe0fC\x7f_\x071").encode(),
+        ("\r\n,,\r\n" + TABLE).encode(),
+        TABLE.replace("ISIC_1", '="ISIC_1"').encode(),
+        TABLE.replace(",", ";").replace("dx\n", "dx;remarks, free, in words, or none\n").replace("nv\n", "nv;a\n")
+        .replace("mel\n", "mel;b\n").encode(),
     ],
     ids=[
         "plain", "byte order mark", "Windows", "old Mac", "semicolons", "tabs in UTF-16", "sep=", "capitals",
-        "empty columns", "empty rows", "spaces",
+        "empty columns", "empty rows", "spaces", "characters not drawn", "rows above the header", "ids as formulas",
+        "commas in a column's name",
     ],
 )  # fmt: skip
 def test_one_table_in_many_forms(tmp_path: Path, content: bytes) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes(content)
     assert [{name: row[name] for name in ROWS[0]} for row in read_table(table)] == ROWS
-    assert set(header(table)) - {""} == set(ROWS[0])
+    assert set(header(table)) - {"", "remarks,_free,_in_words,_or_none"} == set(ROWS[0])
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,9 @@ def test_one_table_in_many_forms(tmp_path: Path, content: bytes) -> None:
         (b"a,b\n1\n", "row 2 has more or fewer fields than the header, 1 and 2"),
         (b"a,b\n1,2,3\n", "row 2 has more or fewer fields"),
         (b"a,b\n,\n", "has no rows"),
+        (b",,\n\n", "has no rows"),
+        ("file,patient\na,P1\n".encode("utf-16-be"), "holds bytes of zero; save it as CSV UTF-8"),
+        (b"file,patient\na,P\x001\n", "holds bytes of zero"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, content: bytes, words: str) -> None:
@@ -62,4 +71,27 @@ def test_what_is_no_table(tmp_path: Path, content: bytes, words: str) -> None:
 
 def test_ids_are_compared_by_what_is_seen() -> None:
     assert plain(" P\u00a0 1\u200b ") == "P 1"
-    assert [known(text) for text in ("NaN", "unknown", "", "-", None, "P1")] == ["", "", "", "", "", "P1"]
+    assert [known(text, Path("t.csv")) for text in ("NaN", "unknown", "", "-", None, "P1")] == [
+        "",
+        "",
+        "",
+        "",
+        "",
+        "P1",
+    ]
+
+
+@pytest.mark.parametrize("text", ["#N/A", "#REF!", "Missing", "not available", "anonymous", "—", "n.a."])
+def test_what_stands_where_an_id_is_not_known(text: str) -> None:
+    assert known(text, Path("t.csv")) == ""
+
+
+@pytest.mark.parametrize("text", ["2.01801E+11", "2,01801e+11", "2E+05"])
+def test_ids_of_which_digits_were_lost(text: str) -> None:
+    """Excel shows 201801234567 so, and saves what it shows: two patients then look the same."""
+    with pytest.raises(InputError, match=r"t.csv has the id .* as text"):
+        known(text, Path("t.csv"))
+
+
+def test_an_id_with_an_e_is_one() -> None:
+    assert [known(text, Path("t.csv")) for text in ("E+11", "2E11", "12e", "1.5")] == ["E+11", "2E11", "12e", "1.5"]

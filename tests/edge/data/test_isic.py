@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edge.checkpoint import Checkpoint
+from edge.data.identity import archive_id
 from edge.data.isic import ONE_HOT
 from edge.data.masks import load_masks
 from edge.data.readers import open_photos
@@ -173,3 +174,63 @@ def test_what_a_challenge_trained_class_folders_do_not_show_as_unseen(tmp_path: 
     listed = {"isic_2019": {"patients": [], "images": [f"{NAMES[0]}_downsampled", NAMES[2]]}}
     checkpoint = Checkpoint("m", photos.classes, None, {}, trained=listed)  # type: ignore[arg-type]
     assert [photo.path.stem for photo in unseen(photos, checkpoint).photos] == [NAMES[1], NAMES[3]]
+
+
+HEADER_2019 = "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK"
+
+
+def isic_2019(folder: Path, *images: str, groups: str = "") -> Path:
+    """Images in turn MEL and NV, and a table of lesions."""
+    rows = [f"{image},{'1,0' if number % 2 == 0 else '0,1'},0,0,0,0,0,0,0" for number, image in enumerate(images)]
+    (folder / "truth.csv").write_text("\n".join([HEADER_2019, *rows]) + "\n")
+    if groups:
+        (folder / "groups.csv").write_text(groups)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["isic_0000001", "train/ISIC_0000001.jpg", "train\\ISIC_0000001", "ISIC_0000001_downsampled"]
+)
+def test_lesions_are_found_however_a_table_writes_an_image(tmp_path: Path, name: str) -> None:
+    write_pictures(tmp_path / "input", ["ISIC_0000001", "ISIC_0000002"])
+    groups = f"image,age_approx,lesion_id\n{name},55,L1\nISIC_0000002,55,L1\n"
+    photos = open_photos(isic_2019(tmp_path, "ISIC_0000001", "ISIC_0000002", groups=groups))
+    assert photos.patients == ["isic:L1", "isic:L1"]
+
+
+def test_an_id_in_other_capitals_is_the_same_photograph() -> None:
+    assert archive_id("isic_0000001.jpg") == archive_id("ISIC_0000001_downsampled") == "ISIC_0000001"
+    assert archive_id("pat_1_2_3.png") == "PAT_1_2_3"
+
+
+def test_a_photograph_in_two_sizes_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "input", ["ISIC_0000001", "ISIC_0000001_downsampled"])
+    with pytest.raises(InputError, match="one photograph in two sizes"):
+        open_photos(isic_2019(tmp_path, "ISIC_0000001", "ISIC_0000001_downsampled"))
+
+
+def test_a_table_of_unknown_diagnoses_alone_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "input", ["ISIC_0000001"])
+    (tmp_path / "truth.csv").write_text(f"{HEADER_2019}\nISIC_0000001,0,0,0,0,0,0,0,0,1\n")
+    with pytest.raises(InputError, match="gives no image a class; left out: 1 UNK"):
+        open_photos(tmp_path)
+
+
+def test_a_table_with_true_and_false(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "input", ["ISIC_0000001"])
+    (tmp_path / "truth.csv").write_text(f"{HEADER_2019}\nISIC_0000001,False,True{',False' * 7}\n")
+    assert open_photos(tmp_path).counts["NV"] == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("ISIC_0000001,P1,nevus,benign,1", "row 2: benign, and target 1; which is it"),
+        ("ISIC_0000001,P1,basal cell carcinoma,malignant,1", "row 2: malignant, and basal cell carcinoma"),
+    ],
+)
+def test_a_row_of_2020_that_says_two_things(tmp_path: Path, row: str, words: str) -> None:
+    write_pictures(tmp_path / "train", ["ISIC_0000001"])
+    (tmp_path / "train.csv").write_text(f"image_name,patient_id,diagnosis,benign_malignant,target\n{row}\n")
+    with pytest.raises(InputError, match=words):
+        open_photos(tmp_path)

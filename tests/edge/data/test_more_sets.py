@@ -71,6 +71,65 @@ def test_todays_archive_has_levels(tmp_path: Path) -> None:
     assert "1 basal cell carcinoma" in note and "1 indeterminate" in note
 
 
+def archive(folder: Path, columns: str, *rows: str) -> Path:
+    (folder / "metadata.csv").write_text("\n".join([columns, *rows]) + "\n")
+    return put(folder, *(f"{row.split(',')[0]}.jpg" for row in rows))
+
+
+def test_a_nevus_that_is_no_mole_is_left_out(tmp_path: Path) -> None:
+    """The second level tells: a nevus sebaceus is a hamartoma of glands."""
+    rows = [
+        "ISIC_0000001,Benign,Benign melanocytic proliferations,Nevus Spilus",
+        "ISIC_0000002,Benign,Benign adnexal epithelial proliferations,Nevus sebaceus",
+        "ISIC_0000003,Malignant,Malignant melanocytic proliferations (Melanoma),Melanoma Invasive",
+        "ISIC_0000004,Benign,,Nevus",
+    ]
+    photos = open_photos(archive(tmp_path, "isic_id,diagnosis_1,diagnosis_2,diagnosis_3", *rows))
+    assert [photo.image_id[-1] + photo.label for photo in photos.photos] == ["1NEV", "3MEL", "4NEV"]
+    assert "left out, no such class: 1 nevus sebaceus" in photos.notes
+
+
+def test_an_archive_table_with_both_forms_of_diagnosis(tmp_path: Path) -> None:
+    rows = ["ISIC_0000001,,Benign,Nevus", "ISIC_0000002,melanoma,Malignant,Melanoma Invasive"]
+    photos = open_photos(archive(tmp_path, "isic_id,diagnosis,diagnosis_1,diagnosis_3", *rows))
+    assert photos.counts["NEV"] == photos.counts["MEL"] == 1
+
+
+def test_an_archive_table_of_before_2021(tmp_path: Path) -> None:
+    columns = "name,_id,dataset.name,meta.clinical.benign_malignant,meta.clinical.diagnosis"
+    rows = ["ISIC_0000001,5436e3abbae478396759f0cf,UDA-1,benign,nevus", "ISIC_0000002,x,UDA-1,malignant,melanoma"]
+    photos = open_photos(archive(tmp_path, columns, *rows))
+    assert photos.counts["NEV"] == photos.counts["MEL"] == 1
+
+
+def test_folders_in_a_table_tell_files_of_one_name_apart(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.jpg", "b/1.jpg", "other/2.jpg", "else/2.jpg", "b/3.jpg")
+    table = "img_id,diagnostic,patient_id,lesion_id\n/set/a/1.jpg,NEV,P1,1\nb\\1.jpg,MEL,P2,2\n3.jpg,BCC,P3,3\n"
+    (tmp_path / "metadata.csv").write_text(table)
+    photos = open_photos(tmp_path)
+    assert [photo.path.relative_to(tmp_path).as_posix() for photo in photos.photos] == ["a/1.jpg", "b/1.jpg", "b/3.jpg"]
+    assert any("left out: 2 photographs that no table gives a class: else/2.jpg" in note for note in photos.notes)
+    (tmp_path / "metadata.csv").write_text(table.replace("b\\1", "1"))
+    with pytest.raises(
+        InputError, match=r"two files are called 1.jpg: .*; remove one, or give their folders in the table"
+    ):
+        open_photos(tmp_path)
+
+
+def test_a_row_without_an_image_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg")
+    (tmp_path / "metadata.csv").write_text("img_id,diagnostic,patient_id,lesion_id\na.jpg,NEV,P1,1\n,MEL,P2,2\n")
+    with pytest.raises(InputError, match="has 1 rows that name no image"):
+        open_photos(tmp_path, skip_missing=True)
+
+
+def test_the_table_of_a_set_that_is_not_known_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "ISIC_2024_Training_Input/ISIC_0015670.jpg")
+    (tmp_path / "ISIC_2024_Training_GroundTruth.csv").write_text("isic_id,malignant\nISIC_0015670,0.0\n")
+    with pytest.raises(InputError, match=r"; ISIC_2024_Training_GroundTruth.csv has the columns of none that is read"):
+        open_photos(tmp_path)
+
+
 def test_isic_2020_has_patients(tmp_path: Path) -> None:
     header = "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
     rows = ["ISIC_1000001,IP_1,male,45,torso,unknown,benign,0", "ISIC_1000002,IP_1,male,45,torso,melanoma,malignant,1"]
@@ -92,16 +151,57 @@ def test_isic_2016_has_no_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "names", [("train", "test"), ("Training_Data", "val"), ("HAM10000_images_part_1", "b"),
-              ("fold_1", "fold_2"), ("augmented", "nev"), ("mel", "Backup_2"), ("ISIC_images", "images")]
+              ("fold_1", "fold_2"), ("augmented", "nev"), ("mel", "Backup_2"), ("ISIC_images", "images"),
+              ("patient_001", "patient_002"), ("2024-01-03", "2024-01-04"), ("_unsorted", "nev"),
+              ("New folder (2)", "nev"), ("runs", "nev"),
+              ("100APPLE", "nev"), ("unlabeled", "nev"), ("trainval", "nev"), ("split_0", "nev")]
 )  # fmt: skip
 def test_parts_of_a_set_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
-    with pytest.raises(InputError, match="parts of a set and no classes"):
+    with pytest.raises(InputError, match="parts of a set and no classes by their names"):
         open_photos(put(tmp_path, *(f"{name}/a.jpg" for name in names)))
 
 
-@pytest.mark.parametrize("name", ["contest", "valve", "imaging_artefact", "datum", "nevus", "test_strip_reaction"])
+@pytest.mark.parametrize(
+    "name", ["contest", "valve", "datum", "nevus", "test_strip_reaction", "patients", "older", "class_3", "unknown"]
+)
 def test_classes_with_names_like_them_are_taken(tmp_path: Path, name: str) -> None:
     assert name in open_photos(put(tmp_path, f"{name}/a.jpg", "mel/b.jpg")).codes
+
+
+@pytest.mark.parametrize("name", ["mel - Copy", "mel copy 2", "mel (1)", "mel - Kopie"])
+def test_a_copy_of_a_class_folder_is_no_class(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="is called like a copy of mel"):
+        open_photos(put(tmp_path, "mel/a.jpg", f"{name}/b.jpg", "nev/c.jpg"))
+
+
+def test_names_with_two_endings_are_named(tmp_path: Path) -> None:
+    photos = open_photos(put(tmp_path, "mel/a.jpg", "mel/a.png", "nev/c.jpg"))
+    assert any("two photographs: 1, first mel/a.jpg and mel/a.png; is one a mask" in note for note in photos.notes)
+
+
+@pytest.mark.parametrize("name", ["mask_a.png", "a-contour.png", "a_thumb.jpg", "a_overlay.jpg", "a_Annotated.jpg"])
+def test_what_was_drawn_of_a_photograph_is_none(tmp_path: Path, name: str) -> None:
+    photos = open_photos(put(tmp_path, "mel/a.jpg", f"mel/{name}", "nev/thumb.jpg", "nev/mask_b.jpg"))
+    assert [photo.image_id for photo in photos.photos] == ["mel/a.jpg", "nev/mask_b.jpg", "nev/thumb.jpg"]
+    assert any(note.startswith("left out: 1 ") and note.endswith(f"mel/{name}") for note in photos.notes)
+
+
+def test_what_says_something_else_than_the_table_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "NEV/a.jpg", "MEL/b.jpg")
+    (tmp_path / "labels.json").write_text('{"classes": [{"code": "x"}, {"code": "y"}]}')
+    (tmp_path / "metadata.csv").write_text("img_id,diagnostic,patient_id,lesion_id\na.jpg,NEV,P1,1\nb.jpg,BCC,P2,2\n")
+    notes = open_photos(tmp_path).notes
+    assert "labels.json is not read beside a table that gives the classes" in notes
+    assert any("which counts: 1, first b.jpg, BCC in the table and in MEL" in note for note in notes)
+
+
+def test_what_lies_there_instead_of_a_set_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "mel/a.jpg.1", "mel/b", "c.jpg")
+    with pytest.raises(
+        InputError, match=r"left out: 1 \.1 \(not a format.*; left out: 1 photographs in no folder"
+    ) as caught:
+        open_photos(tmp_path)
+    assert "files without ending" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["metadata_of_lesions.csv", "groups.xlsx", "table.tsv"])
@@ -123,7 +223,8 @@ def test_ids_are_compared_by_their_letters(tmp_path: Path) -> None:
     photos = open_photos(tmp_path)
     assert [photo.patient for photo in photos.photos] == ["P1", "P1", "p1", composed, composed, "P2"]
     assert any(
-        "differ in capitals, marks or zeros alone count as different: P1 and p1" in note for note in photos.notes
+        "differ in capitals, marks or zeros alone, or look alike, count as different: P1 and p1" in note
+        for note in photos.notes
     )
 
 
@@ -167,7 +268,7 @@ def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
     put(tmp_path, "mel/a.jpg", "nev/b.jpg")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/mel/\xff.jpg")).write_text("c")
     photos = open_photos(tmp_path)
-    assert len(photos) == 2 and "left out: 1 names that are not UTF-8: mel/\\udcff.jpg" in photos.notes
+    assert len(photos) == 2 and "left out: 1 names that are not UTF-8: mel/\\xff.jpg" in photos.notes
     photos.sha256()
 
 

@@ -154,7 +154,7 @@ def test_pad_two_files_of_one_name(tmp_path):
     refused(tmp_path, "two files are called PAT_1_10_1.png", "remove one")
 
 
-@pytest.mark.parametrize("diagnosis", ["melanoma", "bcc", ""])
+@pytest.mark.parametrize("diagnosis", ["melanoma", "bc", ""])
 def test_pad_unknown_diagnosis(tmp_path, diagnosis):
     rows = [*PAD_ROWS[:2], ("PAT_9", "1", diagnosis, "PAT_2_20_1.png")]
     refused(pad(tmp_path, rows), "metadata.csv:4", repr(diagnosis), "SEK")

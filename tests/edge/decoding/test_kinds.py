@@ -52,6 +52,18 @@ OTHERS = {
     "a web page": [b"<!DOCTYPE html>"],
     "a Git LFS pointer": [b"version https://git-lfs.github.com/spec/v1\noid sha256:0"],
     "nothing but zeros": [bytes(64)],
+    r"text, no photograph \(it begins with '\{\"error\": 403\}'\)": [b'\xef\xbb\xbf{"error": 403}\r\n'],
+    r"text, no photograph \(it begins with '<\?xml version=\"1.0\"\?>'\)": [
+        b'<?xml version="1.0"?>\n' + 400 * "é".encode()
+    ],
+    "a photograph that some program copied as text": [
+        b"\xff\xd8\xff\xe0\0\x10JFIF".decode("latin-1").encode(),
+        b"\xff\xd8\xff\xe0\0\x10JFIF".decode("utf-8", "replace").encode(),
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".decode("utf-8", "replace").encode(),
+        b"\x89PNG\n\x1a\n\0\0\0\nIHDR",
+        b"\x89PNG\r\r\n\x1a\r\n\0\0\0\rIHDR",
+    ],
+    r"something else \(it starts with 71 6f 69 66": [b"qoif" + bytes(20)],
     "an AVIF film": [iso(b"avis", b"avif", b"msf1")],
 }
 

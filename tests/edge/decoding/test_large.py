@@ -183,10 +183,17 @@ def test_a_jpeg_in_several_scans_is_kept_whole_as_a_progressive_one(little_memor
         read_photo(bytes(contents))
 
 
+def test_a_film_behind_a_progressive_picture_has_no_scans():
+    """Motion photographs end in an MP4 file, whose bytes may be anything."""
+    picture = jpeg(noise(64, 48), progressive=True)
+    film = b"\0\0\0\x18ftypmp42" + 2000 * b"\xff\xda\0\x08"
+    np.testing.assert_array_equal(read_photo(picture + film), read_photo(picture))
+
+
 def test_thousands_of_scans_are_refused():
     contents = jpeg(slope(16, 16), progressive=True)
     last = contents[contents.rindex(b"\xff\xda") : -2]
-    with pytest.raises(InputError, match="more than the 500 that are read"):
+    with pytest.raises(InputError, match="progressive JPEG with more than the 500 scans that are read"):
         read_photo(contents[:-2] + 600 * last + b"\xff\xd9")
 
 

@@ -165,11 +165,11 @@ def refused() -> Iterator[dict[str, Any]]:
     yield case("a class too few", answer=[0.25, 0.75])
     yield case("a class too many", answer=[0.125, 0.75, 0.125, 0.0])
     yield case("not a number", answer=[0.125, None, 0.125])
-    for total, good in ((0.975, False), (0.985, True), (1.015, True), (1.025, False)):
+    for total, good in ((0.9795, False), (0.9805, True), (1.0195, True), (1.0205, False)):
         yield case(f"a sum of {total}", accepted=good, answer=[0.0, total, 0.0])
-    for low, good in ((-0.015, True), (-0.02, True), (-0.025, False)):
+    for low, good in ((-0.015, True), (-0.02, True), (-0.0205, False)):
         yield case(f"a probability of {low}", accepted=good, answer=[low, 0.5, 0.5 - low])
-    for high, good in ((1.015, True), (1.02, True), (1.025, False)):
+    for high, good in ((1.015, True), (1.02, True), (1.0205, False)):
         yield case(f"a probability of {high}", accepted=good, answer=[-0.01, high, 1.0 - high + 0.01])
 
 

@@ -84,6 +84,9 @@ def pictures() -> Iterator[tuple[str, Image.Image, dict[str, Any], np.ndarray, i
     yield "palette.png", palette, {}, table[places], 0
     rgba = drawn(5, 7, 4)
     yield "translucent.png", Image.fromarray(rgba, "RGBA"), {}, over_white(rgba), 0
+    white = (rgb == rgb[2, 3]).all(-1, keepdims=True)
+    transparent = {"transparency": tuple(map(int, rgb[2, 3]))}
+    yield "transparent_colour.png", Image.fromarray(rgb), transparent, np.where(white, 255, rgb), 0
     yield "one_pixel.png", Image.fromarray(rgb[:1, :1]), {}, rgb[:1, :1], 0
     for number, turn in TURNS.items():
         yield f"orientation_{number}.png", Image.fromarray(rgb), {"exif": exif(number)}, turn(rgb), 0

@@ -23,7 +23,13 @@ BOTH = {
     "remainder": lambda x: x % 0.7 + (3 * x) % 1.0 + x % -1.3,
     "clamp.Tensor": lambda x: torch.clamp(x, x.mean(1, keepdim=True), x.flip(2) + 0.5),
 }
-TFLITE = {"exp2": torch.exp2, "softshrink": lambda x: F.softshrink(x, 0.3), "rrelu": lambda x: F.rrelu(x, 0.1, 0.5)}
+TRAINED = nn.Parameter(torch.tensor([2.5], dtype=torch.float64))
+TFLITE = {
+    "pow.Tensor_Tensor": lambda x: (x.abs() + 0.1) ** TRAINED,
+    "exp2": torch.exp2,
+    "softshrink": lambda x: F.softshrink(x, 0.3),
+    "rrelu": lambda x: F.rrelu(x, 0.1, 0.5),
+}
 COREML = {
     "celu": lambda x: F.celu(x, 0.6),
     "log_sigmoid": lambda x: F.logsigmoid(20 * x),

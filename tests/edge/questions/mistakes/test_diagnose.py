@@ -523,3 +523,14 @@ def test_an_opaque_picture_is_not_called_translucent(alpha, said, tmp_path) -> N
     pixels[3, 4, 3] = alpha
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert any("translucent" in remark for remark in remarks(tmp_path / "a.png")) == said
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB"])
+@pytest.mark.parametrize("said", [True, False])
+def test_a_transparent_colour_is_called_translucent(mode, said, tmp_path) -> None:
+    level = 0x1234 if mode == "I;16" else 7
+    picture = Image.fromarray(np.full((8, 8), level + (not said), np.uint16 if mode == "I;16" else np.uint8))
+    if mode == "RGB":
+        picture = picture.convert("RGB")
+    picture.save(tmp_path / "a.png", transparency=(level,) * 3 if mode == "RGB" else level)
+    assert any("translucent" in remark for remark in remarks(tmp_path / "a.png")) == said

@@ -293,10 +293,20 @@ def test_the_terminal_says_why_a_file_did_not_pass():
         "limit": 0.98, "sense": "at least", "images_needed": 190, "note": "",
     }  # fmt: skip
     classes = [{"code": "mel", "images": 0}, {"code": "[nv]", "images": 9}]
-    file = {"file": "a-int8.tflite", "checks": [check, check | {"verdict": "pass"}]}
+    file = {
+        "file": "a-int8.tflite", "checks": [check, check | {"verdict": "pass"}], "runtime": "xnnpack", "binding": True,
+        "verdict": "inconclusive",
+    }  # fmt: skip
     report = {
-        "files": [file | {"statistics": {"labelled": {"classes": classes}}}, file | {"statistics": None, "checks": []}]
+        "files": [
+            file | {"statistics": {"labelled": {"classes": classes}}},
+            file | {"statistics": None, "checks": [], "file": "b.tflite"},
+        ]
     }
     why, absent = tables.reasons(report)
     assert why.startswith("a-int8.tflite, Top-1 agreement: inconclusive: ") and "about 190 would settle it" in why
+    two_ways = {"files": [report["files"][0], report["files"][0] | {"runtime": "xnnpack-fp16", "binding": False}]}
+    first, second, _ = tables.reasons(two_ways)
+    assert first.startswith("a-int8.tflite by xnnpack, Top-1")
+    assert second.startswith("a-int8.tflite by xnnpack-fp16 (not binding), Top-1")
     assert absent.startswith("No photograph of mel")
