@@ -91,8 +91,8 @@ def published_side(name: str) -> int:
     `side` of the model's entry in VARIANTS, else the family's constant SIDE, else that of most.
     """
     module = family(name)
-    variant = module.VARIANTS.get(name.removesuffix(PPCR))
-    return getattr(variant, "side", None) or getattr(module, "SIDE", USUAL_SIDE)
+    usual: int = getattr(module, "SIDE", USUAL_SIDE)
+    return getattr(module.VARIANTS.get(name.removesuffix(PPCR)), "side", usual)
 
 
 def gives_masks(name: str) -> bool:
