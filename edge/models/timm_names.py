@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FIRST = {"conv_stem.weight", "stem.conv.weight"}  # of its networks of inverted residuals, and of its MobileViT
 # Layers of a block, by what it is: (expansion, depthwise and projection), (depthwise and projection).
