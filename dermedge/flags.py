@@ -36,6 +36,13 @@ def checkpoint_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def start_source(text: str) -> Path | str:
+    """What training starts from: "imagenet" (unless there is such a path), or as `checkpoint_path`."""
+    from edge.pretrained import IMAGENET
+
+    return text if text == IMAGENET and not Path(text).exists() else checkpoint_path(text)
+
+
 class Several(argparse.Action):
     """A flag that takes several names: repeated, joined by commas, or both."""
 

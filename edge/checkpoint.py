@@ -19,7 +19,7 @@ from edge.labels import Label, from_json, to_json
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
 from edge.paths import refuse_compiled
 from edge.program import SUFFIX, from_bytes
-from edge.weight_files import MAX_WEIGHT_BYTES, read_weights
+from edge.weight_files import FOREIGN_SUFFIXES, MAX_WEIGHT_BYTES, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -187,7 +187,7 @@ def placed(path: str | Path) -> tuple[Path, Path]:
     InputError if no weights are there, or those of another house; nothing is read.
     """
     path = Path(path)
-    if path.suffix in {".pth", ".pt", ".ckpt", ".bin", ".tar"}:
+    if path.suffix in FOREIGN_SUFFIXES:
         raise InputError(
             f"{path} is a foreign checkpoint; read it with `dermedge import-upstream --model … {path}` "
             "(weights only, nothing in it is run)"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_WEIGHT_BYTES = 2 * 2**30
+FOREIGN_SUFFIXES = frozenset({".pth", ".pt", ".ckpt", ".bin", ".tar"})  # of files that are read as tensors alone
 NESTED = ("state_dict", "model", "model_state_dict")  # where training scripts put the state dict
 
 
@@ -73,7 +74,21 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items())
     ):
         raise InputError(f"{path} holds a {type(content).__name__}, expected a state dict (names -> tensors)")
+    check_plain(content, path)
     return content
+
+
+def check_plain(state: dict[str, Tensor], path: Path) -> None:
+    """InputError for tensors that are no plain numbers in memory, or that would be larger there than a model's."""
+    import torch
+
+    for name, value in state.items():
+        if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu" or value.is_nested:
+            kind = "quantised" if value.is_quantized else f"{value.layout}, on {value.device}"
+            raise InputError(f"{path}: {name} is {kind}; expected a dense tensor of numbers")
+    size = sum(value.numel() * value.element_size() for value in state.values())  # views may share a few bytes
+    if size > MAX_WEIGHT_BYTES:
+        raise InputError(f"{path} unpacks to {size} bytes, more than {MAX_WEIGHT_BYTES}; expected one model's weights")
 
 
 def as_float32(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ def flags_of(
     data: Path,
     folder: Path,
     also: Sequence[Path] = (),
-    init: Path | None = None,
+    init: Path | str | None = None,
     skip_unreadable: bool = False,
 ) -> list[str]:
     """The command line behind `dermedge train`; InputError for a value that no flag can set."""

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 import edge
-from edge.checkpoint import load
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import read_json, scratch_in, write_json
@@ -31,6 +30,7 @@ from ._options import Machine, Split
 from ._plots import confusion_plot
 from ._recipe import Recipe
 from ._sets import check_masks, open_sets
+from ._start import opened_start
 from ._summary import summarise
 
 log = logging.getLogger("dermedge")
@@ -82,7 +82,7 @@ def cross_validate(
     *,
     folder: Path,
     also: Sequence[Path] = (),
-    init: Path | None = None,
+    init: Path | str | None = None,
     split: Split | None = None,
     machine: Machine | None = None,
     jobs: int = 1,
@@ -104,7 +104,7 @@ def cross_validate(
     machine.check()
     masks = gives_masks(recipe.model)
     if init:
-        load(init)
+        opened_start(init, recipe.model, own=False)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
     start = partial(flags_of, recipe, machine=machine, data=data, also=also, init=init, skip_unreadable=skip_unreadable)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge.checkpoint import Checkpoint, Preprocess, as_program, load, save, versions_here
+from edge.checkpoint import Checkpoint, Preprocess, as_program, save, versions_here
 from edge.data.masks import load_masks
 from edge.data.near_copies import notes_on_near_copies
 from edge.data.squares import load_squares
@@ -34,7 +34,7 @@ from ._predict import predict
 from ._qat import FineTuned, FineTuning
 from ._recipe import Recipe
 from ._sets import Source, check_masks, open_sets
-from ._start import beginning, check_fits, merged, preprocess_for, refuse_seen
+from ._start import beginning, check_fits, merged, opened_start, preprocess_for, refuse_seen
 from ._summary import summarise
 from ._temperature import fit_temperature
 from ._trainer import CreateNetwork, Fitted, Trainer
@@ -79,7 +79,7 @@ def train(
     *,
     folder: Path,
     also: Sequence[Source] = (),
-    init: Path | Checkpoint | None = None,
+    init: Path | str | Checkpoint | None = None,
     tuning: FineTuning | None = None,
     split: Split | None = None,
     machine: Machine | None = None,
@@ -95,7 +95,8 @@ def train(
 
     * `data`: a folder of photographs or a `PhotoSet`, learned from and judged on; `also`: more to learn from
     * `init`: a checkpoint to start from, of the same network or nearly so: what fits of it by name and shape is taken,
-      the last layer class by class, by code
+      the last layer class by class, by code; or the path of weights that others published, or "imagenet" for those of
+      the model's package, both without their last layer (`edge.pretrained`)
     * `tuning`: fine-tune that checkpoint further for its 8-bit file (`_qat.read_fine_tuning`); `init` is then not used
     * `create`, `preprocess`: another network than that of the recipe's model, as number of classes -> module, and what
       it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
@@ -127,7 +128,7 @@ def checked_plan(
     *,
     create: CreateNetwork | None,
     preprocess: Preprocess | None,
-    init: Path | Checkpoint | None,
+    init: Path | str | Checkpoint | None,
     tuning: FineTuning | None,
     skip_unreadable: bool,
 ) -> Plan:
@@ -147,7 +148,7 @@ def checked_plan(
         if machine.precision == "auto":  # bf16 has 8 bits itself
             machine = replace(machine, precision="32-true")
     else:
-        start = load(Path(init)) if isinstance(init, str | Path) else init
+        start = None if init is None else opened_start(init, recipe.model, own=create is not None)
     make = create or (lambda classes: create_model(recipe.model, classes))
     if start and not tuning:
         check_fits(start, make, recipe.model)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from edge.checkpoint import Checkpoint, Preprocess
+from edge.checkpoint import Checkpoint, Preprocess, load
 from edge.data.selection import seen_in
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.labels import Label
 from edge.models import MODELS, family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
+from edge.pretrained import IMAGENET, file_start, imagenet_start, is_foreign, own_file_start
 
 from ._recipe import Recipe
 
@@ -28,16 +30,39 @@ FEWEST_FITTING = 0.5  # of a network's weights; with less, hardly anything of th
 class Beginning:
     """Tensors to start from, and for which classes, in which order, their last layer and the new one answer."""
 
-    name: str  # of the model that they are of
+    name: str  # of the model that they are of, or where they come from
     state: dict[str, Tensor]
-    before: tuple[str, ...]  # class codes
+    before: tuple[str, ...]  # class codes; none: the last layer is not to be taken
     after: tuple[str, ...]
+    left_out: dict[str, tuple[int, ...]] = field(default_factory=dict)  # name -> shape of tensors that are not in it
+
+
+def opened_start(init: Path | str | Checkpoint, model: str, *, own: bool) -> Checkpoint:
+    """What `init` names, for a model of dermedge or a network of one's `own`.
+
+    A checkpoint of ours, "imagenet" for the package with the weights of the model, or a file that others published.
+    InputError says what came and what can be given.
+    """
+    if isinstance(init, Checkpoint):
+        return init
+    if init == IMAGENET:
+        return imagenet_start(model)
+    path = Path(init)
+    if not is_foreign(path):
+        return load(path)
+    return own_file_start(path) if own else file_start(path, model)
 
 
 def beginning(start: Checkpoint, labels: Iterable[Label]) -> Beginning:
     """What a checkpoint gives to a network with these classes."""
     codes = tuple(label.code for label in start.labels)
-    return Beginning(start.model, tensors_of(start), codes, tuple(label.code for label in labels))
+    return Beginning(
+        start.recipe["imported_from"] if not codes else start.model,
+        tensors_of(start),
+        codes,
+        tuple(label.code for label in labels),
+        {name: tuple(shape) for name, shape in start.recipe.get("left_out", {}).items()} if not codes else {},
+    )
 
 
 def tensors_of(start: Checkpoint) -> dict[str, Tensor]:
@@ -52,7 +77,7 @@ def check_fits(start: Checkpoint, create: Callable[[int], nn.Module], model: str
     if start.model == model and start.state:
         return  # `load` has compared it tensor by tensor
     with torch.random.fork_rng(devices=[]):
-        own = create(len(start.labels)).state_dict()
+        own = create(max(2, len(start.labels))).state_dict()
     theirs = tensors_of(start)
     body = {name: v for name, v in own.items() if v.ndim > 1}  # norms' numbers have the same shape everywhere
     fitting = sum(v.numel() for name, v in body.items() if name in theirs and theirs[name].shape == v.shape)
@@ -74,14 +99,14 @@ def take_tensors(net: nn.Module, start: Beginning, create: Callable[[int], nn.Mo
     by_class = class_tensors(own, create, len(start.after))
     if start.before != start.after and not by_class:
         raise InputError(
-            f"`init` answers for the classes {', '.join(start.before)}, this run for {', '.join(start.after)}, and the "
+            f"`init` answers for {classes_text(start.before)}, this run for {', '.join(start.after)}, and the "
             "network has no layer that follows the number of classes; give a function that takes it as `model`, or "
             "leave `init` out"
         )
     places = class_places(start.before, start.after)
     taken = {}
     for name, value in own.items():
-        if name not in theirs:
+        if name not in theirs or (name in by_class and not start.before):
             continue
         if name in by_class and theirs[name].shape == (len(start.before), *value.shape[1:]):
             if places:
@@ -112,6 +137,10 @@ def class_tensors(own: dict[str, Tensor], create: Callable[[int], nn.Module], cl
     }
 
 
+def classes_text(codes: Sequence[str]) -> str:
+    return f"the classes {', '.join(codes)}" if codes else "classes of its own"
+
+
 def class_places(before: Sequence[str], after: Sequence[str]) -> dict[int, int]:
     """Place of a class in `after` -> its place in `before`. Codes that differ only in case are the same class."""
     known = {code.casefold(): place for place, code in enumerate(before)}
@@ -122,6 +151,9 @@ def class_places(before: Sequence[str], after: Sequence[str]) -> dict[int, int]:
 
 def classes_taken(start: Beginning, places: dict[int, int]) -> str:
     """What became of the last layer, in a sentence."""
+    if not start.before:
+        left = ", ".join(f"{name} {shape}" for name, shape in start.left_out.items())
+        return "the last layer is new" + (f"; not taken of {start.name}: {left}" if left else "")
     kept = [code for place, code in enumerate(start.after) if place in places]
     new = [code for place, code in enumerate(start.after) if place not in places]
     gone = [code for place, code in enumerate(start.before) if place not in places.values()]

@@ -63,10 +63,12 @@ def train(
     `model`: one of dermedge's by name, or a network of your own: `path/to/net.py:build`, a function that takes the
     number of classes and returns a module, or a module with as many scores as `photos` has classes; it then needs
     `mean` and `std` (and `scale`), as `wrap` does. `photos`: a PhotoSet or a folder; `also`: more to learn from.
-    `init`: a checkpoint to start from. `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and which
-    set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
-    `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing,
-    balance, evenness, mixup, descriptors, guide, class_weight, variants, ema, augment, seed.
+    `init`: a checkpoint to start from, the name of a shipped one, "imagenet" (the package of the extra `pretrained`),
+    or the path of a .pth or .safetensors of torchvision's or timm's, whose last layer is left out. `folds`, `fold`,
+    `held_back`, `split_seed`: which patients stay unseen and which set the temperature. `out`: folder, default
+    runs/<model>. `options` are those of the recipe, by the names of `dermedge train --help`: stages ("64x40,128x60" or
+    pairs), batch, learning_rate, weight_decay, label_smoothing, balance, evenness, mixup, descriptors, guide,
+    class_weight, variants, ema, augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
@@ -227,12 +229,13 @@ def refuse_own(model: str, **options: object) -> None:
             )
 
 
-def shipped_or_path(init: str | Path | Checkpoint | None) -> Path | Checkpoint | None:
-    """A checkpoint to start from: a shipped one by name, a path, or as it is."""
+def shipped_or_path(init: str | Path | Checkpoint | None) -> str | Path | Checkpoint | None:
+    """What to start from: a shipped checkpoint by name, "imagenet", a path, or as it is."""
     from edge.checkpoint import shipped
+    from edge.pretrained import IMAGENET
 
-    if init is None or isinstance(init, Checkpoint):
+    if init is None or isinstance(init, Checkpoint) or init == IMAGENET:
         return init
     if isinstance(init, str) and init in MODELS:
         return shipped(init)
-    return checks.path(init, "init", "a checkpoint, or a Checkpoint or the name of a shipped one")
+    return checks.path(init, "init", 'a checkpoint, a Checkpoint, the name of a shipped one or "imagenet"')

@@ -38,8 +38,9 @@ def main(argv: list[str] | None = None) -> int:
 
     check_there(args.weights)
     from edge.checkpoint import Checkpoint, Preprocess, check_side, save, versions_here
-    from edge.models import classes_of, from_upstream, normalisation, published_side
+    from edge.models import classes_of, from_upstream, published_side
     from edge.preprocess import PREPROCESS_VERSION
+    from edge.timm_files import colours_of
     from edge.weight_files import as_float32, read_foreign
 
     side = published_side(args.model) if args.side is None else check_side(args.side, where="--side")
@@ -55,12 +56,13 @@ def main(argv: list[str] | None = None) -> int:
     there = [path for path in (target, target.with_suffix(".json")) if path.exists()]
     if there and not args.force:
         raise InputError(f"{there[0]} exists; replace it with --force, or give another --out")
-    state = as_float32(from_upstream(args.model, read_foreign(args.weights)), args.weights)
+    theirs = read_foreign(args.weights)
+    state = as_float32(from_upstream(args.model, theirs), args.weights)
     labels = labels_for(classes_of(state), args.labels)
     checkpoint = Checkpoint(
         model=args.model,
         labels=labels,
-        preprocess=Preprocess(PREPROCESS_VERSION, side, *normalisation(args.model)),
+        preprocess=Preprocess(PREPROCESS_VERSION, side, *colours_of(args.weights, theirs, args.model)),
         state=state,
         temperature=args.temperature,
         recipe={"imported_from": args.weights.name},

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermedge.console import Terminated, entry, screen
-from dermedge.flags import add_skip_unreadable, checkpoint_path
+from dermedge.flags import add_skip_unreadable, start_source
 from edge.errors import GOOD
 from edge.models import MODELS
 
@@ -58,9 +58,10 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         help="another set with the same classes to learn from (dermoscopy, say), or one of masks alone; repeatable",
     )  # fmt: skip
     p.add_argument(
-        "--init", type=checkpoint_path,
+        "--init", type=start_source,
         help="checkpoint of the same model to start from, or the name of a shipped one; its last layer is taken class "
-        "by class, by code",
+        "by class, by code. Or weights trained on ImageNet, without their last layer: `imagenet` for those of the "
+        "extra `pretrained`, or a .pth or .safetensors of torchvision's or timm's",
     )  # fmt: skip
     p.add_argument(
         "--qat", type=Path, metavar="SCHEME",
@@ -222,9 +223,23 @@ def check_inputs(args: argparse.Namespace) -> None:
     for folder in (args.data, *args.also):
         check_there(Path(folder))
     if args.init is not None:
-        from edge.checkpoint import placed
+        check_start(args.init, args.model, args.qat)
 
-        placed(args.init)
+
+def check_start(init: Path | str, model: str, qat: Path | None) -> None:
+    from edge.checkpoint import placed
+    from edge.errors import InputError
+    from edge.pretrained import IMAGENET, imagenet_file, is_foreign
+    from edge.weight_files import check_there
+
+    if qat is None and init == IMAGENET:
+        imagenet_file(model)
+    elif qat is None and is_foreign(Path(init)):
+        check_there(Path(init))
+    elif init == IMAGENET:
+        raise InputError("`qat` fine-tunes the checkpoint that was converted; give that one as `init`")
+    else:
+        placed(init)
 
 
 def print_epoch(row: dict) -> None:

@@ -1,4 +1,4 @@
-"""The model families: `create_model` builds one by name, `from_upstream` reads its authors' weights."""
+"""The model families: `create_model` builds one by name, `from_upstream` reads weights that others published."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ MODELS = {
     "mnasnet": "mnasnet",
     "efficientnet_b0": "efficientnet",
     "efficientnet_b0_tf": "efficientnet",
+    "efficientnet_lite0": "efficientnet_lite",
+    "efficientnet_lite1": "efficientnet_lite",
+    "efficientnet_lite2": "efficientnet_lite",
     "mobilevit_s": "mobilevit",
     "resformer": "resformer",
     "resformer_three_branch": "resformer",
@@ -44,6 +47,7 @@ PPCR = "_ppcr"  # suffix of a model's name that adds pixel attention to it; see 
 DEFAULT_MODEL = "hierattn_xs"  # has shipped weights
 USUAL_SIDE = 224  # pixels
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
+HEAD = "classifier."  # what the names of the last layer's tensors begin with, in every family
 
 
 def family_name(name: str) -> str:
@@ -82,8 +86,13 @@ def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, f
 
 
 def published_side(name: str) -> int:
-    """The input side in pixels of the weights that were published: the family's constant SIDE, or that of most."""
-    return getattr(family(name), "SIDE", USUAL_SIDE)
+    """The input side in pixels of the weights that were published, or the multiple of 32 that is nearest to it.
+
+    `side` of the model's entry in VARIANTS, else the family's constant SIDE, else that of most.
+    """
+    module = family(name)
+    usual: int = getattr(module, "SIDE", USUAL_SIDE)
+    return getattr(module.VARIANTS.get(name.removesuffix(PPCR)), "side", usual)
 
 
 def gives_masks(name: str) -> bool:
@@ -98,15 +107,40 @@ def from_upstream(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]
     of classes. Raises InputError that names the first tensors that are missing, left over or of
     another shape than `name` has, or says that no weights of this family were published.
     """
-    if not hasattr(family(name), "from_upstream"):
+    ours = renamed_upstream(name, state_dict)
+    num_classes = classes_of(ours)
+    expected = create_model(name, num_classes).state_dict()
+    return fitted(name, expected, ours)
+
+
+def reads_upstream(name: str) -> bool:
+    """Whether weights were published for model `name` under names that its family knows."""
+    return hasattr(family(name), "from_upstream")
+
+
+def renamed_upstream(name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The authors' tensors under our names; InputError where no weights of this family were published."""
+    if not reads_upstream(name):
         raise InputError(
             f"no published weights of {name} are known, so there is nothing to rename; train one with "
             f"`python train/train.py --model {name} --data …`"
         )
-    stripped = {key.removeprefix("module."): value for key, value in state_dict.items()}
-    ours = family(name).from_upstream(stripped)
-    num_classes = classes_of(ours)
-    expected = create_model(name, num_classes).state_dict()
+    return family(name).from_upstream({key.removeprefix("module."): value for key, value in state_dict.items()})
+
+
+def body_from_upstream(name: str, state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(all but the last layer, the last layer) of what others published for model `name`, under our names.
+
+    The file need not have a last layer. Raises InputError as `from_upstream` does.
+    """
+    ours = renamed_upstream(name, state_dict)
+    expected = {key: value for key, value in create_model(name, 2).state_dict().items() if not key.startswith(HEAD)}
+    head = {key: value for key, value in ours.items() if key.startswith(HEAD)}
+    return fitted(name, expected, {key: value for key, value in ours.items() if key not in head}), head
+
+
+def fitted(name: str, expected: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of `ours` in the order of `expected`; InputError where they are others."""
     # how many batches a norm has seen: files of before PyTorch 0.4.1 have no such counts, and no answer depends on them
     ours |= {key: expected[key] for key in expected.keys() - ours.keys() if key.endswith(".num_batches_tracked")}
     check_state(name, expected, ours)

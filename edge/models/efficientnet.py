@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .from_transformers import Classifier, transformers_for
 from .layers import StochasticDepth
+from .timm_names import Place, is_timm, renamed_from_timm
 
 # Of ImageNet. google/efficientnet-b0 states the roots of STD, because its preprocessing divides by them twice.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -71,8 +72,22 @@ WITH_EXPANSION = ("expand", *WITHOUT_EXPANSION)
 
 
 def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename torchvision's tensors, or those of transformers' EfficientNetForImageClassification, to ours."""
+    """Rename torchvision's tensors, timm's, or those of transformers' EfficientNetForImageClassification, to ours.
+
+    timm's `efficientnet_b0` and `tf_efficientnet_b0` have the same names; `edge.timm_files` tells them apart.
+    """
+    if is_timm(state):
+        state = renamed_from_timm(state, torchvisions)
     return {renamed(key): value for key, value in state.items()}
+
+
+def torchvisions(place: Place) -> str:
+    """Torchvision's name of a layer of timm's."""
+    outside = {"stem": f"features.0.{place.index}", "head": f"features.8.{place.index}", "classifier": "classifier.1"}
+    if place.part in outside:
+        return outside[place.part]
+    inner = f"fc{place.index + 1}" if place.part == "squeeze" else place.index
+    return f"features.{place.stage + 1}.{place.block}.block.{place.slot}.{inner}"
 
 
 def renamed(key: str) -> str:

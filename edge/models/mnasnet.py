@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from .layers import initialise
+from .timm_names import Place, is_timm, renamed_from_timm
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 
@@ -112,5 +113,18 @@ def build(name: str, *, num_classes: int) -> MnasNet:
 
 
 def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the last linear layer of torchvision's `mnasnet1_0`; all else has their names."""
+    """Rename the last linear layer of torchvision's `mnasnet1_0`; all else has their names. Or timm's `mnasnet_100`."""
+    if is_timm(state):
+        return renamed_from_timm(state, from_timm)
     return {key.replace("classifier.1.", "classifier."): value for key, value in state.items()}
+
+
+def from_timm(place: Place) -> str:
+    """Our name of a layer of timm's; a convolution, its batch norm and its activation have three numbers in a row."""
+    if place.part in {"stem", "head"}:
+        return f"layers.{place.index + (14 if place.part == 'head' else 0)}"
+    if place.part == "classifier":
+        return place.part
+    if place.stage == 0:  # depthwise and projection lie among the layers outside of the stages
+        return f"layers.{3 + 3 * place.slot + place.index}"
+    return f"layers.{7 + place.stage}.{place.block}.layers.{3 * place.slot + place.index}"

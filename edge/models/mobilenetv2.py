@@ -15,6 +15,7 @@ from torch import Tensor
 from edge.errors import InputError
 
 from .from_transformers import Classifier, transformers_for
+from .timm_names import Place, is_timm, renamed_from_timm
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 
@@ -60,12 +61,25 @@ PLACES = (  # (theirs, ours), the first that fits is taken; {} is the block's nu
 
 
 def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of torchvision's `mobilenet_v2` to ours; values are untouched."""
+    """Rename the tensors of torchvision's `mobilenet_v2` or timm's `mobilenetv2_100` to ours; values are untouched."""
     if any(key.startswith("mobilenet_v2.") for key in state):
         raise InputError(
             "these are weights of transformers' MobileNetV2, which pads as TensorFlow does; give `model` mobilenetv2_tf"
         )
+    if is_timm(state):
+        state = renamed_from_timm(state, torchvisions)
     return {renamed(key): value for key, value in state.items()}
+
+
+def torchvisions(place: Place) -> str:
+    """Torchvision's name of a layer of timm's."""
+    outside = {"stem": f"features.0.{place.index}", "head": f"features.18.{place.index}", "classifier": "classifier.1"}
+    block = f"features.{place.number + 1}.conv"
+    if place.part in outside:
+        return outside[place.part]
+    if place.part == "project":
+        return f"{block}.{place.slot + place.index}"
+    return f"{block}.{place.slot}.{place.index}"
 
 
 def renamed(key: str) -> str:

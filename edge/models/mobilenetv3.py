@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from .layers import initialise
+from .timm_names import Place, is_timm, renamed_from_timm
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 EPSILON = 1e-3  # of the batch norms
+TIMM_EPSILON = 1e-5  # of those of timm's `mobilenetv3_large_100`
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,40 @@ def build(name: str, *, num_classes: int) -> MobileNetV3:
 
 
 def from_upstream(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the two linear layers of torchvision's `mobilenet_v3_large`; all else has their names."""
+    """Rename the two linear layers of torchvision's `mobilenet_v3_large`; all else has their names.
+
+    Or timm's `mobilenetv3_large_100`, whose batch norms have another epsilon: their weights are scaled so that ours
+    gives the same answers.
+    """
+    if is_timm(state):
+        state = with_our_epsilon(renamed_from_timm(state, torchvisions))
     return {
         key.replace("classifier.0.", "hidden.").replace("classifier.3.", "classifier."): value
         for key, value in state.items()
     }
+
+
+def torchvisions(place: Place) -> str:
+    """Torchvision's name of a layer of timm's."""
+    outside = {
+        "stem": f"features.0.{place.index}", "last": f"features.16.{place.index}",
+        "hidden": "classifier.0", "classifier": "classifier.3",
+    }  # fmt: skip
+    if place.part in outside:
+        return outside[place.part]
+    inner = f"fc{place.index + 1}" if place.part == "squeeze" else place.index
+    return f"features.{place.number + 1}.block.{place.slot}.{inner}"
+
+
+def with_our_epsilon(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """w / sqrt(v + theirs) = w' / sqrt(v + ours) for every norm; the 1x1 convolution behind the mean becomes linear."""
+    ours = dict(state)
+    for key, variance in state.items():
+        weight = state.get(norm := key.replace("running_var", "weight"))
+        if key.endswith(".running_var") and weight is not None and weight.shape == variance.shape:
+            scale = ((variance.double() + EPSILON) / (variance.double() + TIMM_EPSILON)).sqrt()
+            ours[norm] = (weight.double() * scale).to(weight.dtype)
+    hidden = ours.get("classifier.0.weight")
+    if hidden is not None and hidden.ndim == 4:
+        ours["classifier.0.weight"] = hidden.flatten(1)
+    return ours

@@ -12,6 +12,7 @@ from torch import nn
 from dermedge import save, wrap
 from edge import artifact
 from edge.labels import PAD_UFES_20
+from edge.pretrained import PACKAGES
 from tests._extras import EXTRAS, closed_without, closure, command_with, modules_of, own_requirements, run_with
 from tests._sources import SOURCES, imported
 
@@ -21,6 +22,7 @@ USED = {module.split(".")[0] for path in SOURCES for module in imported(path.rea
 FOR_OTHERS = {
     "tensorboard": "the logger of lightning-fabric writes with it",
     "protobuf": "google.protobuf, which several distributions share",
+    **{package.distribution: "a file of weights, which is found and not imported" for package in PACKAGES.values()},
 }
 
 
@@ -45,8 +47,13 @@ def test_everything_that_is_asked_for_is_used(extra: str) -> None:
 
 def test_all_is_the_sum_of_the_others() -> None:
     names = {requirement.name for requirement in own_requirements("all")}
-    single = [extra for extra in EXTRAS if extra not in {"all", "coreai"}]  # Apple's beta
+    single = [extra for extra in EXTRAS if extra not in {"all", "coreai", "pretrained"}]  # a beta, and 60 MB of weights
     assert names == {requirement.name for extra in single for requirement in own_requirements(extra)}
+
+
+def test_the_weights_are_those_that_the_code_knows() -> None:
+    wanted = {requirement.name for requirement in own_requirements("pretrained")}
+    assert wanted == {package.distribution for package in PACKAGES.values()}
 
 
 LONG = pytest.mark.slow(reason="a process that loads torch and a converter")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from edge.checkpoint import Checkpoint, Preprocess, as_program
 from edge.errors import InputError
 from edge.labels import Label
 from edge.models.foreign import Foreign
-from train._start import Beginning, check_fits, take_tensors, tensors_of
+from train._start import Beginning, beginning, check_fits, opened_start, take_tensors, tensors_of
 
 
 class Net(nn.Module):
@@ -103,3 +105,56 @@ def test_a_network_of_ones_own_is_started_from_as_well():
         name: value.shape for name, value in net.state_dict().items()
     }
     check_fits(start, lambda classes: Foreign(Net(classes)), "own")
+
+
+# Weights that others published
+
+
+def own_network(classes: int) -> nn.Module:
+    return Foreign(Net(classes))
+
+
+def published(net: nn.Module, folder: Path) -> Path:
+    torch.save(net.state_dict(), folder / "theirs.pth")
+    return folder / "theirs.pth"
+
+
+def test_the_last_layer_of_others_is_never_taken(tmp_path, messages):
+    """Nor where it has as many classes as this run: ImageNet's first three are not ours."""
+    theirs, net = Net(3), Foreign(Net(3))
+    fresh = net.state_dict()["net.last.weight"].clone()
+    start = opened_start(published(theirs, tmp_path), "own", own=True)
+    check_fits(start, own_network, "own")
+    take_tensors(net, beginning(start, trained(Net(3), "any").labels), own_network)
+    assert torch.equal(net.net.last.weight, fresh) and torch.equal(net.net.body.weight, theirs.body.weight)
+    assert messages == ["started from theirs.pth: 2 of its tensors for the 4 of this network", "the last layer is new"]
+
+
+def test_a_last_layer_that_cannot_be_told_apart_is_refused(tmp_path):
+    start = opened_start(published(Net(3), tmp_path), "own", own=True)
+    with pytest.raises(InputError, match="`init` answers for classes of its own"):
+        take_tensors(Foreign(Net(3)), beginning(start, trained(Net(3), "any").labels), lambda _classes: Foreign(Net(3)))
+
+
+def test_what_is_taken_and_left_of_a_published_file_is_told(tmp_path, messages):
+    from edge.models import create_model
+
+    own = create_model("mnasnet", 3)
+    theirs = {name.replace("classifier.", "classifier.1."): value for name, value in own.state_dict().items()}
+    torch.save(theirs, tmp_path / "mnasnet1.0_top1_73.512-f206786ef8.pth")
+    start = opened_start(tmp_path / "mnasnet1.0_top1_73.512-f206786ef8.pth", "mnasnet", own=False)
+    net = create_model("mnasnet", 3)
+    take_tensors(net, beginning(start, trained(Net(3), "any").labels), lambda classes: create_model("mnasnet", classes))
+    taken, left = messages
+    assert taken.endswith("312 of its tensors for the 314 of this network")
+    assert left.startswith("the last layer is new; not taken of mnasnet1.0_top1_73.512-f206786ef8.pth: ")
+    assert left.endswith("classifier.weight (3, 1280), classifier.bias (3,)")
+    assert torch.equal(net.layers[0].weight, own.layers[0].weight)
+    assert not torch.equal(net.classifier.weight, own.classifier.weight)
+
+
+def test_what_init_can_be_is_said_where_it_is_not(tmp_path):
+    with pytest.raises(InputError, match="no package holds ImageNet weights of hierattn_xs"):
+        opened_start("imagenet", "hierattn_xs", own=False)
+    with pytest.raises(InputError, match=r"no weights at .*nothing\.pth"):
+        opened_start(tmp_path / "nothing.pth", "mnasnet", own=False)
