@@ -152,12 +152,13 @@ def write_json(target: str | Path, value: object) -> None:
 
 
 def read_json(path: str | Path, *, expected: str) -> dict:
-    """The object in a JSON file; InputError that says what was expected if there is none."""
+    """The object in a JSON file; InputError that says what was expected if there is none, or a key stands twice."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected {expected}")
-        value = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a mark in front
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
+        value = json.loads(text, object_pairs_hook=without_doubles)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; expected {expected}") from error
     except OSError as error:
@@ -166,6 +167,15 @@ def read_json(path: str | Path, *, expected: str) -> dict:
         raise InputError(f"{path} is not JSON ({error}); expected {expected}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object; expected {expected}")
+    return value
+
+
+def without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; ValueError where a key stands there twice, of which readers keep one or the other."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)[:80]!r} stands there twice")
     return value
 
 
