@@ -14,10 +14,7 @@ import numpy as np
 from edge.checks import shown
 from edge.errors import InputError, did_you_mean
 from edge.files import read_json
-from edge.questionnaire import CHOICE, NUMBER, YES_NO, Question, length_of
-
-Answer = bool | float | str  # of yes_no, number and choice
-Answers = Mapping[str, Answer | None]  # question's id -> answer; None, and an id that is not there: unanswered
+from edge.questionnaire import CHOICE, NUMBER, YES_NO, Answer, Answers, Question, length_of
 
 EXPECTED = 'a JSON object of answers, as {"age": 54, "region": "nose", "itches": true}'
 

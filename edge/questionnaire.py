@@ -9,6 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 YES_NO, CHOICE, NUMBER = "yes_no", "choice", "number"
+Answer = bool | float | str  # of yes_no, number and choice
+Answers = Mapping[str, Answer | None]  # question's id -> answer; None, and an id that is not there: unanswered
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import dermedge
-from edge.answers import Answers, encode
+from edge.answers import encode
 from edge.checkpoint import Checkpoint, Preprocess, load, save
 from edge.errors import InputError
 from edge.files import sha256
@@ -22,7 +22,7 @@ from edge.labels import PAD_UFES_20
 from edge.models import create_model
 from edge.models.deployed import Deployed
 from edge.nine_questions import QUESTIONS
-from edge.questionnaire import length_of
+from edge.questionnaire import Answers, length_of
 
 Q, K, SIDE = length_of(QUESTIONS), len(PAD_UFES_20), 64
 GIVEN: Answers = {"age": 47, "region": "nose", "itches": True, "raised": False}
