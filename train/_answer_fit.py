@@ -27,7 +27,8 @@ STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)  # C of the regression, from the most reg
 FOLDS = 5  # of patients, in which the strength is chosen
 COPIES = 8  # of each photograph, in which answers are dropped at random
 MOST_DROPPED = 0.4  # of the answers of a copy, each with a chance drawn from 0 to this
-SCALES = (0.05, 3.0)  # of what answers add, beside a picture
+SCALES = (0.05, 3.0)  # of what answers add beside a picture, in units of the temperature
+SURE_OF_ONE = 0.3  # standard deviation of the logarithm of that scale, before a photograph is seen
 LARGEST = 50.0  # that a place adds, in logits
 
 
@@ -76,7 +77,12 @@ def fit_answers(
         )
     if len(np.unique(targets)) < 2:
         raise InputError("answers tell classes apart, and the photographs to learn from are of one class")
-    fold_of = patient_folds(targets.tolist(), patients, folds=FOLDS, seed=seed)
+    try:
+        fold_of = patient_folds(targets.tolist(), patients, folds=FOLDS, seed=seed)
+    except InputError as error:
+        raise InputError(
+            f"answers are learned in {FOLDS} folds of the training patients, too few are there: {error}"
+        ) from error
     weights = class_weights(targets)
     costs = np.zeros(len(STRENGTHS))
     for fold in range(FOLDS):
@@ -153,17 +159,19 @@ def fit_scale(logits: Floats, added: Sequence[Floats], targets: npt.NDArray[np.i
     """By how much to multiply what answers add, so that held-back patients are the likeliest.
 
     `logits` (N, K) of the pictures; `added`: (N, K) each, what answers add, as given and with some left out;
-    `temperature` divides the sum, and stays that of the pictures alone. What a picture shows of age or place it need
-    not be told again: the scale is then below 1.
+    `temperature` divides the sum, and stays that of the pictures alone. The temperature itself would let the answers
+    count as they do without a picture. What a picture shows of age or place it need not be told again: the scale is
+    then smaller. Held-back patients are few, so that it is drawn towards the temperature (a normal prior).
     """
     from scipy.optimize import minimize_scalar
 
     def cost(log_scale: float) -> float:
-        scale = np.exp(log_scale)
-        return float(np.mean([log_loss((logits + scale * part) / temperature, targets).mean() for part in added]))
+        parts = [logits / temperature + np.exp(log_scale) * part for part in added]
+        likelihood = np.mean([log_loss(part, targets).sum() for part in parts])
+        return float(likelihood + (log_scale / SURE_OF_ONE) ** 2 / 2)
 
     best = minimize_scalar(cost, bounds=tuple(np.log(SCALES)), method="bounded")
-    return float(np.exp(best.x))
+    return temperature * float(np.exp(best.x))
 
 
 def some_left_out(given: Given, questions: Sequence[Question], *, seed: int, share: float = 0.5) -> Given:

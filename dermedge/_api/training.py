@@ -147,6 +147,10 @@ def fit_answers(
     checkpoint: Checkpoint | str | Path,
     photos: Set,
     *,
+    folds: int = 5,
+    fold: int = 0,
+    held_back: float = 0.1,
+    split_seed: int = 0,
     skip_unreadable: bool = False,
     on_progress: Listener | None = None,
 ) -> WithAnswers:
@@ -154,17 +158,23 @@ def fit_answers(
 
     `photos`: the set that it was trained on, a folder or a PhotoSet with `answers`. What answers add is learned from
     the patients that trained the checkpoint, scaled on those held back, and judged on the others; of a network from
-    elsewhere the patients are cut by fold 0 of 5. The result has `checkpoint` and `figures`: balanced accuracy and
-    malignant AUC of the picture, the answers, the blanks and both, with patient-level 95 % intervals. Raises
-    InputError without answers, or where one of the three parts has no patient.
+    elsewhere the patients are cut by `folds`, `fold`, `held_back` and `split_seed`, as in `train`. The result has
+    `checkpoint` and `figures`: balanced accuracy and malignant AUC of the picture, the answers, the blanks and both,
+    with patient-level 95 % intervals. Raises InputError without answers, or where a part has no patient.
     """
     checkpoint = checkpoint_of(checkpoint)
     checks.truths(skip_unreadable=skip_unreadable)
     checks.listener(on_progress)
     photos = set_of(photos, "photos")
+    split = room("train._options").Split(
+        checks.whole(folds, "folds", 2),
+        checks.whole(fold, "fold", 0),
+        checks.number(held_back, "held_back"),
+        checks.whole(split_seed, "split_seed", 0),
+    )
     opened = photos if isinstance(photos, PhotoSet) else open_photos(photos, skip_missing=skip_unreadable)
     return room("train._answers").fit_to_checkpoint(
-        checkpoint, opened, skip_unreadable=skip_unreadable, on_progress=on_progress
+        checkpoint, opened, split=split, skip_unreadable=skip_unreadable, on_progress=on_progress
     )  # fmt: skip
 
 

@@ -28,6 +28,11 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, help="the photographs that it was trained on, in a layout that has answers"
     )
     p.add_argument("--out", type=Path, required=True, help="checkpoint to write, .safetensors or .pt2 with its .json")
+    split = p.add_argument_group("split (always by patient) of a checkpoint that lists no patients")
+    split.add_argument("--folds", type=int, default=5)
+    split.add_argument("--fold", type=int, default=0, help="the fold that stays unseen (default: 0)")
+    split.add_argument("--held-back", type=float, default=0.1, help="share of patients for the scale (default: 0.1)")
+    split.add_argument("--split-seed", type=int, default=0)
     p.add_argument("--force", action="store_true", help="replace a checkpoint that is there")
     add_skip_unreadable(p)
     return p
@@ -50,8 +55,14 @@ def main(argv: list[str] | None = None) -> int:
     if there and not args.force:
         raise InputError(f"{there[0]} exists; replace it with --force, or give another --out")
     fitted = fit_answers(
-        load(args.checkpoint or shipped(args.model)), args.data, skip_unreadable=args.skip_unreadable
-    )  # fmt: skip
+        load(args.checkpoint or shipped(args.model)),
+        args.data,
+        folds=args.folds,
+        fold=args.fold,
+        held_back=args.held_back,
+        split_seed=args.split_seed,
+        skip_unreadable=args.skip_unreadable,
+    )
     screen().print(answers_table(fitted.figures["kinds"], "unseen patients"))
     screen().print(f"checkpoint: {save(fitted.checkpoint, stem)}")
     return GOOD

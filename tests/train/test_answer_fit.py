@@ -126,6 +126,11 @@ def test_half_of_the_answers_are_left_out_whole_and_alike() -> None:
     np.testing.assert_array_equal(some.vectors, some_left_out(given, QUESTIONS, seed=3).vectors)
 
 
+def test_a_few_photographs_leave_the_answers_as_they_are() -> None:
+    logits, added = np.eye(3)[[0, 1]], 9 * np.eye(3)[[1, 2]]  # both answers are wrong
+    assert 0.3 < fit_scale(logits, [added], np.array([0, 1]), temperature=0.7) < 0.7
+
+
 @pytest.mark.parametrize("scale", [0.3, 1.0])
 def test_the_scale_is_found_again(scale: float) -> None:
     """Classes drawn from softmax((picture + scale * answers) / temperature)."""
