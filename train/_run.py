@@ -116,10 +116,10 @@ def train(
     with listening(on_progress), threads(plan.machine.threads):
         sets = read_sets(plan, data, also)
         cuts = cut_apart(plan, sets)
+        learned = learn_answers(cuts[0].train) if plan.answers else None  # first: what is wrong with them is said now
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)
         inputs = training_data(cuts, masks=plan.masks)
-        learned = learn_answers(cuts[0].train) if plan.answers else None  # first: what is wrong with them is said now
         fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
         return judge_and_write(plan, cuts, inputs, fitted, learned)
 

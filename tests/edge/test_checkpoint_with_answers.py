@@ -20,7 +20,7 @@ from edge.errors import InputError
 from edge.files import sha256
 from edge.labels import PAD_UFES_20
 from edge.models import create_model
-from edge.models.deployed import Deployed
+from edge.models.deployed import Deployed, reweighted
 from edge.nine_questions import QUESTIONS
 from edge.questionnaire import Answers, length_of
 
@@ -124,6 +124,13 @@ def test_it_comes_back_bit_for_bit(checkpoint: Checkpoint, tmp_path: Path) -> No
 
 def test_no_network_has_a_tensor_of_that_name(checkpoint: Checkpoint) -> None:
     assert not any(name.startswith("answers.") for name in checkpoint.state)
+
+
+def test_probabilities_that_add_up_to_almost_1_stay_as_they_are() -> None:
+    """In float32 a softmax may give 0.99999994: dividing by the sum would move them."""
+    probabilities = torch.softmax(torch.randn(2000, K, generator=generator(5)), dim=-1)
+    assert bool((probabilities.sum(-1) != 1).any())
+    assert torch.equal(reweighted(probabilities, torch.zeros(2000, K)), probabilities)
 
 
 def test_a_network_of_probabilities_survives_large_log_odds() -> None:
