@@ -14,11 +14,11 @@ STEPS, BATCH, RATE = 600, 512, 0.02
 DECAY_GATE, DECAY_ADDED = 1.0, 0.5  # of a photograph; 0.1 and 10 for the gate were not better
 
 
-def gated(photos: Any, given: Any, features: np.ndarray, judged: Any, guide: Any) -> np.ndarray:
+def gated(photos: Any, answers: Any, features: np.ndarray, judged: Any, guide: Any) -> np.ndarray:
     """Logits (N, K) of x (1 + tanh(A a)) C + W a with the classifier C of descriptors as it is, A and W learned.
 
-    `photos`, `given`: of the training patients, out of fold among themselves; `features` (N, D) and `judged` are those
-    of the unseen. Answers are centred as for the log-odds, so that blanks add and gate nothing.
+    `photos`, `answers`: of the training patients, out of fold among themselves; `features` (N, D) and `judged` are
+    those of the unseen. Answers are centred as for the log-odds, so that blanks add and gate nothing.
     """
     from edge.data.splits import patient_folds
     from edge.data.squares import load_squares
@@ -39,11 +39,11 @@ def gated(photos: Any, given: Any, features: np.ndarray, judged: Any, guide: Any
         c[fold], bias[fold] = inner.weight, inner.bias
     rng = np.random.default_rng(0)
     rows = np.repeat(np.arange(len(targets)), COPIES)
-    kept = given.answered[rows] & (
+    kept = answers.answered[rows] & (
         rng.random((len(rows), len(QUESTIONS))) >= rng.uniform(0, MOST_DROPPED, (len(rows), 1))
     )
-    means, place = centred(given, targets, QUESTIONS), question_of_places(QUESTIONS)
-    a = torch.from_numpy(((given.vectors[rows] - means) * kept[:, place]).astype(np.float32))
+    means, place = centred(answers, targets, QUESTIONS), question_of_places(QUESTIONS)
+    a = torch.from_numpy(((answers.vectors[rows] - means) * kept[:, place]).astype(np.float32))
     weights = torch.from_numpy(class_weights(targets)[rows].astype(np.float32))
     wanted, xs, cs = torch.from_numpy(targets[rows]), torch.from_numpy(x[rows]), torch.from_numpy(c)
     biases, folds = torch.from_numpy(bias), torch.from_numpy(fold_of[rows])

@@ -81,7 +81,7 @@ def from_descriptors(photos: Any, split_seed: int) -> dict[str, Any]:
     from edge.data.squares import load_squares
     from edge.nine_questions import QUESTIONS
     from edge.preprocess import PREPROCESS_VERSION
-    from train._answer_fit import given_in
+    from train._answer_fit import answer_arrays
     from train._answers import add_answers, learn_answers
     from train._cut import cut_photos
     from train._descriptors import SIDE
@@ -104,7 +104,7 @@ def from_descriptors(photos: Any, split_seed: int) -> dict[str, Any]:
         learned = learn_answers(part.train)
         both = (logits[part.held_back], logits[part.unseen])
         fitted = add_answers(checkpoint, learned, part.held_back, part.unseen, both)
-        train, unseen = (given_in(own, QUESTIONS) for own in (part.train, part.unseen))
+        train, unseen = (answer_arrays(own, QUESTIONS) for own in (part.train, part.unseen))
         more = {
             "uncentred": uncentred(train.vectors, np.array(part.train.targets), unseen.vectors, learned.fit.strength),
             "gated": gated(part.train, train, scaled[part.unseen], unseen, guide),

@@ -33,14 +33,14 @@ LARGEST = 50.0  # that a place adds, in logits
 
 
 @dataclass(frozen=True)
-class Given:
+class AnswerArrays:
     """Answers of photographs as numbers, and which there are."""
 
     vectors: Floats  # (N, Q), as the network takes them
     answered: Bools  # (N, questions)
 
-    def only(self, chosen: npt.NDArray[np.generic]) -> Given:
-        return Given(self.vectors[chosen], self.answered[chosen])
+    def only(self, chosen: npt.NDArray[np.generic]) -> AnswerArrays:
+        return AnswerArrays(self.vectors[chosen], self.answered[chosen])
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class AnswerFit:
     strength: float  # that was chosen
 
 
-def given_in(photos: PhotoSet, questions: Sequence[Question]) -> Given:
+def answer_arrays(photos: PhotoSet, questions: Sequence[Question]) -> AnswerArrays:
     """The answers of a set's photographs."""
     vectors = np.array([encode(photo.answers, questions, where=photo.image_id) for photo in photos.photos])
     answered = np.array([[question.id in photo.answers for question in questions] for photo in photos.photos])
-    return Given(vectors.astype(np.float64), answered)
+    return AnswerArrays(vectors.astype(np.float64), answered)
 
 
 def fit_answers(
-    given: Given,
+    answers: AnswerArrays,
     targets: npt.NDArray[np.int64],
     patients: Sequence[str],
     questions: Sequence[Question],
@@ -71,7 +71,7 @@ def fit_answers(
     Classes weigh alike; a class without a photograph gets nothing from any answer. Raises InputError where there are
     too few patients or classes, or no answers.
     """
-    if not given.answered.any():
+    if not answers.answered.any():
         raise InputError(
             "no photograph has an answer to learn from; see docs/data_sets.md for the columns that are read"
         )
@@ -87,28 +87,28 @@ def fit_answers(
     costs = np.zeros(len(STRENGTHS))
     for fold in range(FOLDS):
         seen, judged = fold_of != fold, fold_of == fold
-        design = centred(given.only(seen), targets[seen], questions)
+        means = centred(answers.only(seen), targets[seen], questions)
         for number, strength in enumerate(STRENGTHS):
-            weight = regression(given.only(seen), targets[seen], questions, classes, design, strength, seed=seed)
-            costs[number] += (weights * log_loss(given.vectors @ weight.T, targets))[judged].sum()
+            weight = regression(answers.only(seen), targets[seen], questions, classes, means, strength, seed=seed)
+            costs[number] += (weights * log_loss(answers.vectors @ weight.T, targets))[judged].sum()
     strength = STRENGTHS[int(costs.argmin())]
-    design = centred(given, targets, questions)
-    return AnswerFit(regression(given, targets, questions, classes, design, strength, seed=seed), strength)
+    means = centred(answers, targets, questions)
+    return AnswerFit(regression(answers, targets, questions, classes, means, strength, seed=seed), strength)
 
 
-def centred(given: Given, targets: npt.NDArray[np.int64], questions: Sequence[Question]) -> Floats:
+def centred(answers: AnswerArrays, targets: npt.NDArray[np.int64], questions: Sequence[Question]) -> Floats:
     """The mean (Q,) of each place over those who answered its question, each class weighing alike."""
-    means = np.zeros(given.vectors.shape[1])
+    means = np.zeros(answers.vectors.shape[1])
     for number, question in enumerate(questions):
-        own, there = places_of(question), given.answered[:, number]
-        by_class = [given.vectors[there & (targets == k)][:, own].mean(axis=0) for k in np.unique(targets[there])]
+        own, there = places_of(question), answers.answered[:, number]
+        by_class = [answers.vectors[there & (targets == k)][:, own].mean(axis=0) for k in np.unique(targets[there])]
         if by_class:
             means[own] = np.mean(by_class, axis=0)
     return means
 
 
 def regression(
-    given: Given,
+    answers: AnswerArrays,
     targets: npt.NDArray[np.int64],
     questions: Sequence[Question],
     classes: int,
@@ -127,8 +127,8 @@ def regression(
     rng = np.random.default_rng((seed, 0xA5))
     rows = np.repeat(np.arange(len(targets)), COPIES)
     chances = rng.uniform(0, MOST_DROPPED, (len(rows), 1))
-    kept = given.answered[rows] & (rng.random((len(rows), len(questions))) >= chances)
-    design = (given.vectors[rows] - means) * kept[:, question_of_places(questions)]
+    kept = answers.answered[rows] & (rng.random((len(rows), len(questions))) >= chances)
+    design = (answers.vectors[rows] - means) * kept[:, question_of_places(questions)]
     model = LogisticRegression(C=strength, fit_intercept=False, max_iter=1000)
     model.fit(design, targets[rows], sample_weight=class_weights(targets)[rows] / COPIES)
     coefficients = model.coef_
@@ -174,22 +174,24 @@ def fit_scale(logits: Floats, added: Sequence[Floats], targets: npt.NDArray[np.i
     return temperature * float(np.exp(best.x))
 
 
-def some_left_out(given: Given, questions: Sequence[Question], *, seed: int, share: float = 0.5) -> Given:
+def some_left_out(
+    answers: AnswerArrays, questions: Sequence[Question], *, seed: int, share: float = 0.5
+) -> AnswerArrays:
     """The answers with each left out by the chance `share`, the same for the same seed."""
-    kept = given.answered & (np.random.default_rng((seed, 0x50)).random(given.answered.shape) >= share)
-    return Given(given.vectors * kept[:, question_of_places(questions)], kept)
+    kept = answers.answered & (np.random.default_rng((seed, 0x50)).random(answers.answered.shape) >= share)
+    return AnswerArrays(answers.vectors * kept[:, question_of_places(questions)], kept)
 
 
-def blanks_of(given: Given) -> Floats:
+def blanks_of(answers: AnswerArrays) -> Floats:
     """(N, questions): 1 where a question was not answered; what a leak would read."""
-    return (~given.answered).astype(np.float64)
+    return (~answers.answered).astype(np.float64)
 
 
-def fit_blanks(given: Given, targets: npt.NDArray[np.int64], classes: int) -> tuple[Floats, Floats]:
+def fit_blanks(answers: AnswerArrays, targets: npt.NDArray[np.int64], classes: int) -> tuple[Floats, Floats]:
     """Weight (K, questions) and bias (K,) of a regression on which questions are blank: the control for a leak."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000).fit(blanks_of(given), targets)
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000).fit(blanks_of(answers), targets)
     weight, bias = model.coef_, model.intercept_
     if len(model.classes_) == 2:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

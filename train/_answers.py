@@ -21,7 +21,16 @@ from edge.nine_questions import QUESTIONS
 from edge.progress import Listener, busy, listening
 
 from ._answer_figures import ANSWERS, BLANKS, BOTH, IMAGE, SOME, figures_of, judge_points, operating_points
-from ._answer_fit import AnswerFit, Given, blanks_of, fit_answers, fit_blanks, fit_scale, given_in, some_left_out
+from ._answer_fit import (
+    AnswerArrays,
+    AnswerFit,
+    answer_arrays,
+    blanks_of,
+    fit_answers,
+    fit_blanks,
+    fit_scale,
+    some_left_out,
+)
 from ._cut import Cut, by_domain, cut_photos
 from ._evaluate import with_classes_of
 from ._options import Split
@@ -132,14 +141,14 @@ class Learned:
 
 def learn_answers(train: PhotoSet, *, seed: int = SEED) -> Learned:
     """From training photographs; InputError without answers, or with too few patients. Takes some seconds."""
-    given, targets, classes = given_in(train, QUESTIONS), np.array(train.targets), len(train.classes)
-    for note in scarce(given, targets, train):
+    answers, targets, classes = answer_arrays(train, QUESTIONS), np.array(train.targets), len(train.classes)
+    for note in scarce(answers, targets, train):
         log.warning(note)
     with busy("fitting answers"):
         return Learned(
-            fit_answers(given, targets, train.patients, QUESTIONS, classes, seed=seed),
-            fit_blanks(given, targets, classes),
-            {question.id: float(given.answered[:, i].mean()) for i, question in enumerate(QUESTIONS)},
+            fit_answers(answers, targets, train.patients, QUESTIONS, classes, seed=seed),
+            fit_blanks(answers, targets, classes),
+            {question.id: float(answers.answered[:, i].mean()) for i, question in enumerate(QUESTIONS)},
             seed,
         )
 
@@ -152,10 +161,10 @@ def add_answers(
     `logits` (N, K) without temperature, of the held-back and of the unseen photographs.
     """
     seed, temperature, weight = learned.seed, checkpoint.temperature, learned.fit.weight
-    aside, judged = (given_in(own, QUESTIONS) for own in (held_back, unseen))
+    aside, judged = (answer_arrays(own, QUESTIONS) for own in (held_back, unseen))
     targets, labels = np.array(held_back.targets), unseen.classes
     some = some_left_out(aside, QUESTIONS, seed=seed)
-    added = [given.vectors @ weight.T for given in (aside, some)]
+    added = [answers.vectors @ weight.T for answers in (aside, some)]
     scale = fit_scale(logits[0], added, targets, temperature=temperature)
     tensor = torch.from_numpy(scale * weight).to(torch.float32)
     exact = tensor.double().numpy()
@@ -179,26 +188,28 @@ def add_answers(
     return WithAnswers(checkpoint, figures, kinds, unseen)
 
 
-def with_cases(image: Floats, given: Given, weight: Floats, temperature: float, seed: int) -> dict[str, Floats]:
+def with_cases(
+    image: Floats, answers: AnswerArrays, weight: Floats, temperature: float, seed: int
+) -> dict[str, Floats]:
     """Logits (N, K) divided by the temperature, with nothing, half and all of what was answered."""
-    some = some_left_out(given, QUESTIONS, seed=seed + 1)
+    some = some_left_out(answers, QUESTIONS, seed=seed + 1)
     return {
         IMAGE: image / temperature,
         SOME: (image + some.vectors @ weight.T) / temperature,
-        BOTH: (image + given.vectors @ weight.T) / temperature,
+        BOTH: (image + answers.vectors @ weight.T) / temperature,
     }
 
 
-def scarce(given: Given, targets: npt.NDArray[np.int64], photos: PhotoSet) -> list[str]:
+def scarce(answers: AnswerArrays, targets: npt.NDArray[np.int64], photos: PhotoSet) -> list[str]:
     """Questions that whole classes have hardly answered: who answers then differs by class, which teaches nothing."""
     notes = []
     for number, question in enumerate(QUESTIONS):
         shares = {
-            code: given.answered[targets == k, number].mean() for k, code in enumerate(photos.codes)
+            code: answers.answered[targets == k, number].mean() for k, code in enumerate(photos.codes)
             if (targets == k).any()
         }  # fmt: skip
         few = [f"{code} {share:.0%}" for code, share in shares.items() if share < FEWEST_ANSWERED]
-        if few and given.answered[:, number].any():
+        if few and answers.answered[:, number].any():
             notes.append(f"{question.id} is answered by few of some classes: {', '.join(few)}; blanks are no signal")
     return notes
 

@@ -18,17 +18,25 @@ from edge.nine_questions import QUESTIONS, REGIONS
 from edge.questionnaire import Answers, Question, in_order
 from train import _answer_fit
 from train._answer_figures import ANSWERS, BLANKS, BOTH, IMAGE, SOME, figures_of, judge_points, operating_points
-from train._answer_fit import Given, centred, fit_answers, fit_blanks, fit_scale, question_of_places, some_left_out
+from train._answer_fit import (
+    AnswerArrays,
+    centred,
+    fit_answers,
+    fit_blanks,
+    fit_scale,
+    question_of_places,
+    some_left_out,
+)
 
 TWO = in_order([replace(QUESTIONS[3]), replace(QUESTIONS[0])])  # itches, age
 
 
-def given_of(answers: list[Answers], questions: tuple[Question, ...]) -> Given:
+def arrays_of(answers: list[Answers], questions: tuple[Question, ...]) -> AnswerArrays:
     vectors = np.array([encode(row, questions) for row in answers], np.float64)
-    return Given(vectors, np.array([[row.get(q.id) is not None for q in questions] for row in answers]))
+    return AnswerArrays(vectors, np.array([[row.get(q.id) is not None for q in questions] for row in answers]))
 
 
-def drawn(count: int, seed: int, *, telling: bool, blanks: bool) -> tuple[Given, np.ndarray, list[str]]:
+def drawn(count: int, seed: int, *, telling: bool, blanks: bool) -> tuple[AnswerArrays, np.ndarray, list[str]]:
     """Three classes. `telling`: class 0 itches and is old. `blanks`: class 0 alone answers always, others rarely."""
     rng = np.random.default_rng(seed)
     targets = rng.integers(0, 3, count)
@@ -42,17 +50,17 @@ def drawn(count: int, seed: int, *, telling: bool, blanks: bool) -> tuple[Given,
         if blanks and target != 0:
             row = {name: value if rng.random() < 0.15 else None for name, value in row.items()}
         answers.append(row)
-    return given_of(answers, TWO), targets, [f"P{number // 2}" for number in range(count)]
+    return arrays_of(answers, TWO), targets, [f"P{number // 2}" for number in range(count)]
 
 
-def area(weight: np.ndarray, given: Given, targets: np.ndarray) -> float:
-    return float(roc_auc_score(targets == 0, softmax(given.vectors @ weight.T, axis=1)[:, 0]))
+def area(weight: np.ndarray, answers: AnswerArrays, targets: np.ndarray) -> float:
+    return float(roc_auc_score(targets == 0, softmax(answers.vectors @ weight.T, axis=1)[:, 0]))
 
 
 def test_what_answers_say_is_learned() -> None:
     fit = fit_answers(*drawn(600, 1, telling=True, blanks=False), TWO, 3, seed=0)
-    given, targets, _ = drawn(600, 2, telling=True, blanks=False)
-    assert area(fit.weight, given, targets) > 0.9
+    answers, targets, _ = drawn(600, 2, telling=True, blanks=False)
+    assert area(fit.weight, answers, targets) > 0.9
     itches = fit.weight[:, 0] - fit.weight[:, 1]
     assert itches[0] > 0.5 and fit.strength in _answer_fit.STRENGTHS
 
@@ -60,22 +68,22 @@ def test_what_answers_say_is_learned() -> None:
 def test_blanks_teach_nothing() -> None:
     """Answers that say nothing, given by class 0 alone: the control reads them off the blanks, the fit does not."""
     learned = drawn(600, 3, telling=False, blanks=True)
-    given, targets, _ = drawn(600, 4, telling=False, blanks=True)
+    answers, targets, _ = drawn(600, 4, telling=False, blanks=True)
     weight, bias = fit_blanks(learned[0], learned[1], 3)
-    leak = softmax((1.0 - given.answered) @ weight.T + bias, axis=1)[:, 0]
+    leak = softmax((1.0 - answers.answered) @ weight.T + bias, axis=1)[:, 0]
     assert roc_auc_score(targets == 0, leak) > 0.9
     fit = fit_answers(*learned, TWO, 3, seed=0)
-    assert 0.4 < area(fit.weight, given, targets) < 0.6
+    assert 0.4 < area(fit.weight, answers, targets) < 0.6
 
 
 def test_a_question_adds_nothing_on_average() -> None:
     """Over those who answered it, each class weighing alike: a blank is then as good as an average answer."""
-    given, targets, patients = drawn(500, 5, telling=True, blanks=True)
-    weight = fit_answers(given, targets, patients, TWO, 3, seed=0).weight
+    answers, targets, patients = drawn(500, 5, telling=True, blanks=True)
+    weight = fit_answers(answers, targets, patients, TWO, 3, seed=0).weight
     for number, question in enumerate(TWO):
         own = slice(question.offset, question.offset + question.length)
-        added = given.vectors[:, own] @ weight[:, own].T
-        there = given.answered[:, number]
+        added = answers.vectors[:, own] @ weight[:, own].T
+        there = answers.answered[:, number]
         mean = np.mean([added[there & (targets == k)].mean(axis=0) for k in range(3)], axis=0)
         np.testing.assert_allclose(mean, 0, atol=1e-9)
 
@@ -84,46 +92,46 @@ def test_it_is_the_regression_of_scikit_learn_on_centred_answers(monkeypatch: py
     """Without dropped answers, where all are given: the same log-odds but for a constant of each class."""
     monkeypatch.setattr(_answer_fit, "MOST_DROPPED", 0.0)
     monkeypatch.setattr(_answer_fit, "STRENGTHS", (1.0,))
-    given, targets, patients = drawn(400, 6, telling=True, blanks=False)
-    weight = fit_answers(given, targets, patients, TWO, 3, seed=0).weight
+    answers, targets, patients = drawn(400, 6, telling=True, blanks=False)
+    weight = fit_answers(answers, targets, patients, TWO, 3, seed=0).weight
     plain = LogisticRegression(C=1.0, class_weight="balanced", fit_intercept=False, max_iter=1000)
-    oracle = plain.fit(given.vectors - centred(given, targets, TWO), targets)
-    expected = oracle.decision_function(given.vectors - centred(given, targets, TWO))
-    ours = given.vectors @ weight.T
+    oracle = plain.fit(answers.vectors - centred(answers, targets, TWO), targets)
+    expected = oracle.decision_function(answers.vectors - centred(answers, targets, TWO))
+    ours = answers.vectors @ weight.T
     np.testing.assert_allclose(
         ours - ours.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=2e-3
     )
 
 
 def test_a_class_that_never_answers_and_one_that_is_not_there() -> None:
-    given, targets, patients = drawn(300, 7, telling=True, blanks=False)
+    answers, targets, patients = drawn(300, 7, telling=True, blanks=False)
     silent = targets == 1
-    none = Given(given.vectors * ~silent[:, None], given.answered & ~silent[:, None])
+    none = AnswerArrays(answers.vectors * ~silent[:, None], answers.answered & ~silent[:, None])
     weight = fit_answers(none, targets, patients, TWO, 5, seed=0).weight
     assert weight.shape == (5, 7) and np.isfinite(weight).all() and not weight[3:].any()
     two = np.where(targets == 2, 0, targets)
-    assert fit_answers(given, two, patients, TWO, 2, seed=0).weight.shape == (2, 7)
+    assert fit_answers(answers, two, patients, TWO, 2, seed=0).weight.shape == (2, 7)
 
 
 def test_what_cannot_be_learned_from_is_refused() -> None:
-    given, targets, patients = drawn(60, 8, telling=True, blanks=False)
-    nothing = Given(given.vectors * 0, np.zeros_like(given.answered))
+    answers, targets, patients = drawn(60, 8, telling=True, blanks=False)
+    nothing = AnswerArrays(answers.vectors * 0, np.zeros_like(answers.answered))
     with pytest.raises(InputError, match="no photograph has an answer"):
         fit_answers(nothing, targets, patients, TWO, 3, seed=0)
     with pytest.raises(InputError, match="one class"):
-        fit_answers(given, targets * 0, patients, TWO, 3, seed=0)
+        fit_answers(answers, targets * 0, patients, TWO, 3, seed=0)
     with pytest.raises(InputError, match="patients"):
-        fit_answers(given, targets, ["P"] * 60, TWO, 3, seed=0)
+        fit_answers(answers, targets, ["P"] * 60, TWO, 3, seed=0)
 
 
 def test_half_of_the_answers_are_left_out_whole_and_alike() -> None:
-    answers: list[Answers] = [{"age": 50, "region": region, "raised": True} for region in REGIONS] * 40
-    given = given_of(answers, QUESTIONS)
-    some = some_left_out(given, QUESTIONS, seed=3)
-    assert 0.4 < some.answered.sum() / given.answered.sum() < 0.6
+    rows: list[Answers] = [{"age": 50, "region": region, "raised": True} for region in REGIONS]
+    answers = arrays_of(rows * 40, QUESTIONS)
+    some = some_left_out(answers, QUESTIONS, seed=3)
+    assert 0.4 < some.answered.sum() / answers.answered.sum() < 0.6
     places = some.answered[:, question_of_places(QUESTIONS)]
-    np.testing.assert_array_equal(some.vectors, given.vectors * places)
-    np.testing.assert_array_equal(some.vectors, some_left_out(given, QUESTIONS, seed=3).vectors)
+    np.testing.assert_array_equal(some.vectors, answers.vectors * places)
+    np.testing.assert_array_equal(some.vectors, some_left_out(answers, QUESTIONS, seed=3).vectors)
 
 
 def test_a_few_photographs_leave_the_answers_as_they_are() -> None:
