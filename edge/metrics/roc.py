@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.metrics.bootstrap import DRAWS, PARTS, multiplicities
-from edge.metrics.statistics import Estimate, Floats
+from edge.metrics.statistics import Estimate, Floats, wilson
 
 
 def auc_interval(
@@ -18,7 +18,8 @@ def auc_interval(
     """Area under the ROC curve of `scores` (N,) for `positive` (N,), with its two-sided 95 % interval.
 
     The share of pairs of a positive and a negative in which the positive has the larger score, ties half. Patients
-    (`groups`, N ids) are resampled; draws with one kind alone are left out. NaN without both kinds.
+    (`groups`, N ids) are resampled; draws with one kind alone are left out. Where all pairs are in order, the interval
+    is Wilson's of as many patients as the rarer kind has. NaN without both kinds.
     """
     scores, positive = np.asarray(scores), np.asarray(positive, bool)
     if positive.all() or not positive.any():
@@ -32,8 +33,11 @@ def auc_interval(
         for part in np.array_split(multiplicities(len(names), draws, seed), PARTS)
     ]
     low, high = np.nanquantile(np.concatenate(areas), [0.025, 0.975])
-    value = weighted_areas(np.ones((1, len(scores))), positive[order], starts)[0]
-    return Estimate(float(value), float(low), float(high))
+    value = float(weighted_areas(np.ones((1, len(scores))), positive[order], starts)[0])
+    if low == high and value in {0.0, 1.0}:  # every draw says the same, however few patients there are
+        fewer = min(len(set(group_of[positive])), len(set(group_of[~positive])))
+        return wilson(round(value * fewer), fewer)
+    return Estimate(value, float(low), float(high))
 
 
 def weighted_areas(weights: Floats, positive: npt.NDArray[np.bool_], starts: npt.NDArray[np.intp]) -> Floats:

@@ -176,6 +176,8 @@ def test_the_interval_of_the_area_counts_patients() -> None:
     once = auc_interval(scores, positive, [str(number) for number in range(100)])
     twice = auc_interval(scores.repeat(2), positive.repeat(2), [str(number // 2) for number in range(200)])
     assert twice.low == pytest.approx(once.low, abs=0.02) and twice.high == pytest.approx(once.high, abs=0.02)
+    apart = auc_interval(positive + 0.0, positive, [str(number) for number in range(100)])
+    assert apart.value == apart.high == 1 and 0.9 < apart.low < 0.95
     assert np.isnan(auc_interval(scores, positive | True, ["a"] * 100).value)
 
 
