@@ -63,11 +63,21 @@ MAKERS = {
 }
 
 
-@pytest.fixture(scope="module", params=MAKERS)
-def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
-    alone = MAKERS[request.param]()
+def with_answers(maker: str) -> Checkpoint:
+    alone = MAKERS[maker]()
     weight = alone.temperature * torch.randn(K, Q, generator=generator(3))
     return replace(alone, questions=QUESTIONS, answers_weight=weight)
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
+    return with_answers(request.param)
+
+
+@pytest.fixture(scope="module", params=["hierattn_xs", "wrapped, logits"])
+def each_kind(request: pytest.FixtureRequest) -> Checkpoint:
+    """Weights of a known network, and a program."""
+    return with_answers(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -167,16 +177,16 @@ def rewrite(tmp_path: Path, checkpoint: Checkpoint, weight: Any, **facts: Any) -
         (torch.full((K, Q), 1000.0), "NaN or beyond 100"),
     ],
 )
-def test_damaged_weights_are_refused(checkpoint: Checkpoint, tmp_path: Path, weight: Any, said: str) -> None:
+def test_damaged_weights_are_refused(each_kind: Checkpoint, tmp_path: Path, weight: Any, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
-        load(rewrite(tmp_path, checkpoint, weight))
+        load(rewrite(tmp_path, each_kind, weight))
     assert "a.json" in str(caught.value)
 
 
 @pytest.mark.parametrize("questions", [None, [], "age", [{"id": "age"}]])
-def test_damaged_questions_are_refused(checkpoint: Checkpoint, tmp_path: Path, questions: Any) -> None:
+def test_damaged_questions_are_refused(each_kind: Checkpoint, tmp_path: Path, questions: Any) -> None:
     with pytest.raises(InputError, match="questions"):
-        load(rewrite(tmp_path, checkpoint, torch.zeros(K, Q), questions=questions))
+        load(rewrite(tmp_path, each_kind, torch.zeros(K, Q), questions=questions))
 
 
 @pytest.mark.parametrize("weight", ["many", [[1.0] * Q] * (K - 1), [[1.0] * Q, [1.0]], [["x"] * Q] * K, {}, 10**400])
