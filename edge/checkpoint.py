@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import InputError, did_you_mean
 from edge.files import moved_into_place, read_json, sha256, write_json
 from edge.labels import Label, from_json, to_json
+from edge.manifest import questions_of
 from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family_name
 from edge.paths import refuse_compiled
 from edge.program import SUFFIX, from_bytes
+from edge.questionnaire import Question, length_of, question_json
 from edge.weight_files import FOREIGN_SUFFIXES, MAX_WEIGHT_BYTES, read_weights
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 
 SCHEMA = "dermedge/checkpoint/1"  # weights of a model that dermedge knows
 PROGRAM_SCHEMA = "dermedge/checkpoint-program/1"  # a network of its own
+# The same with questions, and what their answers add; written only for those, so that older dermedge read the others.
+ANSWERS_SCHEMA = "dermedge/checkpoint/2"
+PROGRAM_ANSWERS_SCHEMA = "dermedge/checkpoint-program/2"
+ANSWERS_TENSOR = "answers.weight"  # among the weights of a network
+LARGEST_LOG_ODDS = 100.0  # of one place in `answers`
 MIN_SIDE, MAX_SIDE = 16, 1024  # pixels
 NAME = "[a-z0-9_]{1,64}"  # of a model or a family
 FOREIGN = "foreign"  # the family of networks that dermedge does not know
@@ -65,6 +72,9 @@ class Checkpoint:
     program: bytes = field(default=b"", repr=False)  # the exported network, of one that dermedge does not know
     gives: str = "logits"  # what the network returns: logits, or probabilities
     own_family: str = ""  # of a network that dermedge does not know: a name for its kind
+    questions: tuple[Question, ...] = ()  # that a person can answer beside the picture
+    # float32 (K, Q): what each place of `answers` adds to the logits; the file's SHA-256 tells one from another
+    answers_weight: Tensor | None = field(default=None, compare=False, repr=False)
     live: nn.Module | None = field(default=None, compare=False, repr=False)  # the same network, as it was handed over
     path: Path | None = field(default=None, compare=False)  # of the weights, where they were read from a file
 
@@ -101,18 +111,26 @@ class Checkpoint:
         net.load_state_dict(self.state)
         return net.eval()
 
-    def deployed(self, *, layout: str) -> Deployed:
+    def deployed(self, *, layout: str, answers: bool = False) -> Deployed:
         """The network as phones get it, in evaluation mode: RGB 0..255 in, calibrated probabilities out.
 
-        `layout` "NHWC" takes float32 (1, S, S, 3) as TFLite does, "NCHW" (1, 3, S, S) as Core ML does.
+        `layout` "NHWC" takes float32 (1, S, S, 3) as TFLite does, "NCHW" (1, 3, S, S) as Core ML does. With `answers`
+        there is a second input, float32 (1, Q); without it the same network with nothing answered. InputError where the
+        checkpoint was not fitted to answers.
         """
         from edge.models.deployed import Deployed
 
+        if answers and self.answers_weight is None:
+            raise InputError(
+                f"{self.model} takes no answers beside the picture; leave `answers` out, or fit some to it "
+                "(docs/answers.md)"
+            )
         pre = self.preprocess
         net = self.network()
         return Deployed(
-            net, mean=pre.mean, std=pre.std, temperature=self.temperature, layout=layout, gives=self.gives
-        ).eval()
+            net, mean=pre.mean, std=pre.std, temperature=self.temperature, layout=layout, gives=self.gives,
+            answers=self.answers_weight if answers else None,
+        ).eval()  # fmt: skip
 
 
 def as_program(checkpoint: Checkpoint, net: nn.Module) -> Checkpoint:
@@ -141,21 +159,34 @@ def save(checkpoint: Checkpoint, stem: str | Path) -> None:
 
     stem = Path(stem)
     weights = stem.with_suffix(SUFFIX if checkpoint.program else ".safetensors")
+    answers = checkpoint.answers_weight
+    tensors = checkpoint.state if answers is None else {**checkpoint.state, ANSWERS_TENSOR: answers}
     with moved_into_place(weights) as path:
         # as bytes, so that a full disk is Python's OSError and the file gets the usual permissions
         path.write_bytes(
-            checkpoint.program
-            or to_bytes({key: value.detach().contiguous().cpu() for key, value in checkpoint.state.items()})
+            checkpoint.program or to_bytes({key: value.detach().contiguous().cpu() for key, value in tensors.items()})
         )
-    own = {"schema": PROGRAM_SCHEMA, "model": checkpoint.model, "family": checkpoint.family, "gives": checkpoint.gives}
+    own = {
+        "schema": PROGRAM_SCHEMA if answers is None else PROGRAM_ANSWERS_SCHEMA,
+        "model": checkpoint.model,
+        "family": checkpoint.family,
+        "gives": checkpoint.gives,
+        **({} if answers is None else {"answers_weight": answers.tolist()}),
+    }
+    known = {"schema": SCHEMA if answers is None else ANSWERS_SCHEMA, "model": checkpoint.model}
     write_json(
         stem.with_suffix(".json"),
         {
-            **(own if checkpoint.program else {"schema": SCHEMA, "model": checkpoint.model}),
+            **(own if checkpoint.program else known),
             "weights": {"file": weights.name, "sha256": sha256(weights)},
             "classes": to_json(checkpoint.labels),
             "preprocess": asdict(checkpoint.preprocess),
             "temperature": checkpoint.temperature,
+            **(
+                {"questions": [question_json(question) for question in checkpoint.questions]}
+                if answers is not None
+                else {}
+            ),
             "metrics": checkpoint.metrics,
             "recipe": checkpoint.recipe,
             "versions": checkpoint.versions or versions_here(),
@@ -223,9 +254,9 @@ def load(path: str | Path) -> Checkpoint:
     weights, described = placed(path)
     program = weights.suffix == SUFFIX
     facts = read_json(described, expected=f"the description that belongs to {weights.name}")
-    schema = PROGRAM_SCHEMA if program else SCHEMA
-    if facts.get("schema") != schema:
-        raise InputError(f"{described}: expected schema {schema}, got {facts.get('schema')!r}")
+    schemas = (PROGRAM_SCHEMA, PROGRAM_ANSWERS_SCHEMA) if program else (SCHEMA, ANSWERS_SCHEMA)
+    if facts.get("schema") not in schemas:
+        raise InputError(f"{described}: expected schema {' or '.join(schemas)}, got {facts.get('schema')!r}")
     state = {} if program else read_weights(weights)
     digest = sha256(weights)
     if not isinstance(facts.get("weights"), dict) or digest != facts["weights"].get("sha256"):
@@ -252,8 +283,11 @@ def load(path: str | Path) -> Checkpoint:
     check_side(preprocess.side, where=str(described), multiple=1 if program else SIDE_MULTIPLE)
     labels = from_json(facts.get("classes"), where=str(described))
     own: dict[str, Any] = {}
+    if facts["schema"] == schemas[1]:
+        weight = facts.get("answers_weight") if program else state.pop(ANSWERS_TENSOR, None)
+        own = answers_facts(facts, weight, len(labels), where=str(described))
     if program:
-        own = program_facts(facts, weights, where=str(described))
+        own |= program_facts(facts, weights, where=str(described))
     else:
         check_state(model, create_model(model, len(labels)).state_dict(), state)
     rest = {
@@ -288,6 +322,27 @@ def program_facts(facts: dict[str, Any], weights: Path, *, where: str) -> dict[s
     if weights.stat().st_size > MAX_WEIGHT_BYTES:
         raise InputError(f"{weights} is larger than {MAX_WEIGHT_BYTES} bytes; expected the network of a phone model")
     return {"program": weights.read_bytes(), "gives": facts["gives"], "own_family": facts["family"]}
+
+
+def answers_facts(facts: dict[str, Any], weight: object, classes: int, *, where: str) -> dict[str, Any]:
+    """The questions of a checkpoint and what their answers add; InputError where they are malformed or do not fit."""
+    import torch
+
+    questions = questions_of(facts.get("questions"), where=where)
+    places = length_of(questions)
+    try:
+        tensor = torch.as_tensor(weight)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        tensor = torch.zeros(0)
+    if not (questions and tensor.is_floating_point() and tuple(tensor.shape) == (classes, places)):
+        raise InputError(
+            f"{where}: expected questions, and what their answers add as {classes} x {places} numbers, one for each "
+            f"class and place; the weights have no such {ANSWERS_TENSOR}"
+        )
+    tensor = tensor.to(torch.float32)
+    if not bool((tensor.abs() <= LARGEST_LOG_ODDS).all()):  # NaN too
+        raise InputError(f"{where}: {ANSWERS_TENSOR} is NaN or beyond {LARGEST_LOG_ODDS:g}; the file is damaged")
+    return {"questions": questions, "answers_weight": tensor}
 
 
 def check_side(side: int, *, where: str, multiple: int = SIDE_MULTIPLE) -> int:

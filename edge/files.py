@@ -152,7 +152,7 @@ def write_json(target: str | Path, value: object) -> None:
 
 
 def read_json(path: str | Path, *, expected: str) -> dict:
-    """The object in a JSON file; InputError that says what was expected if there is none."""
+    """The object in a JSON file; InputError that says what was expected if there is none, or a key stands twice."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_JSON_BYTES:

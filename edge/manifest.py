@@ -16,6 +16,7 @@ from typing import Any
 
 from edge.errors import InputError
 from edge.labels import Label, from_json, to_json
+from edge.questionnaire import Question, contradiction, length_of, parsed_question, question_json
 
 SCHEMA = "dermedge/manifest/2"
 RAISED_FROM = "dermedge/manifest/1"
@@ -56,28 +57,6 @@ class Mask:
     meaning: str
     side: int  # pixels
     threshold: float  # a pixel is lesion from here on
-
-
-@dataclass(frozen=True)
-class Choice:
-    id: str
-    text: Mapping[str, str]  # language -> words
-
-
-@dataclass(frozen=True)
-class Question:
-    """One thing that a person can say beside the picture, and its places in the input `answers`."""
-
-    id: str
-    text: Mapping[str, str]  # language -> words, English first
-    kind: str  # "yes_no", "choice" or "number"
-    offset: int  # first place in the vector
-    length: int  # places; all 0 when unanswered
-    choices: tuple[Choice, ...] = ()
-    unit: str | None = None  # of a number
-    min: float | None = None
-    max: float | None = None
-    knots: tuple[float, ...] = ()  # of the piecewise-linear basis of a number
 
 
 @dataclass(frozen=True)
@@ -305,21 +284,6 @@ def to_json_value(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def question_json(question: Question) -> dict[str, Any]:
-    return {
-        "id": question.id,
-        "text": dict(question.text),
-        "kind": question.kind,
-        "choices": [{"id": choice.id, "text": dict(choice.text)} for choice in question.choices],
-        "unit": question.unit,
-        "min": question.min,
-        "max": question.max,
-        "knots": list(question.knots),
-        "offset": question.offset,
-        "length": question.length,
-    }
-
-
 def file_json(entry: FileEntry) -> dict[str, Any]:
     return {
         "file": entry.file,
@@ -423,10 +387,28 @@ def check_consistent(value: dict[str, Any], where: str) -> None:
         raise InputError(f"{where}: the limits of decision hold for another side than the input's; convert again")
     if (value["reference"]["kind"] == "program") != (value["reference"]["file"] is not None):
         raise InputError(f"{where}: reference: only a program has a file in this folder; convert again")
+    questions = questions_of(value["questions"], where=where)
+    if any(entry["answers"] for entry in value["files"]) and not questions:
+        raise InputError(f"{where}: a file takes answers, and no question is described; convert again")
     classes = len(value["labels"])
     for tested in value["self_test"]:
         if any(len(answer) != classes for answer in (tested["reference"], *tested["expected"].values())):
             raise InputError(f"{where}: self_test: not every answer has {classes} classes; convert again")
+        if tested.get("answers") is not None and len(tested["answers"]) != length_of(questions):
+            raise InputError(f"{where}: self_test: answers are not {length_of(questions)} numbers; convert again")
+
+
+def questions_of(value: object, *, where: str) -> tuple[Question, ...]:
+    """The questions in a JSON list, also that of a checkpoint; InputError that names `where` and what does not fit."""
+    rule = {"$defs": schema()["$defs"], **schema()["properties"]["questions"]}
+    fault = first_fault(value, rule)
+    if fault is not None:
+        raise InputError(f"{where}: {'/'.join(['questions', *fault[0]])}: {fault[1]}; expected as in {SCHEMA}")
+    assert isinstance(value, list)
+    questions = tuple(parsed_question(question) for question in value)
+    if wrong := contradiction(questions):
+        raise InputError(f"{where}: {wrong}; docs/answers.md says how the places of `answers` are filled")
+    return questions
 
 
 def raised(value: object) -> object:
@@ -477,7 +459,7 @@ def parsed(value: dict[str, Any], where: str) -> Manifest:
         files=tuple(parsed_file(entry) for entry in value["files"]),
         self_test=tuple(parsed_self_test(entry) for entry in value["self_test"]),
         mask=mask and Mask(mask["meaning"], mask["side"], mask["threshold"]),
-        questions=tuple(parsed_question(question) for question in value["questions"]),
+        questions=questions_of(value["questions"], where=where),
         decision=value.get("decision"),
         intended_use=value["intended_use"],
         resize=value["preprocess"]["resize"],
@@ -520,8 +502,3 @@ def parsed_self_test(value: dict[str, Any]) -> SelfTest:
         "expected": {name: tuple(values) for name, values in value["expected"].items()},
         "answers": None if value.get("answers") is None else tuple(value["answers"]),
     })  # fmt: skip
-
-
-def parsed_question(value: dict[str, Any]) -> Question:
-    choices = tuple(Choice(choice["id"], choice["text"]) for choice in value["choices"])
-    return Question(**{**value, "choices": choices, "knots": tuple(value["knots"])})

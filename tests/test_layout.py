@@ -39,6 +39,7 @@ WITHOUT_TORCH = (
     "edge.recipes", "edge.preprocess", "edge.capture", "edge.runtimes.litert", "edge.runtimes.coreai",
     "edge.runtimes.open", "edge.metrics.statistics", "edge.metrics.gates", "edge.data.readers", "edge.data.table",
     "edge.questions.mistakes.diagnosis", "edge.questions.mistakes.words", "edge.decision", "edge.thresholds",
+    "edge.answers",
 )  # fmt: skip
 
 

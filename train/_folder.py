@@ -16,6 +16,8 @@ from edge.files import moved_into_place, scratch_in
 from edge.locks import refused_company
 
 STATE = "resume.safetensors"  # of a run that is not finished
+UNSEEN = "unseen.csv"  # the logits on unseen patients
+WITH_ANSWERS = "unseen_with_answers.csv"
 RUN_FILES = (
     "checkpoint.safetensors",
     "checkpoint.pt2",
@@ -24,7 +26,8 @@ RUN_FILES = (
     "history.csv",
     "curves.png",
     "confusion.png",
-    "unseen.csv",
+    UNSEEN,
+    WITH_ANSWERS,
 )
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from edge.capture import SUFFIXES
+from edge.data.answer_table import ANSWER_TABLE, ANSWERS, answers_of
 from edge.data.class_labels import LABELS, labels_file, labels_of
 from edge.data.csv_table import AS_CSV, NOT_READ, plain
 from edge.data.isic import CHALLENGE_FOLDER
@@ -50,10 +51,11 @@ def class_folders(contents: Contents) -> dict[str, list[Path]]:
 def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     """One sub-folder per class, named by its code; photographs in folders of their own below count with it.
 
-    Two optional files: `labels.json`, a {"classes": [{code, name, malignant, folders}, …]} in output order (default:
+    Three optional files: `labels.json`, a {"classes": [{code, name, malignant, folders}, …]} in output order (default:
     the folders in alphabetical order, malignancy unknown), whose `folders` are other names than the code;
     `patients.csv` with the columns `file` (relative to the folder) and `patient` (default: every photograph is a
-    patient of its own, which is noted). `tables`: those at the top, of which no other may be there.
+    patient of its own, which is noted); `answers.csv` with `file` and what people answered. `tables`: those at the top,
+    of which no other may be there.
 
     Raises InputError where a folder is no class or cannot be told to be one, and where the two files do not fit.
     """
@@ -69,7 +71,8 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     ids = {path: plain(path.relative_to(folder).as_posix()) for paths in members.values() for path in paths}
     refuse_one_id(ids)
     patients, remarks = patients_of(folder, tables, list(ids.values()))
-    notes += remarks + nested(contents, members)
+    answers, more_remarks = answers_of(tables, list(ids.values()))
+    notes += remarks + more_remarks + nested(contents, members)
     strange = sorted(
         path.name for path in folder.glob("*.json") if path != labels_file(folder) and not aside(path.name)
     )
@@ -80,10 +83,13 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     notes += twins_of(contents, members)
     domain = slug(folder.resolve().name)
     photos = tuple(
-        Photo(path, ids[path], by_folder[name].code, patients.get(ids[path], ids[path]), domain)
+        Photo(
+            path, ids[path], by_folder[name].code, patients.get(ids[path], ids[path]), domain,
+            answers=answers.get(ids[path], {}),
+        )
         for name, paths in members.items()
         for path in paths
-    )
+    )  # fmt: skip
     return PhotoSet(folder.resolve().name, classes, photos, notes=tuple(notes))
 
 
@@ -121,21 +127,27 @@ def refuse_no_classes(
         raise InputError(
             f"{misplaced[0]} is not read there; give one {PATIENTS} in {folder}, with paths from there as file"
         )
-    unread = [path for path in tables if not PATIENT_TABLE.fullmatch(path.name)]
+    unread = [path for path in tables if not is_read(path)]
     if unread:
         names = ", ".join(path.name for path in unread[:NAMES_SHOWN])
         excel = f" ({AS_CSV})" if any(path.suffix.lower() in NOT_READ for path in unread) else ""
         raise InputError(
             f"{folder} has class folders, and {names} beside them that nobody here reads{excel}; if it tells of "
-            f"patients, bring it into the form of {PATIENTS} (columns file, patient), else move it elsewhere"
+            f"patients, bring it into the form of {PATIENTS} (columns file, patient), if of their answers, into "
+            f"that of {ANSWERS} (docs/data_sets.md), else move it elsewhere"
         )
+
+
+def is_read(table: Path) -> bool:
+    """Whether it is one of those that may lie beside class folders."""
+    return bool(PATIENT_TABLE.fullmatch(table.name) or ANSWER_TABLE.fullmatch(table.name))
 
 
 def better(contents: Contents, parts: list[str], tables: list[Path]) -> str:
     """What to do with folders that are parts of a set, as far as can be told from what lies there."""
     folder = contents.folder
     hints = []
-    unread = [path for path in [*tables, *contents.tables] if not PATIENT_TABLE.fullmatch(path.name)]
+    unread = [path for path in [*tables, *contents.tables] if not is_read(path)]
     if unread:
         excel = f" as it is; {AS_CSV}" if any(path.suffix.lower() in NOT_READ for path in unread) else " there"
         hints.append(f"{names_of(unread, folder)} is not read{excel}")

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.data.answer_columns import answers_in_tables
 from edge.data.csv_table import header, known, read_lines, read_table
 from edge.data.groups import groups_in
 from edge.data.listing import Contents, index_photos, refuse_doubles, refuse_missing
@@ -115,13 +116,15 @@ def read_isic(
         refuse_another_class(rows, lesions)
     index = index_photos(contents)
     groups = groups_in([*own, *lesions, *others] if kind != "2016" else others)
+    said = answers_in_tables([*own, *lesions, *others])
     photos, missing = [], []
     for image in rows.images:
         path = index.find(image)
         if path is None:
             missing.append(image)
         else:
-            photos.append(Photo(path, image, rows.codes[image], f"isic:{groups.of(image)}", rows.domain))
+            patient = f"isic:{groups.of(image)}"
+            photos.append(Photo(path, image, rows.codes[image], patient, rows.domain, answers=said.of(image)))
     refuse_doubles(own, photos)
     refuse_reduced(own[0], photos)
     if not rows.images:
@@ -131,7 +134,7 @@ def read_isic(
         notes.append(f"left out, no such class: {most_of(rows.left_out)}")
     if rows.total != PUBLISHED.get(rows.domain, rows.total):
         notes.append(f"{rows.total} rows; the training table of {rows.name} has {PUBLISHED[rows.domain]}")
-    notes += groups.notes([photo.image_id for photo in photos])
+    notes += groups.notes([photo.image_id for photo in photos]) + said.notes()
     return PhotoSet(rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes))
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge.data.answer_columns import AnswersOf
 from edge.data.class_folders import class_folders, packed, read_class_folders, slug
 from edge.data.class_labels import labels_file
 from edge.data.copies import without_copies
@@ -283,6 +284,7 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
         raise InputError(f"{table} lacks the column(s) {', '.join(lacking)} of PAD-UFES-20")
     codes = {label.code for label in PAD_UFES_20}
     index = index_photos(contents)
+    said = AnswersOf()
     photos, missing = [], []
     for line, row in enumerate(rows, start=2):
         code = row["diagnostic"].upper()
@@ -294,11 +296,13 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
         if path is None:
             missing.append(row["img_id"])
         else:
-            photos.append(Photo(path, row["img_id"], code, row["patient_id"], "pad_ufes_20"))
+            image = row["img_id"]
+            said.add(image, row)
+            photos.append(Photo(path, image, code, row["patient_id"], "pad_ufes_20", answers=said.of(image)))
     refuse_doubles([table], photos)
-    notes = refuse_missing(table, missing, len(rows), contents, skip_missing=skip_missing)
+    notes = [*refuse_missing(table, missing, len(rows), contents, skip_missing=skip_missing), *said.notes()]
     if (contents.folder / SYNTHETIC_MARK).is_file():
-        drawn = tuple(Photo(p.path, p.image_id, p.label, p.patient, "synthetic") for p in photos)
+        drawn = tuple(replace(photo, domain="synthetic") for photo in photos)
         return PhotoSet(
             "synthetic sample", PAD_UFES_20, drawn, synthetic=True, licence="Apache-2.0 (drawn)", notes=tuple(notes)
         )

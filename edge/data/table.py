@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
 from edge.capture import SUFFIXES
 from edge.labels import MALIGNANT, Label
+from edge.questionnaire import Answer
 
 UNKNOWN = ""  # the label of a photograph that has a mask and no class
 
@@ -31,6 +32,8 @@ class Photo:
     patient: str  # what must not be on both sides of a split; a lesion or a session where no patient is known
     domain: str  # the data set it is from
     mask: Path | None = None  # of the lesion, where somebody drew one
+    # what the person said, by question (`edge.nine_questions`); what is not there was not answered
+    answers: Mapping[str, Answer] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The code of docs/preprocess.md and docs/decision.md as it stands on the page, and the vectors that it is held to."""
+"""The code of preprocess.md, decision.md and answers.md as it stands on the page, and the vectors that hold it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from tests.golden.answers import make as answers_make
 from tests.golden.decision import make as decision_make
 from tests.golden.preprocess import make as preprocess_make
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PICTURES = json.loads(preprocess_make.FILE.read_text("utf-8"))["cases"]
+ANSWERS = json.loads(answers_make.FILE.read_text("utf-8"))
 GATE = json.loads(decision_make.FILE.read_text("utf-8"))
 COLOURS = [(matrix, full) for matrix in ("bt601", "bt709") for full in (False, True)]
 LARGEST = 320 * 240  # pixels of the vectors that the page's code is run on; the product's test has larger ones

@@ -163,7 +163,7 @@ def test_huge_header_length(written):
     refused(written, "xs.safetensors")
 
 
-@pytest.mark.parametrize("schema", ["dermedge/checkpoint/2", None, 1, ["dermedge/checkpoint/1"]])
+@pytest.mark.parametrize("schema", ["dermedge/checkpoint/3", None, 1, ["dermedge/checkpoint/1"]])
 def test_other_schema(written, schema):
     edit(written, schema=schema)
     refused(written, "xs.json", "expected schema dermedge/checkpoint/1")

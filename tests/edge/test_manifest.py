@@ -17,14 +17,12 @@ from edge.manifest import (
     INSIDE,
     SCHEMA,
     Audit,
-    Choice,
     FineTuned,
     HalfRanges,
     Mask,
     MaskParity,
     Output,
     Parity,
-    Question,
     Reference,
     Run,
     SelfTest,
@@ -34,6 +32,7 @@ from edge.manifest import (
     schema,
     to_json_value,
 )
+from edge.questionnaire import Choice, Question
 from tests.edge._manifests import SHA, entry, manifest
 
 # Written by dermedge 0.1.0 before schema /2, with some of its files and operators taken out.

@@ -1,4 +1,4 @@
-"""The code of docs/preprocess.md and docs/decision.md, run as it stands on the page: what an app's engineer types off.
+"""The code of preprocess.md, decision.md and answers.md, run as it stands there: what an app's engineer types off.
 
 It gives the golden vectors, its worked examples are right, and each of its numbers moved by one fails a vector.
 """
@@ -21,6 +21,7 @@ import pytest
 from edge import camera, decision
 from edge.preprocess import MAX_INPUT_SIDE
 from tests.edge._pages import (
+    ANSWERS,
     BLOCK,
     COLOURS,
     DOCS,
@@ -55,7 +56,7 @@ def test_the_code_of_the_page_gives_the_frames_of_noise(case: dict[str, Any]) ->
     assert frame_holds(rule_of(source("preprocess.md")), case)
 
 
-@pytest.mark.parametrize("page", ["preprocess.md", "decision.md"])
+@pytest.mark.parametrize("page", ["preprocess.md", "decision.md", "answers.md"])
 def test_the_worked_examples_are_right(page: str) -> None:
     text = "\n".join(block for block in BLOCK.findall((DOCS / page).read_text("utf-8")) if ">>> " in block)
     test = doctest.DocTestParser().get_doctest(text, rule_of(source(page)), page, page, 0)
@@ -121,12 +122,18 @@ def test_the_pages_count_their_vectors_rightly() -> None:
     refused = sum(not case["accepted"] for case in GATE["refused"])
     counts = f"{len(GATE['pictures'])} pictures with the numbers that must come out, {len(GATE['outcomes'])} outcomes"
     assert f"has {counts}, and {refused} inputs that must be refused" in " ".join(text.split())
+    text = " ".join((DOCS / "answers.md").read_text("utf-8").split())
+    counts = f"has {len(ANSWERS['encoded'])} answers with the vector that must come out (compare to 1e-6)"
+    assert f"{counts}, and {len(ANSWERS['refused'])} that are refused or just not" in text
+
+
+LEAST_NUMBERS = {"preprocess.md": 100, "decision.md": 100, "answers.md": 25}  # so many moves, or none was tried
 
 
 def unnoticed(page: str, holds_all: Callable[[CodeType], bool]) -> Iterator[str]:
     """The numbers of a page's code that can be moved without failing a vector."""
     numbers = list(moved(source(page)))
-    assert len(numbers) > 100
+    assert len(numbers) > LEAST_NUMBERS[page]
     for which, code in numbers:
         with contextlib.suppress(Exception):  # a division by zero, a place that is not there: noticed
             if which not in NO_DIFFERENCE and holds_all(code):
@@ -238,6 +245,33 @@ def test_the_code_of_the_page_gives_the_golden_numbers_and_outcomes() -> None:
 
 def test_every_number_of_the_gate_is_held_by_a_vector() -> None:
     assert list(unnoticed("decision.md", lambda code: gate_holds(rule_of(code)))) == []
+
+
+# docs/answers.md
+
+
+def encoding_holds(rule: Rule, case: dict[str, Any]) -> bool:
+    vector = rule["encode"](ANSWERS["questions"][case["questions"]], case["answers"])
+    return bool(np.array(vector, np.float32).shape == (len(case["vector"]),)) and bool(
+        np.allclose(vector, case["vector"], rtol=0, atol=1e-6)
+    )
+
+
+def refusal_of_answers_holds(rule: Rule, case: dict[str, Any]) -> bool:
+    return rule["refused"](ANSWERS["questions"][case["questions"]], case["answers"]) is not case["accepted"]
+
+
+def test_the_code_of_the_page_gives_the_golden_answers() -> None:
+    rule = rule_of(source("answers.md"))
+    assert [case["name"] for case in ANSWERS["encoded"] if not encoding_holds(rule, case)] == []
+    assert [case["name"] for case in ANSWERS["refused"] if not refusal_of_answers_holds(rule, case)] == []
+
+
+def test_every_number_of_the_answers_is_held_by_a_vector() -> None:
+    def holds_all(code: CodeType) -> bool:
+        return all(encoding_holds(rule_of(code), case) for case in ANSWERS["encoded"])
+
+    assert list(unnoticed("answers.md", holds_all)) == []
 
 
 def test_a_moved_number_is_shown_where_it_stands() -> None:

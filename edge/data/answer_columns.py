@@ -1,0 +1,140 @@
+"""What tables of photographs say that a person could have answered: their columns and words -> the nine questions.
+
+Only what means the same is taken: `posterior torso` is the back, `head/neck` and `lower extremity` are none of the 14
+regions of PAD-UFES-20 and stay unanswered, as blanks do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from edge.data.csv_table import NOT_KNOWN, header, read_table
+from edge.data.groups import IMAGE
+from edge.data.table import stem
+from edge.nine_questions import QUESTIONS, REGIONS
+from edge.questionnaire import NUMBER, YES_NO, Answer
+
+# Question -> its columns, in the form of `edge.data.csv_table`; the first that a table has.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "age": ("age", "age_approx", "age_approximate"),
+    "gender": ("gender", "sex"),
+    "region": ("region", "localization", "anatom_site_general", "anatom_site_general_challenge"),
+    "itches": ("itches", "itch"),
+    "grew": ("grew",),
+    "hurts": ("hurts", "hurt"),
+    "changed": ("changed",),
+    "bleeds": ("bleeds", "bleed"),
+    "raised": ("raised", "elevation"),
+}
+UNANSWERED = NOT_KNOWN | {"unk", "not known", "not specified"}
+YES, NO = {"true", "yes", "y", "1", "1.0"}, {"false", "no", "n", "0", "0.0"}
+WORDS: dict[str, dict[str, str | None]] = {  # None: a word that is known and no answer
+    "gender": {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male",
+               "other": None},
+    "region": {
+        **{region: region for region in REGIONS},
+        "fore arm": "forearm", "belly": "abdomen", "posterior torso": "back",
+        **dict.fromkeys((  # of HAM10000 and of the ISIC Archive and its challenges
+            "acral", "genital", "lower extremity", "trunk", "upper extremity", "anterior torso", "head/neck",
+            "lateral torso", "oral/genital", "palms/soles", "torso", "leg", "shin", "calf", "knee",
+        )),
+    },
+}  # fmt: skip
+KINDS = {question.id: question for question in QUESTIONS}
+SHOWN = 3  # values in a note
+
+
+def has_answers(names: Iterable[str]) -> bool:
+    """Whether a table of these columns says anything that a question asks for."""
+    columns = set(names)
+    return any(columns & set(aliases) for aliases in COLUMNS.values())
+
+
+def answer_of(question: str, text: str) -> Answer | None:
+    """A field of a table as the question's answer; None where it is blank or no answer. ValueError for other words."""
+    word = text.casefold()
+    if word in UNANSWERED:
+        return None
+    asked = KINDS[question]
+    if asked.kind == YES_NO:
+        if word not in YES | NO:
+            raise ValueError("yes or no (true or false, 1 or 0)")
+        return word in YES
+    if asked.kind == NUMBER:
+        return number_of(word, asked.min, asked.max, asked.unit)
+    words = WORDS[question]
+    word = " ".join(word.replace("_", " ").split())
+    if word not in words:
+        raise ValueError(f"one of {', '.join(choice.id for choice in asked.choices)}")
+    return words[word]
+
+
+def number_of(word: str, least: float | None, most: float | None, unit: str | None) -> float:
+    """A number as tables have it, with a decimal point or comma; ValueError for anything else and out of range."""
+    assert least is not None and most is not None
+    try:
+        number = float(word.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise ValueError(f"a number from {least:g} to {most:g} {unit}")
+    return number
+
+
+def answers_in(row: Mapping[str, str]) -> tuple[dict[str, Answer], list[str]]:
+    """The answers in a row of a table, by question; and what cannot be read, in words, which stays unanswered."""
+    answers: dict[str, Answer] = {}
+    unread = []
+    for question, aliases in COLUMNS.items():
+        column = next((name for name in aliases if name in row), None)
+        if column is None:
+            continue
+        try:
+            answer = answer_of(question, row[column])
+        except ValueError as error:
+            unread.append(f"{column} {row[column]!r:.40} (expected {error})")
+            continue
+        if answer is not None:
+            answers[question] = answer
+    return answers, unread
+
+
+class AnswersOf:
+    """The answers that tables have of their images."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, dict[str, Answer]] = {}  # image, without its ending
+        self._unread: Counter[str] = Counter()
+
+    def add(self, image: str, row: Mapping[str, str]) -> None:
+        """Take in what a row says of an image; what an earlier table said stays."""
+        answers, unread = answers_in(row)
+        self._unread.update(unread)
+        if answers:
+            self._answers[stem(image)] = answers | self._answers.get(stem(image), {})
+
+    def of(self, image: str) -> dict[str, Answer]:
+        return self._answers.get(stem(image), {})
+
+    def notes(self) -> list[str]:
+        """What could not be read; nothing where there is nothing."""
+        if not self._unread:
+            return []
+        first = "; ".join(f"{number} x {what}" for what, number in self._unread.most_common(SHOWN))
+        rest = f"; {len(self._unread) - SHOWN} others" if len(self._unread) > SHOWN else ""
+        return [f"answers that cannot be read and count as not given: {first}{rest}"]
+
+
+def answers_in_tables(tables: Iterable[Path]) -> AnswersOf:
+    """Of all tables that name images and have any."""
+    answers = AnswersOf()
+    for table in tables:
+        names = header(table)
+        image = next((name for name in IMAGE if name in names), None)
+        if image is not None and has_answers(names):
+            for row in read_table(table):
+                answers.add(row[image], row)
+    return answers
