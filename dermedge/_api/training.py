@@ -68,10 +68,9 @@ def train(
     `mean` and `std` (and `scale`), as `wrap` does. `photos`: a PhotoSet or a folder; `also`: more to learn from.
     `init`: a checkpoint to start from, the name of a shipped one, "imagenet" (the package of the extra `pretrained`),
     or the path of a .pth or .safetensors of torchvision's or timm's, whose last layer is left out. `answers`: also fit
-    what people answered (`fit_answers`). `folds`, `fold`,
-    `held_back`, `split_seed`: which patients stay unseen and which set the temperature. `out`: folder, default
-    runs/<model>. `options` are those of the recipe, by the names of `dermedge train --help`: stages ("64x40,128x60" or
-    pairs), batch, learning_rate, weight_decay, label_smoothing, balance, evenness, mixup, descriptors, guide,
+    what people answered (`fit_answers`). `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and
+    which set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
+    `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing, balance, evenness, mixup, descriptors, guide,
     class_weight, variants, ema, augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises

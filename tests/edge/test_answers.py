@@ -83,7 +83,7 @@ def test_a_file_of_answers_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"age": 54, "age": 20}', "'age' stands there twice"),
+        ('{"age": 54, "age": 20}', "'age' is there twice"),
         ('{"age": NaN}', "age is a number"),
         ('{"age": 1e999}', "got inf"),
         ('{"age": ' + "9" * 400 + "}", "age is a number"),
