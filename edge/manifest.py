@@ -245,6 +245,11 @@ class Manifest:
         """Class codes in output order."""
         return tuple(label.code for label in self.labels)
 
+    @property
+    def of_pictures(self) -> tuple[FileEntry, ...]:
+        """The files that take a picture alone."""
+        return tuple(entry for entry in self.files if not entry.answers)
+
     def entry(self, name: str) -> FileEntry | None:
         """The entry of a file name."""
         return next((entry for entry in self.files if entry.file == name), None)

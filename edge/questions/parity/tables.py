@@ -34,7 +34,7 @@ def table(report: Mapping[str, Any]) -> Table:
 def reasons(report: Mapping[str, Any]) -> list[str]:
     """Why files did not pass, a line for each check, and which classes the figures do not speak of."""
     lines = [
-        f"{file['file']}, {check['name']}: {words.in_words(check)}"
+        f"{words.file_of(file)}, {check['name']}: {words.in_words(check)}"
         for file in report["files"]
         for check in file["checks"]
         if check["verdict"] in UNSETTLED
@@ -63,7 +63,7 @@ def cells(file: Mapping[str, Any]) -> list[str]:
         ]
     milliseconds = NOTHING if file["host_ms"] is None else f"{file['host_ms']:.1f}"
     loose = "" if file["binding"] or verdict == "reported" else " (not binding)"
-    return [file["file"], file["runtime"], milliseconds, *numbers, verdict + loose]
+    return [words.file_of(file), file["runtime"], milliseconds, *numbers, verdict + loose]
 
 
 def decibel(value: float | None) -> str:
