@@ -191,6 +191,15 @@ def test_the_manifest_says_how_each_case_was_judged(build: Build, checkpoint: Ch
             assert {case.verdict for case in entry.parity.by_answers} <= {"pass"}
 
 
+def test_old_phones_open_both_files_and_accelerators_see_nothing_new(build: Build) -> None:
+    for entry in build.manifest.files:
+        if entry.answers:
+            alone = build.manifest.entry(entry.file.replace("-answers", ""))
+            assert entry.opens_from == alone.opens_from
+            assert entry.audit.warnings == alone.audit.warnings
+            assert entry.audit.xnnpack_partitions == alone.audit.xnnpack_partitions
+
+
 def test_the_self_test_has_cases_without_and_with_answers(build: Build, checkpoint: Checkpoint) -> None:
     manifest = artifact.read(build.folder)
     plain, told = manifest.self_test[:2], manifest.self_test[2:]

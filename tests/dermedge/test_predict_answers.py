@@ -16,6 +16,8 @@ from edge.checkpoint import Checkpoint, save
 from edge.data.synthetic import write_sample
 from edge.errors import InputError
 from edge.nine_questions import QUESTIONS
+from edge.questions.mistakes import measure as mistakes
+from edge.questions.mistakes.answers import ANSWERS_MISTAKES
 from edge.questions.parity.measure import measure, seen_right
 from edge.report.junit import junit
 from tests._answering import SIDE, K, Q, small, with_log_odds
@@ -47,7 +49,7 @@ def build(tmp_path_factory, checkpoint: Checkpoint, sample: Path) -> dermedge.Bu
 
 @pytest.fixture(scope="module")
 def photo(sample: Path) -> Path:
-    return next(path for path in sorted(sample.rglob("*.png")) if "segmentation" not in path.name)
+    return next(path for path in sorted(sample.rglob("*.jpg")))
 
 
 @pytest.fixture
@@ -162,3 +164,29 @@ def test_questions_about_pictures_leave_these_files_out(build, sample: Path, cap
     assert [entry.file for entry in build.chosen(["fp16"])] == ["small-fp16.tflite"]
     with pytest.raises(InputError, match=r"small-answers-fp32\.tflite takes answers.*name small-fp32\.tflite"):
         build.chosen(["small-answers-fp32.tflite"])
+
+
+def test_mistakes_with_answers_cost_something(build, sample: Path) -> None:
+    report = mistakes.measure(build, sample, images=4)
+    rows = {row["code"]: row for row in report.report["mistakes"]}
+    codes = [mistake.code for mistake in ANSWERS_MISTAKES]
+    assert codes == ["answers-order", "answers-forgotten", "answers-no"] and rows.keys() >= set(codes)
+    for code in codes:
+        assert rows[code]["forms"].keys() == rows["bgr"]["forms"].keys()
+        assert rows[code]["forms"]["float"]["median_delta_p"] > 0.01
+    assert report.tables()
+    spoiled = {mistake.code: mistake.spoil(encode(GIVEN, QUESTIONS), QUESTIONS) for mistake in ANSWERS_MISTAKES}
+    assert not spoiled["answers-forgotten"].any()
+    left_out = {"grew": False, "hurts": False, "changed": False, "bleeds": False}
+    np.testing.assert_array_equal(spoiled["answers-no"], encode(GIVEN | left_out, QUESTIONS))
+    ids = sorted(question.id for question in QUESTIONS)
+    places = {question.id: range(question.offset, question.offset + question.length) for question in QUESTIONS}
+    vector = encode(GIVEN, QUESTIONS)
+    wanted = [vector[place] for name in ids for place in places[name]]
+    np.testing.assert_array_equal(spoiled["answers-order"], wanted)
+
+
+def test_without_such_files_no_answers_are_wrong(build, checkpoint: Checkpoint, tmp_path: Path, sample: Path) -> None:
+    alone = dermedge.convert(checkpoint, out=tmp_path, recipes=["fp32"], photos=sample)
+    rows = mistakes.measure(alone, sample, images=2).report["mistakes"]
+    assert not any(row["code"].startswith("answers-") for row in rows)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,10 @@ from convert._tflite.quantise import with_byte_input
 from convert._tflite.second_input import with_second_input
 from edge.checkpoint import Checkpoint
 from edge.errors import InputError
-from edge.runtimes import Runtime, coreai
+from edge.phones import android, arm
+from edge.runtimes import Refused, Runtime, coreai, phone
 from edge.runtimes.coreml.classifier import CoreML
+from edge.runtimes.coreml.program import read_spec
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.phone import run_side_by_side
 from edge.runtimes.reference import Reference
@@ -169,6 +174,37 @@ def test_processes_side_by_side_get_their_own_answers(tflite: Path, images, vect
     np.testing.assert_array_equal(found.probabilities, LiteRT(tflite).run(images, vectors).probabilities)
 
 
+@pytest.mark.slow(reason="starts four libraries, two of them emulated")
+@pytest.mark.parametrize("mode", ["android-x86_64", "android-java", "android", "arm64"])
+def test_phones_own_libraries_take_it(mode: str, tflite: Path, images, vectors) -> None:
+    if not (arm.is_set_up() if mode == "arm64" else android.is_set_up()):
+        pytest.skip(f"{mode} is not set up from today's sources: `dermedge setup`")
+    there, here = LiteRT(tflite, mode=mode), LiteRT(tflite)
+    assert there.answer_places == Q
+    for answers in (vectors, None):
+        found, wanted = there.run(images, answers).probabilities, here.run(images, answers).probabilities
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    there.close()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_library_that_does_not_name_its_inputs(named: bool, tflite: Path, monkeypatch) -> None:
+    """As set-ups of before: a file with one input runs all the same, one with two is refused with what to do."""
+    inputs = [{"type": 1, "shape": [1, SIDE, SIDE, 3]}, {"type": 1, "shape": [1, Q]}]
+    if named:
+        inputs = [{"name": name, **tensor} for name, tensor in zip(("image", "answers"), inputs, strict=True)]
+    facts = {"version": "2.16.1", "xnnpack": True, "inputs": inputs, "outputs": [{"type": 1, "shape": [1, K]}]}
+    program = f"import sys; print({json.dumps(facts)!r}, flush=True); sys.stdin.read()"
+    monkeypatch.setattr(phone, "command_of", lambda path, choice, threads: [sys.executable, "-c", program])
+    if named:
+        opened = LiteRT(tflite, mode="android")
+        assert opened.answer_places == Q
+        opened.close()
+        return
+    with pytest.raises(Refused, match=r"set up before files had a second input; run `dermedge setup` again"):
+        LiteRT(tflite, mode="android")
+
+
 def renamed(content: bytes, **changes: Any) -> bytes:
     model = unpack(content)
     graph = model.subgraphs[0]
@@ -193,10 +229,6 @@ def test_another_second_input_of_core_ai_is_refused(other: Any, checkpoint: Chec
 
 
 def test_another_second_input_of_core_ml_is_refused(package: Path, tmp_path: Path) -> None:
-    import shutil
-
-    from edge.runtimes.coreml.program import read_spec
-
     for number, change in enumerate(({"name": "symptoms"}, {"dtype": 65600}, {"shape": [Q]})):
         path = tmp_path / f"{number}.mlpackage"
         shutil.copytree(package, path)
