@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ._api.loading import load, open_build, open_photos, save
     from ._api.prediction import Model, Outcome, open_model
     from ._api.questions import decision, layers, mistakes, parity, robustness
-    from ._api.training import evaluate, train
+    from ._api.training import evaluate, fit_answers, train
     from ._api.wrapping import wrap
 
 # public name -> module that has it; a module of that name where nothing follows the colon
@@ -43,6 +43,7 @@ _PLACES = {
     "open_build": "dermedge._api.loading",
     "train": "dermedge._api.training",
     "evaluate": "dermedge._api.training",
+    "fit_answers": "dermedge._api.training",
     "wrap": "dermedge._api.wrapping",
     "convert": "dermedge._api.conversion",
     "parity": "dermedge._api.questions",
@@ -87,6 +88,7 @@ __all__ = [
     "coreml",
     "decision",
     "evaluate",
+    "fit_answers",
     "layers",
     "load",
     "mistakes",

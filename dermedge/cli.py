@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "photographs -> checkpoint",
     "cross-validate": "train on every fold, pool the answers on unseen patients",
     "evaluate": "how good a checkpoint is on photographs",
+    "fit-answers": "what people answered -> a checkpoint that takes it beside the picture",
     "import-upstream": "the authors' weights -> a checkpoint of ours",
     "to-tflite": "checkpoint -> .tflite files, judged",
     "to-coreml": "checkpoint -> .mlpackage files, checked",

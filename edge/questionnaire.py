@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 YES_NO, CHOICE, NUMBER = "yes_no", "choice", "number"
+LARGEST = 1e9  # of min, max and knots, whose differences are divided by
 Answer = bool | float | str  # of yes_no, number and choice
 Answers = Mapping[str, Answer | None]  # question's id -> answer; None, and an id that is not there: unanswered
 
@@ -86,8 +86,8 @@ def own_contradiction(question: Question) -> str | None:
     if question.kind != NUMBER:
         if question.unit is not None or numbers != (None, None):
             return f"{question.kind} has no unit, min, max or knots"
-    elif None in numbers or not all(math.isfinite(number) for number in numbers):  # type: ignore[arg-type]
-        return "a number has min and max"
+    elif any(number is None or not abs(number) <= LARGEST for number in numbers):  # NaN too
+        return f"a number has min and max, and all its numbers are within {LARGEST:g}"
     elif len(question.knots) < 2 or not ascending(question.knots) or not ascending((question.min, question.max)):
         return "a number has min < max, and two knots or more that ascend"
     return None

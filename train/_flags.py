@@ -24,6 +24,7 @@ def flags_of(
     also: Sequence[Path] = (),
     init: Path | None = None,
     skip_unreadable: bool = False,
+    answers: bool = False,
 ) -> list[str]:
     """The command line behind `dermedge train`; InputError for a value that no flag can set."""
     numbers = asdict(recipe) | {"stages": stages_text(recipe.stages)}
@@ -36,7 +37,8 @@ def flags_of(
     flags += ["--data", str(data), "--out", str(folder), *(word for path in also for word in ("--also", str(path)))]
     if init:
         flags += ["--init", str(init)]
-    return [*flags, "--skip-unreadable"] if skip_unreadable else flags
+    switches = {"--skip-unreadable": skip_unreadable, "--answers": answers}
+    return [*flags, *(name for name, wanted in switches.items() if wanted)]
 
 
 def flag(name: str) -> str:

@@ -13,6 +13,8 @@ from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
 
 STATE = "resume.safetensors"  # of a run that is not finished
+UNSEEN = "unseen.csv"  # the logits on unseen patients
+WITH_ANSWERS = "unseen_with_answers.csv"
 RUN_FILES = (
     "checkpoint.safetensors",
     "checkpoint.pt2",
@@ -21,7 +23,8 @@ RUN_FILES = (
     "history.csv",
     "curves.png",
     "confusion.png",
-    "unseen.csv",
+    UNSEEN,
+    WITH_ANSWERS,
 )
 
 

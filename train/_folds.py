@@ -23,9 +23,10 @@ from edge.files import read_json, scratch_in, write_json
 from edge.models import gives_masks
 from edge.progress import Listener, listening, track
 
+from ._answer_figures import KINDS, figures_of
 from ._baselines import baselines
 from ._flags import flags_of
-from ._folder import STATE
+from ._folder import STATE, UNSEEN, WITH_ANSWERS
 from ._options import Machine, Split
 from ._plots import confusion_plot
 from ._recipe import Recipe
@@ -49,6 +50,7 @@ class CrossValidation:
     out_of_fold: dict  # of `summarise`, every photograph once
     by_fold: list[dict]  # the metrics of each checkpoint
     baselines: dict[str, dict]  # of `summarise`, on the same folds
+    answers: dict[str, dict] | None = None  # of `figures_of`, where answers were fitted
 
     @property
     def path(self) -> Path:
@@ -63,6 +65,7 @@ class CrossValidation:
             "out_of_fold": self.out_of_fold,
             "by_fold": self.by_fold,
             "baselines": self.baselines,
+            **({"answers": self.answers} if self.answers else {}),
         }
 
 
@@ -86,13 +89,15 @@ def cross_validate(
     jobs: int = 1,
     force: bool = False,
     skip_unreadable: bool = False,
+    answers: bool = False,
     on_progress: Listener | None = None,
 ) -> CrossValidation:
     """Train on every fold in turn, `jobs` at a time, and pool the answers on the patients that each run never saw.
 
     The split's own `fold` does not matter. Every fold is a process of its own, `dermedge train` into
     `folder`/fold-K with its output in fold-K.log; one that is finished is not trained again, unless `force`, and one
-    that was interrupted is resumed. Writes cross_validation.json and confusion.png.
+    that was interrupted is resumed. `answers`: each fold fits what people answered, and picture, answers, blanks and
+    both are compared. Writes cross_validation.json and confusion.png.
 
     Raises InputError for what no fold could take, and `FoldsStopped`.
     """
@@ -105,14 +110,17 @@ def cross_validate(
         load(init)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
-    start = partial(flags_of, recipe, machine=machine, data=data, also=also, init=init, skip_unreadable=skip_unreadable)
+    start = partial(
+        flags_of, recipe, machine=machine, data=data, also=also, init=init, skip_unreadable=skip_unreadable,
+        answers=answers,
+    )  # fmt: skip
     commands = [start(replace(split, fold=k), folder=fold_folder(folder, k)) for k in range(split.folds)]
     with listening(on_progress):
         sets = open_sets(data, also, masks=masks, skip_missing=skip_unreadable)
         if masks:
             check_masks(sets, recipe.model)
         train_folds(commands, folder, jobs=max(1, jobs), force=force)
-        return pool_and_write(recipe, split, sets[0], folder)
+        return pool_and_write(recipe, split, sets[0], folder, answers=answers)
 
 
 def train_folds(commands: Sequence[list[str]], folder: Path, *, jobs: int, force: bool) -> None:
@@ -163,9 +171,10 @@ def log_of(folder: Path, fold: int) -> Path:
     return folder / f"fold-{fold}.log"
 
 
-def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path) -> CrossValidation:
+def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path, *, answers: bool) -> CrossValidation:
     """The figures over all folds, and the trivial classifiers on the same ones."""
-    patients, targets, logits = pooled(photos, folder, split.folds)
+    patients, targets, pooled_logits = pooled(photos, folder, split.folds, UNSEEN, ["logit"])
+    logits = pooled_logits["logit"]
     checkpoints = [
         read_json(fold_folder(folder, fold) / "checkpoint.json", expected=f"the checkpoint of fold {fold}")
         for fold in range(split.folds)
@@ -179,6 +188,7 @@ def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path)
         out_of_fold=summarise(targets, patients, logits, photos.classes),
         by_fold=[facts["metrics"] for facts in checkpoints],
         baselines=baselines(photos, folds=split.folds, seed=split.seed),
+        answers=answers_figures(photos, folder, split.folds) if answers else None,
     )
     write_json(result.path, result.as_json())
     confusion_plot(
@@ -187,19 +197,34 @@ def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path)
     return result
 
 
-def pooled(photos: PhotoSet, folder: Path, folds: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Patients, class indices (N,) and calibrated logits (N, K) of all folds' unseen photographs, each once."""
+def answers_figures(photos: PhotoSet, folder: Path, folds: int) -> dict[str, dict]:
+    """Picture, answers, blanks and both, over all folds."""
+    patients, targets, logits = pooled(photos, folder, folds, WITH_ANSWERS, list(KINDS))
+    return figures_of(logits, targets, patients, photos.classes)
+
+
+def pooled(
+    photos: PhotoSet, folder: Path, folds: int, table: str, kinds: Sequence[str]
+) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
+    """Patients, class indices (N,) and calibrated logits (N, K) by kind of all folds' unseen photographs, each once.
+
+    `table`: the file in each fold's folder, `kinds`: what its columns of logits begin with. InputError where a fold has
+    no such file or other columns.
+    """
     index = {code: i for i, code in enumerate(photos.codes)}
-    rows: dict[str, tuple[str, int, list[float]]] = {}
+    rows: dict[str, tuple[str, int, list[list[float]]]] = {}
     for fold in range(folds):
-        with (fold_folder(folder, fold) / "unseen.csv").open(newline="") as file:
+        path = fold_folder(folder, fold) / table
+        if not path.is_file():
+            raise InputError(
+                f"{path} is not there: fold {fold} was trained without `answers`; train it again, with `force`"
+            )
+        with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 if row["image"] in rows:
                     raise InputError(f"{row['image']} is unseen in two folds; the runs in {folder} had other splits")
-                rows[row["image"]] = (
-                    row["patient"],
-                    index[row["label"]],
-                    [float(row[f"logit_{c}"]) for c in photos.codes],
-                )
+                numbers = [[float(row[f"{kind}_{code}"]) for code in photos.codes] for kind in kinds]
+                rows[row["image"]] = (row["patient"], index[row["label"]], numbers)
     patients, targets, logits = zip(*rows.values(), strict=True)
-    return list(patients), np.array(targets), np.array(logits)
+    by_kind = np.array(logits).transpose(1, 0, 2)
+    return list(patients), np.array(targets), dict(zip(kinds, by_kind, strict=True))

@@ -25,8 +25,9 @@ from edge.models import create_model, gives_masks
 from edge.program import SUFFIX
 from edge.progress import Listener, listening
 
+from ._answers import Learned, add_answers, learn_answers, write_logits
 from ._cut import Cut, by_domain, cut_sets
-from ._folder import prepare_folder, remove_run, remove_state, write_answers
+from ._folder import UNSEEN, WITH_ANSWERS, prepare_folder, remove_run, remove_state, write_answers
 from ._masks import masks_of
 from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
@@ -71,6 +72,7 @@ class Plan:
     tuning: FineTuning | None
     skip_unreadable: bool
     foreign: bool  # a network that dermedge does not know: kept as an exported program
+    answers: bool  # whether answers are fitted to it, to be given beside the picture
 
 
 def train(
@@ -88,6 +90,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     skip_unreadable: bool = False,
+    answers: bool = False,
     on_progress: Listener | None = None,
     on_epoch: Callable[[dict], None] | None = None,
 ) -> TrainingRun:
@@ -99,6 +102,7 @@ def train(
     * `tuning`: fine-tune that checkpoint further for its 8-bit file (`_qat.read_fine_tuning`); `init` is then not used
     * `create`, `preprocess`: another network than that of the recipe's model, as number of classes -> module, and what
       it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
+    * `answers`: fit what people answered as well, so that the checkpoint takes it beside the picture (docs/answers.md)
     * `on_epoch` is told each row of the history
 
     Raises InputError before anything is trained, naming what does not fit, and `Interrupted` after Ctrl-C, from where
@@ -106,17 +110,18 @@ def train(
     """
     plan = checked_plan(
         recipe, split or Split(), machine or Machine(), folder, create=create, preprocess=preprocess, init=init,
-        tuning=tuning, skip_unreadable=skip_unreadable,
+        tuning=tuning, skip_unreadable=skip_unreadable, answers=answers,
     )  # fmt: skip
     prepare_folder(folder, resume=resume, force=force)
     with listening(on_progress), threads(plan.machine.threads):
         sets = read_sets(plan, data, also)
         cuts = cut_apart(plan, sets)
+        learned = learn_answers(cuts[0].train) if plan.answers else None  # first: what is wrong with them is said now
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)
         inputs = training_data(cuts, masks=plan.masks)
         fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
-        return judge_and_write(plan, cuts, inputs, fitted)
+        return judge_and_write(plan, cuts, inputs, fitted, learned)
 
 
 def checked_plan(
@@ -130,6 +135,7 @@ def checked_plan(
     init: Path | Checkpoint | None,
     tuning: FineTuning | None,
     skip_unreadable: bool,
+    answers: bool,
 ) -> Plan:
     """What needs no photograph is looked at before any is: a large set takes minutes to read."""
     recipe.check()
@@ -149,6 +155,8 @@ def checked_plan(
     else:
         start = load(Path(init)) if isinstance(init, str | Path) else init
     make = create or (lambda classes: create_model(recipe.model, classes))
+    if start and start.questions and not answers:
+        log.warning("the checkpoint to start from takes answers; this run does not fit any (`answers`)")
     if start and not tuning:
         check_fits(start, make, recipe.model)
     return Plan(
@@ -163,6 +171,7 @@ def checked_plan(
         tuning,
         skip_unreadable,
         create is not None,
+        answers,
     )
 
 
@@ -222,13 +231,17 @@ def fit(
     return trainer.fit(resume=resume)
 
 
-def judge_and_write(plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitted: Fitted) -> TrainingRun:
+def judge_and_write(
+    plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitted: Fitted, learned: Learned | None
+) -> TrainingRun:
     """Temperature from the held-back patients, figures from the unseen ones; all of it into the folder."""
     unseen, side = cuts[0].unseen, plan.recipe.side
     net = with_weights(plan.create(inputs.classes), fitted)
     held_back, held_back_targets = inputs.held_back_at(side)
-    temperature = fit_temperature(predict(net, held_back, plan.preprocess), held_back_targets)
-    logits = predict(net, load_squares(unseen, side)[1], plan.preprocess) / temperature
+    held_back_logits = predict(net, held_back, plan.preprocess)
+    temperature = fit_temperature(held_back_logits, held_back_targets)
+    raw_logits = predict(net, load_squares(unseen, side)[1], plan.preprocess)
+    logits = raw_logits / temperature
     metrics = summarise(np.array(unseen.targets), unseen.patients, logits, unseen.classes)
     if masks := masks_of(net, unseen, plan.preprocess):
         metrics["masks"] = masks
@@ -247,12 +260,18 @@ def judge_and_write(plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitte
         recipe=recipe_entry(plan, fitted, fine_tuned),
         versions=versions_here(),
     )
+    with_answers = None
+    if learned:
+        with_answers = add_answers(checkpoint, learned, cuts[0].held_back, unseen, (held_back_logits, raw_logits))
+        checkpoint, metrics = with_answers.checkpoint, {**metrics, "answers": with_answers.figures}
     if plan.foreign:
         checkpoint = as_program(checkpoint, net)
     path = plan.folder / f"checkpoint{SUFFIX if plan.foreign else '.safetensors'}"
     if fitted.leads:
         save(checkpoint, path.with_suffix(""))
         write_pages(plan, unseen, logits, fitted.history)
+        if with_answers:
+            write_logits(plan.folder / WITH_ANSWERS, with_answers)
         remove_state(plan.folder)
         checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
     notes = tuple(note for part in cuts for note in part.train.notes)
@@ -281,7 +300,7 @@ def recipe_entry(plan: Plan, fitted: Fitted, fine_tuned: FineTuned | None) -> di
 
 def write_pages(plan: Plan, unseen: PhotoSet, logits: np.ndarray, history: list[dict]) -> None:
     """What a person or a cross-validation looks at, beside the checkpoint."""
-    write_answers(plan.folder / "unseen.csv", unseen, logits)
+    write_answers(plan.folder / UNSEEN, unseen, logits)
     curves_plot(history, plan.folder / "curves.png")
     confusion_plot(
         np.array(unseen.targets), logits.argmax(1), unseen.codes, plan.folder / "confusion.png",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge import checks
 from edge.checkpoint import Checkpoint, Preprocess
+from edge.data.readers import open_photos
 from edge.data.selection import Photographs, find_sets
 from edge.data.table import PhotoSet
 from edge.errors import InputError, did_you_mean
@@ -25,6 +26,7 @@ from .wrapping import author_module, name_of, normalisation
 if TYPE_CHECKING:
     from torch import nn
 
+    from train._answers import WithAnswers
     from train._evaluate import Evaluation
     from train._run import TrainingRun
 
@@ -47,6 +49,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     skip_unreadable: bool = False,
+    answers: bool = False,
     precision: str = "auto",
     workers: int = 0,
     threads: int | None = None,
@@ -63,16 +66,17 @@ def train(
     `model`: one of dermedge's by name, or a network of your own: `path/to/net.py:build`, a function that takes the
     number of classes and returns a module, or a module with as many scores as `photos` has classes; it then needs
     `mean` and `std` (and `scale`), as `wrap` does. `photos`: a PhotoSet or a folder; `also`: more to learn from.
-    `init`: a checkpoint to start from. `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and which
-    set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
-    `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing,
-    balance, evenness, mixup, descriptors, guide, class_weight, variants, ema, augment, seed.
+    `init`: a checkpoint to start from. `answers`: also fit what people answered (`fit_answers`). `folds`, `fold`,
+    `held_back`, `split_seed`: which patients stay unseen and which set the temperature. `out`: folder, default
+    runs/<model>. `options` are those of the recipe, by the names of `dermedge train --help`: stages ("64x40,128x60" or
+    pairs), batch, learning_rate, weight_decay, label_smoothing, balance, evenness, mixup, descriptors, guide,
+    class_weight, variants, ema, augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
     `resume` goes on.
     """
-    checks.truths(resume=resume, force=force, skip_unreadable=skip_unreadable)
+    checks.truths(resume=resume, force=force, skip_unreadable=skip_unreadable, answers=answers)
     checks.listener(on_progress)
     checks.listener(on_epoch, "on_epoch", "a row of the history")
     photos, also = set_of(photos, "photos"), [set_of(part, "also") for part in sets_in(also)]
@@ -112,6 +116,7 @@ def train(
         resume=resume,
         force=force,
         skip_unreadable=skip_unreadable,
+        answers=answers,
         on_progress=on_progress,
         on_epoch=on_epoch,
     )
@@ -136,6 +141,41 @@ def evaluate(
     checks.listener(on_progress)
     sets = find_sets(checks.photographs(photos), skip_missing=skip_unreadable)
     return room("train._evaluate").evaluate(checkpoint, sets, skip_unreadable=skip_unreadable, on_progress=on_progress)
+
+
+def fit_answers(
+    checkpoint: Checkpoint | str | Path,
+    photos: Set,
+    *,
+    folds: int = 5,
+    fold: int = 0,
+    held_back: float = 0.1,
+    split_seed: int = 0,
+    skip_unreadable: bool = False,
+    on_progress: Listener | None = None,
+) -> WithAnswers:
+    """A checkpoint that takes what people answered beside the picture (docs/answers.md); its network stays as it is.
+
+    `photos`: the set that it was trained on, a folder or a PhotoSet with `answers`. What answers add is learned from
+    the patients that trained the checkpoint, scaled on those held back, and judged on the others; of a network from
+    elsewhere the patients are cut by `folds`, `fold`, `held_back` and `split_seed`, as in `train`. The result has
+    `checkpoint` and `figures`: balanced accuracy and malignant AUC of the picture, the answers, the blanks and both,
+    with patient-level 95 % intervals. Raises InputError without answers, or where a part has no patient.
+    """
+    checkpoint = checkpoint_of(checkpoint)
+    checks.truths(skip_unreadable=skip_unreadable)
+    checks.listener(on_progress)
+    photos = set_of(photos, "photos")
+    split = room("train._options").Split(
+        checks.whole(folds, "folds", 2),
+        checks.whole(fold, "fold", 0),
+        checks.number(held_back, "held_back"),
+        checks.whole(split_seed, "split_seed", 0),
+    )
+    opened = photos if isinstance(photos, PhotoSet) else open_photos(photos, skip_missing=skip_unreadable)
+    return room("train._answers").fit_to_checkpoint(
+        checkpoint, opened, split=split, skip_unreadable=skip_unreadable, on_progress=on_progress
+    )  # fmt: skip
 
 
 def recipe_options(options: dict[str, Any], recipe_room: Any) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from dermedge.console import screen
 from edge.report import class_counts
 
+from .._rooms import room
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -47,6 +49,18 @@ def cells(value: dict) -> tuple[str, str]:
     if value["value"] is None:
         return "-", ""
     return f"{value['value']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}"
+
+
+def answers_table(kinds: dict[str, dict], title: str) -> Table:
+    """Picture, answers, blanks and both, as `train/_answer_figures.py` compares them."""
+    from rich.table import Table
+
+    table = Table(title=title)
+    for name in ("of", "balanced accuracy", "95 % interval", "malignant AUC", "95 % interval"):
+        table.add_column(name, justify="left" if name == "of" else "right")
+    for kind, words in room("train._answer_figures").KINDS.items():
+        table.add_row(words, *cells(kinds[kind]["balanced_accuracy"]), *cells(kinds[kind]["malignant_auc"]))
+    return table
 
 
 def mask_line(figures: dict[str, float]) -> str:

@@ -16,7 +16,7 @@ from dermedge._rooms import room
 from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
-from ._figures import show_figures
+from ._figures import answers_table, show_figures
 from .train import check_inputs, machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
@@ -55,11 +55,14 @@ def main(argv: list[str] | None = None) -> int:
             jobs=args.jobs,
             force=args.force,
             skip_unreadable=args.skip_unreadable,
+            answers=args.answers,
         )
     except folds.FoldsStopped as stop:
         screen().print(str(stop))
         return max(stop.codes.values())
     show_figures(result.out_of_fold, f"{result.model}, out of fold")
+    if result.answers:
+        screen().print(answers_table(result.answers, "with answers, out of fold"))
     for name, value in result.baselines.items():
         screen().print(f"baseline, {name}: balanced accuracy {value['balanced_accuracy']['value']:.3f}")
     screen().print(f"{result.path}")

@@ -26,7 +26,7 @@ from edge.models import MODELS
 
 from .._api.source import is_source
 from .._rooms import room
-from ._figures import mask_line, show_figures
+from ._figures import answers_table, mask_line, show_figures
 
 if TYPE_CHECKING:
     from dermedge._api.training import OwnNetwork
@@ -70,6 +70,11 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder of the run (default: runs/<model>, with --qat runs/<model>-qat)")
     p.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
     p.add_argument("--force", action="store_true", help="replace a run that is there")
+    p.add_argument(
+        "--answers", action="store_true",
+        help="also fit what people answered (age, region, whether it itches, …), so that the checkpoint takes answers "
+        "beside the picture; see docs/answers.md",
+    )  # fmt: skip
     add_skip_unreadable(p)
     split = p.add_argument_group("split (always by patient)")
     usual = _options.Split()
@@ -195,12 +200,15 @@ def main(argv: list[str] | None = None) -> int:
                 resume=args.resume,
                 force=args.force,
                 skip_unreadable=args.skip_unreadable,
+                answers=args.answers,
                 on_epoch=None if screen().is_terminal else print_epoch,
             )
         except room("train._stop").Interrupted as stop:
             screen().print(f"{stop}; the same command with [bold]--resume[/] goes on from there ({folder})")
             return 128 + stop.number  # as shells report a signal: 130 or 143
         show_figures(run.metrics, "unseen patients")
+        if "answers" in run.metrics:
+            screen().print(answers_table(run.metrics["answers"]["kinds"], "with answers, unseen patients"))
         if "masks" in run.metrics:
             screen().print(mask_line(run.metrics["masks"]), soft_wrap=True)
         if run.fine_tuned:

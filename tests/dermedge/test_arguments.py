@@ -99,7 +99,7 @@ def called(name: str, checkpoint: object, /, **changes):
         "labels": ["a", "b"], "side": 32, "photos": None, "folder": "no", "stem": "no", "file": "no.tflite",
         **NUMBERS,
     }  # fmt: skip
-    if name == "train":
+    if name in {"train", "fit_answers"}:
         usual |= {"photos": "no", "mean": None, "std": None}
     parameters = inspect.signature(getattr(dermedge, name)).parameters
     usual = {key: value for key, value in usual.items() if key in parameters}

@@ -98,6 +98,7 @@ SLIPS = {
     "train": ["--data", ".", "--init", "nowhere.safetensors"],
     "cross-validate": ["--data", "nowhere"],
     "evaluate": ["--data", "nowhere"],
+    "fit-answers": ["--data", "nowhere", "--out", "x"],
     "import-upstream": ["--model", "hierattn_xs", "nowhere.pth"],
     "predict": ["pyproject.toml", "--with", "nowhere.tflite"],
     "parity": ["nowhere"],

@@ -113,6 +113,7 @@ def changed(which: int, **values: Any) -> tuple[Question, ...]:
         (changed(3, id="age"), "question age stands there twice"),
         (changed(0, knots=(20.0, 20.0, 60.0, 80.0)), "question age: a number has min < max"),
         (changed(0, min=None), "question age: a number has min and max"),
+        (changed(0, knots=(-1e308, 1e308), length=3), "within 1e+09"),
         (changed(0, max=0.0), "question age: a number has min < max"),
         (changed(1, choices=QUESTIONS[1].choices[:1]), "two or more choices"),
         (changed(3, unit="mm"), "yes_no has no unit"),

@@ -20,7 +20,7 @@ from edge.errors import InputError
 from edge.files import sha256
 from edge.labels import PAD_UFES_20
 from edge.models import create_model
-from edge.models.deployed import Deployed
+from edge.models.deployed import Deployed, reweighted
 from edge.nine_questions import QUESTIONS
 from edge.questionnaire import Answers, length_of
 
@@ -63,11 +63,21 @@ MAKERS = {
 }
 
 
-@pytest.fixture(scope="module", params=MAKERS)
-def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
-    alone = MAKERS[request.param]()
+def with_answers(maker: str) -> Checkpoint:
+    alone = MAKERS[maker]()
     weight = alone.temperature * torch.randn(K, Q, generator=generator(3))
     return replace(alone, questions=QUESTIONS, answers_weight=weight)
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
+    return with_answers(request.param)
+
+
+@pytest.fixture(scope="module", params=["hierattn_xs", "wrapped, logits"])
+def each_kind(request: pytest.FixtureRequest) -> Checkpoint:
+    """Weights of a known network, and a program."""
+    return with_answers(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +136,13 @@ def test_no_network_has_a_tensor_of_that_name(checkpoint: Checkpoint) -> None:
     assert not any(name.startswith("answers.") for name in checkpoint.state)
 
 
+def test_probabilities_that_add_up_to_almost_1_stay_as_they_are() -> None:
+    """In float32 a softmax may give 0.99999994: dividing by the sum would move them."""
+    probabilities = torch.softmax(torch.randn(2000, K, generator=generator(5)), dim=-1)
+    assert bool((probabilities.sum(-1) != 1).any())
+    assert torch.equal(reweighted(probabilities, torch.zeros(2000, K)), probabilities)
+
+
 def test_a_network_of_probabilities_survives_large_log_odds() -> None:
     module = Deployed(nn.Flatten(), mean=(0,) * 3, std=(1,) * 3, temperature=1.0, layout="NCHW", gives="probabilities",
                       answers=torch.tensor([[900.0], [0.0], [-900.0]]))  # fmt: skip
@@ -160,16 +177,16 @@ def rewrite(tmp_path: Path, checkpoint: Checkpoint, weight: Any, **facts: Any) -
         (torch.full((K, Q), 1000.0), "NaN or beyond 100"),
     ],
 )
-def test_damaged_weights_are_refused(checkpoint: Checkpoint, tmp_path: Path, weight: Any, said: str) -> None:
+def test_damaged_weights_are_refused(each_kind: Checkpoint, tmp_path: Path, weight: Any, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
-        load(rewrite(tmp_path, checkpoint, weight))
+        load(rewrite(tmp_path, each_kind, weight))
     assert "a.json" in str(caught.value)
 
 
 @pytest.mark.parametrize("questions", [None, [], "age", [{"id": "age"}]])
-def test_damaged_questions_are_refused(checkpoint: Checkpoint, tmp_path: Path, questions: Any) -> None:
+def test_damaged_questions_are_refused(each_kind: Checkpoint, tmp_path: Path, questions: Any) -> None:
     with pytest.raises(InputError, match="questions"):
-        load(rewrite(tmp_path, checkpoint, torch.zeros(K, Q), questions=questions))
+        load(rewrite(tmp_path, each_kind, torch.zeros(K, Q), questions=questions))
 
 
 @pytest.mark.parametrize("weight", ["many", [[1.0] * Q] * (K - 1), [[1.0] * Q, [1.0]], [["x"] * Q] * K, {}, 10**400])

@@ -101,7 +101,7 @@ def test_a_photograph_that_is_unseen_twice_is_an_error(validated, folder_of_phot
         source = 0 if fold == 2 else fold
         (tmp_path / f"fold-{fold}" / "unseen.csv").write_text((validated / f"fold-{source}" / "unseen.csv").read_text())
     with pytest.raises(InputError, match="unseen in two folds"):
-        _folds.pooled(open_photos(folder_of_photographs), tmp_path, 3)
+        _folds.pooled(open_photos(folder_of_photographs), tmp_path, 3, "unseen.csv", ["logit"])
 
 
 @pytest.mark.slow(reason="needs a whole cross-validation")
