@@ -262,8 +262,11 @@ def report(conversion: Conversion, log: Path) -> int:
             "a failed gate that does not bind is reported and the file kept; `dermedge parity` says how far it is"
         )
     for result in judged:
+        alone = next((other for other in judged if (other.recipe, other.answers) == (result.recipe, False)), result)
+        told = alone.audit.warnings if result.answers and alone.audit else ()  # a file with answers adds to its other
         for warning in result.audit.warnings if result.audit else ():
-            screen().print(f"[yellow]{result.name}[/] {warning}", soft_wrap=True)
+            if warning not in told:
+                screen().print(f"[yellow]{result.name}[/] {warning}", soft_wrap=True)
     for remark, recipes in by_remark(judged).items():
         screen().print(f"[bold]{', '.join(recipes)}[/] {escape(remark)}", soft_wrap=True)
     rejected = conversion.rejected
