@@ -63,19 +63,21 @@ def check_takes_answers(checkpoint: Checkpoint) -> None:
         )
 
 
-def with_questions(manifest: Manifest, checkpoint: Checkpoint, replaced: Sequence[str]) -> Manifest:
-    """The manifest with what an app has to know of the second input.
+def refuse_other_answers(manifest: Manifest, checkpoint: Checkpoint, replaced: Sequence[str]) -> None:
+    """InputError where files stay in the folder to which other answers were fitted than the checkpoint's.
 
-    InputError where files stay in the folder to which other answers were fitted: of a network that dermedge does not
-    know, the checkpoint's SHA-256 does not tell.
+    Of a network that dermedge does not know, the checkpoint's SHA-256 does not tell.
     """
     others = [entry.file for entry in manifest.files if entry.answers and entry.file not in replaced]
-    facts = (checkpoint.questions, checkpoint.log_odds)
-    if others and (manifest.questions, manifest.log_odds) != facts:
+    if others and (manifest.questions, manifest.log_odds) != (checkpoint.questions, checkpoint.log_odds):
         raise InputError(
             f"the folder holds {others[0]}, made with other answers than this checkpoint's; remove the folder or give "
             "another `out`"
         )
+
+
+def with_questions(manifest: Manifest, checkpoint: Checkpoint) -> Manifest:
+    """The manifest with what an app has to know of the second input."""
     return replace(manifest, questions=checkpoint.questions, log_odds=checkpoint.log_odds)
 
 

@@ -23,7 +23,14 @@ from edge.progress import busy
 from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
 
-from ._answered import STEM, answered_by, check_takes_answers, with_questions, without_unasked
+from ._answered import (
+    STEM,
+    answered_by,
+    check_takes_answers,
+    refuse_other_answers,
+    with_questions,
+    without_unasked,
+)
 from ._facts import base_manifest, with_decision
 from ._folder import file_entry, manifest_to_extend, refuse_another_network
 from ._format import Format, Source
@@ -106,9 +113,10 @@ def convert(
                 test_outputs = reference.run(test_images)
                 if manifest:
                     refuse_another_network(folder, manifest, test_outputs, to_write)
+                    refuse_other_answers(manifest, checkpoint, to_write)
                 facts = with_decision(manifest or base_manifest(source), source)
                 if answers:
-                    facts = with_questions(facts, checkpoint, to_write)
+                    facts = with_questions(facts, checkpoint)
                 prepared = form.lower(source)
             job = Job(form, source, facts, work, names, answers_names, test_images)
             remark = write_and_judge(job, prepared, judged)
@@ -125,7 +133,9 @@ def convert(
             stopped = stop
         manifest = keep(folder, facts, source, form, judged, test_images, test_outputs)
     if stopped is not None:
-        raise type(stopped)(what_was_finished(folder, judged, wanted)) from stopped
+        raise type(stopped)(
+            what_was_finished(folder, judged, [*wanted, *(f"{STEM}-{recipe}" for recipe in answers_names)])
+        ) from stopped
     masks = outputs.masks is not None
     seconds = time.monotonic() - begun
     return Conversion(folder, checkpoint, manifest, photos, tuple(judged), remark, masks, seconds)
@@ -160,7 +170,7 @@ def keep(
 def what_was_finished(folder: Path, judged: Sequence[Judged], wanted: Sequence[str]) -> str:
     """In words, of a conversion that was stopped: the recipes whose files stand, and those that were not tried."""
     kept = [result.name for result in judged if not result.rejected]
-    missing = [recipe for recipe in wanted if recipe not in {result.recipe for result in judged}]
+    missing = [name for name in wanted if name not in {result.name for result in judged}]
     stands = f"finished and listed in {folder / artifact.MANIFEST}: {', '.join(kept) or 'nothing'}"
     return f"interrupted; {stands}; not converted: {', '.join(missing)}"
 
