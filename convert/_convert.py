@@ -24,6 +24,14 @@ from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
 from edge.uninterrupted import uninterrupted
 
+from ._answered import (
+    STEM,
+    answered_by,
+    check_takes_answers,
+    refuse_other_answers,
+    with_questions,
+    without_unasked,
+)
 from ._facts import base_manifest, with_decision
 from ._folder import file_entry, manifest_to_extend, refuse_another_network
 from ._format import Format, Source
@@ -50,8 +58,8 @@ class Conversion:
 
     @property
     def rejected(self) -> list[str]:
-        """Recipes whose file failed a binding gate and was not kept."""
-        return [result.recipe for result in self.judged if result.rejected]
+        """Recipes whose file failed a binding gate and was not kept; `answers-int8` of one that takes answers."""
+        return [result.name for result in self.judged if result.rejected]
 
 
 def convert(
@@ -67,11 +75,14 @@ def convert(
     skip_unreadable: bool = False,
     measure_again: bool = False,
     fine_tune: int = 0,
+    answers: bool = False,
 ) -> Conversion:
     """Convert to the wanted recipes (None: all of the format), judge, and write what passes into `folder`.
 
     The lowered float network has to pass the gate of fp32, also where that recipe is not wanted; otherwise every recipe
     is rejected, and the remark says which operation is off. Interrupted, it keeps the files that are finished.
+
+    With `answers` each recipe gets a second file, which takes what was answered as well (docs/answers.md).
 
     `path`: where the checkpoint's weights lie, None for a network in memory. Raises InputError for what cannot be
     converted, and for a folder that holds files of another checkpoint or, without `force`, files of these names.
@@ -79,9 +90,13 @@ def convert(
     begun = time.monotonic()
     wanted = chosen_recipes(form, recipes)
     names = {recipe: f"{checkpoint.model}-{recipe}{form.suffix}" for recipe in wanted}
+    if answers:
+        check_takes_answers(checkpoint)
+    answers_names = {recipe: f"{checkpoint.model}-{STEM}-{recipe}{form.suffix}" for recipe in wanted if answers}
+    to_write = [*names.values(), *answers_names.values()]
     check_writable(folder)
     with alone_in(folder), scratch_in(folder) as work:
-        manifest = manifest_to_extend(folder, checkpoint, list(names.values()), force=force)
+        manifest = manifest_to_extend(folder, checkpoint, to_write, force=force)
         photos = judging_set(checkpoint, data, limit=JUDGED_IMAGES, skip_missing=skip_unreadable)
         photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
         judged: list[Judged] = []
@@ -90,17 +105,22 @@ def convert(
             with busy("tracing and lowering the float model"):
                 reference = Reference(checkpoint)
                 outputs = answers_of(reference, images, str(path or checkpoint.model))
+                test_images = self_test_images(checkpoint)
+                answered = answered_by(reference, checkpoint, photos, images, test_images) if answers else None
                 source = Source(
                     checkpoint, photos, images, outputs, data, path, folder,
-                    skip_unreadable, measure_again, fine_tune, strict,
+                    skip_unreadable, measure_again, fine_tune, strict, answered,
                 )  # fmt: skip
-                test_images = self_test_images(checkpoint)
                 test_outputs = reference.run(test_images)
                 if manifest:
-                    refuse_another_network(folder, manifest, test_outputs, list(names.values()))
+                    refuse_another_network(folder, manifest, test_outputs, to_write)
+                    refuse_other_answers(manifest, checkpoint, to_write)
                 facts = with_decision(manifest or base_manifest(source), source)
+                if answers:
+                    facts = with_questions(facts, checkpoint)
                 prepared = form.lower(source)
-            remark = write_and_judge(Job(form, source, facts, work, names, test_images), prepared, judged)
+            job = Job(form, source, facts, work, names, answers_names, test_images)
+            remark = write_and_judge(job, prepared, judged)
         except (InputError, OSError, MemoryError, ModuleNotFoundError):
             raise
         except Exception as error:  # from a converter or a runtime
@@ -115,14 +135,16 @@ def convert(
         kept: Manifest | None = None
         try:
             with uninterrupted():  # files without a manifest that lists them would be nobody's
-                kept = keep(folder, facts, checkpoint, form, judged, test_images, test_outputs)
+                kept = keep(folder, facts, source, form, judged, test_images, test_outputs)
         except BaseException as stop:
             if kept is None:
                 raise
             stopped = stop  # asked for meanwhile
         assert kept is not None
     if stopped is not None:
-        raise type(stopped)(what_was_finished(folder, judged, wanted)) from stopped
+        raise type(stopped)(
+            what_was_finished(folder, judged, [*wanted, *(f"{STEM}-{recipe}" for recipe in answers_names)])
+        ) from stopped
     masks = outputs.masks is not None
     seconds = time.monotonic() - begun
     return Conversion(folder, checkpoint, kept, photos, tuple(judged), remark, masks, seconds)
@@ -131,15 +153,15 @@ def convert(
 def keep(
     folder: Path,
     manifest: Manifest,
-    checkpoint: Checkpoint,
+    source: Source,
     form: Format,
     judged: Sequence[Judged],
     test_images: np.ndarray,
     test_outputs: Outputs,
 ) -> Manifest:
     """Move what passed into the folder, with all that belongs to it; returns the manifest that was written."""
-    manifest = keep_reference(manifest, checkpoint, folder)
-    manifest = write_self_test(folder, manifest, test_images, test_outputs)
+    manifest = keep_reference(manifest, source.checkpoint, folder)
+    manifest = write_self_test(folder, manifest, test_images, test_outputs, source.answered)
     kept = [result for result in judged if not result.rejected]
     for result in kept:
         replace_file(result.path, folder / result.path.name)
@@ -149,14 +171,15 @@ def keep(
     for name in rejected:  # with `force`: the file that this one should have replaced
         remove(folder / name)
     manifest = replace(manifest, files=tuple(entry for entry in manifest.files if entry.file not in rejected))
+    manifest = without_unasked(manifest)
     artifact.write(folder, manifest)
     return manifest
 
 
 def what_was_finished(folder: Path, judged: Sequence[Judged], wanted: Sequence[str]) -> str:
     """In words, of a conversion that was stopped: the recipes whose files stand, and those that were not tried."""
-    kept = [result.recipe for result in judged if not result.rejected]
-    missing = [recipe for recipe in wanted if recipe not in {result.recipe for result in judged}]
+    kept = [result.name for result in judged if not result.rejected]
+    missing = [name for name in wanted if name not in {result.name for result in judged}]
     stands = f"finished and listed in {folder / artifact.MANIFEST}: {', '.join(kept) or 'nothing'}"
     return f"interrupted; {stands}; not converted: {', '.join(missing) or 'nothing'}"
 

@@ -17,6 +17,7 @@ from edge.recipes import Recipe
 from edge.runtimes import Outputs
 
 from ._aim import Aim
+from ._answered import Answered
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Source:
     measure_again: bool = False  # what was kept of earlier measurements is not used
     fine_tune: int = 0  # epochs for palettes (Core ML)
     strict: bool = False  # every gate binds
+    answered: Answered | None = None  # files that take answers are wanted, too
 
     def aim(self, recipe: Recipe) -> Aim:
         """What the gate of an 8-bit recipe asks for, and whether a file that misses it is rejected."""
@@ -69,8 +71,17 @@ class Prepared(Protocol):
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         """Write one recipe to `target`, with the manifest's facts inside."""
 
-    def shortcomings(self, recipe: str, path: Path) -> list[str]:
-        """What a written file says of itself that differs from the contract and the recipe; empty if nothing does."""
+    def write_with_answers(self, recipe: str, alone: Path, target: Path, manifest: Manifest) -> None:
+        """Write the file that takes `answers` as well, of the recipe's written file `alone`, with facts inside.
+
+        InputError where the file has no place for them.
+        """
+
+    def shortcomings(self, recipe: str, path: Path, *, answers: int = 0) -> list[str]:
+        """What a written file says of itself that differs from the contract and the recipe; empty if nothing does.
+
+        `answers`: places of the second input, 0 of a file that takes a picture alone.
+        """
 
     def audit(self, recipe: str, path: Path) -> Audit | None:
         """What a written file is made of; None where the format has no audit."""

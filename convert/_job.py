@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.errors import InputError
 from edge.manifest import Manifest
 from edge.progress import busy
 
 from ._first_off import first_off
 from ._format import Format, Prepared, Source
 from ._judge import Judged, judge
+from ._judge_answers import judge_with_answers
 
 FLOAT = "fp32"  # the recipe from which all others are made
 NOT_MADE = f"not made, because {FLOAT}, from which it would be, fails its gate"
@@ -29,6 +31,7 @@ class Job:
     manifest: Manifest  # whose facts go into the files
     work: Path  # a folder for files that are not judged yet
     names: Mapping[str, str]  # wanted recipe -> file name
+    answers_names: Mapping[str, str]  # the same of files that take answers; empty where none are wanted
     test_images: np.ndarray  # uint8 (N, S, S, 3)
 
 
@@ -40,10 +43,12 @@ def write_and_judge(job: Job, prepared: Prepared, judged: list[Judged]) -> str:
     with busy(f"{FLOAT}: converting and judging the lowered network"):
         float32 = written_and_judged(job, prepared, FLOAT)
     if float32.verdict == "fail":  # with `strict` it may also be rejected for a warning of its audit
-        judged += rejections(job, float32)
+        refused = rejections(job, float32)
+        judged += [*refused, *(without_its_base(job, result) for result in refused if job.answers_names)]
         return prepared.remark
     if FLOAT in job.names:
         judged.append(float32)
+        judged += with_answers(job, prepared, float32)
     others = [recipe for recipe in job.names if recipe != FLOAT]
     if not others:
         return prepared.remark
@@ -52,10 +57,35 @@ def write_and_judge(job: Job, prepared: Prepared, judged: list[Judged]) -> str:
         with busy(f"{recipe}: converting and judging"):
             why = prepared.unreachable(recipe)
             if why:
-                judged.append(Judged(recipe, target(job, recipe), rejected=True, verdict="fail", remarks=(why,)))
+                result = Judged(recipe, target(job, recipe), rejected=True, verdict="fail", remarks=(why,))
             else:
-                judged.append(written_and_judged(job, prepared, recipe))
+                result = written_and_judged(job, prepared, recipe)
+            judged.append(result)
+        judged += with_answers(job, prepared, result)
     return prepared.remark
+
+
+def with_answers(job: Job, prepared: Prepared, alone: Judged) -> list[Judged]:
+    """The file that takes answers, made of the recipe's other file and judged, where such files are wanted."""
+    if not job.answers_names:
+        return []
+    if alone.rejected:
+        return [without_its_base(job, alone)]
+    path = job.work / job.answers_names[alone.recipe]
+    with busy(f"{alone.recipe} with answers: converting and judging"):
+        try:
+            prepared.write_with_answers(alone.recipe, alone.path, path, job.manifest)
+        except InputError as error:
+            return [Judged(alone.recipe, path, rejected=True, verdict="fail", remarks=(str(error),), answers=True)]
+        strict = job.source.strict
+        return [judge_with_answers(job.form, prepared, job.source, alone, path, job.test_images, strict=strict)]
+
+
+def without_its_base(job: Job, alone: Judged) -> Judged:
+    """That there is no file with answers where the one that it would be made of was rejected."""
+    path = job.work / job.answers_names[alone.recipe]
+    why = f"not made, because {alone.path.name}, of which it would be, was rejected"
+    return Judged(alone.recipe, path, rejected=True, verdict="fail", remarks=(why,), answers=True)
 
 
 def written_and_judged(job: Job, prepared: Prepared, recipe: str) -> Judged:

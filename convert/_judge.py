@@ -10,12 +10,14 @@ import numpy as np
 from edge.accelerators import is_notice
 from edge.errors import InputError
 from edge.manifest import Audit, FineTuned, Parity
+from edge.metrics.gates import FileParity
 from edge.metrics.gates import judge as judge_arrays
 from edge.questions.observe import observations_of, parity_summary, shortfalls
-from edge.runtimes import Outputs
+from edge.runtimes import Outputs, Runtime
 from edge.runtimes.open import modes_of, open_file
 from edge.runtimes.timing import timed_run
 
+from ._answered import STEM
 from ._format import Format, Prepared, Source
 
 
@@ -34,7 +36,15 @@ class Judged:
     audit: Audit | None = None
     fine_tuned: FineTuned | None = None
     self_test: Outputs | None = None  # what it says of the self-test images
+    answers: bool = False  # it has the second input
+    self_test_answered: Outputs | None = None  # of the self-test images with answers
+    candidate: Outputs | None = None  # what it says of the judged images, with nothing answered
     furthest: tuple[int, ...] = ()  # places of the images, those whose answer is furthest from the model's first
+
+    @property
+    def name(self) -> str:
+        """The recipe, and before it that the file takes answers."""
+        return f"{STEM}-{self.recipe}" if self.answers else self.recipe
 
 
 def judge(
@@ -44,23 +54,14 @@ def judge(
     wrong = prepared.shortcomings(recipe, path)
     if wrong:
         return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong))
-    runtime = open_file(path, form.name)
+    runtime = opened(path, form, source)
     try:
-        if runtime.side != source.checkpoint.preprocess.side:
-            raise InputError(f"{path.name} takes {runtime.side} pixels, the model {source.checkpoint.preprocess.side}")
         candidate, milliseconds = timed_run(runtime, source.images, task=f"judging {path.name}")
         answers = runtime.run(test_images)
     finally:
         runtime.close()
     audit = prepared.audit(recipe, path)
-    result = judge_arrays(
-        recipe,
-        observations_of(source.photos, *source.reference),
-        candidate.probabilities,
-        masks=candidate.masks,
-        mac_share_int8=audit.share_8bit if audit else None,
-        untrained=bool(source.checkpoint.untrained),
-    )
+    result = compared(source, recipe, source.reference, candidate, audit)
     binding = form.recipes[recipe].binds(trained=source.checkpoint.learned, strict=strict)
     return Judged(
         recipe,
@@ -74,7 +75,29 @@ def judge(
         audit=audit,
         fine_tuned=prepared.fine_tuned(recipe),
         self_test=answers,
+        candidate=candidate,
         furthest=furthest_first(source.reference.probabilities, candidate.probabilities),
+    )
+
+
+def opened(path: Path, form: Format, source: Source) -> Runtime:
+    """The runtime of a written file; InputError where it takes another side than the model."""
+    runtime = open_file(path, form.name)
+    if runtime.side != source.checkpoint.preprocess.side:
+        runtime.close()
+        raise InputError(f"{path.name} takes {runtime.side} pixels, the model {source.checkpoint.preprocess.side}")
+    return runtime
+
+
+def compared(source: Source, recipe: str, reference: Outputs, candidate: Outputs, audit: Audit | None) -> FileParity:
+    """What a file says of the judged photographs against what the model says, by the recipe's gate."""
+    return judge_arrays(
+        recipe,
+        observations_of(source.photos, *reference),
+        candidate.probabilities,
+        masks=candidate.masks,
+        mac_share_int8=audit.share_8bit if audit else None,
+        untrained=bool(source.checkpoint.untrained),
     )
 
 

@@ -13,6 +13,7 @@ from edge.errors import InputError, did_you_mean
 from edge.locks import alone_in
 from edge.manifest import FileEntry, Manifest, Run
 from edge.preprocess import check_version
+from edge.questionnaire import Question
 from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
 from edge.scheme import load as load_scheme
 
@@ -35,9 +36,17 @@ class Build:
         return self.folder / entry.file
 
     def chosen(self, names: Sequence[str] | None) -> list[FileEntry]:
-        """The entries of these file names or recipes, all for None; InputError for an unknown name."""
-        entries = list(self.manifest.files)
+        """The entries of these file names or recipes, all for None, of the files that take a picture alone.
+
+        InputError for an unknown name, and for that of a file that takes answers as well.
+        """
+        entries = list(self.manifest.of_pictures)
         if names:
+            told = [entry for entry in self.manifest.files if entry.answers and entry.file in names]
+            if told:
+                alone = [e.file for e in entries if (e.format, e.recipe) == (told[0].format, told[0].recipe)]
+                instead = f": name {alone[0]}, of which it is made" if alone else ""
+                raise InputError(f"{told[0].file} takes answers, and pictures alone are asked about here{instead}")
             known = {entry.file for entry in entries} | {entry.recipe for entry in entries}
             unknown = [name for name in names if name not in known]
             if unknown:
@@ -131,12 +140,24 @@ def check_same(folder: Path, manifest: Manifest, checkpoint: Checkpoint) -> None
         ("side", manifest.side, checkpoint.preprocess.side),
         ("preprocessing", manifest.preprocess, checkpoint.preprocess.version),
         ("temperature", manifest.output.temperature, checkpoint.temperature),
+        *(
+            []
+            if manifest.log_odds is None
+            else [
+                ("questions", ids(manifest.questions), ids(checkpoint.questions)),
+                ("log-odds of answers", manifest.log_odds, checkpoint.log_odds),
+            ]
+        ),
     ):
         if in_manifest != in_checkpoint:
             raise InputError(
                 f"{folder}: manifest.json has the {words} {in_manifest}, its float network {in_checkpoint}; one of "
                 "them was changed: convert again"
             )
+
+
+def ids(questions: Sequence[Question]) -> str:
+    return ", ".join(question.id for question in questions) or "none"
 
 
 def weights_in(folder: Path, manifest: Manifest) -> Path | None:

@@ -111,6 +111,14 @@ class Checkpoint:
         net.load_state_dict(self.state)
         return net.eval()
 
+    @property
+    def log_odds(self) -> tuple[tuple[float, ...], ...] | None:
+        """What a 1 in each place of `answers` adds to the logarithm of each class's odds, (K, Q); None: no answers."""
+        if self.answers_weight is None:
+            return None
+        weight = self.answers_weight.double() / (1.0 if self.gives == "probabilities" else self.temperature)
+        return tuple(tuple(float(share) for share in row) for row in weight.float())
+
     def deployed(self, *, layout: str, answers: bool = False) -> Deployed:
         """The network as phones get it, in evaluation mode: RGB 0..255 in, calibrated probabilities out.
 

@@ -1,7 +1,7 @@
 """The manifest: everything an app has to know of an exported model, as typed facts and as JSON.
 
-`manifest.schema.json` states the JSON form, `dermedge/manifest/2`, and is checked on reading and on writing. Files of
-`dermedge/manifest/1` are read and raised.
+`manifest.schema.json` states the JSON form, `dermedge/manifest/3`, and is checked on reading and on writing. Files of
+`dermedge/manifest/1` and `/2` are read and raised.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from edge.errors import InputError
 from edge.labels import Label, from_json, to_json
 from edge.questionnaire import Question, contradiction, length_of, parsed_question, question_json
 
-SCHEMA = "dermedge/manifest/2"
-RAISED_FROM = "dermedge/manifest/1"
+SCHEMA = "dermedge/manifest/3"
+FIRST, SECOND = "dermedge/manifest/1", "dermedge/manifest/2"  # are raised
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
 
 INTENDED_USE = (
@@ -30,6 +30,8 @@ RESIZE = "mean over the area of each pixel, both ways, in whole numbers, half up
 EXACT = 2**53  # whole numbers up to here are exact in every language that reads a manifest
 # What a file carries inside, where its format has a place for it; in this order.
 INSIDE = ("model", "checkpoint_sha256", "labels", "input", "preprocess", "output", "mask", "training", "intended_use")
+INSIDE_WITH_ANSWERS = ("answers", "questions", "log_odds")  # of a file with the second input, too
+ANSWERS_MEANING = "docs/answers.md: what was answered, filled in by `questions`; all 0 where nothing was"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,17 @@ class MaskParity:
 
 
 @dataclass(frozen=True)
+class AnsweredParity:
+    """The same of one case of a file with the second input."""
+
+    answered: str  # "none", "some" or "all" of the questions
+    verdict: str
+    sqnr_db_median: float | None  # None: equal
+    agreement: float
+    largest_delta_p: float
+
+
+@dataclass(frozen=True)
 class Parity:
     """What the comparison right after conversion gave."""
 
@@ -93,6 +106,7 @@ class Parity:
     masks: MaskParity | None = None
     patients: int | None = None  # None: not counted
     views: int | None = None  # of each photograph; None: the photograph alone
+    by_answers: tuple[AnsweredParity, ...] = ()  # of a file with the second input; the rest is of the worst of them
 
 
 @dataclass(frozen=True)
@@ -220,6 +234,8 @@ class Manifest:
     self_test: tuple[SelfTest, ...] = ()
     mask: Mask | None = None
     questions: tuple[Question, ...] = ()
+    # (K, Q): what a 1 in each place of `answers` adds to the logarithm of a class's odds; None: no file takes answers
+    log_odds: tuple[tuple[float, ...], ...] | None = None
     decision: Mapping[str, Any] | None = None  # thresholds, as docs/decision.md has them; None: not measured
     intended_use: str = INTENDED_USE
     resize: str = RESIZE
@@ -228,6 +244,11 @@ class Manifest:
     def codes(self) -> tuple[str, ...]:
         """Class codes in output order."""
         return tuple(label.code for label in self.labels)
+
+    @property
+    def of_pictures(self) -> tuple[FileEntry, ...]:
+        """The files that take a picture alone."""
+        return tuple(entry for entry in self.files if not entry.answers)
 
     def entry(self, name: str) -> FileEntry | None:
         """The entry of a file name."""
@@ -239,10 +260,12 @@ class Manifest:
         kept = [entry for entry in self.files if entry.file not in new]
         return replace(self, files=tuple(sorted([*kept, *entries], key=lambda entry: entry.file)))
 
-    def facts_inside(self) -> dict[str, Any]:
-        """What files carry inside, as JSON values."""
+    def facts_inside(self, *, answers: bool = False) -> dict[str, Any]:
+        """What files carry inside, as JSON values; with `answers` those of a file with the second input."""
         facts = to_json_value(self)
-        return {key: facts[key] for key in INSIDE if key in facts}
+        second = {"name": "answers", "dtype": "float32", "shape": [1, length_of(self.questions)]}
+        facts["answers"] = second | {"meaning": ANSWERS_MEANING}
+        return {key: facts[key] for key in INSIDE + (INSIDE_WITH_ANSWERS if answers else ()) if key in facts}
 
 
 def without_none(**values: Any) -> dict[str, Any]:
@@ -271,6 +294,7 @@ def to_json_value(manifest: Manifest) -> dict[str, Any]:
         },
         **({"mask": {"name": "mask", **vars(m.mask)}} if m.mask else {}),
         "questions": [question_json(question) for question in m.questions],
+        **({} if m.log_odds is None else {"log_odds": [list(row) for row in m.log_odds]}),
         "files": [file_json(entry) for entry in m.files],
         "self_test": [self_test_json(entry) for entry in m.self_test],
         "training": {
@@ -308,8 +332,14 @@ def file_json(entry: FileEntry) -> dict[str, Any]:
 
 
 def parity_json(parity: Parity) -> dict[str, Any]:
-    facts = {key: value for key, value in vars(parity).items() if key not in {"masks", "patients", "views"}}
-    return facts | without_none(masks=parity.masks and vars(parity.masks), patients=parity.patients, views=parity.views)
+    optional = {"masks", "patients", "views", "by_answers"}
+    facts = {key: value for key, value in vars(parity).items() if key not in optional}
+    return facts | without_none(
+        masks=parity.masks and vars(parity.masks),
+        patients=parity.patients,
+        views=parity.views,
+        by_answers=[vars(case) for case in parity.by_answers] or None,
+    )
 
 
 def audit_json(audit: Audit) -> dict[str, Any]:
@@ -362,7 +392,7 @@ def first_fault(value: object, rule: Mapping[str, Any]) -> tuple[list[str], str]
 
 
 def from_json_value(value: object, *, where: str) -> Manifest:
-    """The manifest in a JSON value of /2 or /1; InputError that names `where` and the first field that does not fit."""
+    """The manifest in a JSON value of /1 to /3; InputError that names `where` and the first field that does not fit."""
     value = raised(value)
     fault = first_fault(value, schema())
     if fault is not None:
@@ -391,6 +421,9 @@ def check_consistent(value: dict[str, Any], where: str) -> None:
     if any(entry["answers"] for entry in value["files"]) and not questions:
         raise InputError(f"{where}: a file takes answers, and no question is described; convert again")
     classes = len(value["labels"])
+    rows = value.get("log_odds")
+    if (rows is not None) and (len(rows) != classes or any(len(row) != length_of(questions) for row in rows)):
+        raise InputError(f"{where}: log_odds are not {classes} x {length_of(questions)} numbers; convert again")
     for tested in value["self_test"]:
         if any(len(answer) != classes for answer in (tested["reference"], *tested["expected"].values())):
             raise InputError(f"{where}: self_test: not every answer has {classes} classes; convert again")
@@ -412,9 +445,11 @@ def questions_of(value: object, *, where: str) -> tuple[Question, ...]:
 
 
 def raised(value: object) -> object:
-    """A manifest of /1 in the form of /2; anything else as it is."""
-    if not isinstance(value, dict) or value.get("schema") != RAISED_FROM:
+    """A manifest of /1 or /2 in the form of /3; anything else as it is. All that /2 can say, /3 says with its words."""
+    if not isinstance(value, dict) or value.get("schema") not in (FIRST, SECOND):
         return value
+    if value["schema"] == SECOND:
+        return {**value, "schema": SCHEMA}
     files = value.get("files")
     if isinstance(files, list):
         files = [raised_file(entry) if isinstance(entry, dict) else entry for entry in files]
@@ -460,6 +495,7 @@ def parsed(value: dict[str, Any], where: str) -> Manifest:
         self_test=tuple(parsed_self_test(entry) for entry in value["self_test"]),
         mask=mask and Mask(mask["meaning"], mask["side"], mask["threshold"]),
         questions=questions_of(value["questions"], where=where),
+        log_odds=None if value.get("log_odds") is None else tuple(map(tuple, value["log_odds"])),
         decision=value.get("decision"),
         intended_use=value["intended_use"],
         resize=value["preprocess"]["resize"],
@@ -478,7 +514,7 @@ def parsed_file(value: dict[str, Any]) -> FileEntry:
         layout=value["input"]["layout"],
         dtype=value["input"]["dtype"],
         opens_from=value["opens_from"],
-        parity=parity and Parity(**{**parity, "masks": parity.get("masks") and MaskParity(**parity["masks"])}),
+        parity=parity and parsed_parity(parity),
         answers=value["answers"],
         audit=audit and parsed_audit(audit),
         fine_tuned=value.get("fine_tuned") and FineTuned(**value["fine_tuned"]),
@@ -488,6 +524,12 @@ def parsed_file(value: dict[str, Any]) -> FileEntry:
         seen_right=tuple(Run(**run) for run in value["seen_right"]),
         seen_slow=tuple(Run(**run) for run in value["seen_slow"]),
     )
+
+
+def parsed_parity(value: dict[str, Any]) -> Parity:
+    masks = value.get("masks")
+    cases = tuple(AnsweredParity(**case) for case in value.get("by_answers", ()))
+    return Parity(**{**value, "masks": masks and MaskParity(**masks), "by_answers": cases})
 
 
 def parsed_audit(value: dict[str, Any]) -> Audit:

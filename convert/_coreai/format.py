@@ -33,7 +33,10 @@ class Prepared:
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         save(float_program(self.checkpoint, recipe), target, manifest, recipe)
 
-    def shortcomings(self, recipe: str, path: Path) -> list[str]:
+    def write_with_answers(self, recipe: str, alone: Path, target: Path, manifest: Manifest) -> None:
+        save(float_program(self.checkpoint, recipe, answers=True), target, manifest, recipe, answers=True)
+
+    def shortcomings(self, recipe: str, path: Path, *, answers: int = 0) -> list[str]:
         runtime = CoreAI(path)
         try:
             return runtime.shortcomings(
@@ -41,6 +44,7 @@ class Prepared:
                 side=self.checkpoint.preprocess.side,
                 labels=[label.code for label in self.checkpoint.labels],
                 mask=self.masks,
+                answers=answers,
             )
         finally:
             runtime.close()

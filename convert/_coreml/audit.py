@@ -17,6 +17,7 @@ from pathlib import Path
 from edge.accelerators import notice
 from edge.manifest import Audit
 from edge.runtimes.coreml.bind import bind
+from edge.runtimes.coreml.classifier import ANSWERS
 from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, read_spec
 from edge.runtimes.coreml.runtime_dependent import runtime_dependent
 from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
@@ -118,7 +119,9 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
         if odd:
             lines.append(f"ane-operator: {operation.kind} ({operation.name}) has {odd}, which falls back to the CPU")
             break
-    products = [operation for operation in live if operation.kind in PRODUCTS]
+    # the product of what was answered is float32 on purpose, and as small as its two vectors
+    pictures = [operation for operation in live if ANSWERS not in names_in(operation)]
+    products = [operation for operation in pictures if operation.kind in PRODUCTS]
     single = sum(operation.outputs[0].element == "FLOAT32" for operation in products)
     if single:
         lines.append(f"ane-float32: {single} of {len(products)} products in float32; the Neural Engine has float16")

@@ -28,7 +28,17 @@ from .half_ranges import LARGEST, RangeRow, half_ranges, kept_float32, summary
 from .half_ranges import save as save_ranges
 from .int8 import Int8Scheme, scheme_for
 from .palette_tuning import IMAGES, Tuned, tune
-from .program import compact, exported, float_program, lowered, save, with_int8_weights, with_palette
+from .program import (
+    compact,
+    describe_second_input,
+    exported,
+    float_program,
+    lowered,
+    save,
+    with_int8_weights,
+    with_palette,
+)
+from .second_input import store, write_with_second_input
 
 RANGE_IMAGES = 32  # of training patients
 PALETTES = {name: recipe.weights for name, recipe in COREML.items() if recipe.palette}  # bits of an index
@@ -101,10 +111,15 @@ class Prepared:
             return compact(with_palette(self.half, PALETTES[recipe]), names=False)
         return compact(self.half)
 
-    def shortcomings(self, recipe: str, path: Path) -> list[str]:
+    def write_with_answers(self, recipe: str, alone: Path, target: Path, manifest: Manifest) -> None:
+        spec = write_with_second_input(alone, target, np.array(manifest.log_odds, np.float32))
+        describe_second_input(spec, manifest)
+        store(spec, target)
+
+    def shortcomings(self, recipe: str, path: Path, *, answers: int = 0) -> list[str]:
         labels = [label.code for label in self.checkpoint.labels]
         side = self.checkpoint.preprocess.side
-        return shortcomings(describe(path), recipe=recipe, side=side, labels=labels, mask=self.masks)
+        return shortcomings(describe(path), recipe=recipe, side=side, labels=labels, mask=self.masks, answers=answers)
 
     def audit(self, recipe: str, path: Path) -> Audit:
         return replace(audit(path), float16=summary(self.ranges) if self.ranges and recipe != "fp32" else None)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, fx
 
 INPUT, LABEL = "image", "classLabel"
+METADATA = "dermedge."  # begins our keys
 PROBABILITIES, MASK = OUTPUTS
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
@@ -336,6 +337,19 @@ def compact(model, *, names: bool = True):
     return ct.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
 
 
+def describe_second_input(spec, manifest: Manifest) -> None:
+    """What an app has to know of `answers`, in the metadata of a Model message that has them."""
+    metadata = spec.description.metadata
+    metadata.shortDescription = f"{metadata.shortDescription}, with what was answered beside it"
+    inside, before = manifest.facts_inside(answers=True), manifest.facts_inside()
+    for key, value in inside.items():
+        if key not in before:
+            metadata.userDefined[f"{METADATA}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    for feature in spec.description.input:
+        if feature.name != INPUT:
+            feature.shortDescription = inside["answers"]["meaning"]
+
+
 def save(model, target: Path, manifest: Manifest, recipe: str) -> None:
     """Write the package with the manifest's facts in its user-defined metadata."""
     model.short_description = f"{manifest.model} ({recipe}): RGB photograph of a skin lesion -> class probabilities"
@@ -346,7 +360,7 @@ def save(model, target: Path, manifest: Manifest, recipe: str) -> None:
     for key, value in manifest.facts_inside().items():
         if key == "intended_use":  # written above, so that it comes first
             continue
-        model.user_defined_metadata[f"dermedge.{key}"] = value if isinstance(value, str) else json.dumps(value)
+        model.user_defined_metadata[f"{METADATA}{key}"] = value if isinstance(value, str) else json.dumps(value)
     model.user_defined_metadata["dermedge.recipe"] = recipe
     model.input_description[INPUT] = (
         f"upright RGB, {manifest.side} x {manifest.side} pixels, 0..255: centred square crop, "

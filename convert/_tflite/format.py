@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import TFLITE
 from edge.scheme import SUFFIX, Scheme
@@ -19,6 +21,7 @@ from .layers import reachable_share
 from .measured import measure
 from .opens_from import opens_from
 from .quantise import CHOSEN, ROUNDED, recipe_file
+from .second_input import with_second_input
 
 EIGHT_BITS = {name for name, recipe in TFLITE.items() if recipe.activations == 8}
 OTHERS = " (the rest are of operators that XNNPACK has no 8-bit kernel for)"
@@ -68,7 +71,11 @@ class Prepared:
         content = recipe_file(recipe, self.lowered.content, self.rounded, layers)
         target.write_bytes(with_metadata(content, manifest.facts_inside() | {"recipe": recipe}))
 
-    def shortcomings(self, recipe: str, path: Path) -> list[str]:
+    def write_with_answers(self, recipe: str, alone: Path, target: Path, manifest: Manifest) -> None:
+        content = with_second_input(alone.read_bytes(), np.array(manifest.log_odds, np.float32))
+        target.write_bytes(with_metadata(content, manifest.facts_inside(answers=True) | {"recipe": recipe}))
+
+    def shortcomings(self, recipe: str, path: Path, *, answers: int = 0) -> list[str]:
         return []  # opening it checks the tensor contract
 
     def audit(self, recipe: str, path: Path) -> Audit:

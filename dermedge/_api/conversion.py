@@ -38,6 +38,7 @@ def convert(
     skip_unreadable: bool = False,
     measure_again: bool = False,
     fine_tune: int = 0,
+    answers: bool = False,
     on_progress: Listener | None = None,
 ) -> Build:
     """Write a checkpoint (or the one of a shipped name or path) as files for phones; returns the folder as a `Build`.
@@ -46,7 +47,8 @@ def convert(
     that a format has not is left out there. `photos`: a folder, a PhotoSet or several; files are judged on those of
     patients that the checkpoint never saw, and 8-bit files are measured on those that trained it (None: the folder in
     DERMEDGE_PHOTOS, else drawn images). `out`: folder, default build/<model>. `force` replaces files; `strict` lets
-    every gate bind; `fine_tune`: epochs for palettes (Core ML).
+    every gate bind; `fine_tune`: epochs for palettes (Core ML); `answers`: beside each file a second one that takes
+    what a person answered (docs/answers.md), of a checkpoint that was fitted to answers.
 
     `build.rejected` names the files that failed a binding gate and were not kept, `build.reasons` says why; where the
     float network was lowered wrongly that is every file, and the reason names the operation. Raises InputError for what
@@ -61,7 +63,9 @@ def convert(
         raise InputError(f"no recipe {strange[0]!r} in {', '.join(wanted)}; known: {', '.join(sorted(known))}")
     fine_tune = checked_epochs(fine_tune, wanted, names)
     photos = checks.photographs(photos)
-    checks.truths(force=force, strict=strict, skip_unreadable=skip_unreadable, measure_again=measure_again)
+    checks.truths(
+        force=force, strict=strict, skip_unreadable=skip_unreadable, measure_again=measure_again, answers=answers
+    )
     checks.listener(on_progress)
     folder = Path("build") / checkpoint.model if out is None else checks.path(out, "out", "the folder to write into")
     rejected: list[str] = []
@@ -86,6 +90,7 @@ def convert(
                     skip_unreadable=skip_unreadable,
                     measure_again=measure_again,
                     fine_tune=fine_tune if form == "coreml" else 0,
+                    answers=answers,
                 )
             except InputError as error:
                 if not written:

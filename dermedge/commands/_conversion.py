@@ -57,6 +57,11 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
     p.add_argument(
         "--out", type=Path, help="folder to write to (default: build/<model>, of --untrained build/<model>-untrained)"
     )
+    p.add_argument(
+        "--answers", action="store_true",
+        help="beside each file a second one, <model>-answers-<recipe>, that takes what a person answered "
+        "(docs/answers.md)",
+    )  # fmt: skip
     p.add_argument("--force", action="store_true", help="replace files that are there")
     p.add_argument(
         "--strict", action="store_true",
@@ -93,6 +98,7 @@ def run(args: argparse.Namespace, form: str) -> int:
                 skip_unreadable=args.skip_unreadable,
                 measure_again=args.measure_again,
                 fine_tune=getattr(args, "fine_tune", 0),
+                answers=args.answers,
             )
     except InputError as error:
         if "Nothing was written" in str(error):
@@ -185,7 +191,7 @@ def audit_table(judged: Sequence[Judged]) -> Table:
         if result.audit:
             a = result.audit
             table.add_row(
-                result.recipe,
+                result.name,
                 str(sum(a.operators.values())),
                 f"{a.layout_operators}, {a.layout_bytes / 1e6:.1f} MB",
                 str(a.largest_rank),
@@ -225,7 +231,7 @@ def result_table(conversion: Conversion) -> Table:
         sqnr = parity.sqnr_db_median if parity else None
         colour = COLOURS[result.verdict]
         table.add_row(
-            result.recipe,
+            result.name,
             f"{entry.bytes:,}" if entry else "-",
             f"{result.milliseconds:.1f}" if result.milliseconds is not None else "-",
             "-" if not parity else f"{sqnr:.1f}" if sqnr is not None else "equal",
@@ -242,7 +248,7 @@ def by_remark(judged: Sequence[Judged]) -> dict[str, list[str]]:
     recipes: dict[str, list[str]] = {}
     for result in judged:
         for remark in result.remarks:
-            recipes.setdefault(remark, []).append(result.recipe)
+            recipes.setdefault(remark, []).append(result.name)
     return recipes
 
 
@@ -256,8 +262,11 @@ def report(conversion: Conversion, log: Path) -> int:
             "a failed gate that does not bind is reported and the file kept; `dermedge parity` says how far it is"
         )
     for result in judged:
+        alone = next((other for other in judged if (other.recipe, other.answers) == (result.recipe, False)), result)
+        told = alone.audit.warnings if result.answers and alone.audit else ()  # a file with answers adds to its other
         for warning in result.audit.warnings if result.audit else ():
-            screen().print(f"[yellow]{result.recipe}[/] {warning}", soft_wrap=True)
+            if warning not in told:
+                screen().print(f"[yellow]{result.name}[/] {warning}", soft_wrap=True)
     for remark, recipes in by_remark(judged).items():
         screen().print(f"[bold]{', '.join(recipes)}[/] {escape(remark)}", soft_wrap=True)
     rejected = conversion.rejected

@@ -2,11 +2,15 @@
 
     dermedge predict photo.jpg
     dermedge predict photographs/ --with build/hierattn_xs/hierattn_xs-int8.tflite --csv answers.csv
+    dermedge predict photo.jpg --with build/own/own-answers-int8.tflite --answers answers.json
 
 Where thresholds were measured (`decision` of the manifest) the outcome stands first: class, uncertain, or retake with
 the reason; see docs/decision.md. A folder stands for every photograph in it and below; what else lies there is named on
 standard error. A photograph that cannot be read is named there too, the others are answered all the same, and the exit
 code is 2.
+
+--answers names a JSON object of what a person said beside the picture, by the id of each question of the manifest; see
+docs/answers.md. What counted stands below the probabilities, with what it added to the log-odds of each class.
 
 Research and engineering use; not a medical device.
 """
@@ -29,7 +33,8 @@ from edge.models import DEFAULT_MODEL
 from edge.paths import MODEL_FOLDERS, named_again, printable
 
 if TYPE_CHECKING:
-    from dermedge._api.prediction import Answer
+    from dermedge._api.prediction import Told
+    from edge.questionnaire import Answer
     from edge.runtimes.open import Opened
 
 NOTICE = "Research and engineering use; not a medical device."
@@ -48,6 +53,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--mode", default="xnnpack", choices=["xnnpack", "xnnpack-fp16", "reference"], help="how a .tflite runs"
     )
+    p.add_argument(
+        "--answers", type=Path, metavar="FILE",
+        help='what was answered beside the picture, as {"age": 54, "region": "nose", "itches": true}',
+    )  # fmt: skip
     p.add_argument("--json", action="store_true", help="print JSON instead of a table")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write a table, a row for each photograph")
     return p
@@ -66,7 +75,10 @@ def main(argv: list[str] | None = None) -> int:
     with runtimes_quiet():
         opened = open_any(args.file, model=args.model, mode=args.mode)
         try:
-            answers = [(path, answer_or_error(opened, path)) for path in track(photos, "answering", len(photos))]
+            beside = answers_beside(opened, args.answers, len(photos))
+            answers = [
+                (path, answer_or_error(opened, path, beside)) for path in track(photos, "answering", len(photos))
+            ]
         finally:
             opened.runtime.close()
     if args.csv:
@@ -78,7 +90,20 @@ def main(argv: list[str] | None = None) -> int:
     return report_errors(answers, args.csv)
 
 
-Answers = list[tuple[Path, "Answer | InputError"]]
+Answers = list[tuple[Path, "Told | InputError"]]
+
+
+def answers_beside(opened: Opened, path: Path | None, photos: int) -> dict[str, Answer]:
+    """What was answered in a file, of the one photograph that it is about; InputError where that cannot count."""
+    from dermedge._api.prediction import checked_for
+    from edge.answers import read_answers
+
+    if path is None:
+        return {}
+    if photos > 1:
+        raise InputError(f"{path} has the answers about one photograph, and {photos} are named; name one of them")
+    checked_for(opened, {})
+    return read_answers(path, opened.questions)
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
@@ -102,12 +127,12 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def answer_or_error(opened: Opened, path: Path) -> Answer | InputError:
+def answer_or_error(opened: Opened, path: Path, beside: dict[str, Answer]) -> Told | InputError:
     """One photograph that cannot be read must not cost the answers to the others."""
     from dermedge._api.prediction import answer_of
 
     try:
-        return answer_of(opened, path)
+        return answer_of(opened, path, beside)
     except InputError as error:
         return error
 
@@ -124,7 +149,7 @@ def report_errors(answers: Answers, csv: Path | None) -> int:
     return BAD_INPUT if errors else GOOD
 
 
-def as_json(opened: Opened, path: Path, answer: Answer | InputError) -> dict[str, Any]:
+def as_json(opened: Opened, path: Path, answer: Told | InputError) -> dict[str, Any]:
     if isinstance(answer, InputError):
         return {"photo": str(path), "file": opened.name, "error": str(answer)}
     return {
@@ -133,6 +158,7 @@ def as_json(opened: Opened, path: Path, answer: Answer | InputError) -> dict[str
         "probabilities": answer.probabilities,
         "malignant": {label.code: label.malignant for label in opened.labels},  # null: malignancy unknown
         "decision": asdict(answer.decision) if answer.decision else None,
+        "answers": [asdict(counted) for counted in answer.counted],
     }
 
 
@@ -179,8 +205,20 @@ def show(opened: Opened, answers: Answers) -> None:
             remark = mark(labels[code].malignant)
             title = class_title(code, labels[code].name)
             screen().print(f"  {p:6.1%}  {'█' * round(30 * p):30s} {title}" + (f" ({remark})" if remark else ""))
+        if answer.counted:
+            screen().print("  answers, and what each added to the log-odds of the classes:")
+        for counted in answer.counted:
+            added = ", ".join(f"{code} {share:+.2f}" for code, share in counted.log_odds.items())
+            screen().print(f"    {counted.question}: {said(counted.answer)}: {added}", soft_wrap=True, markup=False)
     if any(not isinstance(answer, InputError) for _, answer in answers):
         screen().print(NOTICE)
+
+
+def said(answer: Answer) -> str:
+    """An answer as a person gave it."""
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    return answer if isinstance(answer, str) else f"{answer:g}"
 
 
 if __name__ == "__main__":

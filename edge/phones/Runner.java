@@ -87,9 +87,15 @@ public class Runner {
     StringBuilder text = new StringBuilder("[");
     for (int i = 0; i < tensors.length; i++) {
       String type = tensors[i].dataType().name();
-      text.append(i > 0 ? ", " : "").append("{\"type\": ").append(TYPES.getOrDefault(type, 0));
+      text.append(i > 0 ? ", " : "").append("{\"name\": \"").append(plain(tensors[i].name()));
+      text.append("\", \"type\": ").append(TYPES.getOrDefault(type, 0));
       text.append(", \"shape\": ").append(Arrays.toString(tensors[i].shape())).append("}");
     }
     return text.append("]").toString();
+  }
+
+  /** A name as it stands in JSON: without what would have to be escaped there. */
+  private static String plain(String name) {
+    return name.replaceAll("[^A-Za-z0-9_:;./-]", "_");
   }
 }

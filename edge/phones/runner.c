@@ -2,8 +2,8 @@
 
      runner LIBRARY MODEL THREADS XNNPACK     (XNNPACK: 1 as the phone's Interpreter sets it, 0 without)
 
-   First line on standard output: a JSON object with the library's version, whether XNNPACK was applied, and type (the C
-   API's number) and shape of each input and output. Then, for every set of raw input tensors on standard input, the raw
+   First line on standard output: a JSON object with the library's version, whether XNNPACK was applied, and name, type
+   (the C API's number) and shape of each input and output. Then, for every set of raw input tensors on standard input, the raw
    output tensors. Ends with the input. What the library says goes to standard error; exit code 3: it refused the file. */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -23,6 +23,7 @@ typedef void Model, Options, Interpreter, Tensor, Delegate;
   F(int, TfLiteInterpreterGetOutputTensorCount, (const Interpreter *))                                     \
   F(Tensor *, TfLiteInterpreterGetInputTensor, (const Interpreter *, int))                                 \
   F(const Tensor *, TfLiteInterpreterGetOutputTensor, (const Interpreter *, int))                          \
+  F(const char *, TfLiteTensorName, (const Tensor *))                                                      \
   F(int, TfLiteTensorType, (const Tensor *))                                                               \
   F(int, TfLiteTensorNumDims, (const Tensor *))                                                            \
   F(int, TfLiteTensorDim, (const Tensor *, int))                                                           \
@@ -48,7 +49,10 @@ static void fail(int code, const char *what) {
 static void describe(const char *name, int count, const Tensor *const *tensors) {
   printf(", \"%s\": [", name);
   for (int i = 0; i < count; i++) {
-    printf("%s{\"type\": %d, \"shape\": [", i ? ", " : "", TfLiteTensorType(tensors[i]));
+    printf("%s{\"name\": \"", i ? ", " : "");
+    for (const char *c = TfLiteTensorName(tensors[i]); c && *c; c++)
+      putchar(*c < ' ' || *c > '~' || *c == '"' || *c == '\\' ? '_' : *c); /* nothing that JSON would have escaped */
+    printf("\", \"type\": %d, \"shape\": [", TfLiteTensorType(tensors[i]));
     for (int d = 0; d < TfLiteTensorNumDims(tensors[i]); d++)
       printf("%s%d", d ? ", " : "", TfLiteTensorDim(tensors[i], d));
     printf("]}");

@@ -3,8 +3,9 @@
     python worker.py MODEL THREADS
 
 It runs in the emulated Python, so that it imports nothing of dermedge and keeps to Python 3.11. The first line on
-standard output is a JSON object with LiteRT's version and type (the C API's number) and shape of inputs and outputs.
-Then, for every set of raw input tensors on standard input, the raw output tensors. Exit code 3: the file was refused.
+standard output is a JSON object with LiteRT's version and name, type (the C API's number) and shape of inputs and
+outputs. Then, for every set of raw input tensors on standard input, the raw output tensors. Exit code 3: the file was
+refused.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def main(path: str, threads: int) -> int:
         return 3
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     facts = {
-        name: [{"type": TYPES[np.dtype(t["dtype"]).name], "shape": t["shape"].tolist()} for t in tensors]
+        name: [
+            {"name": t["name"], "type": TYPES[np.dtype(t["dtype"]).name], "shape": t["shape"].tolist()} for t in tensors
+        ]
         for name, tensors in (("inputs", inputs), ("outputs", outputs))
     }
     version = getattr(ai_edge_litert, "__version__", "")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from edge.report.words import in_words
+from edge.report.words import file_of, in_words
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
 
@@ -17,7 +17,7 @@ def junit(report: Mapping[str, Any]) -> str:
     root = ElementTree.Element("testsuites", name=_legal(f"parity of {report['model']}"))
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     for file in report["files"]:
-        name = f"{file['file']} on {file['runtime']}"
+        name = f"{file_of(file)} on {file['runtime']}"
         suite = ElementTree.SubElement(root, "testsuite", name=_legal(name), time="0")
         properties = ElementTree.SubElement(suite, "properties")
         for key in ("recipe", "sha256", "verdict", "images"):

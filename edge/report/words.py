@@ -9,6 +9,11 @@ NOTHING = "–"
 MOST_WORTH_ASKING_FOR = 20_000  # images; hardly anybody has more that no training has seen
 
 
+def file_of(row: Mapping[str, Any]) -> str:
+    """The file of a parity report's row, with how much was answered where it takes answers."""
+    return f"{row['file']} ({row['answered']} answered)" if row.get("answered") else str(row["file"])
+
+
 def number(holder: Mapping[str, Any], key: str, unit: str, *, bare: bool = False) -> str:
     """`holder[key]` with its unit; what is null in the JSON is said in words, from the neighbour '<key>_is'."""
     value = holder.get(key)

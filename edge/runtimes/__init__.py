@@ -27,11 +27,13 @@ class Runtime(Protocol):
     name: str  # of the file, or words for the float network
     side: int  # of the input, pixels
     labels: tuple[str, ...]  # class codes in output order; empty where the file has no names
+    answer_places: int  # Q of the second input `answers`, (1, Q); 0: it takes a picture alone
 
     def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
         """uint8 (N, S, S, 3) RGB, and for a network with a second input float32 (N, Q); one image at a time.
 
-        Raises InputError for another shape or type, and for answers that the network has no input for.
+        Without `answers` such a network is told that nothing was answered. Raises InputError for another shape or
+        type, and for answers that the network has no input for.
         """
 
     def run_floats(self, images: np.ndarray) -> Outputs:
@@ -54,10 +56,25 @@ def check_images(images: np.ndarray, side: int, name: str, *, dtype: type = np.u
         raise InputError(f"{name} takes {np.dtype(dtype).name} (N, {side}, {side}, 3), got {came}")
 
 
-def refuse_answers(answers: np.ndarray | None, name: str) -> None:
-    """InputError where answers came for a network with one input."""
-    if answers is not None:
+def checked_answers(answers: np.ndarray | None, images: int, places: int, name: str) -> np.ndarray:
+    """The answers for each image, float32 (N, Q); all 0 where none are given, and (N, 0) of a network with one input.
+
+    Raises InputError where answers came for a network with one input, and for another shape or type.
+    """
+    if answers is None:
+        return np.zeros((images, places), np.float32)
+    if not places:
         raise InputError(f"{name} takes a picture alone; leave `answers` out, or open a file that has that input")
+    wanted = (images, places)
+    if not isinstance(answers, np.ndarray) or answers.dtype != np.float32 or answers.shape != wanted:
+        came = f"{answers.dtype} {answers.shape}" if isinstance(answers, np.ndarray) else type(answers).__name__
+        raise InputError(
+            f"{name} takes `answers` as float32 {wanted}, a row for each picture, got {came}; `edge.answers.encode` "
+            "makes one row"
+        )
+    if not np.isfinite(answers).all():
+        raise InputError(f"{name}: `answers` are not all finite; a question that was not answered is all 0")
+    return answers
 
 
 def joined(parts: Sequence[Outputs]) -> Outputs:

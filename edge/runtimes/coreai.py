@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edge.errors import InputError, install
-from edge.runtimes import Outputs, check_images, refuse_answers
+from edge.runtimes import Outputs, check_images, checked_answers
 
 T = TypeVar("T")
 
 MODE = "core-ai"  # the one way in which a file is run
-ENTRY, INPUT, OUTPUT, MASK = "main", "image", "probabilities", "mask"
+ENTRY, INPUT, ANSWERS, OUTPUT, MASK = "main", "image", "answers", "probabilities", "mask"
 PROGRAM, DIGEST, METADATA = "main.mlirb", "main.hash", "metadata.json"
 LARGEST = {PROGRAM: 512 * 2**20, DIGEST: 32, METADATA: 2**20}  # bytes
 MAGIC = b"ML\xefR"  # MLIR bytecode
@@ -62,7 +62,7 @@ print("FOUND " + json.dumps(asyncio.run(main(*sys.argv[1:]))))
 class CoreAI:
     """One .aimodel with the tensor contract: `image` uint8 (1, S, S, 3) in, `probabilities` float32 (1, K) out.
 
-    A network that finds the lesion gives `mask`, float32 (1, S, S, 1), as well.
+    A network that finds the lesion gives `mask`, float32 (1, S, S, 1), as well. Some take `answers`, float32 (1, Q).
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,19 +72,24 @@ class CoreAI:
         signature = first_opening(self.path)
         shape, dtype = signature["inputs"].get(INPUT, [[], ""])
         answer = signature["outputs"].get(OUTPUT, [[], ""])[0]
+        takes_answers = ANSWERS in signature["inputs"]
+        second = signature["inputs"].get(ANSWERS, [[1, 0], "float32"])
+        places = (second[0] or [0])[-1]
         self.gives_mask = MASK in signature["outputs"]
         mask = signature["outputs"][MASK][0] if self.gives_mask else None
         if (
-            len(signature["inputs"]) != 1 or len(signature["outputs"]) != 1 + self.gives_mask or signature["states"]
+            len(signature["inputs"]) != 1 + takes_answers or len(signature["outputs"]) != 1 + self.gives_mask
+            or signature["states"]
             or len(shape) != 4 or not shape[1] or shape != [1, shape[1], shape[1], 3] or dtype != "uint8"
+            or second != [[1, places], "float32"] or takes_answers != (places > 0)
             or len(answer) != 2 or not answer[1] or answer[0] != 1 or mask not in (None, [1, *shape[1:3], 1])
         ):  # fmt: skip
             raise InputError(
-                f"{path}: expected an input {INPUT} (1, S, S, 3) of uint8 and an output {OUTPUT} (1, K), alone or "
-                f"with {MASK} (1, S, S, 1), got {signature['inputs']} and "
+                f"{path}: expected an input {INPUT} (1, S, S, 3) of uint8, alone or with {ANSWERS} (1, Q) of float32, "
+                f"and an output {OUTPUT} (1, K), alone or with {MASK} (1, S, S, 1), got {signature['inputs']} and "
                 f"{signature['outputs']}; convert it with dermedge"
             )
-        self.side, self.classes = int(shape[1]), int(answer[1])
+        self.side, self.classes, self.answer_places = int(shape[1]), int(answer[1]), int(places)
         self.stored: dict[str, int] = signature["stored"]  # type -> values
         self.recipe = facts.get("dermedge.recipe")
         codes = (label.get("code") for label in facts.get("dermedge.labels", []) if isinstance(label, dict))
@@ -105,9 +110,11 @@ class CoreAI:
 
     def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`, and masks."""
-        refuse_answers(answers, self.name)
         check_images(images_u8, self.side, self.name)
-        rows = [self.wait(self.invoke(image[None])) for image in images_u8]
+        vectors = checked_answers(answers, len(images_u8), self.answer_places, self.name)
+        rows = [
+            self.wait(self.invoke(image[None], vector[None])) for image, vector in zip(images_u8, vectors, strict=True)
+        ]
         probabilities = np.array([row[OUTPUT][0] for row in rows], np.float64)
         masks = np.array([row[MASK][0, ..., 0] for row in rows], np.float32) if self.gives_mask else None
         return Outputs(probabilities, masks)
@@ -116,8 +123,9 @@ class CoreAI:
         """Always InputError: a file takes a picture's bytes."""
         raise InputError(f"{self.name} takes a picture's bytes, no other numbers; give a .tflite")
 
-    async def invoke(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        answer = await self.engine({INPUT: self.array(np.ascontiguousarray(image))})
+    async def invoke(self, image: np.ndarray, answers: np.ndarray) -> dict[str, np.ndarray]:
+        second = {ANSWERS: self.array(np.ascontiguousarray(answers))} if self.answer_places else {}
+        answer = await self.engine({INPUT: self.array(np.ascontiguousarray(image)), **second})
         wanted = (OUTPUT, MASK) if self.gives_mask else (OUTPUT,)
         return {name: np.array(answer[name].numpy()) for name in wanted}  # copies: the runtime keeps its buffers
 
@@ -129,9 +137,13 @@ class CoreAI:
         self.wait(self.opened.aclose())
         elsewhere(self.runner.close)
 
-    def shortcomings(self, *, recipe: str, side: int, labels: list[str], mask: bool = False) -> list[str]:
+    def shortcomings(
+        self, *, recipe: str, side: int, labels: list[str], mask: bool = False, answers: int = 0
+    ) -> list[str]:
         """What differs from the tensor contract and the recipe, in words; empty if nothing does."""
         wrong = []
+        if self.answer_places != answers:
+            wrong.append(f"takes answers of {self.answer_places} places, expected {answers}")
         if self.side != side:
             wrong.append(f"takes {self.side} x {self.side} pixels, expected {side} x {side}")
         if self.classes != len(labels):

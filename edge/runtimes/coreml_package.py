@@ -34,7 +34,11 @@ def describe(path: Path) -> Package:
         kind = feature.type.WhichOneof("Type")
         image = feature.type.imageType
         inputs[feature.name] = (
-            f"image {colours.Name(image.colorSpace)} {image.width}x{image.height}" if kind == "imageType" else str(kind)
+            f"image {colours.Name(image.colorSpace)} {image.width}x{image.height}"
+            if kind == "imageType"
+            else f"array {tuple(feature.type.multiArrayType.shape)} {array_type(feature.type.multiArrayType)}"
+            if kind == "multiArrayType"
+            else str(kind)
         )
     main = spec.mlProgram.functions["main"]
     operations = main.block_specializations[main.opset].operations
@@ -57,17 +61,31 @@ def describe(path: Path) -> Package:
     )
 
 
+def array_type(kind) -> str:
+    """The element type of an array, by its name in the format."""
+    return messages("FeatureTypes_pb2").ArrayFeatureType.ArrayDataType.Name(kind.dataType)
+
+
 def class_labels(classify) -> tuple[str, ...]:
     """The strings that the classify op gives the most probable one of."""
     items = classify.inputs["classes"].arguments[0].value.immediateValue.list.values
     return tuple(text for item in items for text in item.immediateValue.tensor.strings.values)
 
 
-def shortcomings(package: Package, *, recipe: str, side: int, labels: list[str], mask: bool = False) -> list[str]:
-    """What differs from the tensor contract and the recipe, in words; empty if nothing does."""
+def shortcomings(
+    package: Package, *, recipe: str, side: int, labels: list[str], mask: bool = False, answers: int = 0
+) -> list[str]:
+    """What differs from the tensor contract and the recipe, in words; empty if nothing does.
+
+    `answers`: places of the second input, 0 of a package that takes a picture alone.
+    """
     wrong = []
-    if package.inputs != {"image": f"image RGB {side}x{side}"}:
-        wrong.append(f"inputs are {package.inputs}, expected image: RGB {side}x{side}")
+    inputs = {"image": f"image RGB {side}x{side}"}
+    if answers:
+        inputs["answers"] = f"array (1, {answers}) FLOAT32"
+    if package.inputs != inputs:
+        wanted = ", ".join(f"{name}: {kind}" for name, kind in inputs.items())
+        wrong.append(f"inputs are {package.inputs}, expected {wanted}")
     outputs = ["classLabel", *(["mask"] if mask else []), "probabilities"]
     if sorted(package.outputs) != outputs:
         wrong.append(f"outputs are {sorted(package.outputs)}, expected {', '.join(outputs)}")

@@ -11,13 +11,13 @@ import struct
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
 from edge.errors import InputError, install
 from edge.exporting import first_line
-from edge.runtimes import Outputs, Refused, check_images, refuse_answers
+from edge.runtimes import Outputs, Refused, check_images, checked_answers
+from edge.runtimes.engine import Engine, Input
 
 # How a file can be run. XNNPACK is what phones use on the CPU; with fp16 forced it computes as ARMv8.2 and later do
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
@@ -30,11 +30,12 @@ XNNPACK_FORCE_FP16 = 0x4  # TFLITE_XNNPACK_DELEGATE_FLAG_FORCE_FP16
 MAX_BYTES = 512 * 2**20
 METADATA = b"dermedge"  # name of the entry with the manifest's facts
 IDENTIFIER = b"TFL3"  # flatbuffer file identifier, at byte 4
+ANSWERS = "answers"  # name of the second input
 
 
 class LiteRT:
     """One .tflite file with the tensor contract: `image` (1, S, S, 3) in, `probabilities` (1, K) out, and from some
-    networks `mask` (1, S, S, 1)."""
+    networks `mask` (1, S, S, 1). Some take `answers` (1, Q) as well."""
 
     def __init__(
         self, path: str | Path, *, mode: str = "xnnpack", threads: int = 1, labels: Sequence[str] = ()
@@ -57,27 +58,36 @@ class LiteRT:
             raise InputError(
                 f"{path}: LiteRT cannot open it ({str(error).splitlines()[0]}); convert it again"
             ) from error
-        self.side, self.answer, self.mask = contract_of(path, self.engine)
+        self.image, self.side, self.answer_places = inputs_of(path, self.engine)
+        self.answer, self.mask = outputs_of(path, self.engine, self.side)
         self.classes = self.engine.outputs[self.answer][1]
 
     def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), and masks, where the file gives them."""
-        refuse_answers(answers, self.name)
         check_images(images_u8, self.side, self.name)
-        return self.invoke(images_u8)
+        return self.invoke(images_u8, answers)
 
     def run_floats(self, images: np.ndarray) -> Outputs:
-        """The same for float32 (N, S, S, 3) of any numbers; InputError from a file that takes bytes."""
+        """The same for float32 (N, S, S, 3) of any numbers, with nothing answered; InputError from a file that takes
+        bytes."""
         check_images(images, self.side, self.name, dtype=np.float32)
-        if self.engine.dtype != np.float32:
+        if self.image.dtype != np.float32:
             raise InputError(f"{self.name} takes bytes, no other numbers; give a file with a float32 input")
-        return self.invoke(images)
+        return self.invoke(images, None)
 
-    def invoke(self, images: np.ndarray) -> Outputs:
+    def invoke(self, images: np.ndarray, answers: np.ndarray | None) -> Outputs:
         rows, masks = [], []
-        for image in images:
+        for image, vector in zip(
+            images, checked_answers(answers, len(images), self.answer_places, self.name), strict=True
+        ):
+            tensors = [
+                np.ascontiguousarray(image[None].astype(tensor.dtype))
+                if tensor is self.image
+                else np.ascontiguousarray(vector[None])
+                for tensor in self.engine.inputs
+            ]
             try:
-                outputs = self.engine.invoke(np.ascontiguousarray(image[None].astype(self.engine.dtype)))
+                outputs = self.engine.invoke(tensors)
             except (RuntimeError, ValueError) as error:
                 if isinstance(error, InputError):
                     raise
@@ -107,31 +117,38 @@ def engine_of(path: Path, mode: str, threads: int) -> Engine:
     return Compiled(path, threads) if mode == "xnnpack-fp16" else Interpreted(path, mode, threads)
 
 
-class Engine(Protocol):
-    """What opened a .tflite and answers for one picture."""
+def inputs_of(path: Path, engine: Engine) -> tuple[Input, int, int]:
+    """The image, its side in pixels, and the places of `answers`, 0 where it has no such input; InputError for others.
 
-    shape: Any  # of the input, a sequence of numbers
-    dtype: Any
-    outputs: list[tuple[int, ...]]  # shapes
-
-    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
-        """Outputs for one input of that shape and type."""
-
-
-def contract_of(path: Path, engine: Engine) -> tuple[int, int, int | None]:
-    """Side in pixels, and the places of probabilities and mask; InputError unless they are those of the contract."""
-    shape, outputs = engine.shape, [len(output) for output in engine.outputs]
+    A file may have its inputs in any order: the second is known by its name.
+    """
+    images = [tensor for tensor in engine.inputs if len(tensor.shape) == 4]
+    answers = [tensor for tensor in engine.inputs if tensor.name == ANSWERS]
+    shape = images[0].shape if images else ()
     if (
-        len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3
-        or engine.dtype not in (np.float32, np.uint8) or sorted(outputs) not in ([2], [2, 4])
-        or any(output != (1, shape[1], shape[2], 1) for output in engine.outputs if len(output) == 4)
+        len(images) != 1 or len(answers) != len(engine.inputs) - 1
+        or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3 or images[0].dtype not in (np.float32, np.uint8)
+        or any(len(t.shape) != 2 or t.shape[0] != 1 or t.dtype != np.float32 for t in answers)
     ):  # fmt: skip
+        came = ", ".join(f"{t.name} {t.shape} {np.dtype(t.dtype).name}" for t in engine.inputs)
         raise InputError(
-            f"{path}: expected an input (1, S, S, 3) of float32 or uint8 and an output (1, K), beside it a mask "
-            f"(1, S, S, 1) or nothing; got {tuple(shape)} {np.dtype(engine.dtype).name} and "
+            f"{path}: expected an input (1, S, S, 3) of float32 or uint8, beside it {ANSWERS} (1, Q) of float32 or "
+            f"nothing; got {came}"
+        )
+    return images[0], shape[1], answers[0].shape[1] if answers else 0
+
+
+def outputs_of(path: Path, engine: Engine, side: int) -> tuple[int, int | None]:
+    """The places of probabilities and mask; InputError unless they are those of the contract."""
+    outputs = [len(output) for output in engine.outputs]
+    if sorted(outputs) not in ([2], [2, 4]) or any(
+        output != (1, side, side, 1) for output in engine.outputs if len(output) == 4
+    ):
+        raise InputError(
+            f"{path}: expected an output (1, K), beside it a mask (1, S, S, 1) or nothing; got "
             f"{', '.join(str(output) for output in engine.outputs)}"
         )
-    return int(shape[1]), outputs.index(2), outputs.index(4) if 4 in outputs else None
+    return outputs.index(2), outputs.index(4) if 4 in outputs else None
 
 
 class Interpreted:
@@ -141,14 +158,15 @@ class Interpreted:
         self.interpreter = interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
         self.interpreter.allocate_tensors()
         inputs, answer = self.interpreter.get_input_details(), self.interpreter.get_output_details()
-        if len(inputs) != 1 or len(answer) not in {1, 2}:
-            raise ValueError(f"{len(inputs)} inputs and {len(answer)} outputs, expected one and one or two")
-        self.input, self.places = inputs[0]["index"], [one["index"] for one in answer]
-        self.shape, self.dtype = inputs[0]["shape"], inputs[0]["dtype"]
+        if len(inputs) not in {1, 2} or len(answer) not in {1, 2}:
+            raise ValueError(f"{len(inputs)} inputs and {len(answer)} outputs, expected one or two of each")
+        self.taken, self.places = [one["index"] for one in inputs], [one["index"] for one in answer]
+        self.inputs = [Input(str(one["name"]), tuple(int(n) for n in one["shape"]), one["dtype"]) for one in inputs]
         self.outputs = [tuple(int(n) for n in one["shape"]) for one in answer]
 
-    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
-        self.interpreter.set_tensor(self.input, image)
+    def invoke(self, tensors: list[np.ndarray]) -> list[np.ndarray]:
+        for place, value in zip(self.taken, tensors, strict=True):
+            self.interpreter.set_tensor(place, value)
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(place) for place in self.places]
 
@@ -163,15 +181,16 @@ class Compiled:
         from ai_edge_litert.options import Options
 
         plain = Interpreted(path, "xnnpack", threads)
-        self.shape, self.dtype, self.outputs = plain.shape, plain.dtype, plain.outputs
+        self.inputs, self.outputs = plain.inputs, plain.outputs
         options = Options(cpu_options=CpuOptions(num_threads=threads, xnnpack_flags=XNNPACK_FORCE_FP16))
         self.model = CompiledModel.from_file(str(path), options=options)
         self.given, self.answer = self.model.create_input_buffers(0), self.model.create_output_buffers(0)
 
-    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
-        self.given[0].write(np.ascontiguousarray(image))
+    def invoke(self, tensors: list[np.ndarray]) -> list[np.ndarray]:
+        for buffer, value in zip(self.given, tensors, strict=True):
+            buffer.write(value)
         self.model.run_by_index(0, self.given, self.answer)
-        # both interfaces count outputs as the file does
+        # both interfaces count inputs and outputs as the file does
         return [buffer.read(prod(shape), np.float32) for buffer, shape in zip(self.answer, self.outputs, strict=True)]
 
 

@@ -14,6 +14,7 @@ from edge.labels import Label
 from edge.manifest import Manifest
 from edge.models import DEFAULT_MODEL
 from edge.preprocess import check_version
+from edge.questionnaire import Question, length_of
 from edge.runtimes import Runtime
 
 FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".aimodel": "aimodel"}  # suffix -> format
@@ -30,6 +31,9 @@ class Opened:
     labels: tuple[Label, ...]
     decision: Thresholds | None = None  # where somebody has measured them
     untrained: bool = False  # random weights, whose answers mean nothing
+    questions: tuple[Question, ...] = ()  # that a person can answer; none of a file that takes a picture alone
+    # what a 1 in each place of `answers` adds to the logarithm of each class's odds, (K, Q)
+    log_odds: tuple[tuple[float, ...], ...] | None = None
 
 
 def open_file(
@@ -110,7 +114,10 @@ def open_any(
     section = thresholds.find(path, checkpoint_sha256=checkpoint.sha256, side=side)
     rule = thresholds_of(section, [label.code for label in checkpoint.labels]) if section else None
     runtime = Reference(checkpoint)
-    return Opened(runtime.name, runtime, side, checkpoint.labels, rule, untrained=bool(checkpoint.untrained))
+    return Opened(
+        runtime.name, runtime, side, checkpoint.labels, rule, untrained=bool(checkpoint.untrained),
+        questions=checkpoint.questions, log_odds=checkpoint.log_odds,
+    )  # fmt: skip
 
 
 def open_described(path: Path, mode: str | None, threads: int = 1) -> Opened:
@@ -133,8 +140,15 @@ def open_described(path: Path, mode: str | None, threads: int = 1) -> Opened:
             f"{path} has {classes} outputs and the classes {', '.join(inside)}, its manifest "
             f"{', '.join(manifest.codes)}; convert again"
         )
+    entry = manifest.entry(path.name)
+    asked = manifest.questions if entry is not None and entry.answers else ()
+    takes = runtime.answer_places
+    if takes != length_of(asked):
+        runtime.close()
+        raise InputError(f"{path} takes answers of {takes} places, its manifest has {length_of(asked)}; convert again")
     untrained = manifest.training.untrained is not None
-    return Opened(path.name, runtime, runtime.side, manifest.labels, of_manifest(manifest), untrained)
+    log_odds = manifest.log_odds if asked else None
+    return Opened(path.name, runtime, runtime.side, manifest.labels, of_manifest(manifest), untrained, asked, log_odds)
 
 
 def described(path: Path) -> Manifest:

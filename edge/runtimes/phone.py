@@ -18,6 +18,7 @@ from edge.errors import InputError
 from edge.phones import android, arm, processor
 from edge.progress import track
 from edge.runtimes import Outputs, Refused, Runtime, joined
+from edge.runtimes.engine import Input
 from edge.runtimes.timing import cores
 
 TYPES = {1: np.float32, 2: np.int32, 3: np.uint8, 4: np.int64, 9: np.int8, 10: np.float16}  # TfLiteType
@@ -63,7 +64,7 @@ def command_of(path: Path, choice: Choice, threads: int) -> list[str]:
 
 
 class Phone:
-    """`shape` and `dtype` of the input, shapes of the `outputs`; `version`, and `xnnpack` if that is used."""
+    """The `inputs`, shapes of the `outputs`; `version`, and `xnnpack` if that is used."""
 
     def __init__(self, path: Path, mode: str, threads: int) -> None:
         self.path, self.mode, self.choice = path, mode, choice_of(mode)
@@ -75,8 +76,11 @@ class Phone:
         assert self.process.stdin and self.process.stdout
         try:
             facts = json.loads(self.process.stdout.readline(65536) or b"{}")
-            (image,), outputs = facts["inputs"], facts["outputs"]
-            self.shape, self.dtype = tuple(image["shape"]), TYPES[image["type"]]
+            outputs = facts["outputs"]
+            # a runner that was set up before it said names opens files with one input all the same
+            self.inputs = [
+                Input(str(one.get("name", "")), tuple(one["shape"]), TYPES[one["type"]]) for one in facts["inputs"]
+            ]
             self.outputs = [tuple(output["shape"]) for output in outputs]
             self.types = [np.dtype(TYPES[output["type"]]) for output in outputs]
             self.version, self.xnnpack = str(facts["version"]), bool(facts["xnnpack"])
@@ -84,11 +88,17 @@ class Phone:
             reason = self.refused()
             self.close()
             raise reason from error
+        if len(self.inputs) > 1 and not all(tensor.name for tensor in self.inputs):
+            self.close()
+            raise Refused(
+                f"{self.path.name}: {self.mode} was set up before files had a second input; run `dermedge setup` again"
+            )
 
-    def invoke(self, image: np.ndarray) -> list[np.ndarray]:
+    def invoke(self, tensors: list[np.ndarray]) -> list[np.ndarray]:
         assert self.process.stdin and self.process.stdout
         try:
-            self.process.stdin.write(np.ascontiguousarray(image, self.dtype).tobytes())
+            for value, tensor in zip(tensors, self.inputs, strict=True):
+                self.process.stdin.write(np.ascontiguousarray(value, tensor.dtype).tobytes())
             self.process.stdin.flush()
         except BrokenPipeError as error:
             raise self.refused() from error
@@ -125,10 +135,13 @@ class Phone:
                     stream.close()
 
 
-def run_side_by_side(open_it: Callable[[], Runtime], images_u8: np.ndarray, *, task: str) -> Outputs:
-    """The answers to uint8 (N, S, S, 3), by a process for each core, because one emulated processor is slow.
+def run_side_by_side(
+    open_it: Callable[[], Runtime], images_u8: np.ndarray, *, task: str, answers: np.ndarray | None = None
+) -> Outputs:
+    """What is said of uint8 (N, S, S, 3), by a process for each core, because one emulated processor is slow.
 
-    `open_it` opens the file once more. Raises Refused as soon as one process refuses it.
+    `open_it` opens the file once more; `answers`: its second input, float32 (N, Q). Raises Refused as soon as one
+    process refuses it.
     """
     count = min(cores(), len(images_u8))
     runtimes = [open_it()]
@@ -136,15 +149,16 @@ def run_side_by_side(open_it: Callable[[], Runtime], images_u8: np.ndarray, *, t
         runtimes += [open_it() for _ in range(count - 1)]
         free = list(runtimes)
 
-        def answer(image: np.ndarray) -> Outputs:
+        def answer(number: int) -> Outputs:
             runtime = free.pop()  # there are as many threads as runtimes
+            rows = slice(number, number + 1)
             try:
-                return runtime.run(image[None])
+                return runtime.run(images_u8[rows], None if answers is None else answers[rows])
             finally:
                 free.append(runtime)
 
         with ThreadPoolExecutor(count) as pool:
-            return joined(list(track(pool.map(answer, images_u8), task, len(images_u8))))
+            return joined(list(track(pool.map(answer, range(len(images_u8))), task, len(images_u8))))
     finally:
         for runtime in runtimes:
             runtime.close()

@@ -5,35 +5,44 @@ from __future__ import annotations
 import numpy as np
 
 from edge.checkpoint import Checkpoint
-from edge.runtimes import Outputs, check_images, refuse_answers
+from edge.runtimes import Outputs, check_images, checked_answers
 
 
 class Reference:
-    """The checkpoint's network with normalisation, temperature and softmax, float32 on the CPU."""
+    """The checkpoint's network with normalisation, temperature and softmax, float32 on the CPU.
+
+    It takes answers where the checkpoint was fitted to some.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.module = checkpoint.deployed(layout="NHWC")
+        weight = checkpoint.answers_weight
+        self.answer_places = 0 if weight is None else int(weight.shape[1])
+        self.module = checkpoint.deployed(layout="NHWC", answers=weight is not None)
         self.name = f"{checkpoint.model} (float32, torch)"
         self.side = checkpoint.preprocess.side
         self.labels = tuple(label.code for label in checkpoint.labels)
 
     def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`, and masks."""
-        refuse_answers(answers, self.name)
         check_images(images_u8, self.side, self.name)
-        return self.answers(images_u8)
+        return self.outputs(images_u8, answers)
 
     def run_floats(self, images: np.ndarray) -> Outputs:
-        """The same for float32 (N, S, S, 3) of any numbers."""
+        """The same for float32 (N, S, S, 3) of any numbers, with nothing answered."""
         check_images(images, self.side, self.name, dtype=np.float32)
-        return self.answers(images)
+        return self.outputs(images, None)
 
-    def answers(self, images: np.ndarray) -> Outputs:
+    def outputs(self, images: np.ndarray, answers: np.ndarray | None) -> Outputs:
         """One image at a time, as a phone does."""
         import torch
 
+        rows = checked_answers(answers, len(images), self.answer_places, self.name)
         with torch.inference_mode():
-            outputs = [self.module(torch.from_numpy(np.array(image[None])).float()) for image in images]
+            outputs = []
+            for image, row in zip(images, rows, strict=True):
+                picture = torch.from_numpy(np.array(image[None])).float()
+                second = (torch.from_numpy(np.array(row[None])),) if self.answer_places else ()
+                outputs.append(self.module(picture, *second))
         if isinstance(outputs[0], tuple):
             probabilities, masks = (torch.cat(parts) for parts in zip(*outputs, strict=True))
             return Outputs(probabilities.double().numpy(), masks[..., 0].numpy())

@@ -16,15 +16,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def timed_run(runtime: Runtime, images_u8: np.ndarray, *, task: str) -> tuple[Outputs, float]:
-    """The answers to uint8 (N, S, S, 3), and the median milliseconds of one image after a warm-up.
+def timed_run(
+    runtime: Runtime, images_u8: np.ndarray, *, task: str, answers: np.ndarray | None = None
+) -> tuple[Outputs, float]:
+    """What is said of uint8 (N, S, S, 3), and the median milliseconds of one image after a warm-up.
 
-    `task` names the work to whoever listens to the progress.
+    `answers`: the second input, float32 (N, Q). `task` names the work to whoever listens to the progress.
     """
     runtime.run(images_u8[:1])
     parts, times = [], []
-    for image in track(images_u8, task, len(images_u8)):
+    for number, image in enumerate(track(images_u8, task, len(images_u8))):
+        second = None if answers is None else answers[number : number + 1]
         begun = time.perf_counter()
-        parts.append(runtime.run(image[None]))
+        parts.append(runtime.run(image[None], second))
         times.append(1e3 * (time.perf_counter() - begun))
     return joined(parts), float(np.median(times))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dermedge
 from convert import to_coreai
 from dermedge.commands import parity, predict
 from edge import artifact, checkpoint
@@ -17,6 +18,7 @@ from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.runtimes.coreai import DIGEST, PROGRAM, CoreAI, missing
 from edge.runtimes.reference import Reference
+from tests._answering import Q, small, with_log_odds
 from tests.convert._random_weights import SIDE
 
 REASON = missing()
@@ -149,7 +151,7 @@ def test_files_of_other_classes_are_refused(build: Path, tmp_path: Path, capsys)
     manifest["labels"] = manifest["labels"][::-1]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert predict.main(["photo.jpg", "--with", str(folder / "hierattn_xs-fp32.aimodel")]) == 2
-    assert "its manifest the classes" in capsys.readouterr().err
+    assert "its manifest SEK, SCC, NEV" in capsys.readouterr().err
 
 
 def test_a_mask_is_the_second_output(sample: Path, images: np.ndarray, tmp_path: Path) -> None:
@@ -164,3 +166,27 @@ def test_a_mask_is_the_second_output(sample: Path, images: np.ndarray, tmp_path:
     assert found.masks is not None and found.masks.shape == (2, SIDE, SIDE) and found.masks.dtype == np.float32
     np.testing.assert_allclose(found.masks, wanted.masks, atol=0.02)
     assert found.masks[0].std() > 0.01  # else this shows nothing
+
+
+def test_answers_are_added_in_float32(tmp_path: Path, sample: Path) -> None:
+    """Apple's own runtime takes both inputs, and says exactly what it says without them while nothing is answered."""
+    fitted = small()
+    built = dermedge.convert(fitted, out=tmp_path / "build", formats=["coreai"], photos=sample, answers=True)
+    assert built.rejected == () and len(built.manifest.files) == 4
+    rng = np.random.default_rng(2)
+    pictures = rng.integers(0, 256, (2, 32, 32, 3), np.uint8)
+    vectors = (rng.random((2, Q)) < 0.3).astype(np.float32)
+    wanted = with_log_odds(Reference(fitted).run(pictures).probabilities, fitted, vectors)
+    for recipe, near in (("fp32", 1e-5), ("fp16", 2e-3)):
+        alone = CoreAI(built.folder / f"small-{recipe}.aimodel")
+        both = CoreAI(built.folder / f"small-answers-{recipe}.aimodel")
+        assert (alone.answer_places, both.answer_places) == (0, Q)
+        np.testing.assert_array_equal(both.run(pictures).probabilities, alone.run(pictures).probabilities)
+        np.testing.assert_allclose(both.run(pictures, vectors).probabilities, wanted, atol=near)
+        alone.close()
+        both.close()
+    told = json.loads((built.folder / "small-answers-fp16.aimodel" / "metadata.json").read_text())
+    facts = told["creatorDefinedMetadata"]
+    assert (
+        json.loads(facts["dermedge.answers"])["shape"] == [1, Q] and len(json.loads(facts["dermedge.questions"])) == 9
+    )

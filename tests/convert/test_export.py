@@ -160,7 +160,7 @@ def test_the_graph_key_knows_the_graph_and_not_the_weights(build: Path, weights:
 def test_bytes_in_give_the_answers_of_numbers_in(build: Path) -> None:
     images = np.random.default_rng(3).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
     numbers, bytes_in = (LiteRT(build / f"hierattn_xs-{recipe}.tflite") for recipe in ("int8", "int8-io"))
-    assert (numbers.engine.dtype, bytes_in.engine.dtype) == (np.float32, np.uint8)
+    assert (numbers.image.dtype, bytes_in.image.dtype) == (np.float32, np.uint8)
     np.testing.assert_array_equal(numbers.run(images).probabilities, bytes_in.run(images).probabilities)
     by_recipe = {entry.recipe: entry for entry in artifact.read(build).files}
     assert by_recipe["int8-io"].dtype == "uint8" and by_recipe["int8"].dtype == "float32"

@@ -89,7 +89,8 @@ def test_predict_refuses_a_file_that_is_not_the_one_described(
 
 def test_predict_gives_no_answer_that_is_not_finite(weights: Path, sample: Path, monkeypatch, capsys) -> None:
     photo = str(open_photos(sample).photos[0].path)
-    monkeypatch.setattr(Reference, "run", lambda self, images: Outputs(np.full((len(images), 6), np.nan), None))
+    nothing = Outputs(np.full((1, 6), np.nan), None)
+    monkeypatch.setattr(Reference, "run", lambda self, images, answers=None: nothing)
     for more in ([], ["--json"]):
         assert predict.main([photo, "--with", str(weights), *more]) == 2
         seen = capsys.readouterr()

@@ -16,6 +16,7 @@ from edge.labels import Label
 from edge.manifest import (
     INSIDE,
     SCHEMA,
+    AnsweredParity,
     Audit,
     FineTuned,
     HalfRanges,
@@ -36,9 +37,15 @@ from edge.questionnaire import Choice, Question
 from tests.edge._manifests import SHA, entry, manifest
 
 # Written by dermedge 0.1.0 before schema /2, with some of its files and operators taken out.
-OLD: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "manifest_1.json").read_text("utf-8"))
+GOLDEN = Path(__file__).parents[1] / "golden"
+OLD: dict[str, Any] = json.loads((GOLDEN / "manifest_1.json").read_text("utf-8"))
+# Written by dermedge before schema /3, of a small network of two convolutions; two of its files are left.
+SECOND: dict[str, Any] = json.loads((GOLDEN / "manifest_2.json").read_text("utf-8"))
 
-PARITY = Parity("xnnpack", 64, "a set", False, "pass", True, 41.5, 1.0, 0.002, MaskParity(0.99, 0.98, None), 60, 8)
+CASES = (AnsweredParity("none", "pass", None, 1.0, 0.0), AnsweredParity("all", "pass", 41.5, 1.0, 0.002))
+PARITY = Parity(
+    "xnnpack", 64, "a set", False, "pass", True, 41.5, 1.0, 0.002, MaskParity(0.99, 0.98, None), 60, 8, CASES
+)
 AUDIT = Audit({"CONV_2D": 3}, 4, 1, 128, 10**9, 9 * 10**8, 2**20, 9 * 10**8, 1, warnings=("gpu-rank: a",))
 QUESTIONS = (
     Question("itches", {"en": "Does it itch?", "de": "Juckt es?"}, "yes_no", 0, 2),
@@ -68,6 +75,7 @@ WHOLE = manifest(
     ),
     mask=Mask("where", 64, 0.5),
     questions=QUESTIONS,
+    log_odds=((0.5,) * 8, (-1.25, 0.0) * 4),
 )  # fmt: skip
 
 
@@ -110,11 +118,32 @@ def test_a_manifest_of_the_first_schema_is_raised() -> None:
     assert written["schema"] == SCHEMA and read(written) == raised
 
 
+def test_a_manifest_of_the_second_schema_is_raised() -> None:
+    assert SECOND["schema"] == "dermedge/manifest/2"
+    raised = read(copy.deepcopy(SECOND))
+    assert raised.log_odds is None and all(entry.parity.by_answers == () for entry in raised.files)
+    assert to_json_value(raised) == SECOND | {"schema": SCHEMA}
+
+
 def test_what_files_carry_inside_stays_as_it_was() -> None:
     """Bytes of converted files must not change with the manifest's schema."""
     inside = read(copy.deepcopy(OLD)).facts_inside()
     assert inside == {key: OLD[key] for key in INSIDE if key in OLD}
     assert list(inside) == [key for key in INSIDE if key in OLD]
+
+
+def test_files_with_the_second_input_say_what_it_is() -> None:
+    inside = WHOLE.facts_inside(answers=True)
+    assert inside.items() >= WHOLE.facts_inside().items()
+    assert inside["answers"]["name"] == "answers" and inside["answers"]["shape"] == [1, 8]
+    assert [question["id"] for question in inside["questions"]] == ["itches", "site", "age"]
+    assert inside["log_odds"] == [[0.5] * 8, [-1.25, 0.0] * 4]
+
+
+@pytest.mark.parametrize("rows", [[[0.5] * 8, [0.5] * 7], [[0.5] * 8] * 3])
+def test_log_odds_of_another_shape_are_refused(rows: list[list[float]]) -> None:
+    with pytest.raises(InputError, match="log_odds are not 2 x 8 numbers"):
+        read(to_json_value(WHOLE) | {"log_odds": rows})
 
 
 def changed(value: dict[str, Any], path: str, new: object) -> dict[str, Any]:
@@ -129,7 +158,7 @@ def changed(value: dict[str, Any], path: str, new: object) -> dict[str, Any]:
 
 
 HOSTILE: list[tuple[str, object, str]] = [
-    ("schema", "dermedge/manifest/3", "schema"),
+    ("schema", "dermedge/manifest/4", "schema"),
     ("schema", None, "schema"),
     ("model", "../../etc", "model"),
     ("labels", [], "labels"),

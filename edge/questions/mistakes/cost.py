@@ -11,6 +11,7 @@ import numpy as np
 from edge.metrics import statistics as st
 from edge.metrics.bootstrap import balanced_accuracy_drop
 from edge.metrics.observations import UNKNOWN, Observations
+from edge.questions.mistakes.answers import AnswersMistake
 from edge.questions.mistakes.catalogue import Mistake
 
 
@@ -46,7 +47,9 @@ def compare(answers: Answers, labels: np.ndarray, groups: Sequence[str]) -> dict
     }
 
 
-def row(mistake: Mistake, forms: Mapping[str, Answers], counted: np.ndarray, observed: Observations) -> dict[str, Any]:
+def row(
+    mistake: Mistake | AnswersMistake, forms: Mapping[str, Answers], counted: np.ndarray, observed: Observations
+) -> dict[str, Any]:
     """One mistake with its words and, for each form, its cost on the photographs `counted`."""
     words = {key: getattr(mistake, key) for key in ("code", "name", "did", "mend", "simulated")}
     groups = [observed.groups[i] for i in counted]

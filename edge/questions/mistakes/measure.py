@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -15,7 +15,10 @@ from edge.data.table import Photo, PhotoSet
 from edge.errors import at_least_one
 from edge.preprocess import PREPROCESS_VERSION
 from edge.progress import Listener, listening
+from edge.questionnaire import Question
+from edge.questions.answered import vectors_of
 from edge.questions.mistakes import tables
+from edge.questions.mistakes.answers import ANSWERS_MISTAKES, ask_with, open_answering
 from edge.questions.mistakes.catalogue import TURN, Mistake, mistakes_for
 from edge.questions.mistakes.cost import Answers, as_they_lie, damage, row, typical
 from edge.questions.mistakes.model import Model, ask_all, open_models
@@ -57,6 +60,7 @@ class Taken:
     orientations: list[int]  # EXIF, 1 to 8
     shapes: list[tuple[int, int]]  # height and width, upright
     answers: dict[str, dict[str, Answers]]  # mistake -> form -> answers
+    told: dict[str, dict[str, Answers]]  # the same of mistakes with what was answered beside the picture
 
 
 def measure(
@@ -79,10 +83,15 @@ def measure(
     with listening(on_progress):
         judged_on = judging_set(build.checkpoint, photos, limit=images, skip_missing=skip_unreadable)
         models = open_models(build.folder, build.manifest, checkpoint=build.checkpoint, threads=threads)
+        forms = [model.form for model in models]
+        answering = open_answering(build, build.checkpoint, forms, threads=threads)
         try:
-            taken = observe(judged_on, target, mistakes, models, skip_unreadable=skip_unreadable)
+            taken = observe(
+                judged_on, target, mistakes, models, answering, build.manifest.questions,
+                skip_unreadable=skip_unreadable,
+            )  # fmt: skip
         finally:
-            for model in models:
+            for model in (*models, *answering):
                 model.runtime.close()
     return reported(build, target, mistakes, models, taken)
 
@@ -92,17 +101,26 @@ def observe(
     target: Target,
     mistakes: Sequence[Mistake],
     models: Sequence[Model],
+    answering: Sequence[Model] = (),
+    questions: tuple[Question, ...] = (),
     *,
     skip_unreadable: bool = False,
 ) -> Taken:
-    """Ask every model about every photograph, by every path. One photograph is in memory at a time."""
+    """Ask every model about every photograph, by every path. One photograph is in memory at a time.
+
+    `answering`: models that take answers to `questions` as well, which are asked with wrong answers beside it.
+    """
     orientations: list[int] = []
     shapes: list[tuple[int, int]] = []
     pairs: dict[str, dict[str, list[tuple[np.ndarray, np.ndarray]]]] = {
         mistake.code: {model.form: [] for model in models} for mistake in mistakes
     }
 
-    def ask(_photo: Photo, taken: tuple[Scene, int]) -> None:
+    told: dict[str, dict[str, list[tuple[np.ndarray, np.ndarray]]]] = {
+        mistake.code: {model.form: [] for model in answering} for mistake in (ANSWERS_MISTAKES if answering else ())
+    }
+
+    def ask(photo: Photo, taken: tuple[Scene, int]) -> None:
         scene, orientation = taken
         orientations.append(orientation)
         height, width = scene.upright.shape[:2]
@@ -110,6 +128,15 @@ def observe(
         for code, forms in ask_all(scene, mistakes, models).items():
             for form, pair in forms.items():
                 pairs[code][form].append(pair)
+        if not answering:
+            return
+        vectors = vectors_of(replace(photos, photos=(photo,)), questions)
+        for mistake in ANSWERS_MISTAKES:
+            right_vector = vectors[mistake.case][0]
+            for model in answering:
+                sent = (right_vector, mistake.spoil(right_vector, questions))
+                by_right, by_wrong = (ask_with(model, scene.right, vector) for vector in sent)
+                told[mistake.code][model.form].append((by_right, by_wrong))
 
     readable = read_each(
         photos,
@@ -118,14 +145,20 @@ def observe(
         task=f"{len(mistakes)} mistakes on {photos.name}",
         skip_unreadable=skip_unreadable,
     )
-    answers = {
+    return Taken(readable, orientations, shapes, in_arrays(pairs), in_arrays(told))
+
+
+def in_arrays(
+    pairs: Mapping[str, Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]],
+) -> dict[str, dict[str, Answers]]:
+    """Mistake -> form -> what was said of all photographs, from (right, wrong) of each."""
+    return {
         code: {
             form: Answers(np.array([pair[0] for pair in lot]), np.array([pair[1] for pair in lot]))
             for form, lot in forms.items()
         }
         for code, forms in pairs.items()
     }
-    return Taken(readable, orientations, shapes, answers)
 
 
 def reported(
@@ -140,6 +173,11 @@ def reported(
             observed)
         for mistake in mistakes
     ]  # fmt: skip
+    rows += [
+        row(mistake, taken.told[mistake.code], everyone, observed)
+        for mistake in ANSWERS_MISTAKES
+        if mistake.code in taken.told
+    ]
     if len(turned):
         rows.append(row(IGNORED, as_they_lie(taken.orientations, taken.answers), turned, observed))
     rows.sort(key=damage)

@@ -54,7 +54,7 @@ def open_models(
     entries = {
         form: entry
         for form, recipe in RECIPES.items()
-        for entry in manifest.files
+        for entry in manifest.of_pictures
         if entry.format == "tflite" and entry.recipe == recipe and only in (None, entry.file)
     }
     if only and not entries:

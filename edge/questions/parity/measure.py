@@ -18,6 +18,7 @@ from edge.manifest import FileEntry, Run
 from edge.metrics.gates import Verdict, judge, overall
 from edge.metrics.observations import Observations
 from edge.progress import Listener, busy, listening
+from edge.questions.answered import CASES, NONE, vectors_of
 from edge.questions.observe import observations_of
 from edge.questions.parity import tables
 from edge.questions.parity.report import Entry, build_report
@@ -27,6 +28,7 @@ from edge.report.header import data_block
 from edge.report.junit import junit
 from edge.report.pictures import jpeg
 from edge.report.question import QuestionReport
+from edge.report.words import file_of
 from edge.runtimes import Outputs, Refused
 from edge.runtimes.litert import PHONES, on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
@@ -58,7 +60,7 @@ class ParityReport(QuestionReport):
     def failing(self, *, strict: bool = False) -> list[str]:
         """The files whose binding gate failed, with the runtime; `strict` makes every gate bind."""
         return [
-            f"{file['file']} on {file['runtime']}"
+            f"{file_of(file)} on {file['runtime']}"
             for file in self.report["files"]
             if file["verdict"] == "fail" and (strict or file["binding"])
         ]
@@ -93,20 +95,34 @@ def measure(
         side = build.checkpoint.preprocess.side
         judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
         with busy("running the float32 model"):
-            observations = observations_of(judged_on, *Reference(build.checkpoint).run(squares))
+            reference = Reference(build.checkpoint)
+            observations = observations_of(judged_on, *reference.run(squares))
+        planned = runs(build, modes, every_way=every_way)
+        vectors: dict[str, np.ndarray] = {}
+        if any(entry.answers for entry, _ in planned):
+            vectors = vectors_of(judged_on, build.checkpoint.questions)
+        with busy("running the float32 model with answers"):
+            told = {case: observations_of(judged_on, *reference.run(squares, rows)) for case, rows in vectors.items()}
         entries, answers, refusals = [], [], []
-        for entry, mode in runs(build, modes, every_way=every_way):
+        refused: set[tuple[str, str]] = set()  # file and mode
+        for entry, mode, case in by_case(planned):
+            if (entry.file, mode) in refused:
+                continue
             try:
-                outputs, milliseconds = answered(build, entry, mode, squares, threads)
-                slower = times_fp32(build, entry, mode, squares[0]) if on_phone(mode) else None
+                rows = None if case is None else vectors[case]
+                outputs, milliseconds = answered(build, entry, mode, squares, threads, rows)
+                timed = on_phone(mode) and case in (None, NONE)
+                slower = times_fp32(build, entry, mode, squares[0]) if timed else None
             except Refused as refusal:  # an old library says so where it would be wrong, plain kernels lack operators
                 log.info("left out: %s", refusal)
                 refusals.append(str(refusal))
+                refused.add((entry.file, mode))
                 continue
             if slower is not None and slower >= SLOWER:
                 log.info("%s on %s takes %.1f times the time of the fp32 file", entry.file, mode, slower)
-            result = judged(build, entry, mode, observations, outputs, milliseconds)
-            entries.append(result._replace(times_fp32=slower))
+            observed = observations if case is None else told[case]
+            result = judged(build, entry, mode, observed, outputs, milliseconds)
+            entries.append(result._replace(times_fp32=slower, answered=case))
             answers.append(outputs.probabilities)
     if not entries:
         why = f": {'; '.join(refusals)}" if refusals else "; `convert/to_tflite.py` writes some"
@@ -120,21 +136,36 @@ def measure(
         answers,
         build.schemes(),
         untrained=bool(build.checkpoint.untrained),
+        answered=told,
     )
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
     return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})
 
 
+def by_case(
+    planned: Sequence[tuple[FileEntry, str]],
+) -> list[tuple[FileEntry, str, str | None]]:
+    """Each file and mode; of a file that takes answers once with none, some and all of them."""
+    return [(entry, mode, case) for entry, mode in planned for case in (CASES if entry.answers else (None,))]
+
+
 def seen_right(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
-    """Of a parity report: the files that a phone's own library answered without failing their gate, and where."""
-    return [(row["file"], run_of(row)) for row in report["files"] if right_on_phone(row)]
+    """Of a parity report: the files that a phone's own library answered without failing their gate, and where.
+
+    Of a file that takes answers with none, some and all of them.
+    """
+    rows = [row for row in report["files"] if on_phone(row["runtime"])]
+    wrong = {(row["file"], row["runtime"]) for row in rows if not right_on_phone(row)}
+    seen = {(row["file"], row["runtime"]): run_of(row) for row in rows}
+    return [(file, run) for (file, mode), run in seen.items() if (file, mode) not in wrong]
 
 
 def seen_slow(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
     """Of a parity report: the files that are right in a phone's own library, but slower there than the fp32 file."""
-    rows = [row for row in report["files"] if right_on_phone(row) and (row["times_fp32"] or 0) >= SLOWER]
-    return [(row["file"], run_of(row)) for row in rows]
+    right = seen_right(report)
+    rows = [row for row in report["files"] if on_phone(row["runtime"]) and (row["times_fp32"] or 0) >= SLOWER]
+    return [(row["file"], run_of(row)) for row in rows if (row["file"], run_of(row)) in right]
 
 
 def right_on_phone(row: Mapping[str, Any]) -> bool:
@@ -196,17 +227,20 @@ def left_out(entries: Sequence[FileEntry]) -> str | None:
 
 
 def answered(
-    build: Build, entry: FileEntry, mode: str, squares: np.ndarray, threads: int
+    build: Build, entry: FileEntry, mode: str, squares: np.ndarray, threads: int, rows: np.ndarray | None = None
 ) -> tuple[Outputs, float | None]:
-    """What a file answers, and the median milliseconds of one image; None in a phone's library, which is emulated."""
+    """What a file says, and the median milliseconds of one image; None in a phone's library, which is emulated.
+
+    `rows`: its second input, float32 (N, Q).
+    """
     task = f"{entry.recipe} on {mode}"
     if on_phone(mode):
         return run_side_by_side(
-            partial(open_file, build.path(entry), entry.format, mode=mode), squares, task=task
+            partial(open_file, build.path(entry), entry.format, mode=mode), squares, task=task, answers=rows
         ), None
     runtime = open_file(build.path(entry), entry.format, mode=mode, threads=threads)
     try:
-        return timed_run(runtime, squares, task=task)
+        return timed_run(runtime, squares, task=task, answers=rows)
     finally:
         runtime.close()
 

@@ -32,6 +32,7 @@ class Entry(NamedTuple):
     parity: FileParity
     binding: bool = True  # whether a failed gate fails the command
     milliseconds: float | None = None  # median of one image on this host; None: not taken
+    answered: str | None = None  # of a file with the second input: no, some or all questions ("none", "some", "all")
     times_fp32: float | None = None  # its time by that of the fp32 file in the same phone's library; None: not taken
 
 
@@ -45,8 +46,11 @@ def build_report(
     schemes: Mapping[str, Scheme] | None = None,
     *,
     untrained: bool = False,
+    answered: Mapping[str, Observations] | None = None,
 ) -> dict[str, Any]:
     """The report of several files of one model, judged on the same observations.
+
+    `answered`: what the float model says with no, some and all questions answered, where files take answers.
 
     `schemes`: format -> how its 8-bit layers were chosen. `untrained`: the weights are random, and the page says so.
 
@@ -60,7 +64,7 @@ def build_report(
             f"expected one array of probabilities per file, got {len(candidates)} for {len(entries)} files"
         )
     files = [
-        _file(Entry(*entry), observations, np.asarray(values))
+        _file(entry, (answered or {})[entry.answered] if entry.answered else observations, np.asarray(values))
         for entry, values in zip(entries, candidates, strict=True)
     ]
     return {
@@ -94,6 +98,7 @@ def _file(entry: Entry, observations: Observations, candidate: Floats) -> dict[s
         "format": entry.format,
         "recipe": entry.recipe,
         "runtime": entry.runtime,
+        "answered": entry.answered,
         "verdict": parity.verdict.value,
         "binding": entry.binding,
         "images": parity.images,

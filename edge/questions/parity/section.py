@@ -59,7 +59,8 @@ def shown_images(report: Mapping[str, Any]) -> set[str]:
 
 def _overview_row(file: Mapping[str, Any], several_runtimes: bool) -> dict[str, Any]:
     statistics = file["statistics"]
-    name = f"{file['recipe']}, {file['runtime']}" if several_runtimes else file["recipe"]
+    recipe = f"{file['recipe']}, {file['answered']} answered" if file.get("answered") else file["recipe"]
+    name = f"{recipe}, {file['runtime']}" if several_runtimes else recipe
     limits = {check["name"]: check["limit"] for check in file["checks"]}
     row: dict[str, Any] = {
         "name": name if len(name) <= 30 else name[:29] + "…",
@@ -89,7 +90,7 @@ def _file(file: Mapping[str, Any], index: int, flags: list[bool | None]) -> dict
     """What the template shows of one file, as text."""
     view: dict[str, Any] = {
         "anchor": f"file-{index}",
-        "name": file["file"],
+        "name": words.file_of(file),
         "recipe": file["recipe"],
         "runtime": file["runtime"],
         "size": words.size(file["bytes"]),

@@ -25,7 +25,11 @@ def times_fp32(build: Build, entry: FileEntry, mode: str, square: np.ndarray) ->
     `square`: uint8 (S, S, 3). None where it says nothing of phones: on an emulated processor, for the fp32 file, and
     in a build without one or with one that this library refuses.
     """
-    peers = [peer for peer in build.manifest.files if (peer.format, peer.recipe) == (entry.format, FLOAT)]
+    peers = [
+        peer
+        for peer in build.manifest.files
+        if (peer.format, peer.recipe, peer.answers) == (entry.format, FLOAT, False)
+    ]
     if choice_of(mode).library not in NATIVE or entry.recipe == FLOAT or not peers:
         return None
     open_it = partial(LiteRT, mode=mode)

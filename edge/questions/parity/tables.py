@@ -46,9 +46,10 @@ def reasons(report: Mapping[str, Any]) -> list[str]:
 
 def where(file: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> str:
     """The file, with the way it was run where it was run in several, and whether its gate counts."""
-    several = sum(other["file"] == file["file"] for other in files) > 1
+    name = words.file_of(file)
+    several = sum(words.file_of(other) == name for other in files) > 1
     by = f" by {file['runtime']}" if several else ""
-    return f"{file['file']}{by}{'' if file['binding'] or file['verdict'] == 'reported' else ' (not binding)'}"
+    return f"{name}{by}{'' if file['binding'] or file['verdict'] == 'reported' else ' (not binding)'}"
 
 
 def escaped(line: str) -> str:
@@ -70,7 +71,7 @@ def cells(file: Mapping[str, Any]) -> list[str]:
         ]
     milliseconds = NOTHING if file["host_ms"] is None else f"{file['host_ms']:.1f}"
     loose = "" if file["binding"] or verdict == "reported" else " (not binding)"
-    return [file["file"], file["runtime"], milliseconds, *numbers, verdict + loose]
+    return [words.file_of(file), file["runtime"], milliseconds, *numbers, verdict + loose]
 
 
 def decibel(value: float | None) -> str:

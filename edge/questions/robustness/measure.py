@@ -146,7 +146,7 @@ def described(name: str, levels: Sequence[int]) -> dict[str, Any]:
 def compared(build: Build, files: Sequence[str] | None) -> list[FileEntry]:
     """The files to hold against float: .tflite, those named by file or recipe, else those of DEFAULT."""
     if not files:
-        return [entry for entry in build.manifest.files if entry.recipe in DEFAULT and entry.format == "tflite"]
+        return [entry for entry in build.manifest.of_pictures if entry.recipe in DEFAULT and entry.format == "tflite"]
     # A recipe may name files of several formats; of these the .tflite is meant.
     entries = [entry for entry in build.chosen(files) if entry.format == "tflite" or entry.file in files]
     other = [entry.file for entry in entries if entry.format != "tflite"]
@@ -163,7 +163,7 @@ def open_all(build: Build, entries: Sequence[FileEntry], threads: int) -> tuple[
     The fp32 .tflite is the float model where there is one: its gate keeps every logit within 1e-4 of torch's, and it
     is several times as fast. Elsewhere it is the torch model itself.
     """
-    own = [e.file for e in build.manifest.files if (e.recipe, e.format) == ("fp32", "tflite")]
+    own = [e.file for e in build.manifest.of_pictures if (e.recipe, e.format) == ("fp32", "tflite")]
     model: Runtime = open_file(build.folder / own[0], "tflite", threads=threads) if own else Reference(build.checkpoint)
     opened = {FLOAT: model}
     for entry in entries:

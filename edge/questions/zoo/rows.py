@@ -28,7 +28,7 @@ def rows(
         wanted = {(job.format, recipe) for job in own for recipe in job.recipes}
         side = manifest.side
         took = times.get(model, {}) if side == yardstick else {}  # a ratio across sides would say nothing of the model
-        files = [entry for entry in manifest.files if (SUFFIXES[entry.format], entry.recipe) in wanted]
+        files = [entry for entry in manifest.of_pictures if (SUFFIXES[entry.format], entry.recipe) in wanted]
         kept = {(SUFFIXES[entry.format], entry.recipe) for entry in files}
         entries.append(
             {

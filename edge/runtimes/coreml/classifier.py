@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from edge.errors import InputError
-from edge.runtimes import Outputs, check_images, refuse_answers
+from edge.runtimes import Outputs, check_images, checked_answers
 
+from .features import ARRAYS
 from .model import RuntimeDependentWarning, load
 
 # How a package can be run: by our interpreter anywhere, by Core ML itself on macOS.
 INTERPRETER = "interpreter"
+ANSWERS = "answers"  # name of the second input
 NATIVE = {"core-ml-cpu": "CPU_ONLY", "core-ml-gpu": "CPU_AND_GPU", "core-ml-ane": "CPU_AND_NE"}
 
 
@@ -27,7 +29,10 @@ def modes() -> tuple[str, ...]:
 
 
 class CoreML:
-    """One .mlpackage with the contract: an RGB image in, `probabilities` by class out, from some networks a `mask`."""
+    """One .mlpackage with the contract: an RGB image in, `probabilities` by class out, from some networks a `mask`.
+
+    Some take `answers`, an array (1, Q), as well.
+    """
 
     def __init__(self, path: Path, *, mode: str = INTERPRETER, threads: int = 1) -> None:
         from PIL import Image
@@ -41,8 +46,13 @@ class CoreML:
         self.notices = model.notices if mode == INTERPRETER else []
         self.engine: Any = model if mode == INTERPRETER else native(path, NATIVE[mode])
         images = [feature for feature in model.input_description if feature.type.WhichOneof("Type") == "imageType"]
-        if len(images) != 1 or len(model.input_description) != 1:
-            raise InputError(f"{path}: expected one input, an image; convert it with dermedge")
+        others = [feature for feature in model.input_description if feature not in images]
+        self.answer_places = sum(map(places_of, others))
+        if len(images) != 1 or len(others) > 1 or (others and not self.answer_places):
+            raise InputError(
+                f"{path}: expected an input that is an image, beside it {ANSWERS}, float32 (1, Q), or nothing; got "
+                f"{', '.join(feature.name for feature in model.input_description)}; convert it with dermedge"
+            )
         self.image, kind = images[0].name, images[0].type.imageType
         if kind.width != kind.height:
             raise InputError(f"{path}: expected a square image, it takes {kind.width}x{kind.height}")
@@ -56,10 +66,13 @@ class CoreML:
 
     def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
         """uint8 (N, S, S, 3) RGB -> probabilities, float64 (N, K), in the order of `labels`, and masks."""
-        refuse_answers(answers, self.name)
         check_images(images_u8, self.side, self.name)
+        vectors = checked_answers(answers, len(images_u8), self.answer_places, self.name)
+        outputs = []
         with torch_threads(self.threads):
-            outputs = [self.engine.predict({self.image: self.make(image)}) for image in images_u8]
+            for image, row in zip(images_u8, vectors, strict=True):
+                second = {ANSWERS: row[None]} if self.answer_places else {}
+                outputs.append(self.engine.predict({self.image: self.make(image), **second}))
         rows = [[output[self.probabilities][label] for label in self.labels] for output in outputs]
         masks = None
         if self.mask is not None:
@@ -94,6 +107,15 @@ def class_labels(model: Any) -> list[str]:
         if call.operation.kind == "classify":
             return [str(label) for label in call.fixed["classes"]]
     return []
+
+
+def places_of(feature: Any) -> int:
+    """Q of the input `answers`, an array (1, Q) of float32; 0 of any other input."""
+    kind = feature.type.multiArrayType
+    wanted = feature.name == ANSWERS and feature.type.WhichOneof("Type") == "multiArrayType"
+    shape = tuple(kind.shape)
+    fits = wanted and len(shape) == 2 and shape[0] == 1 and ARRAYS.get(int(kind.dataType)) is np.float32
+    return int(shape[1]) if fits else 0
 
 
 def mask_of(model: Any) -> str | None:

@@ -203,7 +203,7 @@ def test_another_contract_is_named(other, tmp_path, monkeypatch):
 def test_shortcomings_are_in_words():
     found = coreai.CoreAI.__new__(coreai.CoreAI)
     found.side, found.classes, found.labels, found.recipe, found.stored = 64, 2, ["ben", "mal"], "fp16", {"Float16": 5}
-    found.gives_mask = False
+    found.gives_mask, found.answer_places = False, 0
     assert found.shortcomings(recipe="fp16", side=64, labels=["ben", "mal"]) == []
     assert len(found.shortcomings(recipe="fp32", side=96, labels=["mal", "ben", "other"], mask=True)) == 6
 
