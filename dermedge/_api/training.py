@@ -70,8 +70,8 @@ def train(
     or the path of a .pth or .safetensors of torchvision's or timm's, whose last layer is left out. `answers`: also fit
     what people answered (`fit_answers`). `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and
     which set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
-    `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing, balance, evenness, mixup, descriptors, guide,
-    class_weight, variants, ema, augment, seed.
+    `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing,
+    balance, evenness, mixup, descriptors, guide, class_weight, variants, ema, augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
