@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -174,8 +175,8 @@ def without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """The object of JSON pairs; ValueError where a name is there twice, of which a parser would drop one in silence."""
     value = dict(pairs)
     if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+        names = Counter(name for name, _ in pairs)
+        raise ValueError(f"{next(name for name in names if names[name] > 1)!r} is there twice in one object")
     return value
 
 

@@ -26,7 +26,7 @@ def without_blocks(program: Any) -> Any:
                     f"the network computes in {kind} (torch.autocast on the CPU), and files are made of a network in "
                     "float32; leave torch.autocast out, it is for training"
                 )
-            put_inside(graph, node)
+            put_inside(program, node)
         graph.delete_all_unused_submodules()
         graph.recompile()
     return program
@@ -37,8 +37,9 @@ def block_of(node: fx.Node) -> str | None:
     return name if node.op == "call_function" and name in {NO_GRAD, AUTOCAST} else None
 
 
-def put_inside(graph: fx.GraphModule, node: fx.Node) -> None:
+def put_inside(program: Any, node: fx.Node) -> None:
     """The operations of the graph that `node` calls, in its place."""
+    graph: fx.GraphModule = program.graph_module
     given: tuple[Any, ...] = node.args
     place = next(number for number, part in enumerate(given) if isinstance(part, fx.Node))
     inner, *operands = given[place:]
@@ -58,7 +59,9 @@ def put_inside(graph: fx.GraphModule, node: fx.Node) -> None:
             else:
                 new[part] = graph.graph.node_copy(part, new.__getitem__)
     for user in list(node.users):  # each takes one of the results
-        user.replace_all_uses_with(results[user.args[1]])
+        result = results[user.args[1]]
+        user.replace_all_uses_with(result)
+        program.graph_signature.replace_all_uses(user.name, result.name)  # where the network returns it
         graph.graph.erase_node(user)
     graph.graph.erase_node(node)
     if not inner.users:

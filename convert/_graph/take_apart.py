@@ -77,10 +77,44 @@ def parts_of(node: fx.Node) -> fx.GraphModule | None:
             parts = make_fx(alone, tracing_mode="fake", pre_dispatch=not composite)(*examples)
     except Exception:  # whatever a decomposition may raise, there is none then
         return None
+    change_copies_by_value(parts)
     calls = [part.target for part in parts.graph.nodes if part.op == "call_function"]
     usual = all(not isinstance(one, torch._ops.OpOverload) or one.namespace == "aten" for one in calls)
-    in_place = any(isinstance(one, torch._ops.OpOverload) and one._schema.is_mutable for one in calls)
-    return parts if usual and not in_place and target not in calls else None
+    return parts if usual and not changes_in_place(parts) and target not in calls else None
+
+
+def changes_in_place(parts: fx.GraphModule) -> bool:
+    calls = (part.target for part in parts.graph.nodes if part.op == "call_function")
+    return any(isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable for target in calls)
+
+
+def change_copies_by_value(parts: fx.GraphModule) -> None:
+    """`clamp_min_` of a tensor that was copied just for it (in cosine similarity) becomes `clamp_min` of it.
+
+    Other changes in place, of tensors that may be seen under two names, stay.
+    """
+    for node in parts.graph.nodes:
+        target, name = node.target, str(node.target)
+        changed = node.args[0] if node.args else None
+        if not (isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable):
+            continue
+        if not (isinstance(changed, fx.Node) and changed.target is aten.clone.default and "_." in name):
+            continue
+        plain = getattr(aten, name.removeprefix("aten.").split(".")[0].removesuffix("_"), None)
+        if plain is None or target._overloadname not in plain.overloads():
+            continue
+        later = behind(node)
+        if any(user not in {node} | later for user in changed.users):  # a view of it, perhaps
+            continue
+        node.target = getattr(plain, target._overloadname)
+        for user in later & set(changed.users):
+            user.replace_input_with(changed, node)
+
+
+def behind(node: fx.Node) -> set[fx.Node]:
+    """The nodes after it."""
+    nodes = list(node.graph.nodes)
+    return set(nodes[nodes.index(node) + 1 :])
 
 
 def inlined(graph: fx.GraphModule, parts: fx.GraphModule, operands: list[fx.Node]) -> Any:

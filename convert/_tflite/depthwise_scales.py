@@ -58,9 +58,10 @@ def reader_of_scales(model, readers, tensor: int, activation: int) -> Any:
             stored = model.buffers[weights.buffer].data
             is_float = weights.type == schema.TensorType.FLOAT32 and stored is not None and len(stored)
             return reader if is_float and int(reader.inputs[0]) == tensor else None
-        if name != "PAD":
+        padded = int(reader.outputs[0])
+        if name != "PAD" or graph.tensors[padded].shape[-1] != graph.tensors[tensor].shape[-1]:  # of channels
             return None
-        tensor = int(reader.outputs[0])
+        tensor = padded
     return None
 
 

@@ -22,7 +22,7 @@ NO_CLASS_FOLDER = re.compile(  # parts of a set, what stands beside photographs,
     r"|aug(ment(ed|ations?))?|backups?|(pre)?processed|resized|cropped|originals?|raw)"
     r"([-_ ]?(set|data|images?|input|groundtruth|masks?))?([-_ ]?part)?[-_ ]?\d*"
     r"|.*[-_ ](images?|imgs)_part_\d+|part[-_ ]?\d+|(k[-_ ]?)?fold[-_ ]?\d+|split[-_ ]?\d+"
-    r"|_?(un(labell?ed|sorted|classified|tagged)|to[-_ ]?(sort|do|check)|inbox|te?mp|old|misc|duplicates?"
+    r"|_?(un(labell?ed|sorted|classified|tagged)|to[-_ ]?(sort|do|check)|inbox|te?mp|old|duplicates?"
     r"|rejected|excluded|deleted|trash)|(new|untitled)[-_ ]folder.*|neuer ordner.*|nouveau dossier.*"
     r"|runs?|build|report_files|tensorboard|dcim|camera( roll)?|\d{3}(apple|canon|_?nikon|media|andro|_pana)"
     r"|(patient|pat|pt|subject|case|lesion|visit|session|person|day|date)[-_ ]?(id[-_ ]?)?\d+"

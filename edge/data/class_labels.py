@@ -41,7 +41,12 @@ def labels_of(folder: Path, names: list[str]) -> tuple[dict[str, Label], tuple[L
     classes = from_json(listed, where=str(file))  # which refuses all but a list
     assert isinstance(listed, list)
     strange = sorted({str(key) for item in listed for key in item} - KEYS)
-    slips = [(key, near[0]) for key in strange if (near := difflib.get_close_matches(key, KEYS, n=1))]
+    slips = [
+        (str(key), near[0])
+        for item in listed
+        for key in item
+        if key not in KEYS and (near := difflib.get_close_matches(str(key), KEYS, n=1)) and near[0] not in item
+    ]
     if slips:
         raise InputError(f"{file} has the key {slips[0][0]!r}, which nobody reads; did you mean {slips[0][1]!r}?")
     own: dict[str, Label] = {}

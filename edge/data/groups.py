@@ -5,10 +5,12 @@ Every table is asked that names an image and one of these. A patient's lesion ma
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from edge.data.csv_table import header, known, read_table
 from edge.data.table import stem
+from edge.errors import InputError
 
 IMAGE = ("isic_id", "image", "image_id", "image_name", "name")  # columns, the first that a table has
 PAIR = ("image_name_1", "image_name_2")  # of ISIC 2020's table of duplicates
@@ -23,16 +25,34 @@ def names_groups(table: Path) -> bool:
     return set(PAIR) <= names or bool(names & set(IMAGE) and names & set(OWNERS))
 
 
-def image_node(image_id: str) -> Node:
-    """Equal for an image in two tables, of which one may write it in other capitals, with its folder or reduced."""
-    name = stem(image_id.replace("\\", "/").rpartition("/")[2])
-    return IMAGE_RANK, name.casefold().removesuffix("_downsampled")
+def folder_and_name(image_id: str) -> tuple[str, str]:
+    """The folder that a table writes before an image, and its name without suffix, both in small letters."""
+    folder, _, name = image_id.replace("\\", "/").casefold().rpartition("/")
+    return folder, stem(name).removesuffix("_downsampled")
+
+
+def image_column(names: Collection[str]) -> str | None:
+    return next((name for name in IMAGE if name in names), None)
+
+
+def in_several_folders(tables: Iterable[Path]) -> set[str]:
+    """Names that a table gives to several images, which only their folders tell apart."""
+    several = set()
+    for table in tables:
+        if column := image_column(header(table)):
+            folders: dict[str, str] = {}
+            for row in read_table(table):
+                folder, name = folder_and_name(row[column])
+                if folders.setdefault(name, folder) != folder:
+                    several.add(name)
+    return several
 
 
 class Groups:
     """Groups of images that grow together where they share a patient, a lesion, or a pair of duplicates."""
 
-    def __init__(self) -> None:
+    def __init__(self, names_of_several: Collection[str] = ()) -> None:
+        self._names_of_several = names_of_several  # images, which only their folders tell apart
         self._above: dict[Node, Node] = {}
         self._pairs = 0
         self._blocks: dict[Node, Node] = {}  # they count only where no patient or lesion is named
@@ -42,14 +62,14 @@ class Groups:
         names = header(table)
         if set(PAIR) <= set(names):
             for row in read_table(table):
-                self._join(image_node(row[PAIR[0]]), image_node(row[PAIR[1]]))
+                self._join(self._image(row[PAIR[0]], table), self._image(row[PAIR[1]], table))
                 self._pairs += 1
             return
-        image = next((name for name in IMAGE if name in names), None)
+        image = image_column(names)
         if image is None or not set(OWNERS) & set(names):
             return
         for row in read_table(table):
-            node = image_node(row[image])
+            node = self._image(row[image], table)
             for rank, name in enumerate(OWNERS):
                 if not (owner := known(row.get(name), table)):
                     continue
@@ -64,6 +84,21 @@ class Groups:
         for node in alone:
             self._join(node, self._blocks[node])
 
+    def _image(self, image_id: str, table: Path | None = None) -> Node:
+        """Equal for an image in two tables, of which one may write it in other capitals, with its folder or reduced.
+
+        Where several images have its name the folder counts; InputError for a row of `table` that lacks it.
+        """
+        folder, name = folder_and_name(image_id)
+        if name not in self._names_of_several:
+            return IMAGE_RANK, name
+        if table and not folder:
+            raise InputError(
+                f"{table} names {image_id} without its folder, and several images are called so; write the folders in "
+                "every table"
+            )
+        return IMAGE_RANK, f"{folder}/{name}"
+
     def _top(self, node: Node) -> Node:
         while (above := self._above.get(node, node)) != node:
             self._above[node] = node = self._above.get(above, above)
@@ -76,7 +111,7 @@ class Groups:
 
     def of(self, image_id: str) -> str:
         """The name of the image's group; the image's own where no table says anything of it."""
-        node = image_node(image_id)
+        node = self._image(image_id)
         top = self._top(node)
         return image_id if top == node else top[1]
 
@@ -95,7 +130,7 @@ class Groups:
                 f"groups of several patients, as a lesion or a pair of duplicates is of both: {len(joined)}, "
                 f"first {' and '.join([first[1], *others][:3])}: each group counts as one patient"
             )
-        alone = [name for name in images if self._top(image_node(name))[0] == IMAGE_RANK]
+        alone = [name for name in images if self._top(self._image(name))[0] == IMAGE_RANK]
         if alone and len(alone) == len(images):
             notes.append("no patients are named: every photograph counts as a patient of its own")
         elif alone:
@@ -107,7 +142,7 @@ class Groups:
 
 def groups_in(tables: list[Path]) -> Groups:
     """Of all tables that name any."""
-    groups = Groups()
+    groups = Groups(in_several_folders(tables))
     for table in tables:
         groups.add(table)
     groups.fill_in_blocks()

@@ -253,20 +253,22 @@ def in_common(first: list[str], second: list[str]) -> int:
 
 def index_photos(contents: Contents) -> Index:
     """By file name. Of copies of one file the first counts."""
-    by_name: dict[str, Path] = {}
+    named: dict[str, list[Path]] = {}
+    for path in contents.photos:
+        named.setdefault(plain(path.name), []).append(path)
+    by_name = {name: paths[0] for name, paths in named.items()}
     same_names: dict[str, list[Path]] = {}
     copies: set[Path] = set()
-    for path in contents.photos:
-        name = plain(path.name)
-        first = by_name.setdefault(name, path)
-        if first is path:
+    for name, paths in named.items():
+        if len(paths) == 1:
             continue
-        others = same_names.get(name, [first])
-        if any(same_bytes([other, path]) for other in others):
-            contents.leave_out(path, "further copies of a file, under the same name")
-            copies.add(path)
-        else:
-            same_names[name] = [*others, path]
+        later = {path for group in same_bytes(paths) for path in group[1:]}
+        for path in paths:
+            if path in later:
+                contents.leave_out(path, "further copies of a file, under the same name")
+        copies |= later
+        if len(paths) - len(later) > 1:
+            same_names[name] = [path for path in paths if path not in later]
     contents.photos = [path for path in contents.photos if path not in copies]
     small: dict[str, Path | None] = {}
     for name, path in by_name.items():

@@ -158,7 +158,8 @@ def read_header(file: BinaryIO, name: str) -> Header:
         elif marker == SOS:
             if frame is None or length < 1:
                 raise ValueError("a scan comes before the frame header")
-            return Header(*frame, in_first_scan=take(file, 1)[0], profile=put_together(pieces))
+            components = take(file, length)[0]  # all of its header, whose bytes may look like markers
+            return Header(*frame, in_first_scan=components, profile=put_together(pieces))
         elif marker == EOI:
             raise ValueError("it ends before its first scan")
         elif marker == APP2:

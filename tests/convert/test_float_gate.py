@@ -98,7 +98,7 @@ def test_core_ml_is_held_to_the_same(given: list[str], monkeypatch, tmp_path: Pa
         graph.recompile()
         return graph
 
-    monkeypatch.setattr("convert._coreml.format.rewritten", wrong)
+    monkeypatch.setattr("convert._coreml.program.rewritten", wrong)
     assert to_coreml.main([*given, "--recipe", "fp16", "--recipe", "int8-weights"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "rejected fp16, int8-weights" in said and "max_pool" in said and "module behind first (avg_pool2d" in said

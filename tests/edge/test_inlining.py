@@ -44,6 +44,18 @@ def switched_off(x: Tensor) -> Tensor:
         return x.exp()
 
 
+class WholeForward(Net):
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+def test_a_block_may_give_the_networks_answer() -> None:
+    torch.manual_seed(0)
+    net, picture = WholeForward(torch.sin).eval(), torch.rand(1, 3, SIDE, SIDE)
+    assert torch.equal(from_bytes(to_bytes(net, SIDE), where="the network")(picture), net(picture))
+
+
 @pytest.mark.parametrize("body", [no_grad, nested, switched_off])
 def test_a_block_is_its_operations(body: Callable[[Tensor], Tensor]) -> None:
     torch.manual_seed(0)

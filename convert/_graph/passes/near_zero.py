@@ -9,6 +9,8 @@ function spelled out. Source of log1p: W. Kahan's form, in N. Higham, Accuracy a
 
 from __future__ import annotations
 
+import math
+
 from torch import fx
 
 from ..graph import arguments, aten, call
@@ -30,6 +32,7 @@ def log1p(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     alone = call(graph, aten.eq.Scalar, rounded, 1.0)
     rest = chosen(graph, alone, 1.0, call(graph, aten.sub.Tensor, rounded, 1.0), like)
     ratio = call(graph, aten.div.Tensor, x, rest)
+    ratio = chosen(graph, call(graph, aten.eq.Scalar, rounded, math.inf), 1.0, ratio, like)
     y = call(graph, aten.mul.Tensor, call(graph, aten.log.default, rounded), ratio)
     return chosen(graph, alone, x, y, like)
 

@@ -120,3 +120,26 @@ def test_scales_go_into_a_depthwise_convolution(
     np.testing.assert_allclose(answers(written, tmp_path), answers(plain, tmp_path), atol=1e-5)
     more = counted(written)["MUL"] - counted(plain)["MUL"]
     assert more == counted(written)["FULLY_CONNECTED"] - folded  # one for each product, but not for the folded one
+
+
+class ChannelsBefore(nn.Module):
+    """Padded channels between a 1 x 1 convolution and the depthwise one that reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mix = nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 32, 1)
+        self.depthwise, self.head = nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.Linear(64, 5)
+        with torch.no_grad():
+            self.mix.weight.mul_(2.0 ** torch.randint(-4, 4, (32, 1, 1, 1)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.mix(self.stem(x.permute(0, 3, 1, 2) / 64 - 2).relu())
+        x = self.depthwise(torch.nn.functional.pad(x, (0, 0, 0, 0, 16, 16)))
+        return torch.softmax(self.head(x.mean((2, 3))), -1)
+
+
+def test_scales_stay_where_channels_are_padded(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    float32 = lower(ChannelsBefore().eval(), torch.zeros(1, SIDE, SIDE, 3)).content
+    written = with_scales_behind(quantise(float32, "int8-dynamic"))
+    assert np.abs(answers(written, tmp_path) - answers(float32, tmp_path)).max() < 0.005

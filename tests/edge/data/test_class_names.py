@@ -209,8 +209,14 @@ def test_a_slip_in_a_key_is_refused_and_a_key_of_ones_own_is_named(tmp_path: Pat
     label(tmp_path, {"code": "mel", "malginant": True}, {"code": "nev"})
     with pytest.raises(InputError, match="the key 'malginant', which nobody reads; did you mean 'malignant'"):
         open_photos(tmp_path)
-    label(tmp_path, {"code": "mel", "icd10": "C43"}, {"code": "nev"})
-    assert any(note.endswith("labels.json has keys that nobody reads: icd10") for note in open_photos(tmp_path).notes)
+    label(tmp_path, {"code": "mel", "name": "melanoma", "icd10": "C43", "name_de": "Melanom"}, {"code": "nev"})
+    notes = open_photos(tmp_path).notes
+    assert any(note.endswith("labels.json has keys that nobody reads: icd10, name_de") for note in notes)
+
+
+def test_the_class_of_rare_diagnoses_is_one(tmp_path: Path) -> None:
+    put(tmp_path, "BCC/a.jpg", "MISC/b.jpg")
+    assert open_photos(tmp_path).counts == {"BCC": 1, "MISC": 1}
 
 
 def test_parts_of_a_set_in_the_only_folder(tmp_path: Path) -> None:

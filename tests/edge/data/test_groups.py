@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from edge.data.groups import groups_in
 from edge.data.readers import open_photos
+from edge.errors import InputError
 
 
 def write(folder: Path, **tables: str) -> list[Path]:
@@ -50,3 +53,12 @@ def test_isic_2020_keeps_duplicates_together(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         (tmp_path / f"ISIC_{number}.jpg").write_text(str(number))
     assert open_photos(tmp_path).patients == ["isic:IP_1", "isic:IP_2", "isic:IP_1"]
+
+
+def test_folders_tell_images_of_one_name_apart(tmp_path: Path) -> None:
+    """Else all patients whose photographs are called 1.jpg, 2.jpg … would be one."""
+    rows = "image,patient_id\n" + "".join(f"{p}/{n}.jpg,{p}\n" for p in ("P1", "P2") for n in (1, 2))
+    groups = groups_in(write(tmp_path, a=rows))
+    assert [groups.of(name) for name in ("P1/1.jpg", "p1/2", "P2/1.jpg", "P2/2")] == ["P1", "P1", "P2", "P2"]
+    with pytest.raises(InputError, match=r"b.csv names 1.jpg without its folder, and several images are called so"):
+        groups_in(write(tmp_path, a=rows, b="image,lesion_id\n1.jpg,L1\n"))

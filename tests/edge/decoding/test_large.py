@@ -197,6 +197,28 @@ def test_thousands_of_scans_are_refused():
         read_photo(contents[:-2] + 600 * last + b"\xff\xd9")
 
 
+def test_a_scans_header_may_look_like_markers():
+    """Component ids of 255 and 254 read as a marker whose length jumps over the scans behind it."""
+    contents = bytearray(jpeg(slope(16, 16), progressive=True))
+    frame = contents.index(b"\xff\xc2")
+    ids = {contents[frame + 10 + 3 * part]: new for part, new in ((1, 0xFF), (2, 0xFE))}
+    for part in (1, 2):
+        contents[frame + 10 + 3 * part] = ids[contents[frame + 10 + 3 * part]]
+    at = contents.find(b"\xff\xda")
+    first_end = at + 2 + contents[at + 3]
+    while at >= 0:
+        for part in range(contents[at + 4]):
+            place = at + 5 + 2 * part
+            contents[place] = ids.get(contents[place], contents[place])
+        at = contents.find(b"\xff\xda", at + 2)
+    last = contents[contents.rindex(b"\xff\xda") : -2]
+    comment = b"\xff\xfe\xff\xff" + 32766 * b"\xff\xd9" + b"\0"
+    many = contents[:-2] + 600 * last + b"\xff\xd9"
+    read_photo(bytes(contents))
+    with pytest.raises(InputError, match="progressive JPEG with more than the 500 scans that are read"):
+        read_photo(bytes(many[:first_end]) + 2 * comment + bytes(many[first_end:]))
+
+
 def test_untiled_heic_that_does_not_fit_is_refused_with_the_figures(little_memory):
     with pytest.raises(InputError, match=r"an untiled HEIC file of 64 x 64 pixels, .* at most 45 MB are used"):
         read_photo(heic(slope(64, 64)))

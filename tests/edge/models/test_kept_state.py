@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -21,6 +24,7 @@ class Keeping(nn.Module):
         self.register_buffer("calls", torch.zeros(()))
         self.register_buffer("memory", torch.zeros(1, 3))
         self.tensor, self.number, self.values = torch.zeros(()), 0, [0.0]
+        self.by_name, self.latest, self.array = {}, deque([0], maxlen=3), np.zeros(1)
 
     def forward(self, x):
         return getattr(self, self.kind)(self.layer(x.mean((2, 3))))
@@ -49,6 +53,26 @@ class Keeping(nn.Module):
         self.values.append(1.0)
         return scores * (2.0 if len(self.values) > LATE else 1.0)
 
+    def place_in_a_list(self, scores):
+        self.values[0] += 1
+        return scores * (2.0 if self.values[0] > LATE else 1.0)
+
+    def dictionary(self, scores):
+        self.by_name["calls"] = self.by_name.get("calls", 0) + 1
+        return scores * (2.0 if self.by_name["calls"] > LATE else 1.0)
+
+    def queue(self, scores):
+        self.latest.append(self.latest[-1] + 1)
+        return scores * (2.0 if self.latest[-1] > LATE else 1.0)
+
+    def array_of_numbers(self, scores):
+        self.array[0] += 1
+        return scores * (2.0 if self.array[0] > LATE else 1.0)
+
+    def cache(self, scores):
+        size = self.by_name.setdefault(tuple(scores.shape), torch.ones(scores.shape))
+        return scores * size
+
     def only_written(self, scores):
         self.calls += 1
         self.number += 1
@@ -70,6 +94,7 @@ class Keeping(nn.Module):
     [
         ("buffer", "calls"), ("buffer_put_anew", "calls"), ("part_of_a_buffer", "memory"), ("attribute", "tensor"),
         ("count", "number"), ("list_of_values", "values"),
+        ("place_in_a_list", "values"), ("dictionary", "by_name"), ("queue", "latest"), ("array_of_numbers", "array"),
     ],
 )  # fmt: skip
 def test_a_value_that_is_read_is_named(kind: str, name: str) -> None:
@@ -79,7 +104,7 @@ def test_a_value_that_is_read_is_named(kind: str, name: str) -> None:
         tried_out(net, SIDE)
 
 
-@pytest.mark.parametrize("kind", ["only_written", "written_over", "statistics"])
+@pytest.mark.parametrize("kind", ["only_written", "written_over", "statistics", "cache"])
 def test_what_is_only_written_is_no_state(kind: str) -> None:
     torch.manual_seed(0)
     net = Foreign(Keeping(kind)).eval()
