@@ -7,7 +7,8 @@
     rounded at a decimal      round(x 10^d) / 10^d
 
 For Core ML as well: coremltools 9.0 does not read the rounding of a quotient from torch.export, and has nothing for the
-others. Whole numbers are left. Fires once per operation spelled out.
+others. Whole numbers are left. Where x / y rounds up to a whole number (1.0 / 0.1), torch takes the exact remainder and
+gives one less; of an infinite y its remainder is x, and that of these forms NaN. Fires once per operation spelled out.
 """
 
 from __future__ import annotations

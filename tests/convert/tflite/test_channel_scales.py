@@ -16,8 +16,8 @@ from convert._tflite.opens_from import opens_from
 from convert._tflite.quantise import quantise, recipe_file
 from convert._tflite.versions import with_versions
 from edge.errors import InputError
-from edge.runtimes.litert import LiteRT
 from tests._phones import needs_android
+from tests.convert.tflite._answers import answers
 
 SIDE, COUNT = 16, 3
 
@@ -50,16 +50,6 @@ def float32() -> bytes:
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8)
-
-
-def answers(content: bytes, folder: Path, images: np.ndarray, mode: str = "xnnpack") -> np.ndarray:
-    path = folder / "x.tflite"
-    path.write_bytes(content)
-    runtime = LiteRT(path, mode=mode)
-    try:
-        return runtime.run(images).probabilities
-    finally:
-        runtime.close()
 
 
 def test_the_answers_stay_and_old_releases_open_it(float32: bytes, images: np.ndarray, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from convert._tflite.file import lower
 from convert._tflite.flatbuffer import operators_of, unpack
 from convert._tflite.pointwise import ENOUGH_CHANNELS
 from convert._tflite.quantise import quantise, recipe_file
-from edge.runtimes.litert import LiteRT
 from tests._phones import needs_android
+from tests.convert.tflite._answers import answers
 
 SIDE = 16
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
@@ -45,16 +45,6 @@ def float32_of(channels: int, after: nn.Module | None = None, *, seed: int = 0) 
     return lower(Places(channels, after or nn.Identity()).eval(), torch.zeros(1, SIDE, SIDE, 3)).content
 
 
-def answers(content: bytes, folder: Path, mode: str = "xnnpack") -> np.ndarray:
-    path = folder / "x.tflite"
-    path.write_bytes(content)
-    runtime = LiteRT(path, mode=mode)
-    try:
-        return runtime.run(IMAGES).probabilities
-    finally:
-        runtime.close()
-
-
 def counted(content: bytes) -> Counter[str]:
     return Counter(name for name, _ in operators_of(unpack(content)))
 
@@ -62,12 +52,12 @@ def counted(content: bytes) -> Counter[str]:
 @pytest.mark.parametrize("mode", ["xnnpack", "reference", pytest.param("android", marks=needs_android)])
 def test_each_pixel_has_a_range_of_its_own(mode: str, tmp_path: Path) -> None:
     float32 = float32_of(64)
-    wanted = answers(float32, tmp_path)
+    wanted = answers(float32, tmp_path, IMAGES)
     written = recipe_file("int8-dynamic", float32, float32, None)
-    assert np.abs(answers(written, tmp_path, mode) - wanted).max() < 0.01
+    assert np.abs(answers(written, tmp_path, IMAGES, mode) - wanted).max() < 0.01
     if mode != "xnnpack":  # the fault that this is for: plain kernels take one range for the picture
         convolution = quantise(float32, "int8-dynamic")
-        assert np.abs(answers(convolution, tmp_path, mode) - wanted).max() > 0.03
+        assert np.abs(answers(convolution, tmp_path, IMAGES, mode) - wanted).max() > 0.03
 
 
 @pytest.mark.parametrize(
@@ -117,29 +107,33 @@ def test_scales_go_into_a_depthwise_convolution(
     float32 = lower(Expanded(activation, stride).eval(), torch.zeros(1, SIDE, SIDE, 3)).content
     plain = quantise(float32, "int8-dynamic")
     written = with_scales_behind(plain)
-    np.testing.assert_allclose(answers(written, tmp_path), answers(plain, tmp_path), atol=1e-5)
+    np.testing.assert_allclose(answers(written, tmp_path, IMAGES), answers(plain, tmp_path, IMAGES), atol=1e-5)
     more = counted(written)["MUL"] - counted(plain)["MUL"]
     assert more == counted(written)["FULLY_CONNECTED"] - folded  # one for each product, but not for the folded one
 
 
-class ChannelsBefore(nn.Module):
-    """Padded channels between a 1 x 1 convolution and the depthwise one that reads it."""
+class Depthwise(nn.Module):
+    """A depthwise convolution behind a 1 x 1 one whose channels differ widely, with more to it than one filter each."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
+        self.kind, filters = kind, 64 if kind == "channels are padded" else 32
         self.stem, self.mix = nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 32, 1)
-        self.depthwise, self.head = nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.Linear(64, 5)
+        self.depthwise, self.head = nn.Conv2d(filters, 64, 3, padding=1, groups=filters), nn.Linear(64, 5)
         with torch.no_grad():
             self.mix.weight.mul_(2.0 ** torch.randint(-4, 4, (32, 1, 1, 1)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.mix(self.stem(x.permute(0, 3, 1, 2) / 64 - 2).relu())
-        x = self.depthwise(torch.nn.functional.pad(x, (0, 0, 0, 0, 16, 16)))
-        return torch.softmax(self.head(x.mean((2, 3))), -1)
+        padded = torch.nn.functional.pad(x, (0, 0, 0, 0, 16, 16))
+        y = self.depthwise(padded if self.kind == "channels are padded" else x)
+        y = y + padded if self.kind == "another reads the product" else y
+        return torch.softmax(self.head(y.mean((2, 3))), -1)
 
 
-def test_scales_stay_where_channels_are_padded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["channels are padded", "two filters for each channel", "another reads the product"])
+def test_scales_reach_the_filters_of_their_channels(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    float32 = lower(ChannelsBefore().eval(), torch.zeros(1, SIDE, SIDE, 3)).content
+    float32 = lower(Depthwise(kind).eval(), torch.zeros(1, SIDE, SIDE, 3)).content
     written = with_scales_behind(quantise(float32, "int8-dynamic"))
-    assert np.abs(answers(written, tmp_path) - answers(float32, tmp_path)).max() < 0.005
+    assert np.abs(answers(written, tmp_path, IMAGES) - answers(float32, tmp_path, IMAGES)).max() < 0.005
