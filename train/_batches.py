@@ -17,7 +17,7 @@ from ._recipe import Recipe
 
 NO_MASK = -1.0  # every pixel of the mask of a photograph that has none
 NEARLY_ALL = 0.98  # a photograph with this share is left unblended
-Sample = tuple[Tensor, Tensor, int, Tensor, Tensor]
+Sample = tuple[Tensor, Tensor, int, Tensor, Tensor, int]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Views(Dataset):
 
     def __getitem__(self, item: tuple[int, int]) -> Sample:
         """Image, uint8 (3, S, S); class shares, float32 (K,); data set; scaled descriptors, float32 (D or 0,); mask,
-        float32 (S, S) 0..1, NO_MASK everywhere where there is none, (0,) where no masks are learned."""
+        float32 (S, S) 0..1, NO_MASK everywhere where there is none, (0,) where no masks are learned; number of the
+        view, by which it is told from the others of its side."""
         if not self.variants:
             return self.draw(item)
         item = (item[0] % self.variants, item[1])
@@ -89,6 +90,7 @@ class Views(Dataset):
             int(self.squares.domains[index]),
             torch.from_numpy(self.guide.scaled(view)) if self.guide else torch.empty(0),
             torch.empty(0) if mask is None else torch.from_numpy(mask),
+            item[0] * len(self) + index,
         )
 
     def one_hot(self, index: int, share: float) -> np.ndarray:

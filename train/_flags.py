@@ -23,6 +23,7 @@ def flags_of(
     folder: Path,
     also: Sequence[Path] = (),
     init: Path | str | None = None,
+    teachers: Sequence[Path] = (),
     skip_unreadable: bool = False,
     answers: bool = False,
 ) -> list[str]:
@@ -37,6 +38,7 @@ def flags_of(
     flags += ["--data", str(data), "--out", str(folder), *(word for path in also for word in ("--also", str(path)))]
     if init:
         flags += ["--init", str(init)]
+    flags += [word for path in teachers for word in ("--teacher", str(path))]
     switches = {"--skip-unreadable": skip_unreadable, "--answers": answers}
     return [*flags, *(name for name, wanted in switches.items() if wanted)]
 

@@ -33,6 +33,7 @@ from ._recipe import Recipe
 from ._sets import check_masks, open_sets
 from ._start import opened_start
 from ._summary import summarise
+from ._teachers import teacher_path
 
 log = logging.getLogger("dermedge")
 
@@ -86,6 +87,7 @@ def cross_validate(
     folder: Path,
     also: Sequence[Path] = (),
     init: Path | str | None = None,
+    teachers: Sequence[Path] = (),
     split: Split | None = None,
     machine: Machine | None = None,
     jobs: int = 1,
@@ -98,8 +100,8 @@ def cross_validate(
 
     The split's own `fold` does not matter. Every fold is a process of its own, `dermedge train` into
     `folder`/fold-K with its output in fold-K.log; one that is finished is not trained again, unless `force`, and one
-    that was interrupted is resumed. `answers`: each fold fits what people answered, and picture, answers, blanks and
-    both are compared. Writes cross_validation.json and confusion.png.
+    that was interrupted is resumed. `teachers`: as in `train`. `answers`: each fold fits what people answered, and
+    picture, answers, blanks and both are compared. Writes cross_validation.json and confusion.png.
 
     Raises InputError for what no fold could take, and `FoldsStopped`.
     """
@@ -110,11 +112,14 @@ def cross_validate(
     masks = gives_masks(recipe.model)
     if init:
         opened_start(init, recipe.model, own=False)
+    for path in teachers:
+        for fold in range(split.folds):
+            teacher_path(path, fold)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
     start = partial(
-        flags_of, recipe, machine=machine, data=data, also=also, init=init, skip_unreadable=skip_unreadable,
-        answers=answers,
+        flags_of, recipe, machine=machine, data=data, also=also, init=init, teachers=teachers,
+        skip_unreadable=skip_unreadable, answers=answers,
     )  # fmt: skip
     commands = [start(replace(split, fold=k), folder=fold_folder(folder, k)) for k in range(split.folds)]
     with listening(on_progress):

@@ -54,8 +54,8 @@ def loss(logits: Tensor, wanted: Tensor, adjustment: Tensor, *, smoothing: float
 
 
 def distance(logits: Tensor, guide: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the answers, logits (N, K), from the guide's, logits (N, K); nats."""
-    mine, wanted = torch.log_softmax(logits.float(), dim=1), torch.log_softmax(guide, dim=1)
+    """Kullback-Leibler divergence of the answers, logits (N, K), from a guide's or a teacher's, logits (N, K); nats."""
+    mine, wanted = torch.log_softmax(logits.float(), dim=1), torch.log_softmax(guide.float(), dim=1)
     return F.kl_div(mine, wanted, log_target=True, reduction="batchmean")
 
 

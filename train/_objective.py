@@ -18,6 +18,14 @@ from ._recipe import Recipe
 
 
 @dataclass(frozen=True)
+class Taught:
+    """What teachers say of a view: logits (N, K), and what the first of them sees, scaled (N, F or 0); float32."""
+
+    logits: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     images: Tensor  # normalised RGB (N, 3, S, S)
     wanted: Tensor  # class shares (N, K)
@@ -25,6 +33,7 @@ class Batch:
     descriptors: Tensor  # scaled, (N, D or 0)
     guide: tuple[Tensor, Tensor] | None  # weight (D, K) and bias (K,) of a linear classifier on them
     masks: Tensor | None = None  # (N, S, S) 0..1 or unknown; (N, 0) where no masks are learned
+    taught: Taught | None = None  # by other networks
 
 
 class Objective(Protocol):
@@ -48,7 +57,7 @@ LAST_LAYER = "classifier"  # what our families call their last linear layer
 
 
 class Reader(nn.Module):
-    """The network and, in training only, a linear layer that reads descriptors off the classifier's input.
+    """The network and, in training only, a linear layer that reads numbers off the classifier's input.
 
     With 0 outputs nothing is read, and the network may be any.
     """
@@ -66,7 +75,7 @@ class Reader(nn.Module):
         self.features = inputs[0]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (N, K), scaled descriptors (N, D or 0) and mask logits (N, 1, S, S), or (N, 0) without masks."""
+        """Logits (N, K), what is read (N, outputs) and mask logits (N, 1, S, S), or (N, 0) without masks."""
         logits, mask = class_and_mask(self.net(images))
         nothing = logits[:, :0]
         return logits, self.read(self.features) if self.read else nothing, nothing if mask is None else mask
@@ -77,38 +86,48 @@ def last_layer(net: nn.Module) -> nn.Linear:
     layer = dict(net.named_modules()).get(LAST_LAYER)
     if not isinstance(layer, nn.Linear):
         raise InputError(
-            f"{type(net).__name__} has no linear layer called {LAST_LAYER}, off whose input `descriptors` are read; "
-            "set `descriptors` to 0 (`guide` works without)"
+            f"{type(net).__name__} has no linear layer called {LAST_LAYER}, off whose input `descriptors` and "
+            "`distil_features` are read; set both to 0 (`guide` and `distil` work without)"
         )
     return layer
 
 
 @dataclass(frozen=True)
 class Classify:
-    """The class, and where the recipe says so the descriptors and the guide's answer beside it.
+    """The class, and where the recipe says so the descriptors, the guide's answer and what teachers say beside it.
 
     Of a network that gives masks, those, too: mask + `class_weight` * class. Photographs without one teach the class.
     """
 
     recipe: Recipe
+    features: int = 0  # of the teacher that are read off beside the class
 
     @property
     def identity(self) -> dict:
         return {}
 
+    @property
+    def descriptors(self) -> int:
+        return DESCRIPTORS if self.recipe.descriptors else 0
+
     def learner(self, net: nn.Module) -> nn.Module:
-        return Reader(net, DESCRIPTORS if self.recipe.descriptors else 0)
+        return Reader(net, self.descriptors + self.features)
 
     def value(self, model: nn.Module, batch: Batch) -> Tensor:
         logits, read, mask = model(batch.images)
         value = loss(logits, batch.wanted, batch.adjustment, smoothing=self.recipe.label_smoothing)
         known = batch.wanted.sum(dim=1) > 0.5  # a photograph without a class teaches the mask alone
         if self.recipe.descriptors:
-            apart = (read.float() - batch.descriptors)[known].square()
+            apart = (read[:, : self.descriptors].float() - batch.descriptors)[known].square()
             value = value + self.recipe.descriptors * (apart.mean() if known.any() else 0 * read.sum())
         if batch.guide and known.any():
             weight, bias = batch.guide
             value = value + self.recipe.guide * distance(logits[known], batch.descriptors[known] @ weight + bias)
+        if batch.taught:  # photographs without a class, too
+            value = value + self.recipe.distil * distance(logits, batch.taught.logits)
+        if batch.taught and self.features:
+            seen = read[:, self.descriptors :].float()
+            value = value + self.recipe.distil_features * (seen - batch.taught.features).square().mean()
         if mask.ndim == 4:
             outline = mask_loss(mask, batch.masks) if batch.masks is not None and batch.masks.ndim == 3 else None
             # a term of zero keeps every weight in the graph, which several processes want

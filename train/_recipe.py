@@ -16,7 +16,8 @@ MAX_SIDE = 1024  # pixels
 RANGES = {
     "seed": SEEDS, "learning_rate": (1e-7, 1.0), "final_rate": (0.0, 1.0), "warmup": (0.0, 0.9),
     "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0), "evenness": (0.0, 1.0),
-    "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0), "class_weight": (0.0, 100.0),
+    "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
+    "distil": (0.0, 100.0), "distil_features": (0.0, 100.0), "class_weight": (0.0, 100.0),
     "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
 }  # fmt: skip
 
@@ -37,6 +38,8 @@ class Recipe:
     mixup: float = 0.2  # Beta(a, a); 0 for none
     descriptors: float = 3.0  # weight of predicting hand-made descriptors beside the class
     guide: float = 6.0  # weight of agreeing with a linear classifier on those descriptors
+    distil: float = 6.0  # weight of agreeing with the teachers, where there are some
+    distil_features: float = 3.0  # weight of predicting what the first teacher's last layer gets
     class_weight: float = 0.25  # of the class against the mask, of networks that give both; ResFormer's
     variants: int = 0  # different views of a photograph, drawn once and kept; 0: a new one every epoch
     ema: float = 0.995  # decay per step of the averaged weights that are kept

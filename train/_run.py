@@ -37,6 +37,7 @@ from ._recipe import Recipe
 from ._sets import Source, check_masks, open_sets
 from ._start import beginning, check_fits, merged, opened_start, preprocess_for, refuse_seen
 from ._summary import summarise
+from ._teachers import check_teachers, opened_teachers
 from ._temperature import fit_temperature
 from ._trainer import CreateNetwork, Fitted, Trainer
 from ._training_data import TrainingData, training_data
@@ -70,6 +71,7 @@ class Plan:
     masks: bool  # whether the network learns any
     start: Checkpoint | None
     tuning: FineTuning | None
+    teachers: tuple[Checkpoint, ...]
     skip_unreadable: bool
     foreign: bool  # a network that dermedge does not know: kept as an exported program
     answers: bool  # whether answers are fitted to it, to be given beside the picture
@@ -83,6 +85,7 @@ def train(
     also: Sequence[Source] = (),
     init: Path | str | Checkpoint | None = None,
     tuning: FineTuning | None = None,
+    teachers: Sequence[Path | str | Checkpoint] = (),
     split: Split | None = None,
     machine: Machine | None = None,
     create: CreateNetwork | None = None,
@@ -101,6 +104,8 @@ def train(
       the last layer class by class, by code; or the path of weights that others published, or "imagenet" for those of
       the model's package, both without their last layer (`edge.pretrained`)
     * `tuning`: fine-tune that checkpoint further for its 8-bit file (`_qat.read_fine_tuning`); `init` is then not used
+    * `teachers`: checkpoints whose answers the network learns as well, by `distil` and `distil_features` of the recipe;
+      of the folder of a cross-validation, that of the fold of this split
     * `create`, `preprocess`: another network than that of the recipe's model, as number of classes -> module, and what
       it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
     * `answers`: fit what people answered as well, so that the checkpoint takes it beside the picture (docs/answers.md)
@@ -111,7 +116,7 @@ def train(
     """
     plan = checked_plan(
         recipe, split or Split(), machine or Machine(), folder, create=create, preprocess=preprocess, init=init,
-        tuning=tuning, skip_unreadable=skip_unreadable, answers=answers,
+        tuning=tuning, teachers=teachers, skip_unreadable=skip_unreadable, answers=answers,
     )  # fmt: skip
     with only_run_in(folder), listening(on_progress), threads(plan.machine.threads):
         prepare_folder(folder, resume=resume, force=force)
@@ -135,6 +140,7 @@ def checked_plan(
     preprocess: Preprocess | None,
     init: Path | str | Checkpoint | None,
     tuning: FineTuning | None,
+    teachers: Sequence[Path | str | Checkpoint],
     skip_unreadable: bool,
     answers: bool,
 ) -> Plan:
@@ -149,6 +155,8 @@ def checked_plan(
     if tuning:
         if masks:
             raise InputError(f"`qat` minds the class alone, and {recipe.model} gives a mask beside it")
+        if teachers:
+            raise InputError("`qat` follows the float network, and takes no `teachers`")
         tuning.check(recipe)
         start = tuning.start
         if machine.precision == "auto":  # bf16 has 8 bits itself
@@ -170,6 +178,7 @@ def checked_plan(
         masks,
         start,
         tuning,
+        opened_teachers(teachers, split.fold),
         skip_unreadable,
         create is not None,
         answers,
@@ -200,8 +209,10 @@ def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:
         )
     if plan.tuning:
         plan.tuning.check_classes(sets[0].classes)
+    apart = [part.unseen for part in cuts] + [cuts[0].held_back]
     if plan.start:
-        refuse_seen(plan.start, [part.unseen for part in cuts] + [cuts[0].held_back])
+        refuse_seen(plan.start, apart)
+    check_teachers(plan.teachers, sets[0].classes, apart)
     if plan.masks:
         check_masks([part.train for part in cuts], plan.recipe.model)
         for kept_apart in (cuts[0].held_back, cuts[0].unseen):  # one that cannot be read must not end a finished run
@@ -224,6 +235,7 @@ def fit(
         inputs,
         plan.tuning.objective(plan.recipe) if plan.tuning else None,
         folder=plan.folder,
+        teachers=(plan.teachers, [label.code for label in classes]),
         start=beginning(plan.start, classes) if plan.start and not resume else None,
         create=plan.create,
         machine=plan.machine,
@@ -253,10 +265,10 @@ def judge_and_write(
         preprocess=plan.preprocess,
         state=fitted.state,
         temperature=temperature,
-        data=[summary(part) for part in cuts] + (plan.start.data if plan.start else []),
-        trained=merged("trained", by_domain(part.train for part in cuts), plan.start),
-        held_back=merged("held_back", by_domain(part.held_back for part in cuts), plan.start),
-        unseen=merged("unseen", by_domain(part.unseen for part in cuts), plan.start),
+        data=data_of([summary(part) for part in cuts], plan),
+        trained=merged("trained", by_domain(part.train for part in cuts), plan.start, *plan.teachers),
+        held_back=merged("held_back", by_domain(part.held_back for part in cuts), plan.start, *plan.teachers),
+        unseen=merged("unseen", by_domain(part.unseen for part in cuts), plan.start, *plan.teachers),
         metrics={"unseen": metrics},
         recipe=recipe_entry(plan, fitted, fine_tuned),
         versions=versions_here(),
@@ -295,8 +307,22 @@ def recipe_entry(plan: Plan, fitted: Fitted, fine_tuned: FineTuned | None) -> di
         "held_back": plan.split.held_back,
         "split_seed": plan.split.seed,
         "init": {"sha256": start.sha256, "recipe": start.recipe} if start else None,
+        **({"teachers": [teacher_entry(teacher) for teacher in plan.teachers]} if plan.teachers else {}),
         **({"qat": plan.tuning.entry(fine_tuned)} if plan.tuning and fine_tuned else {}),
     }
+
+
+def teacher_entry(teacher: Checkpoint) -> dict:
+    return {"model": teacher.model, "side": teacher.preprocess.side, "sha256": teacher.sha256}
+
+
+def data_of(own: list[dict], plan: Plan) -> list[dict]:
+    """Summaries of this run's sets, and of the sets of the checkpoints it learned from that are others."""
+    learned_from = [*own, *(plan.start.data if plan.start else [])]
+    for teacher in plan.teachers:
+        known = [part.get("sha256") for part in learned_from]
+        learned_from += [part for part in teacher.data if part.get("sha256") not in known]
+    return learned_from
 
 
 def write_pages(plan: Plan, unseen: PhotoSet, logits: np.ndarray, history: list[dict]) -> None:

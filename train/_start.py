@@ -175,22 +175,23 @@ def preprocess_for(recipe: Recipe, start: Checkpoint | None) -> Preprocess:
     return Preprocess(PREPROCESS_VERSION, recipe.side, *normalisation(recipe.model))
 
 
-def refuse_seen(start: Checkpoint, parts: Iterable[PhotoSet]) -> None:
-    """InputError if the checkpoint to start from learned from patients that this run keeps apart."""
+def refuse_seen(start: Checkpoint, parts: Iterable[PhotoSet], *, option: str = "init") -> None:
+    """InputError if the checkpoint that `option` gave learned from patients that this run keeps apart."""
     for part in parts:
         was_seen = seen_in([start.trained], part.photos[0].domain) if part.photos else None
         seen = sorted({photo.patient for photo in part.photos if was_seen and was_seen(photo)})
         if seen:
             raise InputError(
-                f"`init` learned from {len(seen)} patients of {part.name} that this run keeps apart, first "
-                f"{seen[0]}; repeat its `folds`, `fold` and `split_seed`, or start without `init`"
+                f"`{option}` learned from {len(seen)} patients of {part.name} that this run keeps apart, first "
+                f"{seen[0]}; repeat its `folds`, `fold` and `split_seed`, or train without `{option}`"
             )
 
 
-def merged(role: str, own: dict[str, dict[str, list[str]]], start: Checkpoint | None) -> dict:
-    """This run's ids by domain, with those of the checkpoint it started from: what that saw, this model saw."""
-    both = dict(getattr(start, role)) if start else {}
-    for name, listed in own.items():
-        before = both.get(name, {})
-        both[name] = {kind: sorted({*before.get(kind, []), *values}) for kind, values in listed.items()}
+def merged(role: str, own: dict[str, dict[str, list[str]]], *others: Checkpoint | None) -> dict:
+    """This run's ids by domain, with those of the checkpoints it learned from: what they saw, this model saw."""
+    both: dict[str, dict[str, list[str]]] = {}
+    for lists in (*(getattr(other, role) for other in others if other), own):
+        for name, listed in lists.items():
+            before = both.get(name, {})
+            both[name] = {kind: sorted({*before.get(kind, []), *listed.get(kind, [])}) for kind in {**before, **listed}}
     return both

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -18,7 +18,7 @@ from sklearn.metrics import recall_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from edge.checkpoint import Preprocess
+from edge.checkpoint import Checkpoint, Preprocess
 from edge.errors import InputError
 from edge.models import create_model
 from edge.progress import report
@@ -37,6 +37,7 @@ from ._schedule import average, learning_rate
 from ._start import Beginning, take_tensors
 from ._state import load, optimiser_tensors, restore_optimiser, save
 from ._stop import Abandoned, Interrupted, StopRequest
+from ._teachers import Teaching
 from ._training_data import TrainingData
 
 FORECAST_AFTER = 10.0  # seconds of training, from which the rest is estimated
@@ -81,7 +82,8 @@ class Trainer:
 
     `create` makes the network, normalised RGB (N, 3, S, S) -> logits (N, K) or (logits, mask logits); the default is
     the family of the recipe's model. What fits of `start` is started from. The objective is that of the recipe where
-    none is given. `on_epoch` is told each row of the history.
+    none is given. `teachers` with the class codes of the data: what they say of a view is learned as well. `on_epoch`
+    is told each row of the history.
 
     The state is saved in `folder` at the end of every epoch and on Ctrl-C (which raises `Interrupted`); a resumed run
     gives, bit for bit on the same machine, the weights of one that was never stopped.
@@ -95,6 +97,7 @@ class Trainer:
         objective: Objective | None = None,
         *,
         folder: Path,
+        teachers: tuple[Sequence[Checkpoint], Sequence[str]] | None = None,
         start: Beginning | None = None,
         create: CreateNetwork | None = None,
         machine: Machine | None = None,
@@ -102,10 +105,11 @@ class Trainer:
     ) -> None:
         machine = machine or Machine()
         self.recipe, self.preprocess, self.data, self.folder = recipe, preprocess, data, folder
-        self.objective = objective or Classify(recipe)
         self.workers, self.on_epoch = machine.workers, on_epoch
         self.at = Position()
         self.fabric = make_fabric(precision=machine.precision, folder=folder)
+        self.teaching = self.taught_by(*teachers) if teachers and teachers[0] else None
+        self.objective = objective or Classify(recipe, self.teaching.width if self.teaching else 0)
         torch.manual_seed(recipe.seed)
         create = create or (lambda classes: create_model(recipe.model, classes))
         self.net = create(data.classes)
@@ -174,12 +178,14 @@ class Trainer:
         guide = self.guide_of(views)
         self.model.train()
         begun = time.monotonic()
-        for images, wanted, domains, descriptors, masks in loader(views, order, workers=self.workers):
+        for images, wanted, domains, descriptors, masks, keys in loader(views, order, workers=self.workers):
             self.prepare_step(order.steps)
             images, wanted, domains, descriptors, masks = self.fabric.to_device(
                 (images, wanted, domains, descriptors, masks)
             )
-            batch = Batch(normalise(images, self.preprocess), wanted, adjustment[domains], descriptors, guide, masks)
+            images = normalise(images, self.preprocess)
+            taught = self.teaching.answer(images, keys) if self.teaching else None
+            batch = Batch(images, wanted, adjustment[domains], descriptors, guide, masks, taught)
             at.loss_sum += self.step(batch)
             at.step += 1
             now = time.monotonic()
@@ -269,7 +275,7 @@ class Trainer:
             differing = [name for name in mine["recipe"] if mine["recipe"][name] != theirs["recipe"].get(name)]
             raise InputError(
                 f"{self.state_file} is a run with other settings "
-                f"({', '.join(differing) or 'the split, the data, the scheme, precision or processes'}); "
+                f"({', '.join(differing) or 'the split, the data, the scheme, the teachers, precision or processes'}); "
                 "repeat those of the interrupted run or start without `resume`"
             )
         self.learner.load_state_dict(groups["net"])
@@ -284,8 +290,19 @@ class Trainer:
             "precision": self.precision,
             "processes": self.fabric.world_size,
             "data": self.data.digests,
+            **({"teachers": self.teaching.sha256} if self.teaching else {}),
         }
         return as_json(own | self.objective.identity)
+
+    def taught_by(self, teachers: Sequence[Checkpoint], classes: Sequence[str]) -> Teaching:
+        """The teachers on this run's device, ready to answer."""
+        recipe = self.recipe
+        teaching = Teaching(
+            teachers, classes, self.preprocess, self.fabric.device,
+            features=recipe.distil_features > 0, keeps=recipe.variants > 0, autocast=self.fabric.autocast,
+        )  # fmt: skip
+        teaching.measure(self.data.squares_at(recipe.side).images, recipe.side)
+        return teaching
 
     def guide_of(self, views: Views) -> tuple[Tensor, Tensor] | None:
         """Weight (D, K) and bias (K,) of the guide, on the device; None where nothing listens to one."""

@@ -42,6 +42,7 @@ def train(
     out: str | Path | None = None,
     also: Sequence[Set] = (),
     init: str | Path | Checkpoint | None = None,
+    teachers: Sequence[str | Path | Checkpoint] = (),
     folds: int = 5,
     fold: int = 0,
     held_back: float = 0.1,
@@ -67,11 +68,12 @@ def train(
     number of classes and returns a module, or a module with as many scores as `photos` has classes; it then needs
     `mean` and `std` (and `scale`), as `wrap` does. `photos`: a PhotoSet or a folder; `also`: more to learn from.
     `init`: a checkpoint to start from, the name of a shipped one, "imagenet" (the package of the extra `pretrained`),
-    or the path of a .pth or .safetensors of torchvision's or timm's, whose last layer is left out. `answers`: also fit
-    what people answered (`fit_answers`). `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and
+    or the path of a .pth or .safetensors of torchvision's or timm's, whose last layer is left out. `teachers`: trained
+    checkpoints of any family with the same classes, whose answers the network learns beside the labels. `answers`: also
+    fit what people answered (`fit_answers`). `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and
     which set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
     `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing,
-    balance, evenness, mixup, descriptors, guide, class_weight, variants, ema, augment, seed.
+    balance, evenness, mixup, descriptors, guide, distil, distil_features, class_weight, variants, ema, augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
@@ -100,7 +102,8 @@ def train(
         known = model
         refuse_own(model, mean=mean, std=std, scale=None if checks.number(scale, "scale") == 1 else scale, name=name)
     else:
-        chosen = {"descriptors": 0.0, "guide": 0.0, **chosen}  # both read a layer that it may not have
+        # these read a layer that it may not have
+        chosen = {"descriptors": 0.0, "guide": 0.0, "distil_features": 0.0, **chosen}
         own = own_network(model, name, side=recipe_room.Recipe(**chosen).side, mean=mean, std=std, scale=scale)
         known = own.name
     recipe = recipe_room.Recipe(model=known, **chosen)
@@ -110,6 +113,7 @@ def train(
         folder=folder or Path("runs") / known,
         also=also,
         init=shipped_or_path(init),
+        teachers=[teacher_of(teacher) for teacher in sets_in(teachers)],
         split=options_room.Split(**split),
         machine=options_room.Machine(**machine),
         create=own.create if own else None,
@@ -216,7 +220,7 @@ def set_of(photos: object, name: str) -> Path | PhotoSet:
 
 
 def sets_in(also: object) -> Sequence[object]:
-    """The entries of `also`; a folder or a set alone is one."""
+    """The entries of `also` or `teachers`; a folder, a set or a checkpoint alone is one."""
     return also if isinstance(also, list | tuple) else [also]
 
 
@@ -266,6 +270,11 @@ def refuse_own(model: str, **options: object) -> None:
                 f"`{option}` is for a network of your own, got {checks.shown(value)} for {model}, which has its own; "
                 "leave it out"
             )
+
+
+def teacher_of(given: object) -> Path | Checkpoint:
+    """A Checkpoint, or the path of one; InputError for anything else."""
+    return given if isinstance(given, Checkpoint) else checks.path(given, "teachers", "checkpoints or their paths")
 
 
 def shipped_or_path(init: str | Path | Checkpoint | None) -> str | Path | Checkpoint | None:

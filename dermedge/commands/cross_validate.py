@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
             folder=args.out or Path("runs") / f"{recipe.model}-cv",
             also=args.also,
             init=args.init,
+            teachers=args.teacher,
             split=split_of(args),
             machine=machine_of(args),
             jobs=args.jobs,

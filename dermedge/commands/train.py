@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermedge.console import Terminated, entry, screen
-from dermedge.flags import add_skip_unreadable, start_source
+from dermedge.flags import add_skip_unreadable, checkpoint_path, start_source
 from edge.errors import GOOD
 from edge.models import MODELS
 
@@ -68,6 +68,11 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         help="fine-tune --init (default: the shipped checkpoint) for the 8-bit file whose scheme this is, which "
         "conversion wrote beside it; other defaults then hold, see below",
     )  # fmt: skip
+    p.add_argument(
+        "--teacher", type=checkpoint_path, action="append", default=[], metavar="CHECKPOINT",
+        help="a trained model of the same classes, any family, whose answers this one learns beside the labels; of the "
+        "folder of a cross-validation, that of the same fold; several are averaged; see docs/training.md",
+    )  # fmt: skip
     p.add_argument("--out", type=Path, help="folder of the run (default: runs/<model>, with --qat runs/<model>-qat)")
     p.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
     p.add_argument("--force", action="store_true", help="replace a run that is there")
@@ -109,6 +114,14 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         "--guide", type=float, default=default.guide,
         help="weight of agreeing with a linear classifier on those descriptors, fitted on --data; 0 for none "
         "(default: %(default)s)",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--distil", type=float, default=default.distil,
+        help="weight of agreeing with --teacher on every view (default: %(default)s)",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--distil-features", type=float, default=default.distil_features,
+        help="weight of predicting what the last layer of the first --teacher gets; 0 for none (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument(
         "--class-weight", type=float, default=default.class_weight,
@@ -163,6 +176,8 @@ def own_network(args: argparse.Namespace) -> OwnNetwork:
     usual = _recipe.Recipe()
     if (args.descriptors, args.guide) == (usual.descriptors, usual.guide):
         args.descriptors = args.guide = 0.0
+    if args.distil_features == usual.distil_features:
+        args.distil_features = 0.0
     side = _recipe.parse_stages(args.stages)[-1][0]
     mean, std = three_numbers(args.mean, "mean"), three_numbers(args.std, "std")
     return training.own_network(args.model, args.name, side=side, mean=mean, std=std, scale=args.scale)
@@ -194,6 +209,7 @@ def main(argv: list[str] | None = None) -> int:
                 also=args.also,
                 init=None if tuning else args.init,
                 tuning=tuning,
+                teachers=args.teacher,
                 split=split_of(args),
                 machine=machine_of(args),
                 create=own.create if own else None,

@@ -372,15 +372,35 @@ def test_flags_are_the_recipe():
 def test_flags_of_options_are_read_back_as_these_options():
     """A cross-validation starts its folds by their flags: an option without one would be lost there."""
     recipe = Recipe(
-        "mnasnet", ((32, 2), (64, 1)), 6, 1e-3, 0.01, 0.05, 0.04, 0.1, 0.9, 0.2, 0.3, 2.0, 1.5, 0.5, 3, 0.9, 0.7, 11
+        "mnasnet",
+        ((32, 2), (64, 1)),
+        6,
+        1e-3,
+        0.01,
+        0.05,
+        0.04,
+        0.1,
+        0.9,
+        0.2,
+        0.3,
+        2.0,
+        1.5,
+        4.0,
+        2.5,
+        0.5,
+        3,
+        0.9,
+        0.7,
+        11,
     )
     usual = asdict(Recipe())
     assert {name for name, value in asdict(recipe).items() if value == usual[name]} == set(WITHOUT_FLAG)
     split, machine = Split(4, 2, 0.25, 9), Machine("32-true", 1, 2)
     more = {"data": Path("a b"), "folder": Path("out"), "also": [Path("c"), Path("d")], "init": Path("e")}
-    args = parser().parse_args(flags_of(recipe, split, machine, **more, skip_unreadable=True))
+    args = parser().parse_args(flags_of(recipe, split, machine, **more, teachers=[Path("t")], skip_unreadable=True))
     assert (recipe_of(args), split_of(args), machine_of(args)) == (recipe, split, machine)
     assert [args.data, args.out, args.also, args.init] == list(more.values()) and args.skip_unreadable
+    assert args.teacher == [Path("t")]
     for name in WITHOUT_FLAG:
         with pytest.raises(InputError, match=name):
             flags_of(replace(recipe, **{name: 0.5}), split, machine, **more)
