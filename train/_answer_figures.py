@@ -11,10 +11,9 @@ from scipy.special import softmax
 
 from edge.labels import Label
 from edge.metrics.bootstrap import balanced_accuracy_drop, balanced_accuracy_interval
-from edge.metrics.roc import auc_interval
 from edge.metrics.statistics import reliability
 
-from ._summary import interval
+from ._summary import interval, malignant_auc
 from ._temperature import fit_temperature
 
 Floats = npt.NDArray[np.float64]
@@ -42,16 +41,12 @@ def figures_of(
     `logits`: kind of KINDS -> (N, K), of targets (N,). Those of `both` have beside them what they lose to `image`, with
     its one-sided 95 % bounds (negative: a gain).
     """
-    malignant = np.array([label.malignant is True for label in classes])
-    known = np.array([label.malignant is not None for label in classes])[targets]
     figures: dict[str, dict[str, Any]] = {}
     for kind, values in logits.items():
         predicted = values.argmax(axis=1)
-        scores = softmax(values, axis=1)[:, malignant].sum(axis=1)
-        area = auc_interval(scores[known], malignant[targets][known], np.array(patients)[known].tolist())
         figures[kind] = {
             "balanced_accuracy": interval(balanced_accuracy_interval(targets, predicted, patients)),
-            "malignant_auc": interval(area),
+            "malignant_auc": interval(malignant_auc(targets, patients, softmax(values, axis=1), classes)),
         }
     if {IMAGE, BOTH} <= logits.keys():
         before, after = (logits[kind].argmax(axis=1) for kind in (IMAGE, BOTH))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edge.labels import Label
 from edge.metrics.bootstrap import balanced_accuracy_interval
+from edge.metrics.roc import auc_interval
 from edge.metrics.statistics import Estimate, malignant_or_benign, reliability, sensitivities
 
 
@@ -36,7 +39,11 @@ def summarise(targets: np.ndarray, patients: list[str], logits: np.ndarray, clas
     malignant = [label.malignant for label in classes]
     if True in malignant and False in malignant:
         sensitivity, specificity = malignant_or_benign(targets, answers, malignant)
-        summary["malignant"] = {"sensitivity": interval(sensitivity), "specificity": interval(specificity)}
+        summary["malignant"] = {
+            "sensitivity": interval(sensitivity),
+            "specificity": interval(specificity),
+            "auc": interval(malignant_auc(targets, patients, probabilities, classes)),
+        }
     unknown = [label.code for label in classes if label.malignant is None]
     if unknown:
         summary["malignancy_unknown"] = unknown
@@ -44,6 +51,17 @@ def summarise(targets: np.ndarray, patients: list[str], logits: np.ndarray, clas
     if absent:
         summary["without_photographs"] = absent
     return summary
+
+
+def malignant_auc(
+    targets: np.ndarray, patients: Sequence[str], probabilities: np.ndarray, classes: Sequence[Label]
+) -> Estimate:
+    """Area under the ROC curve of the malignant classes' summed probabilities (N, K), of photographs whose malignancy
+    is known; the interval is over patients."""
+    malignant = np.array([label.malignant is True for label in classes])
+    known = np.array([label.malignant is not None for label in classes])[targets]
+    scores = probabilities[:, malignant].sum(axis=1)
+    return auc_interval(scores[known], malignant[targets][known], np.array(patients)[known].tolist())
 
 
 def interval(estimate: Estimate) -> dict:

@@ -12,6 +12,8 @@ from .._rooms import room
 if TYPE_CHECKING:
     from rich.table import Table
 
+WORDS = {"auc": "area under the ROC curve"}
+
 
 def figures_table(summary: dict, title: str) -> Table:
     """A summary of `train/_summary.py`."""
@@ -25,7 +27,7 @@ def figures_table(summary: dict, title: str) -> Table:
     table.add_row("accuracy", f"{summary['accuracy']:.3f}", "")
     table.add_row("expected calibration error", f"{summary['calibration_error']:.3f}", "")
     for name, value in summary.get("malignant", {}).items():
-        table.add_row(f"malignant against benign: {name}", *cells(value))
+        table.add_row(f"malignant against benign: {WORDS.get(name, name)}", *cells(value))
     if unknown := summary.get("malignancy_unknown"):
         table.add_row("malignancy unknown of", ", ".join(unknown), "")
     for code, value in summary["sensitivity"].items():

@@ -201,7 +201,8 @@ def test_force_removes_nothing_but_a_run(tmp_path):
 
 
 def test_summary_agrees_with_scikit_learn(rng):
-    from sklearn.metrics import balanced_accuracy_score
+    from scipy.special import softmax
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
     from edge.labels import PAD_UFES_20
     from train._summary import summarise
@@ -214,6 +215,8 @@ def test_summary_agrees_with_scikit_learn(rng):
     told = malignant[logits.argmax(1)]
     assert found["malignant"]["sensitivity"]["value"] == pytest.approx(told[malignant[targets]].mean())
     assert found["malignant"]["specificity"]["value"] == pytest.approx((~told[~malignant[targets]]).mean())
+    scores = softmax(logits, axis=1)[:, malignant].sum(axis=1)
+    assert found["malignant"]["auc"]["value"] == pytest.approx(roc_auc_score(malignant[targets], scores))
 
 
 def test_a_fold_of_a_cross_validation_is_refused_by_name(folder_of_photographs, tmp_path, capsys):
