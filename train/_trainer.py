@@ -24,6 +24,7 @@ from edge.models import create_model
 from edge.progress import report
 
 from ._batches import Order, Views, loader, steps_per_epoch, views_for
+from ._depthwise import FastDepthwise
 from ._fabric import make_fabric
 from ._folder import STATE, write_history
 from ._loss import chances, log_priors
@@ -210,7 +211,8 @@ class Trainer:
 
     def step(self, batch: Batch) -> float:
         """One step of the optimiser and of the average; the loss."""
-        value = self.objective.value(self.model, batch)
+        with FastDepthwise():
+            value = self.objective.value(self.model, batch)
         self.fabric.backward(value)
         self.fabric.clip_gradients(self.model, self.optimiser, max_norm=LONGEST_GRADIENT, error_if_nonfinite=False)
         self.optimiser.step()
