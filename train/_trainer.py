@@ -28,7 +28,7 @@ from ._depthwise import FastDepthwise
 from ._fabric import make_fabric
 from ._folder import STATE, write_history
 from ._loss import chances, log_priors
-from ._masks import measured_masks
+from ._masks import mean_dice
 from ._memory import check_fits_the_set, check_memory
 from ._objective import Batch, Classify, Objective
 from ._options import Machine
@@ -235,8 +235,8 @@ class Trainer:
         row |= held_back_figures(net, self.preprocess, held_back)
         row |= self.objective.look(net, self.preprocess, held_back)
         if self.data.held_back_masks_at:
-            figures = measured_masks(net, self.preprocess, held_back[0], *self.data.held_back_masks_at(side))
-            row |= {"held_back_dice": figures["dice_mean"]} if figures else {}
+            value = mean_dice(net, self.preprocess, *self.data.held_back_masks_at(side))
+            row |= {} if value is None else {"held_back_dice": value}
         self.metric = f"bal. acc. {row['held_back_balanced_accuracy']:.2f}"
 
     def close_epoch(self) -> None:
