@@ -51,9 +51,7 @@ class TrainingRun:
     folder: Path
     checkpoint_path: Path  # of the .safetensors or .pt2; its .json lies beside it
     checkpoint: Checkpoint
-    metrics: (
-        dict  # on the patients that stayed unseen; fields of `train/_summary.py`, and "masks" by set
-    )
+    metrics: dict  # on the patients that stayed unseen; of `train/_summary.py`, and "masks" by set
     history: list[dict]  # a row an epoch, as in history.csv
     notes: tuple[str, ...]  # what a person should know of the photographs
     fine_tuned: FineTuned | None  # what came of it, where it was for an 8-bit file; `.verdict` says it in words

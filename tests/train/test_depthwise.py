@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from edge.checkpoint import Preprocess
 from edge.models import create_model
 from train import _depthwise
+from train._batches import Squares
 from train._depthwise import FastDepthwise
+from train._options import Machine
+from train._recipe import Recipe
+from train._trainer import Trainer
+from train._training_data import TrainingData
 
 CASES = [  # kernel, stride, padding, height, width
     (3, 2, 1, 12, 9),
@@ -68,6 +75,23 @@ def test_a_network_has_the_gradients_of_autocast():
         flat.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
     exact, plain, fast_ones = flat
     assert (fast_ones - exact).norm() <= 1.2 * (plain - exact).norm()
+
+
+def test_training_in_bfloat16_goes_this_way(monkeypatch, tmp_path):
+    kernels = []
+    whole = _depthwise.weight_gradient
+
+    def noted(gradient, x, weight, *rest):
+        kernels.append(weight.shape[-1])
+        return whole(gradient, x, weight, *rest)
+
+    monkeypatch.setattr(_depthwise, "weight_gradient", noted)
+    squares = Squares(np.zeros((2, 40, 40, 3), np.uint8), np.arange(2), np.zeros(2, int))
+    data = TrainingData(2, lambda side: squares, lambda side: (squares.images[:0], squares.targets[:0]))
+    recipe = Recipe(model="efficientnet_lite0", stages=((32, 1),), batch=2, descriptors=0, guide=0)
+    machine = Machine(precision="bf16-mixed")
+    Trainer(recipe, Preprocess("v", 32, (0, 0, 0), (1, 1, 1)), data, folder=tmp_path, machine=machine).epoch()
+    assert set(kernels) == {3, 5}
 
 
 def test_leaves_everything_else_alone(monkeypatch):
