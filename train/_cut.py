@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge.data.identity import patient_key
 from edge.data.splits import check_disjoint, cut, patient_folds
@@ -51,7 +51,7 @@ def cut_photos(photos: PhotoSet, split: Split) -> Cut:
 
 
 def cut_sets(sets: Sequence[PhotoSet], split: Split) -> list[Cut]:
-    """`cut_photos` of each set, no patient in two parts of any. A set without a class is learned from as a whole.
+    """`cut_photos` of each set, no patient in two parts of any; masks are judged on the unseen part of every set.
 
     Who is in two sets stays in the part of the earlier one; what a later set has of them in another part is left out.
     Raises InputError where nothing would be left to learn from.
@@ -59,11 +59,7 @@ def cut_sets(sets: Sequence[PhotoSet], split: Split) -> list[Cut]:
     cuts: list[Cut] = []
     earlier = {role: set[str]() for role in ROLES}
     for photos in sets:
-        if any(photo.label != UNKNOWN for photo in photos.photos):
-            whole = cut_photos(photos, split)
-        else:  # nothing is judged on it
-            nobody = replace(photos, photos=())
-            whole = Cut(photos, nobody, nobody)
+        whole = cut_photos(photos, split)
         parts = {}
         for role in ROLES:
             others = set[str]().union(*(keys for other, keys in earlier.items() if other != role))

@@ -19,7 +19,7 @@ from edge.errors import InputError
 from edge.files import write_json
 from edge.progress import Listener, listening
 
-from ._masks import masks_of
+from ._masks import mask_figures, mask_scores
 from ._plots import confusion_plot
 from ._predict import predict
 from ._summary import summarise
@@ -102,6 +102,6 @@ def judge(net: nn.Module, checkpoint: Checkpoint, photos: PhotoSet, *, skip_unre
         **summarise(np.array(photos.targets), photos.patients, logits, photos.classes),
         "synthetic": photos.synthetic,
     }
-    if masks := masks_of(net, photos, checkpoint.preprocess):
-        figures["masks"] = masks
+    if scores := mask_scores(net, photos, checkpoint.preprocess):
+        figures["masks"] = mask_figures(scores)
     return Judged(photos, logits, figures)

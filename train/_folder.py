@@ -18,6 +18,7 @@ from edge.locks import refused_company
 STATE = "resume.safetensors"  # of a run that is not finished
 UNSEEN = "unseen.csv"  # the logits on unseen patients
 WITH_ANSWERS = "unseen_with_answers.csv"
+MASKS = "unseen_masks.csv"  # how near each mask of an unseen photograph is to the drawn one
 RUN_FILES = (
     "checkpoint.safetensors",
     "checkpoint.pt2",
@@ -28,6 +29,7 @@ RUN_FILES = (
     "confusion.png",
     UNSEEN,
     WITH_ANSWERS,
+    MASKS,
 )
 
 

@@ -26,7 +26,8 @@ from edge.progress import Listener, listening, track
 from ._answer_figures import KINDS, figures_of
 from ._baselines import baselines
 from ._flags import flags_of
-from ._folder import STATE, UNSEEN, WITH_ANSWERS
+from ._folder import MASKS, STATE, UNSEEN, WITH_ANSWERS
+from ._masks import figures_by_set, read_scores
 from ._options import Machine, Split
 from ._plots import confusion_plot
 from ._recipe import Recipe
@@ -54,6 +55,7 @@ class CrossValidation:
     by_fold: list[dict]  # the metrics of each checkpoint
     baselines: dict[str, dict]  # of `summarise`, on the same folds
     answers: dict[str, dict] | None = None  # of `figures_of`, where answers were fitted
+    masks: dict[str, dict] | None = None  # of `figures_by_set`, where masks were learned
 
     @property
     def path(self) -> Path:
@@ -69,6 +71,7 @@ class CrossValidation:
             "by_fold": self.by_fold,
             "baselines": self.baselines,
             **({"answers": self.answers} if self.answers else {}),
+            **({"masks": self.masks} if self.masks else {}),
         }
 
 
@@ -127,7 +130,7 @@ def cross_validate(
         if masks:
             check_masks(sets, recipe.model)
         train_folds(commands, folder, jobs=max(1, jobs), force=force)
-        return pool_and_write(recipe, split, sets[0], folder, answers=answers)
+        return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=masks)
 
 
 def train_folds(commands: Sequence[list[str]], folder: Path, *, jobs: int, force: bool) -> None:
@@ -197,7 +200,9 @@ def log_of(folder: Path, fold: int) -> Path:
     return folder / f"fold-{fold}.log"
 
 
-def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path, *, answers: bool) -> CrossValidation:
+def pool_and_write(
+    recipe: Recipe, split: Split, photos: PhotoSet, folder: Path, *, answers: bool, masks: bool
+) -> CrossValidation:
     """The figures over all folds, and the trivial classifiers on the same ones."""
     patients, targets, pooled_logits = pooled(photos, folder, split.folds, UNSEEN, ["logit"])
     logits = pooled_logits["logit"]
@@ -215,6 +220,7 @@ def pool_and_write(recipe: Recipe, split: Split, photos: PhotoSet, folder: Path,
         by_fold=[facts["metrics"] for facts in checkpoints],
         baselines=baselines(photos, folds=split.folds, seed=split.seed),
         answers=answers_figures(photos, folder, split.folds) if answers else None,
+        masks=masks_figures(folder, split.folds) if masks else None,
     )
     write_json(result.path, result.as_json())
     confusion_plot(
@@ -227,6 +233,17 @@ def answers_figures(photos: PhotoSet, folder: Path, folds: int) -> dict[str, dic
     """Picture, answers, blanks and both, over all folds."""
     patients, targets, logits = pooled(photos, folder, folds, WITH_ANSWERS, list(KINDS))
     return figures_of(logits, targets, patients, photos.classes)
+
+
+def masks_figures(folder: Path, folds: int) -> dict[str, dict]:
+    """How near the masks of all folds' unseen photographs are, by set. InputError where one is unseen in two folds."""
+    scores = [score for fold in range(folds) for score in read_scores(fold_folder(folder, fold) / MASKS)]
+    seen: set[tuple[str, str]] = set()
+    for score in scores:
+        if (score.set, score.image) in seen:
+            raise InputError(f"{score.image} is unseen in two folds; the runs in {folder} had other splits")
+        seen.add((score.set, score.image))
+    return figures_by_set(scores)
 
 
 def pooled(

@@ -27,8 +27,8 @@ from edge.progress import Listener, listening
 
 from ._answers import Learned, add_answers, learn_answers, write_logits
 from ._cut import Cut, by_domain, cut_sets
-from ._folder import UNSEEN, WITH_ANSWERS, only_run_in, prepare_folder, remove_run, remove_state, write_answers
-from ._masks import masks_of
+from ._folder import MASKS, UNSEEN, WITH_ANSWERS, only_run_in, prepare_folder, remove_run, remove_state, write_answers
+from ._masks import figures_by_set, mask_scores, write_scores
 from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
 from ._predict import predict
@@ -52,7 +52,7 @@ class TrainingRun:
     folder: Path
     checkpoint_path: Path  # of the .safetensors or .pt2; its .json lies beside it
     checkpoint: Checkpoint
-    metrics: dict  # on the patients that stayed unseen; fields of `train/_summary.py`, and "masks" where there are some
+    metrics: dict  # on the patients that stayed unseen; of `train/_summary.py`, and "masks" by set
     history: list[dict]  # a row an epoch, as in history.csv
     notes: tuple[str, ...]  # what a person should know of the photographs
     fine_tuned: FineTuned | None  # what came of it, where it was for an 8-bit file; `.verdict` says it in words
@@ -215,8 +215,9 @@ def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:
     check_teachers(plan.teachers, sets[0].classes, apart)
     if plan.masks:
         check_masks([part.train for part in cuts], plan.recipe.model)
-        for kept_apart in (cuts[0].held_back, cuts[0].unseen):  # one that cannot be read must not end a finished run
-            load_masks(kept_apart, plan.recipe.side)
+        for part in cuts:  # one that cannot be read must not end a finished run
+            for kept_apart in (part.held_back, part.unseen):
+                load_masks(kept_apart, plan.recipe.side)
     return cuts
 
 
@@ -256,8 +257,9 @@ def judge_and_write(
     raw_logits = predict(net, load_squares(unseen, side)[1], plan.preprocess)
     logits = raw_logits / temperature
     metrics = summarise(np.array(unseen.targets), unseen.patients, logits, unseen.classes)
-    if masks := masks_of(net, unseen, plan.preprocess):
-        metrics["masks"] = masks
+    scores = [score for part in cuts if plan.masks for score in mask_scores(net, part.unseen, plan.preprocess)]
+    if scores:
+        metrics["masks"] = figures_by_set(scores)
     fine_tuned = plan.tuning.compare(net, temperature, (held_back, held_back_targets)) if plan.tuning else None
     checkpoint = Checkpoint(
         model=plan.recipe.model,
@@ -285,6 +287,8 @@ def judge_and_write(
         write_pages(plan, unseen, logits, fitted.history)
         if with_answers:
             write_logits(plan.folder / WITH_ANSWERS, with_answers)
+        if plan.masks:
+            write_scores(plan.folder / MASKS, scores)
         remove_state(plan.folder)
         checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
     notes = tuple(note for part in cuts for note in part.train.notes)

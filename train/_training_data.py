@@ -24,21 +24,35 @@ class TrainingData:
     classes: int
     squares_at: Callable[[int], Squares]  # training photographs, a margin larger than the side
     held_back_at: Callable[[int], tuple[np.ndarray, np.ndarray]]  # uint8 (N, S, S, 3) and classes (N,), for the curves
-    # their masks, uint8 (N, S, S), and which are known, bool (N,); None where no masks are learned
+    # of all sets those that have a mask, uint8 (M, S, S, 3), and it, (M, S, S); None where no masks are learned
     held_back_masks_at: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
     digests: tuple[str, ...] | None = None  # of the training parts: a resumed run must have the same
 
 
 def training_data(cuts: Sequence[Cut], *, masks: bool) -> TrainingData:
-    """All sets are learned from, the held-back patients of the first looked at. `masks`: whether any are learned."""
+    """All sets are learned from; looked at are the held-back patients of the first, and the masks of those of all.
+
+    `masks`: whether any are learned.
+    """
     parts, held_back = [part.train for part in cuts], cuts[0].held_back
     targets = np.array(held_back.targets)
     return TrainingData(
         classes=len(held_back.classes),
         squares_at=cache(lambda side: training_squares(parts, side, masks=masks)),
         held_back_at=cache(lambda side: (load_squares(held_back, side)[1], targets)),
-        held_back_masks_at=cache(lambda side: load_masks(held_back, side)) if masks else None,
+        held_back_masks_at=cache(lambda side: with_masks([part.held_back for part in cuts], side)) if masks else None,
         digests=tuple(part.sha256() for part in parts),
+    )
+
+
+def with_masks(parts: Sequence[PhotoSet], side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The photographs that have a mask, uint8 (M, side, side, 3), and their masks, uint8 (M, side, side)."""
+    masked = [part.where(lambda photo: photo.mask is not None) for part in parts]
+    images = [load_squares(part, side)[1] for part in masked if part.photos]
+    masks = [load_masks(part, side)[0] for part in masked if part.photos]
+    return (
+        np.concatenate([np.zeros((0, side, side, 3), np.uint8), *images]),
+        np.concatenate([np.zeros((0, side, side), np.uint8), *masks]),
     )
 
 

@@ -65,10 +65,17 @@ def answers_table(kinds: dict[str, dict], title: str) -> Table:
     return table
 
 
+def show_masks(by_set: dict[str, dict[str, float]]) -> None:
+    """A line for each set whose masks were judged."""
+    for name, figures in by_set.items():
+        screen().print(f"{name}, {mask_line(figures)}", soft_wrap=True)
+
+
 def mask_line(figures: dict[str, float]) -> str:
     """The figures of `train/_masks.py` in a sentence."""
     return (
-        f"masks of {figures['images']} photographs: Dice {figures['dice_mean']:.3f} on average, "
+        f"masks of {figures['images']} unseen photographs: Dice {figures['dice_mean']:.3f} on average "
+        f"(95 % {figures['dice_mean_low']:.3f} to {figures['dice_mean_high']:.3f}), "
         f"{figures['dice_median']:.3f} median; IoU {figures['iou_mean']:.3f}; "
         f"boundary {figures['boundary_px_median']:.1f} pixels away (95 % Hausdorff, median)"
     )

@@ -16,7 +16,7 @@ from dermedge._rooms import room
 from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
-from ._figures import answers_table, show_figures
+from ._figures import answers_table, show_figures, show_masks
 from .train import check_inputs, machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     show_figures(result.out_of_fold, f"{result.model}, out of fold")
     if result.answers:
         screen().print(answers_table(result.answers, "with answers, out of fold"))
+    show_masks(result.masks or {})
     for name, value in result.baselines.items():
         screen().print(f"baseline, {name}: balanced accuracy {value['balanced_accuracy']['value']:.3f}")
     screen().print(f"{result.path}")

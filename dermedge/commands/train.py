@@ -26,7 +26,7 @@ from edge.models import MODELS
 
 from .._api.source import is_source
 from .._rooms import room
-from ._figures import answers_table, mask_line, show_figures
+from ._figures import answers_table, show_figures, show_masks
 
 if TYPE_CHECKING:
     from dermedge._api.training import OwnNetwork
@@ -232,8 +232,7 @@ def main(argv: list[str] | None = None) -> int:
         show_figures(run.metrics, "unseen patients")
         if "answers" in run.metrics:
             screen().print(answers_table(run.metrics["answers"]["kinds"], "with answers, unseen patients"))
-        if "masks" in run.metrics:
-            screen().print(mask_line(run.metrics["masks"]), soft_wrap=True)
+        show_masks(run.metrics.get("masks", {}))
         if run.fine_tuned:
             screen().print(run.fine_tuned.verdict, soft_wrap=True)
         screen().print(f"checkpoint: {run.checkpoint_path}")

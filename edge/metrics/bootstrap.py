@@ -52,6 +52,23 @@ def balanced_accuracy_interval(
     return Estimate(value, float(low), float(high))
 
 
+def mean_interval(values: Floats, groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> Estimate:
+    """Mean of `values` (N,) with its two-sided 95 % interval; `groups`: N patient ids, which are resampled.
+
+    NaN without a value. A single group says nothing of the spread: the interval then has no ends, -inf and inf.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if not len(values):
+        return Estimate(math.nan, math.nan, math.nan)
+    images = class_counts(np.zeros(len(values), dtype=np.int64), groups)
+    if len(images) == 1:
+        return Estimate(float(values.mean()), -math.inf, math.inf)
+    sums = class_counts(np.zeros(len(values), dtype=np.int64), groups, values)
+    weights = multiplicities(len(images), draws, seed)
+    low, high = np.quantile(totals(weights, sums) / totals(weights, images), [0.025, 0.975])
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
 def combined_wilson(value: float, shares: Floats, patients: Ints) -> Estimate:
     """Interval of the mean of independent shares (K,), each estimated from so many patients (K,).
 
@@ -95,7 +112,7 @@ def balanced_accuracy_drop(
 
 
 def class_counts(labels: Ints, groups: Sequence[str], chosen: np.ndarray | None = None) -> Floats:
-    """(groups, classes that occur): images of that group and class, only the chosen ones if `chosen` is given."""
+    """(groups, classes that occur): images of that group and class, or with `chosen` (N,) the sum of its values."""
     if len(groups) != len(labels):
         raise ValueError(f"expected one group per image, got {len(groups)} groups for {len(labels)} images")
     group_names, group_of = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)

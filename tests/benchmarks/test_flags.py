@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import coreml, decoders, diagnose, hifuse_design, ppcr, stated_colour
+from benchmarks import coreml, decoders, diagnose, hifuse_design, ppcr, stated_colour, training
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from benchmarks import coreml, decoders, diagnose, hifuse_design, ppcr, stated_c
         (ppcr, ["--rounds", "0"]), (ppcr, ["--images", "0"]), (ppcr, ["--side", "0"]),
         (coreml, ["--side", "0"]), (decoders, ["--images", "0"]), (stated_colour, ["--images", "0"]),
         (diagnose, ["--images", "0", "nowhere"]),
+        (training, ["--rounds", "0"]), (training, ["--images", "0"]), (training, ["--side", "0"]),
         (hifuse_design, ["--rounds", "0", "--data", "nowhere"]),
         (hifuse_design, ["--threads", "0", "--data", "nowhere"]),
         (hifuse_design, ["--side", "0", "--data", "nowhere"]),

@@ -13,11 +13,17 @@ import torch
 from torch import nn
 
 from dermedge.commands.train import main
+from edge.checkpoint import Preprocess
+from edge.data.table import Photo, PhotoSet
+from edge.errors import InputError
+from edge.labels import PAD_UFES_20
 from edge.models import create_model
+from train import _masks
 from train._augment import augment, augment_both
 from train._batches import NO_MASK, Squares, Views, blended
+from train._folds import masks_figures
 from train._loss import mask_loss
-from train._masks import mask_figures
+from train._masks import MaskScore, figures_by_set, mask_figures, mask_scores, read_scores, write_scores
 from train._objective import Batch, Classify
 from train._recipe import Recipe
 
@@ -116,16 +122,57 @@ def test_without_masks_only_the_class_teaches_and_with_them_both(weight: float) 
     assert both.item() == pytest.approx(weight * wanted.item() + mask_loss(mask, known).item(), rel=1e-5)
 
 
-def test_figures_of_masks_leave_out_photographs_without_one() -> None:
-    true = np.zeros((3, 8, 8), np.uint8)
-    true[:, 2:6, 2:6] = 255
-    found = np.repeat((true[:1] > 0).astype(np.float32), 3, axis=0)
-    found[1, :, 4:] = 0  # half of it: Dice 2 * 8 / (8 + 16)
-    figures = mask_figures(found, true, np.array([True, True, False]))
-    assert figures["images"] == 2
+def test_figures_of_masks_leave_out_photographs_without_one(tmp_path: Path, monkeypatch) -> None:
+    names = ["whole", "half", "none"]
+    for name in names:
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((32, 32, 3), 90, np.uint8))
+    drawn = np.zeros((32, 32), np.uint8)
+    drawn[8:24, 8:24] = 255
+    for name in names[:2]:
+        cv2.imwrite(str(tmp_path / f"{name}_segmentation.png"), drawn)
+    answers = np.repeat((drawn > 0).astype(np.float32)[None], 2, axis=0)
+    answers[1, :, 16:] = 0  # half of it: Dice 2 * 8 / (8 + 16)
+    monkeypatch.setattr(_masks, "predict_masks", lambda net, images, preprocess: answers[: len(images)])
+    photos = PhotoSet(
+        "pictures",
+        PAD_UFES_20,
+        tuple(
+            Photo(path, name, "MEL", name, "isic", mask=mask if mask.is_file() else None)
+            for name in names
+            for path, mask in [(tmp_path / f"{name}.png", tmp_path / f"{name}_segmentation.png")]
+        ),
+    )
+    preprocess = Preprocess("area-2", 32, (0, 0, 0), (1, 1, 1))
+    scores = mask_scores(nn.Identity(), photos, preprocess)
+    figures = figures_by_set(scores)["pictures"]
+    assert (figures["images"], figures["patients"]) == (2, 2)
     assert figures["dice_mean"] == pytest.approx((1 + 2 / 3) / 2)
+    assert (figures["dice_mean_low"], figures["dice_mean_high"]) == pytest.approx((2 / 3, 1))
     assert figures["iou_mean"] == pytest.approx(0.75)
-    assert mask_figures(found, true, np.zeros(3, bool)) is None
+    assert mask_scores(nn.Identity(), photos.where(lambda photo: photo.mask is None), preprocess) == []
+    write_scores(tmp_path / "scores.csv", scores)
+    assert read_scores(tmp_path / "scores.csv") == scores
+    (tmp_path / "scores.csv").write_text("image,dice\nwhole,1\n")
+    with pytest.raises(InputError, match="no table of masks"):
+        read_scores(tmp_path / "scores.csv")
+
+
+def test_masks_of_all_folds_are_pooled_by_set(tmp_path: Path) -> None:
+    scores = [MaskScore("a", f"{n}", f"{n}", 0.1 * n, 0.5, 1.0) for n in range(4)]
+    for fold, own in enumerate((scores[:2], [*scores[2:], MaskScore("b", "0", "0", 1.0, 1.0, 0.0)])):
+        (tmp_path / f"fold-{fold}").mkdir()
+        write_scores(tmp_path / f"fold-{fold}" / "unseen_masks.csv", own)
+    figures = masks_figures(tmp_path, 2)
+    assert {name: own["images"] for name, own in figures.items()} == {"a": 4, "b": 1}
+    assert figures["a"]["dice_mean"] == pytest.approx(0.15)
+    write_scores(tmp_path / "fold-1" / "unseen_masks.csv", scores[1:])
+    with pytest.raises(InputError, match="1 is unseen in two folds"):
+        masks_figures(tmp_path, 2)
+
+
+def test_one_patient_says_nothing_of_the_spread() -> None:
+    figures = mask_figures([MaskScore("s", name, "p", dice, dice, 1.0) for name, dice in (("a", 0.5), ("b", 1.0))])
+    assert (figures["dice_mean"], figures["dice_mean_low"], figures["dice_mean_high"]) == (0.75, 0, 1)
 
 
 def test_a_mask_network_without_any_mask_is_refused(tmp_path: Path, capsys) -> None:
@@ -147,7 +194,7 @@ def test_a_short_run_finds_lesions_and_learns_classes(small_sample: Path, tmp_pa
     short = ["--stages", "64x16", "--descriptors", "0", "--guide", "0", "--ema", "0.9", "--precision", "32-true"]
     assert main([*flags, *short]) == 0
     metrics = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["metrics"]["unseen"]
-    assert metrics["masks"]["dice_mean"] > 0.6
+    assert metrics["masks"]["synthetic sample"]["dice_mean"] > 0.6
     rows = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
     assert float(rows[-1]["held_back_dice"]) > float(rows[0]["held_back_dice"] or 0) + 0.2
     assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])

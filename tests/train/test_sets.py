@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -137,7 +138,13 @@ def test_training_with_masks_that_have_no_class(small_sample: Path, tmp_path: Pa
     assert main([*flags, "--stages", "32x1", "--batch", "16", "--threads", "1", "--out", str(run)]) == 0
     found = json.loads((run / "checkpoint.json").read_text())
     assert set(found["trained"]) == {"synthetic", "isic_masks"}
-    assert len(found["trained"]["isic_masks"]["images"]) == 20
+    kept_apart = [found[role]["isic_masks"]["images"] for role in ("trained", "held_back", "unseen")]
+    assert sorted(name for part in kept_apart for name in part) == names and len(kept_apart[2]) == 4  # a fold of five
+    assert found["metrics"]["unseen"]["masks"]["masks"]["images"] == 4  # the folder's name is the set's
+    rows = list(csv.DictReader((run / "unseen_masks.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == kept_apart[2]
+    history = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
+    assert 0 <= float(history[-1]["held_back_dice"]) <= 1  # of masks that only the other set has
 
 
 def photo(name: str, patient: str, domain: str = "isic") -> Photo:

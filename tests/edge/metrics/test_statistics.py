@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, bootstrap
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from edge.metrics import statistics as parity
-from edge.metrics.bootstrap import balanced_accuracy_drop, balanced_accuracy_interval
+from edge.metrics.bootstrap import balanced_accuracy_drop, balanced_accuracy_interval, mean_interval
 from edge.metrics.images_needed import images_for_drop, images_for_median, images_for_share
 
 few = settings(max_examples=30, deadline=None)
@@ -249,3 +249,15 @@ def test_images_needed():
     assert images_for_drop(100, 0.0, -0.03, 0.03, 0.01) == 300  # nothing changed: the bound falls as 1 / n
     assert images_for_drop(100, 0.005, -0.005, 0.015, 0.01) == pytest.approx(400)
     assert images_for_drop(100, 0.01, 0.0, 0.02, 0.01) is None
+
+
+def test_interval_of_a_mean_equals_scipys_and_resamples_groups():
+    values = np.random.default_rng(0).beta(8, 2, 60)
+    alone = mean_interval(values, [str(n) for n in range(60)])
+    theirs = bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1))
+    assert alone.value == pytest.approx(values.mean())
+    assert (alone.low, alone.high) == pytest.approx(theirs.confidence_interval, abs=0.003)
+    twice = mean_interval(np.repeat(values, 4), np.repeat([str(n) for n in range(60)], 4))
+    assert (twice.low, twice.high) == pytest.approx((alone.low, alone.high))  # four times the same says nothing more
+    assert np.isnan(mean_interval(np.zeros(0), []).value)
+    assert mean_interval(values, ["p"] * 60).low == -np.inf

@@ -1,0 +1,207 @@
+"""How many photographs a second training takes, against a plain PyTorch loop over the same photographs and views.
+
+    python benchmarks/training.py --data photographs/
+
+The plain loop (benchmarks/_plain_loop.py) decodes each photograph in each pass and trains on contiguous float32
+tensors. It augments as ours does, with the same function, and has what a tutorial has: DataLoader, cross entropy,
+AdamW. Parts of ours are added to it one by one, and ours is measured as it is (`train/_trainer.py`), which averages
+weights and clips gradients beside. Nothing is blended (mix-up), and the weights are random, which takes as long.
+One process, which also prepares the batches; passes alternate, so that a slow moment affects all. Ratios can be
+compared between machines, photographs a second cannot; ratios of processor time do not mind other programs. Prints a
+table and writes --out/training.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+if not __package__:  # started as a file from a clone: behave like `python -m benchmarks.training`
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "benchmarks"
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dermedge.console import entry, screen, third_party_noise_into
+from dermedge.flags import add_data, add_rounds
+from edge.errors import GOOD, InputError, at_least_one
+from edge.files import scratch_in, write_json
+from edge.progress import track
+
+from ._flags import add_out
+
+if TYPE_CHECKING:
+    from edge.data.table import PhotoSet
+
+MODEL = "efficientnet_lite0"
+BATCH = 16
+WARM_UP = 2  # passes that do not count; the second finds views that are kept
+PLAIN, HALF = "plain loop", "plain loop, bfloat16"
+COMPARED = {  # ours -> the loop that it is compared with: (a) the same precision and views, (b) what we add to both
+    "dermedge, float32": PLAIN,
+    "dermedge, bfloat16": HALF,
+    "dermedge, bfloat16, views kept": PLAIN,
+}
+Epoch = Callable[[], None]
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", default=MODEL, help="any model that gives a class (default: %(default)s)")
+    p.add_argument("--side", type=int, default=192, help="input side in pixels (default: %(default)s)")
+    add_data(p)
+    p.add_argument("--images", type=int, default=64, help="photographs of a pass (default: %(default)s)")
+    p.add_argument("--threads", type=int, default=1, help="of the CPU (default: %(default)s)")
+    add_rounds(p, "passes of each loop")
+    p.set_defaults(rounds=5)
+    add_out(p)
+    return p
+
+
+@entry(parser)
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    at_least_one(rounds=args.rounds, threads=args.threads)
+    if args.images < BATCH or args.images % BATCH:
+        raise InputError(f"--images is a multiple of {BATCH}, the batch; got {args.images}")
+    from edge.checkpoint import check_side
+    from edge.data.selection import find_sets
+    from edge.models import gives_masks
+
+    check_side(args.side, where="--side")
+    if gives_masks(args.model):
+        raise InputError(f"{args.model} gives a mask beside the class; the plain loop trains the class alone")
+    photos = first_photographs(find_sets(args.data)[0], args.images)
+    with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
+        loops, machine = prepared(args, photos, work)
+        seconds = timed(loops, args.rounds)
+    rows = [row(name, seconds, args.images) for name in loops]
+    shown = {"model": args.model, "side": args.side, "threads": args.threads, "rounds": args.rounds, "machine": machine}
+    data = {"name": photos.name, "images": len(photos), "megapixels_median": megapixels(photos)}
+    write_json(args.out / "training.json", {**shown, "data": data, "rows": rows})
+    screen().print(
+        f"{args.model}, {args.side} x {args.side}, {args.threads} thread(s), {machine}, {len(photos)} photographs of "
+        f"{photos.name} ({data['megapixels_median']:.2f} megapixels, median), medians of {args.rounds} passes"
+    )
+    for one in rows:
+        screen().print(in_words(one), highlight=False)
+    return GOOD
+
+
+def first_photographs(photos: PhotoSet, images: int) -> PhotoSet:
+    """So many of the set, all over it, repeated where it has fewer."""
+    chosen = np.linspace(0, len(photos) - 1, images).round().astype(int)
+    return replace(photos, photos=tuple(photos.photos[index] for index in chosen))
+
+
+def megapixels(photos: PhotoSet) -> float:
+    from edge.capture import upright_size
+
+    return float(np.median([np.prod(upright_size(photo.path)) for photo in photos.photos])) / 1e6
+
+
+def prepared(args: argparse.Namespace, photos: PhotoSet, work: Path) -> tuple[dict[str, Epoch], str]:
+    """By name, what trains one pass over the photographs."""
+    import torch
+
+    from edge.checkpoint import Preprocess
+    from edge.data.squares import load_squares
+    from edge.models import create_model, normalisation
+    from edge.preprocess import PREPROCESS_VERSION
+    from train._augment import MARGIN
+    from train._batches import Squares, Views
+    from train._options import Machine
+    from train._recipe import Recipe
+    from train._trainer import Trainer
+    from train._training_data import TrainingData
+
+    from ._page import machine
+    from ._plain_loop import Additions, Decoded, PlainLoop
+
+    torch.set_num_threads(args.threads)
+    wide, classes = round(args.side * MARGIN), len(photos.classes)
+    recipe = Recipe(
+        model=args.model, stages=((args.side, WARM_UP + args.rounds),), batch=BATCH, learning_rate=5e-4,
+        evenness=0.0, mixup=0.0, descriptors=0.0, guide=0.0,
+    )  # fmt: skip
+    preprocess = Preprocess(PREPROCESS_VERSION, args.side, *normalisation(args.model))
+    targets, domains = np.array(photos.targets), np.zeros(len(photos), int)
+    decoded_once = Squares(load_squares(photos, wide)[1], targets, domains)
+    decoded_each_time = Squares(Decoded(photos.photos, wide), targets, domains)  # type: ignore[arg-type]
+
+    def plain(squares: Squares, *, variants: int = 0, **added: bool) -> Epoch:
+        torch.manual_seed(0)
+        views = Views(squares, args.side, classes, seed=0, strength=recipe.augment, variants=variants)
+        return PlainLoop(
+            create_model(args.model, classes), views, preprocess, batch=BATCH, rate=recipe.learning_rate,
+            added=Additions(**added),
+        ).epoch  # fmt: skip
+
+    def ours(name: str, precision: str, variants: int = 0) -> Epoch:
+        data = TrainingData(classes, lambda side: decoded_once, lambda side: (decoded_once.images[:0], targets[:0]))
+        trainer = Trainer(
+            replace(recipe, variants=variants), preprocess, data, folder=work / name,
+            machine=Machine(precision=precision, threads=args.threads),
+        )  # fmt: skip
+
+        def epoch() -> None:
+            trainer.epoch()
+            trainer.at.epoch, trainer.at.step = trainer.at.epoch + 1, 0
+
+        return epoch
+
+    loops = {
+        PLAIN: plain(decoded_each_time),
+        "  and photographs decoded once": plain(decoded_once),
+        "  and channels last": plain(decoded_each_time, channels_last=True),
+        "  and views kept": plain(decoded_each_time, variants=1),
+        HALF: plain(decoded_each_time, bfloat16=True),
+        "  and bfloat16, fast gradients": plain(decoded_each_time, bfloat16=True, fast_depthwise=True),
+    }
+    for name, precision, variants in zip(COMPARED, ("32-true", "bf16-mixed", "bf16-mixed"), (0, 0, 1), strict=True):
+        loops[name] = ours(name.replace(" ", "_"), precision, variants)
+    return loops, machine()
+
+
+def timed(loops: Mapping[str, Epoch], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of each pass that counts, (rounds, 2): of the clock, and of this process on the processor."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
+    for number in track(range(WARM_UP + rounds), "training", WARM_UP + rounds):
+        for name, epoch in loops.items():
+            begun, busy = time.perf_counter(), time.process_time()
+            epoch()
+            if number >= WARM_UP:
+                seconds[name].append((time.perf_counter() - begun, time.process_time() - busy))
+    return {name: np.array(each) for name, each in seconds.items()}
+
+
+def row(name: str, seconds: Mapping[str, np.ndarray], images: int) -> dict[str, Any]:
+    """Medians, and how many times faster than the loop it is compared with: a median over passes side by side."""
+    peer = COMPARED.get(name, PLAIN)
+    ratios = np.median(seconds[peer] / seconds[name], axis=0)
+    return {
+        "name": name,
+        "images_per_second": float(images / np.median(seconds[name][:, 0])),
+        "compared_with": peer,
+        "times_as_fast": float(ratios[0]),
+        "times_as_fast_by_processor_time": float(ratios[1]),
+    }
+
+
+def in_words(one: dict[str, Any]) -> str:
+    return (
+        f"{one['name']:32} {one['images_per_second']:6.1f} images/s  {one['times_as_fast']:5.2f} times, "
+        f"{one['times_as_fast_by_processor_time']:5.2f} by processor time, the {one['compared_with']}"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
