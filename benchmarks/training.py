@@ -120,7 +120,7 @@ def prepared(args: argparse.Namespace, photos: PhotoSet, work: Path) -> tuple[di
     from train._batches import Squares, Views
     from train._options import Machine
     from train._recipe import Recipe
-    from train._trainer import Trainer
+    from train._trainer import Clock, Trainer
     from train._training_data import TrainingData
 
     from ._page import machine
@@ -151,6 +151,7 @@ def prepared(args: argparse.Namespace, photos: PhotoSet, work: Path) -> tuple[di
             replace(recipe, variants=variants), preprocess, data, folder=work / name,
             machine=Machine(precision=precision, threads=args.threads),
         )  # fmt: skip
+        trainer.clock = Clock(0.0, 0.0, told=True)  # it need not say how long it will take
 
         def epoch() -> None:
             trainer.epoch()

@@ -75,13 +75,14 @@ def warp(square: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
 
 
 def colour(view: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
-    x = view.astype(np.float32) / 255
-    x = x ** np.exp(rng.uniform(-0.3, 0.3) * strength)  # exposure, roughly
-    x = x * np.exp(rng.uniform(-0.08, 0.08, 3) * strength).astype(np.float32)  # white balance
-    mean = x.mean()
-    x = (x - mean) * np.exp(rng.uniform(-0.3, 0.3) * strength) + mean + rng.uniform(-0.08, 0.08) * strength
+    levels = (np.arange(256) / 255) ** np.exp(rng.uniform(-0.3, 0.3) * strength)  # exposure, roughly
+    balance = np.exp(rng.uniform(-0.08, 0.08, 3) * strength)
+    x = cv2.LUT(view, (levels[:, None] * balance).astype(np.float32)[None])
+    contrast, light = np.exp(rng.uniform(-0.3, 0.3) * strength), rng.uniform(-0.08, 0.08) * strength
+    mean = float(x.mean())
+    x = (x - mean) * float(contrast) + (mean + light)  # Python's numbers keep float32, NumPy's would make it float64
     grey = x @ np.array([0.299, 0.587, 0.114], np.float32)
-    x = grey[..., None] + (x - grey[..., None]) * np.exp(rng.uniform(-0.35, 0.35) * strength)
+    x = grey[..., None] + (x - grey[..., None]) * float(np.exp(rng.uniform(-0.35, 0.35) * strength))
     return (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 

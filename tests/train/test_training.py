@@ -32,7 +32,7 @@ from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.locks import refused_company
 from train import _trainer
-from train._augment import MARGIN, augment
+from train._augment import MARGIN, augment, colour
 from train._batches import Order, Squares, Views, loader
 from train._cut import cut_photos, ids
 from train._descriptors import DESCRIPTORS, describe
@@ -94,6 +94,18 @@ def test_strength_0_is_the_plain_central_view():
     plain = np.array(Image.fromarray(smooth).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     assert np.abs(view.astype(int) - plain).max() <= 2
     np.testing.assert_array_equal(view, augment(smooth, SIDE, np.random.default_rng(9), strength=0.0))
+
+
+def test_colour_is_its_formula_in_float64(picture):
+    """Gamma, gain by channel, contrast about the mean, light, saturation about the grey of BT.601."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = (picture / 255) ** np.exp(rng.uniform(-0.3, 0.3)) * np.exp(rng.uniform(-0.08, 0.08, 3))
+        x = (x - x.mean()) * np.exp(rng.uniform(-0.3, 0.3)) + x.mean() + rng.uniform(-0.08, 0.08)
+        grey = (x @ [0.299, 0.587, 0.114])[..., None]
+        wanted = (grey + (x - grey) * np.exp(rng.uniform(-0.35, 0.35))).clip(0, 1) * 255
+        found = colour(picture, np.random.default_rng(seed), 1.0)
+        assert np.abs(found - wanted).max() <= 0.501  # rounded
 
 
 def test_colours_keep_their_channels(picture):
