@@ -26,6 +26,7 @@ from edge.progress import Listener, listening, track
 from ._answer_figures import KINDS, figures_of
 from ._baselines import baselines
 from ._flags import flags_of
+from ._fold_checks import check_finished, check_unseen
 from ._folder import MASKS, STATE, UNSEEN, WITH_ANSWERS
 from ._masks import figures_by_set, read_scores
 from ._options import Machine, Split
@@ -34,7 +35,7 @@ from ._recipe import Recipe
 from ._sets import check_masks, open_sets
 from ._start import opened_start
 from ._summary import summarise
-from ._teachers import teacher_path
+from ._teachers import opened_teachers
 
 log = logging.getLogger("dermedge")
 
@@ -113,11 +114,8 @@ def cross_validate(
     replace(split, fold=0).check()
     machine.check()
     masks = gives_masks(recipe.model)
-    if init:
-        opened_start(init, recipe.model, own=False)
-    for path in teachers:
-        for fold in range(split.folds):
-            teacher_path(path, fold)
+    start_weights = opened_start(init, recipe.model, own=False) if init else None
+    taught_by = [opened_teachers(teachers, fold, recipe) for fold in range(split.folds)]
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
     start = partial(
@@ -129,6 +127,11 @@ def cross_validate(
         sets = open_sets(data, also, masks=masks, skip_missing=skip_unreadable)
         if masks:
             check_masks(sets, recipe.model)
+        for fold in range(split.folds):
+            own = replace(split, fold=fold)
+            check_unseen(own, sets, start_weights, taught_by[fold])
+            if not force:
+                check_finished(fold_folder(folder, fold), recipe, own, start_weights, taught_by[fold], answers=answers)
         train_folds(commands, folder, jobs=max(1, jobs), force=force)
         return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=masks)
 

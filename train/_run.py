@@ -29,6 +29,7 @@ from ._answers import Learned, add_answers, learn_answers, write_logits
 from ._cut import Cut, by_domain, cut_sets
 from ._folder import MASKS, UNSEEN, WITH_ANSWERS, only_run_in, prepare_folder, remove_run, remove_state, write_answers
 from ._masks import figures_by_set, mask_scores, write_scores
+from ._objective import last_layer
 from ._options import Machine, Split
 from ._plots import confusion_plot, curves_plot
 from ._predict import predict
@@ -166,6 +167,9 @@ def checked_plan(
     make = create or (lambda classes: create_model(recipe.model, classes))
     if start and start.questions and not answers:
         log.warning("the checkpoint to start from takes answers; this run does not fit any (`answers`)")
+    if create and (recipe.descriptors or (teachers and recipe.distil_features)):
+        with torch.random.fork_rng(devices=[]):
+            last_layer(create(2))  # refuses a network without it
     if start and not tuning:
         check_fits(start, make, recipe.model)
     return Plan(
@@ -178,7 +182,7 @@ def checked_plan(
         masks,
         start,
         tuning,
-        opened_teachers(teachers, split.fold),
+        opened_teachers(teachers, split.fold, recipe),
         skip_unreadable,
         create is not None,
         answers,

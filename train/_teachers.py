@@ -7,6 +7,7 @@ input of the first teacher's last layer (Romero et al., "FitNets", ICLR 2015, ar
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,9 @@ from edge.models.deployed import class_and_mask
 from edge.progress import track
 
 from ._augment import augment
-from ._objective import Taught, last_layer
+from ._objective import LAST_LAYER, Taught, last_layer
 from ._predict import normalise
+from ._recipe import Recipe
 from ._start import refuse_seen
 
 CLIP = 5.0  # standard deviations of a feature
@@ -33,9 +35,30 @@ MOST_MEASURED = 512  # photographs, from which mean and deviation of the feature
 TINY = 1e-9  # of a probability, before its logarithm
 
 
-def opened_teachers(given: Iterable[Path | str | Checkpoint], fold: int) -> tuple[Checkpoint, ...]:
-    """The checkpoints; of the folder of a cross-validation that of the same fold, which has seen the same patients."""
-    return tuple(one if isinstance(one, Checkpoint) else load(teacher_path(Path(one), fold)) for one in given)
+def opened_teachers(given: Iterable[Path | str | Checkpoint], fold: int, recipe: Recipe) -> tuple[Checkpoint, ...]:
+    """The checkpoints; of the folder of a cross-validation that of the same fold, which has seen the same patients.
+
+    InputError where the recipe takes nothing of them, or has weights for teachers and there are none.
+    """
+    teachers = tuple(one if isinstance(one, Checkpoint) else load(teacher_path(Path(one), fold)) for one in given)
+    wanted = {name: getattr(recipe, name) for name in ("distil", "distil_features")}
+    if teachers and not any(wanted.values()):
+        raise InputError("`distil` and `distil_features` are 0: the teachers would teach nothing; leave them out")
+    chosen = [name for name, value in wanted.items() if value not in (0, getattr(Recipe(), name))]
+    if chosen and not teachers:
+        raise InputError(f"`{chosen[0]}` is the weight of what teachers say, and there are none; give `teachers`")
+    if teachers and recipe.distil_features:
+        check_features(teachers[0])
+    return teachers
+
+
+def check_features(teacher: Checkpoint) -> None:
+    """InputError for a teacher without the layer whose input is learned."""
+    if not isinstance(dict(teacher.network().named_modules()).get(LAST_LAYER), nn.Linear):
+        raise InputError(
+            f"the teacher {teacher.model} has no linear layer called {LAST_LAYER}, whose input the learner would "
+            "predict; set `distil_features` to 0 (`distil` works without)"
+        )
 
 
 def teacher_path(path: Path, fold: int) -> Path:
@@ -159,7 +182,8 @@ class Teaching:
 
 
 def as_teacher(checkpoint: Checkpoint, classes: Sequence[str], device: torch.device) -> Teacher:
-    net = checkpoint.network().to(device).requires_grad_(False)
+    # a copy: of a checkpoint that holds its network, hooks and device would stay with whoever handed it over
+    net = copy.deepcopy(checkpoint.network()).to(device).requires_grad_(False)
     codes = [label.code for label in checkpoint.labels]
     return Teacher(
         net.to(memory_format=torch.channels_last),  # type: ignore[call-overload]

@@ -194,7 +194,7 @@ def test_a_short_run_finds_lesions_and_learns_classes(small_sample: Path, tmp_pa
     short = ["--stages", "64x16", "--descriptors", "0", "--guide", "0", "--ema", "0.9", "--precision", "32-true"]
     assert main([*flags, *short]) == 0
     metrics = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["metrics"]["unseen"]
-    assert metrics["masks"]["synthetic sample"]["dice_mean"] > 0.6
+    assert metrics["masks"]["synthetic sample"]["dice_mean"] > 0.5
     rows = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
     assert float(rows[-1]["held_back_dice"]) > float(rows[0]["held_back_dice"] or 0) + 0.2
     assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])

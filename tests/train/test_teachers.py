@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from edge.checkpoint import Checkpoint, Preprocess, load, save
 from edge.errors import InputError
 from edge.labels import Label
 from edge.models import create_model
-from train import _trainer
+from train import _folds, _trainer
 from train._batches import Squares
+from train._fold_checks import check_finished
+from train._folds import cross_validate
 from train._objective import Batch, Classify, Taught
 from train._options import Machine, Split
 from train._predict import predict
@@ -129,7 +132,7 @@ def test_a_folder_of_folds_gives_the_teacher_of_the_same_fold(tmp_path):
     for fold in (0, 2):
         save(random_checkpoint(fold), tmp_path / f"fold-{fold}" / "checkpoint")
     assert teacher_path(tmp_path, 2) == tmp_path / "fold-2" / "checkpoint.safetensors"
-    assert opened_teachers([tmp_path], 2)[0].sha256 == load(tmp_path / "fold-2").sha256
+    assert opened_teachers([tmp_path], 2, TINY)[0].sha256 == load(tmp_path / "fold-2").sha256
     with pytest.raises(InputError, match=r"has no finished fold 1 \(fold-1/checkpoint.json\)"):
         teacher_path(tmp_path, 1)
     with pytest.raises(InputError, match="no checkpoint at"):
@@ -224,14 +227,75 @@ def test_a_resumed_run_with_a_teacher_is_the_uninterrupted_one(stop_after, tmp_p
     assert not torch.equal(alone["classifier.weight"], whole["classifier.weight"])
 
 
-def test_a_run_keeps_what_its_teachers_have_seen(small_sample: Path, tmp_path: Path) -> None:
+def test_a_run_keeps_what_its_teachers_have_seen(small_sample: Path, tmp_path: Path, monkeypatch) -> None:
     """In its lists, so that nobody judges it on a patient that it has heard of; and one of another fold is refused."""
     recipe = replace(TINY, stages=((SIDE, 1),))
     first = train(recipe, small_sample, folder=tmp_path / "cv" / "fold-0", split=Split(3))
-    run = train(recipe, small_sample, folder=tmp_path / "taught", split=Split(3), teachers=[tmp_path / "cv"])
-    entry = run.checkpoint.recipe["teachers"]
-    assert entry == [{"model": "shufflenetv2", "side": SIDE, "sha256": first.checkpoint.sha256}]
-    assert run.checkpoint.trained == first.checkpoint.trained
-    assert len(run.checkpoint.data) == 1  # the same photographs, told once
+    domain = next(iter(first.checkpoint.trained))
+    elsewhere = {"patients": ["ZZZ"], "images": ["zzz.jpg"]}
+    wider = replace(
+        first.checkpoint,
+        trained={**first.checkpoint.trained, "clinic": elsewhere},
+        held_back={domain: elsewhere},
+        data=[*first.checkpoint.data, {"name": "clinic", "sha256": "c"}],
+    )
+    run = train(
+        recipe, small_sample, folder=tmp_path / "taught", split=Split(3), teachers=[tmp_path / "cv", wider]
+    )  # fmt: skip
+    entry = {"model": "shufflenetv2", "side": SIDE, "sha256": first.checkpoint.sha256}
+    assert run.checkpoint.recipe["teachers"] == [entry, entry]
+    assert run.checkpoint.trained == {**first.checkpoint.trained, "clinic": elsewhere}
+    assert set(run.checkpoint.held_back[domain]["patients"]) == {*first.checkpoint.held_back[domain]["patients"], "ZZZ"}
+    assert [part["name"] for part in run.checkpoint.data] == [first.checkpoint.data[0]["name"], "clinic"]  # each once
+
+    other = {"split": Split(3, fold=1), "teachers": [first.checkpoint_path]}
     with pytest.raises(InputError, match=r"`teacher` learned from \d+ patients"):
-        train(recipe, small_sample, folder=tmp_path / "other", split=Split(3, fold=1), teachers=[first.checkpoint_path])
+        train(recipe, small_sample, folder=tmp_path / "other", **other)
+    monkeypatch.setattr(_folds, "train_folds", lambda *_, **__: pytest.fail("a fold was trained"))
+    with pytest.raises(InputError, match=r"`teacher` learned from \d+ patients"):  # before fold 0 is trained
+        cross_validate(recipe, small_sample, folder=tmp_path / "cv2", split=Split(3), teachers=[first.checkpoint_path])
+    with pytest.raises(InputError, match=r"fold-0 was trained with other settings \(learning_rate, answers\)"):
+        cross_validate(
+            replace(recipe, learning_rate=2e-3), small_sample, folder=tmp_path / "cv", split=Split(3), answers=True
+        )
+
+
+def test_a_finished_fold_of_other_teachers_is_not_pooled(tmp_path):
+    taught = random_checkpoint(0)
+    taught.recipe.update(json.loads(json.dumps(asdict(TINY))), folds=3, teachers=[{"sha256": "one"}])
+    save(taught, tmp_path / "checkpoint")
+    teachers = [replace(random_checkpoint(1), sha256=name) for name in ("one", "two")]
+    check_finished(tmp_path, TINY, Split(3), None, teachers[:1], answers=False)
+    check_finished(tmp_path / "none", TINY, Split(3), None, teachers, answers=False)
+    for others in ([], teachers[1:], teachers):
+        with pytest.raises(InputError, match=r"other settings \(teachers\)"):
+            check_finished(tmp_path, TINY, Split(3), None, others, answers=False)
+    with pytest.raises(InputError, match=r"other settings \(batch, folds\)"):
+        check_finished(tmp_path, replace(TINY, batch=5), Split(4), None, teachers[:1], answers=False)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "teachers", "words"),
+    [
+        (replace(TINY, distil_features=1.0), ["headless"], "teacher coloured has no linear layer called classifier"),
+        (replace(TINY, distil=0, distil_features=0), ["abc"], "would teach nothing"),
+        (replace(TINY, distil=2.0), [], "`distil` is the weight of what teachers say, and there are none"),
+    ],
+)
+def test_what_teachers_cannot_teach_is_refused_before_the_old_run_is_gone(recipe, teachers, words, tmp_path):
+    (tmp_path / "checkpoint.json").write_text("{}")
+    given = [teacher("abc") for _ in teachers]
+    if teachers == ["headless"]:
+        given[0].live.classifier = nn.Sequential(given[0].live.classifier)
+    with pytest.raises(InputError, match=words):
+        train(recipe, tmp_path, folder=tmp_path, teachers=given, force=True)
+    assert (tmp_path / "checkpoint.json").is_file()
+
+
+def test_a_teacher_that_was_handed_over_stays_as_it_was():
+    """A hook or a frozen parameter would stay with whoever trains or converts it next."""
+    one = teacher("abc")
+    net = one.network()
+    teaching(one, features=True).answer(learner_input(pictures()), torch.arange(4))
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert not net.classifier._forward_pre_hooks
