@@ -13,9 +13,9 @@ from edge.labels import Label
 from edge.metrics.bootstrap import balanced_accuracy_drop, balanced_accuracy_interval
 from edge.metrics.roc import auc_interval
 from edge.metrics.statistics import reliability
+from edge.metrics.temperature import fit_temperature
 
 from ._summary import interval
-from ._temperature import fit_temperature
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
