@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermedge.flags import add_data
-from edge.models import DEFAULT_MODEL
+from dermedge.flags import add_data, add_shipped_model
 from edge.progress import busy
 
 from ._flags import add_out
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def photographs_parser(description: str | None, images: int) -> argparse.ArgumentParser:
     """A parser with --model, --data, --images and --out."""
     p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, help="a shipped model (default: %(default)s)")
+    add_shipped_model(p, "the model")
     add_data(p)
     p.add_argument("--images", type=int, default=images, help="how many photographs (default: %(default)s)")
     add_out(p)

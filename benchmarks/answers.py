@@ -79,6 +79,7 @@ def from_descriptors(photos: Any, split_seed: int) -> dict[str, Any]:
     """Figures over five folds of one split, with the linear classifier for a network."""
     from edge.checkpoint import Checkpoint, Preprocess
     from edge.data.squares import load_squares
+    from edge.metrics.temperature import fit_temperature
     from edge.nine_questions import QUESTIONS
     from edge.preprocess import PREPROCESS_VERSION
     from train._answer_fit import answer_arrays
@@ -87,7 +88,6 @@ def from_descriptors(photos: Any, split_seed: int) -> dict[str, Any]:
     from train._descriptors import SIDE
     from train._guide import fit_guide
     from train._options import Split
-    from train._temperature import fit_temperature
 
     from ._gated import gated
 

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from dermedge.console import entry, screen, third_party_noise_into
+from dermedge.flags import add_shipped_model
 from edge.errors import GOOD, InputError
 from edge.files import scratch_in, write_text
-from edge.models import DEFAULT_MODEL
 
 from ._flags import add_out
 
@@ -36,7 +36,7 @@ CHANNELS, OLD, BEHIND = "a scale for each channel", "the same, called version 5"
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, help="a shipped model (default: %(default)s)")
+    add_shipped_model(p, "the model")
     p.add_argument("--data", type=Path, help="photographs, as converters take them")
     p.add_argument("--rounds", type=int, default=200, help="timed rounds (default: %(default)s)")
     p.add_argument("--images", type=int, default=6, help="for the answers (default: %(default)s)")

@@ -86,4 +86,5 @@ def without_unasked(manifest: Manifest) -> Manifest:
     if any(entry.answers for entry in manifest.files):
         return manifest
     tests = tuple(entry for entry in manifest.self_test if entry.answers is None)
-    return replace(manifest, questions=(), log_odds=None, self_test=tests)
+    decision = manifest.decision and {key: own for key, own in manifest.decision.items() if key != "by_answers"}
+    return replace(manifest, questions=(), log_odds=None, self_test=tests, decision=decision)

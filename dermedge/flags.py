@@ -78,16 +78,28 @@ def add_build_and_photographs(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_data(p)
     p.add_argument(
-        "--checkpoint", type=checkpoint_path, help="the checkpoint the files came from (default: the shipped one)"
+        "--checkpoint",
+        type=checkpoint_path,
+        help="the checkpoint the files came from (default: the one shipped under their model's name)",
     )
     add_skip_unreadable(p)
 
 
 def add_checkpoint(p: argparse.ArgumentParser) -> None:
-    """Of commands that start from a checkpoint. None means the shipped checkpoint."""
+    """Of commands that start from a checkpoint. None means the shipped one of --model."""
     p.add_argument(
         "--checkpoint", type=checkpoint_path,
-        help="a .safetensors that training wrote, or the name of a shipped one (default: the one shipped)",
+        help="a .safetensors that training wrote, or the name of a shipped one (default: the one shipped as --model)",
+    )  # fmt: skip
+
+
+def add_shipped_model(p: argparse.ArgumentParser, purpose: str) -> None:
+    """--model of commands that take a shipped checkpoint; `purpose` says what it is taken for."""
+    from edge.checkpoint import shipped_models
+
+    p.add_argument(
+        "--model", default=DEFAULT_MODEL, metavar="NAME",
+        help=f"{purpose}: one that comes with dermedge, {', '.join(shipped_models())} (default: %(default)s)",
     )  # fmt: skip
 
 

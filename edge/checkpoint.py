@@ -21,7 +21,7 @@ from edge.models import MODELS, SIDE_MULTIPLE, check_state, create_model, family
 from edge.paths import refuse_compiled
 from edge.program import SUFFIX, from_bytes
 from edge.questionnaire import Question, length_of, question_json
-from edge.weight_files import FOREIGN_SUFFIXES, MAX_WEIGHT_BYTES, read_weights
+from edge.weight_files import FOREIGN_SUFFIXES, MAX_WEIGHT_BYTES, as_float32, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -162,7 +162,10 @@ def versions_here() -> dict[str, str]:
 
 
 def save(checkpoint: Checkpoint, stem: str | Path) -> None:
-    """Write `<stem>.safetensors` (or `<stem>.pt2`, the network itself), then `<stem>.json` that carries its hash."""
+    """Write `<stem>.safetensors` (or `<stem>.pt2`, the network itself), then `<stem>.json` that carries its hash.
+
+    Tensors are written in the precision that they have.
+    """
     from safetensors.torch import save as to_bytes
 
     stem = Path(stem)
@@ -206,12 +209,17 @@ def save(checkpoint: Checkpoint, stem: str | Path) -> None:
     )
 
 
+def shipped_models() -> tuple[str, ...]:
+    """The models whose checkpoints come with dermedge, in the order of `MODELS`."""
+    return tuple(model for model in MODELS if (SHIPPED / f"{model}.safetensors").is_file())
+
+
 def shipped(model: str) -> Path:
     """The checkpoint of `model` that comes with dermedge; InputError if there is none."""
     family_name(model)  # an unknown name is told apart from one that is not shipped
     path = SHIPPED / f"{model}.safetensors"
     if not path.is_file():
-        have = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
+        have = ", ".join(shipped_models()) or "none"
         raise InputError(
             f"no checkpoint of {model} comes with dermedge (there is: {have}); "
             f"train one with `python train/train.py --model {model} --data …` and give it as `checkpoint`, or see "
@@ -254,7 +262,7 @@ def placed(path: str | Path) -> tuple[Path, Path]:
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Read `<stem>.safetensors` with its `<stem>.json`; either name may be given.
+    """Read `<stem>.safetensors` with its `<stem>.json`; either name may be given. Weights come as float32.
 
     Raises InputError that names the file and the way out: missing, cut off, a foreign format, another
     schema, weights that are not those the JSON describes, or that do not fit the model.
@@ -298,6 +306,7 @@ def load(path: str | Path) -> Checkpoint:
         own |= program_facts(facts, weights, where=str(described))
     else:
         check_state(model, create_model(model, len(labels)).state_dict(), state)
+        state = as_float32(state, weights)  # shipped weights take two bytes a number on disk
     rest = {
         name: facts.get(name, kind())
         for name, kind in (

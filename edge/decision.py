@@ -10,8 +10,8 @@ An engineering aid, not a medical device: that a picture passes says nothing abo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ CLASS, UNCERTAIN, RETAKE = "class", "uncertain", "retake"
 OUTCOMES = (CLASS, UNCERTAIN, RETAKE)
 NEEDED = ("version", "side", "quality", "abstain_threshold")  # of a manifest's `decision`
 SUM_TOLERANCE = 0.02  # of probabilities; fp16 arithmetic keeps three digits
+TEMPERATURES = (0.2, 5.0)  # beyond, whatever it was fitted on was too small
 
 # In the order of the checks: the first that fails is the reason. Measurement -> which side of the limit is refused
 # ("min": less than the limit), and what a person is told.
@@ -82,6 +83,23 @@ class Measurements:
 
 
 @dataclass(frozen=True)
+class WithAnswers:
+    """Thresholds that hold from so many answers beside the picture on, in place of those of nothing answered.
+
+    Raises InputError for a number out of range.
+    """
+
+    start: int  # answers, 1 and more; `from` in the manifest
+    abstain_threshold: float  # 0..1
+    malignant_threshold: float | None = None  # 0..1; None: not measured
+    temperature: float = 1.0  # of the probabilities that the file gives: `tempered`; 1: as they are
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", whole_between(self.start, "the answers that thresholds hold from", 1, 1000))
+        check_points(self)
+
+
+@dataclass(frozen=True)
 class Thresholds:
     """What the manifest says: limits of the gate by measurement, and where the model is not sure enough.
 
@@ -92,19 +110,33 @@ class Thresholds:
     limits: Mapping[str, int]  # one per CHECKS, 0 to its LARGEST
     abstain_threshold: float  # 0..1; a largest probability below it is `uncertain`
     labels: tuple[str, ...]  # class codes in output order, at least two
+    malignant_threshold: float | None = None  # 0..1, of the malignant classes' sum; None: not measured
+    temperature: float = 1.0  # of the probabilities that the file gives: `tempered`; 1: as they are
+    by_answers: tuple[WithAnswers, ...] = ()  # by `start`, ascending
 
     def __post_init__(self) -> None:
         side = whole_between(self.side, "the side that limits were measured on", MIN_SIDE, MAX_INPUT_SIDE, "pixels")
-        threshold = number(self.abstain_threshold, "abstain_threshold")
-        if not 0 <= threshold <= 1:
-            raise InputError(f"`abstain_threshold` is a probability of 0 to 1, got {threshold}")
+        check_points(self)
+        starts = [entry.start for entry in self.by_answers]
+        if starts != sorted(set(starts)):
+            raise InputError(f"`by_answers` are in the order of the answers they hold from, each once, got {starts}")
         for name, checked in (
             ("side", side),
             ("limits", checked_limits(self.limits)),
-            ("abstain_threshold", threshold),
             ("labels", checked_codes(self.labels)),
         ):
             object.__setattr__(self, name, checked)
+
+    def for_answers(self, answered: int) -> Thresholds:
+        """Those that hold where so many questions were answered, 0 and more (docs/answers.md)."""
+        chosen = [entry for entry in self.by_answers if entry.start <= answered]
+        if not chosen:
+            return replace(self, by_answers=())
+        own = chosen[-1]
+        return replace(
+            self, abstain_threshold=own.abstain_threshold, malignant_threshold=own.malignant_threshold,
+            temperature=own.temperature, by_answers=(),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -225,7 +257,7 @@ def decide(square_u8: np.ndarray, probabilities: np.ndarray, thresholds: Thresho
     less than `thresholds.abstain_threshold`; else `class`, the first class of the largest probability. Raises
     InputError if the square is not of the side that the limits were measured on, the probabilities are not K finite
     numbers of 0 to 1 that add up to 1 (both within SUM_TOLERANCE), or the thresholds are None. Errors come before any
-    outcome.
+    outcome. With answers beside the picture give `thresholds.for_answers`, and probabilities of `tempered`.
     """
     back = retake(square_u8, thresholds)
     answer = checked(probabilities, len(thresholds.labels))
@@ -238,6 +270,47 @@ def decide(square_u8: np.ndarray, probabilities: np.ndarray, thresholds: Thresho
         reason = f"not sure enough: {code} with {sure:.1%}, answers begin at {thresholds.abstain_threshold:.1%}"
         return Decision(UNCERTAIN, None, reason, (), measured)
     return Decision(CLASS, code, f"{code} with {sure:.1%}", (), measured)
+
+
+def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities, float (K,), as a graph with this times its own temperature would give them; 1: as they are.
+
+    Each to the power of 1 / temperature, then all divided by their sum. What is below 0 within the tolerance is 0.
+    Raises InputError for what are no probabilities, as `decide`.
+    """
+    if temperature == 1.0:
+        return probabilities
+    powers = np.maximum(checked(probabilities, len(probabilities)), 0.0) ** (1.0 / temperature)
+    return powers / powers.sum()
+
+
+def counts_as_malignant(
+    probabilities: np.ndarray, thresholds: Thresholds, malignant: Sequence[bool | None]
+) -> bool | None:
+    """Whether the malignant classes together reach the threshold; None where there is none.
+
+    `probabilities`: float (K,), after `tempered`. `malignant`: by class; one of which it is unknown does not count.
+    """
+    if thresholds.malignant_threshold is None:
+        return None
+    total = sum(float(p) for p, flag in zip(probabilities, malignant, strict=True) if flag)
+    return total >= thresholds.malignant_threshold
+
+
+def check_points(points: Thresholds | WithAnswers) -> None:
+    """Numbers as floats; InputError for one that is out of range."""
+    for name in ("abstain_threshold", "malignant_threshold"):
+        value = getattr(points, name)
+        if value is None and name == "malignant_threshold":
+            continue
+        threshold = number(value, name)
+        if not 0 <= threshold <= 1:
+            raise InputError(f"`{name}` is a probability of 0 to 1, got {threshold}")
+        object.__setattr__(points, name, threshold)
+    temperature, (low, high) = number(points.temperature, "temperature"), TEMPERATURES
+    if not low <= temperature <= high:
+        raise InputError(f"`temperature` is {low} to {high}, got {temperature}")
+    object.__setattr__(points, "temperature", temperature)
 
 
 def check_thresholds(thresholds: object) -> None:
@@ -323,4 +396,16 @@ def thresholds_of(section: Mapping[str, Any], labels: list[str] | tuple[str, ...
             f"a manifest's `decision` has {', '.join(NEEDED)}; {', '.join(missing)} is missing. Measure again with "
             "`dermedge decide --measure` and convert again"
         )
-    return Thresholds(section["side"], section["quality"], section["abstain_threshold"], checked_codes(labels))
+    return Thresholds(
+        section["side"], section["quality"], section["abstain_threshold"], checked_codes(labels),
+        section.get("malignant_threshold"), by_answers=tuple(map(with_answers_of, section.get("by_answers", ()))),
+    )  # fmt: skip
+
+
+def with_answers_of(entry: Mapping[str, Any]) -> WithAnswers:
+    """From an entry of a manifest's `by_answers`."""
+    if not isinstance(entry, Mapping) or not {"from", "abstain_threshold"} <= entry.keys():
+        raise InputError(f"an entry of `by_answers` has from and abstain_threshold, got {shown(entry)}")
+    return WithAnswers(
+        entry["from"], entry["abstain_threshold"], entry.get("malignant_threshold"), entry.get("temperature", 1.0)
+    )

@@ -413,6 +413,8 @@ def check_consistent(value: dict[str, Any], where: str) -> None:
     decision = value.get("decision")
     if decision and decision["abstain_threshold"] != value["output"]["abstain_threshold"]:
         raise InputError(f"{where}: output and decision name different abstain thresholds; convert again")
+    if decision and (wrong := contradiction_by_answers(decision, len(value["questions"]))):
+        raise InputError(f"{where}: decision: by_answers {wrong}; convert again")
     if decision and decision["side"] != value["input"]["side"]:
         raise InputError(f"{where}: the limits of decision hold for another side than the input's; convert again")
     if (value["reference"]["kind"] == "program") != (value["reference"]["file"] is not None):
@@ -429,6 +431,19 @@ def check_consistent(value: dict[str, Any], where: str) -> None:
             raise InputError(f"{where}: self_test: not every answer has {classes} classes; convert again")
         if tested.get("answers") is not None and len(tested["answers"]) != length_of(questions):
             raise InputError(f"{where}: self_test: answers are not {length_of(questions)} numbers; convert again")
+
+
+def contradiction_by_answers(decision: Mapping[str, Any], questions: int) -> str | None:
+    """What is wrong with a decision's thresholds by the number of answers, in words; None where nothing is."""
+    entries = decision.get("by_answers", [])
+    starts = [entry["from"] for entry in entries]
+    if starts != sorted(set(starts)) or len({entry["answered"] for entry in entries}) != len(entries):
+        return f"begin at {starts} answers, expected in ascending order and each case once"
+    if starts and starts[-1] > questions:
+        return f"begin at {starts[-1]} answers, and there are {questions} questions"
+    if any(("malignant_threshold" in entry) != ("malignant_threshold" in decision) for entry in entries):
+        return "and the whole do not all have a malignant_threshold, or all none"
+    return None
 
 
 def questions_of(value: object, *, where: str) -> tuple[Question, ...]:

@@ -12,9 +12,9 @@ from scipy.special import softmax
 from edge.labels import Label
 from edge.metrics.bootstrap import balanced_accuracy_drop, balanced_accuracy_interval
 from edge.metrics.statistics import reliability
+from edge.metrics.temperature import fit_temperature
 
 from ._summary import interval, malignant_auc
-from ._temperature import fit_temperature
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

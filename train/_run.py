@@ -21,6 +21,7 @@ from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import sha256
 from edge.labels import Label
+from edge.metrics.temperature import fit_temperature
 from edge.models import create_model, gives_masks
 from edge.program import SUFFIX
 from edge.progress import Listener, listening
@@ -39,7 +40,6 @@ from ._sets import Source, check_masks, open_sets
 from ._start import beginning, check_fits, merged, opened_start, preprocess_for, refuse_seen
 from ._summary import summarise
 from ._teachers import check_teachers, opened_teachers
-from ._temperature import fit_temperature
 from ._trainer import CreateNetwork, Fitted, Trainer
 from ._training_data import TrainingData, training_data
 
@@ -276,7 +276,7 @@ def judge_and_write(
         held_back=merged("held_back", by_domain(part.held_back for part in cuts), plan.start, *plan.teachers),
         unseen=merged("unseen", by_domain(part.unseen for part in cuts), plan.start, *plan.teachers),
         metrics={"unseen": metrics},
-        recipe=recipe_entry(plan, fitted, fine_tuned),
+        recipe=recipe_entry(plan, cuts, fitted, fine_tuned),
         versions=versions_here(),
     )
     with_answers = None
@@ -304,7 +304,7 @@ def with_weights(net: nn.Module, fitted: Fitted) -> nn.Module:
     return net.eval()
 
 
-def recipe_entry(plan: Plan, fitted: Fitted, fine_tuned: FineTuned | None) -> dict:
+def recipe_entry(plan: Plan, cuts: Sequence[Cut], fitted: Fitted, fine_tuned: FineTuned | None) -> dict:
     """How the checkpoint was trained, as it says itself."""
     start = plan.start
     return {
@@ -314,6 +314,8 @@ def recipe_entry(plan: Plan, fitted: Fitted, fine_tuned: FineTuned | None) -> di
         "fold": plan.split.fold,
         "held_back": plan.split.held_back,
         "split_seed": plan.split.seed,
+        "sets": [part.train.name for part in cuts],  # the first is judged on, the others only teach
+        "seconds": round(sum(row["seconds"] for row in fitted.history), 1),  # of the steps alone
         "init": {"sha256": start.sha256, "recipe": start.recipe} if start else None,
         **({"teachers": [teacher_entry(teacher) for teacher in plan.teachers]} if plan.teachers else {}),
         **({"qat": plan.tuning.entry(fine_tuned)} if plan.tuning and fine_tuned else {}),

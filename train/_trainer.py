@@ -202,6 +202,7 @@ class Trainer:
                 "loss": at.loss_sum / max(1, at.step),
                 "learning_rate": learning_rate(recipe, recipe.share_done(at.epoch + at.step / order.steps)),
                 "images_per_second": self.images_so_far / max(at.seconds, 1e-9),
+                "seconds": at.seconds,
             }
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 from edge import checks
 from edge.answers import checked, encode
 from edge.capture import read_photo, rgb_of
-from edge.decision import CLASS, Decision, decide
+from edge.decision import CLASS, RETAKE, Decision, counts_as_malignant, decide, tempered
 from edge.errors import InputError
 from edge.labels import Label
 from edge.preprocess import to_input
@@ -46,6 +46,8 @@ class Outcome:
     failed: tuple[str, ...]  # checks of the photograph that sent it back
     file: str  # what answered
     answers: tuple[Counted, ...] = ()  # what was answered beside the picture, in the order of the questions
+    # whether the malignant classes together reach the operating point; None: not measured, or "retake"
+    counts_as_malignant: bool | None = None
 
 
 class Model:
@@ -79,8 +81,9 @@ class Model:
             return Outcome(CLASS, best, by_class, reason, (), self.name, answer.counted)
         label = best if decision.outcome == CLASS else None
         return Outcome(
-            decision.outcome, label, by_class, decision.reason, tuple(decision.failed), self.name, answer.counted
-        )
+            decision.outcome, label, by_class, decision.reason, tuple(decision.failed), self.name, answer.counted,
+            answer.counts_as_malignant,
+        )  # fmt: skip
 
     def probabilities(self, squares: np.ndarray, *, answers: np.ndarray | None = None) -> np.ndarray:
         """Probabilities, float64 (N, K), of model inputs, uint8 (N, side, side, 3) RGB, in the order of `labels`.
@@ -127,6 +130,8 @@ class Told:
     best: Label  # the most probable class
     decision: Decision | None  # None where no thresholds were measured
     counted: tuple[Counted, ...] = ()  # what was answered beside the picture
+    malignant_threshold: float | None = None  # of the malignant classes together; None: not measured
+    counts_as_malignant: bool | None = None  # None: there is no threshold, or the picture is sent back
 
 
 def checked_for(opened: Opened, answers: Answers | None) -> dict[str, Answer]:
@@ -164,9 +169,18 @@ def answer_of(opened: Opened, photo: Picture, answers: Mapping[str, Answer] | No
     if not np.isfinite(probabilities).all():
         where = str(photo) if isinstance(photo, str | Path) else "these pixels"
         raise InputError(f"{opened.name} gives no finite answer for {where}: its weights are damaged; convert again")
+    counted = counted_of(opened, answers or {})
+    rule = opened.decision.for_answers(len(counted)) if opened.decision else None
+    if rule:
+        probabilities = tempered(probabilities, rule.temperature)
     by_class = {label.code: float(p) for label, p in zip(opened.labels, probabilities, strict=True)}
-    decision = decide(square, probabilities, opened.decision) if opened.decision else None
-    return Told(by_class, opened.labels[int(probabilities.argmax())], decision, counted_of(opened, answers or {}))
+    best = opened.labels[int(probabilities.argmax())]
+    if not rule:
+        return Told(by_class, best, None, counted)
+    decision = decide(square, probabilities, rule)
+    malignant = counts_as_malignant(probabilities, rule, [label.malignant for label in opened.labels])
+    sent_back = decision.outcome == RETAKE
+    return Told(by_class, best, decision, counted, rule.malignant_threshold, None if sent_back else malignant)
 
 
 def open_model(file: str | Path, *, mode: str | None = None, threads: int = 1) -> Model:

@@ -19,14 +19,13 @@ import argparse
 from pathlib import Path
 
 from dermedge.console import entry, screen
-from dermedge.flags import add_checkpoint, add_data, add_report_folder, add_skip_unreadable
+from dermedge.flags import add_checkpoint, add_data, add_report_folder, add_shipped_model, add_skip_unreadable
 from edge.errors import GATE_FAILED, GOOD, InputError
-from edge.models import DEFAULT_MODEL
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, help="shipped model to judge (default: %(default)s)")
+    add_shipped_model(p, "the model to judge")
     add_checkpoint(p)
     add_data(p)
     add_skip_unreadable(p)

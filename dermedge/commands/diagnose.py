@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import DEFAULT_BUILD, add_threads
+from dermedge.flags import DEFAULT_BUILD, add_threads, checkpoint_path
 from edge.errors import at_least_one
 from edge.progress import busy, track
 
@@ -38,7 +38,10 @@ def parser() -> argparse.ArgumentParser:
         "--phone-output", action="append", required=True, metavar="ANSWER",
         help="what the app answered: a JSON file, or the numbers; once for each photograph",
     )  # fmt: skip
-    p.add_argument("--checkpoint", type=Path, help="where the model's mean and std stand (default: the shipped one)")
+    p.add_argument(
+        "--checkpoint", type=checkpoint_path,
+        help="where the model's mean and std stand (default: the one shipped under its name)",
+    )  # fmt: skip
     add_threads(p)
     p.add_argument("--json", action="store_true", help="print JSON instead of sentences and a table")
     return p

@@ -13,15 +13,14 @@ from pathlib import Path
 
 from dermedge._rooms import room
 from dermedge.console import entry, screen
-from dermedge.flags import add_checkpoint, add_data, add_skip_unreadable
-from edge.models import DEFAULT_MODEL, MODELS
+from dermedge.flags import add_checkpoint, add_data, add_shipped_model, add_skip_unreadable
 
 from ._figures import mask_line, show_figures
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help=f"a shipped one of {', '.join(MODELS)}")
+    add_shipped_model(p, "the model")
     add_checkpoint(p)
     add_data(p)
     p.add_argument("--out", type=Path, help="folder for evaluation.json and the confusion matrices")

@@ -13,16 +13,15 @@ import argparse
 from pathlib import Path
 
 from dermedge.console import entry, screen
-from dermedge.flags import add_checkpoint, add_skip_unreadable
+from dermedge.flags import add_checkpoint, add_shipped_model, add_skip_unreadable
 from edge.errors import GOOD, InputError
-from edge.models import DEFAULT_MODEL, MODELS
 
 from ._figures import answers_table
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help=f"a shipped one of {', '.join(MODELS)}")
+    add_shipped_model(p, "the model")
     add_checkpoint(p)
     p.add_argument(
         "--data", type=Path, required=True, help="the photographs that it was trained on, in a layout that has answers"

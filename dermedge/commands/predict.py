@@ -27,9 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import checkpoint_path, photo_path
+from dermedge.flags import add_shipped_model, checkpoint_path, photo_path
 from edge.errors import BAD_INPUT, GOOD, InputError
-from edge.models import DEFAULT_MODEL
 from edge.paths import MODEL_FOLDERS, named_again, printable
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--with", dest="file", type=checkpoint_path,
         help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
     )  # fmt: skip
-    p.add_argument("--model", default=DEFAULT_MODEL, help="shipped model to ask without --with (default: %(default)s)")
+    add_shipped_model(p, "the model to ask without --with")
     p.add_argument(
         "--mode", default="xnnpack", choices=["xnnpack", "xnnpack-fp16", "reference"], help="how a .tflite runs"
     )
@@ -158,6 +157,8 @@ def as_json(opened: Opened, path: Path, answer: Told | InputError) -> dict[str, 
         "probabilities": answer.probabilities,
         "malignant": {label.code: label.malignant for label in opened.labels},  # null: malignancy unknown
         "decision": asdict(answer.decision) if answer.decision else None,
+        "malignant_threshold": answer.malignant_threshold,  # of these classes together
+        "counts_as_malignant": answer.counts_as_malignant,
         "answers": [asdict(counted) for counted in answer.counted],
     }
 
@@ -205,6 +206,12 @@ def show(opened: Opened, answers: Answers) -> None:
             remark = mark(labels[code].malignant)
             title = class_title(code, labels[code].name)
             screen().print(f"  {p:6.1%}  {'█' * round(30 * p):30s} {title}" + (f" ({remark})" if remark else ""))
+        if answer.counts_as_malignant is not None:
+            total = sum(answer.probabilities[code] for code, label in labels.items() if label.malignant)
+            says, limit = "counts" if answer.counts_as_malignant else "does not count", answer.malignant_threshold
+            screen().print(
+                f"  malignant classes together {total:.1%}: {says} as malignant, which begins at {limit:.1%}"
+            )
         if answer.counted:
             screen().print("  answers, and what each added to the log-odds of the classes:")
         for counted in answer.counted:

@@ -65,7 +65,7 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument(
         "--qat", type=Path, metavar="SCHEME",
-        help="fine-tune --init (default: the shipped checkpoint) for the 8-bit file whose scheme this is, which "
+        help="fine-tune --init (default: the one shipped for its model) for the 8-bit file whose scheme this is, which "
         "conversion wrote beside it; other defaults then hold, see below",
     )  # fmt: skip
     p.add_argument(

@@ -44,7 +44,7 @@ MODELS = {
     "resformer_lite": "resformer_lite",
 }
 PPCR = "_ppcr"  # suffix of a model's name that adds pixel attention to it; see `edge.models.ppcr`
-DEFAULT_MODEL = "hierattn_xs"  # has shipped weights
+DEFAULT_MODEL = "hierattn_xs"  # of commands that are told no other; its weights are among the shipped ones
 USUAL_SIDE = 224  # pixels
 SIDE_MULTIPLE = 32  # pixels; every family halves the image five times
 HEAD = "classifier."  # what the names of the last layer's tensors begin with, in every family

@@ -40,6 +40,7 @@ def test_the_golden_file_is_what_the_reference_makes() -> None:
     assert STORED["questions"] == json.loads(json.dumps(make.LISTS))
     assert STORED["encoded"] == json.loads(json.dumps(list(make.encoded())))
     assert STORED["refused"] == json.loads(json.dumps(list(make.refused())))
+    assert STORED["thresholds"] == json.loads(json.dumps(list(make.thresholds())))
 
 
 def test_the_nine_are_those_of_the_issue() -> None:

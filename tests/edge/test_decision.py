@@ -21,9 +21,13 @@ from edge.errors import InputError
 from edge.manifest import schema
 from tests.edge._manifests import manifest
 from tests.fuzzing import fuzzed, mostly
+from tests.golden.answers import make as make_answers
 from tests.golden.decision import make, reference
 
 STORED = json.loads(Path(make.FILE).read_text("utf-8"))
+ANSWERED = json.loads(Path(make_answers.FILE).read_text("utf-8"))
+SECTION: dict[str, Any] = {"version": "gate-2", "side": 128, "quality": make.LIMITS, "abstain_threshold": 0.45}
+NAN, INFINITE = float("nan"), float("inf")
 EVERYTHING = {name: 0 if kind == "min" else LARGEST[name] for name, (kind, _) in CHECKS.items()}
 OPEN = Thresholds(8, EVERYTHING, 0.5, ("ACK", "BCC", "MEL"))
 SURE = np.array([0.1, 0.8, 0.1])
@@ -58,6 +62,38 @@ def test_what_the_rule_refuses_is_refused(case, monkeypatch):
     with nullcontext() if case["accepted"] else pytest.raises(InputError):
         rule = decision.thresholds_of(case["decision"], case["labels"])
         assert decide(square, probabilities, rule).outcome == "retake"
+
+
+@pytest.mark.parametrize("case", ANSWERED["thresholds"], ids=lambda case: case["name"])
+def test_thresholds_by_the_number_of_answers_are_the_golden_ones(case):
+    section = {"version": "gate-2", "side": 8, "quality": EVERYTHING, **case["decision"]}
+    own = decision.thresholds_of(section, ["ACK", "BCC", "MEL"]).for_answers(case["answered"])
+    shown = decision.tempered(np.array(case["probabilities"]), own.temperature)
+    np.testing.assert_allclose(shown, case["tempered"], rtol=0, atol=1e-9)
+    sure = decide(np.full((8, 8, 3), 128, np.uint8), shown, own).outcome == "class"
+    assert (sure, decision.counts_as_malignant(shown, own, case["flags"])) == (case["sure"], case["malignant"])
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([{"from": 0, "abstain_threshold": 0.5}], "answers that thresholds hold from is a whole number of 1"),
+        ([{"from": 1, "abstain_threshold": 1.5}], "`abstain_threshold` is a probability"),
+        ([{"from": 1, "abstain_threshold": 0.5, "temperature": 0}], "`temperature` is 0.2 to 5.0, got 0"),
+        ([{"from": 1, "abstain_threshold": 0.5, "malignant_threshold": NAN}], "`malignant_threshold`"),
+        ([{"from": 5, "abstain_threshold": 0.5}, {"from": 1, "abstain_threshold": 0.5}], r"order .* got \[5, 1\]"),
+        ([{"from": 5}], "has from and abstain_threshold"),
+        ([3], "has from and abstain_threshold"),
+    ],
+)
+def test_thresholds_by_answers_that_are_none_are_refused(entries, words):
+    with pytest.raises(InputError, match=words):
+        decision.thresholds_of(SECTION | {"by_answers": entries}, ["ACK", "BCC"])
+
+
+def test_what_are_no_probabilities_is_not_tempered():
+    with pytest.raises(InputError, match="add up to 1"):
+        decision.tempered(np.array([0.0, 0.0]), 2.0)
 
 
 def test_the_file_is_what_the_reference_makes():
@@ -195,10 +231,6 @@ def test_a_picture_that_is_sent_back_names_no_class():
     assert (found.outcome, found.label, found.failed) == ("retake", None, ("light", "fine"))
     assert found.reason.startswith("too dark") and found.measurements.light == 0
     assert faults(found.measurements, EVERYTHING) == ()
-
-
-SECTION: dict[str, Any] = {"version": "gate-2", "side": 128, "quality": make.LIMITS, "abstain_threshold": 0.45}
-NAN, INFINITE = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ def test_the_pages_count_their_vectors_rightly() -> None:
     text = " ".join((DOCS / "answers.md").read_text("utf-8").split())
     counts = f"has {len(ANSWERS['encoded'])} answers with the vector that must come out (compare to 1e-6)"
     assert f"{counts}, and {len(ANSWERS['refused'])} that are refused or just not" in text
+    assert f"`thresholds`, {len(ANSWERS['thresholds'])} cases" in text
 
 
 LEAST_NUMBERS = {"preprocess.md": 100, "decision.md": 100, "answers.md": 25}  # so many moves, or none was tried
@@ -261,15 +262,28 @@ def refusal_of_answers_holds(rule: Rule, case: dict[str, Any]) -> bool:
     return rule["refused"](ANSWERS["questions"][case["questions"]], case["answers"]) is not case["accepted"]
 
 
+def thresholds_hold(rule: Rule, case: dict[str, Any]) -> bool:
+    own = rule["in_force"](case["decision"], case["answered"])
+    shown = rule["tempered"](case["probabilities"], own)
+    return (
+        np.allclose(shown, case["tempered"], rtol=0, atol=1e-9)
+        and (max(shown) >= own["abstain_threshold"]) is case["sure"]
+        and rule["counts_as_malignant"](shown, own, case["flags"]) is case["malignant"]
+    )
+
+
 def test_the_code_of_the_page_gives_the_golden_answers() -> None:
     rule = rule_of(source("answers.md"))
+    assert [case["name"] for case in ANSWERS["thresholds"] if not thresholds_hold(rule, case)] == []
     assert [case["name"] for case in ANSWERS["encoded"] if not encoding_holds(rule, case)] == []
     assert [case["name"] for case in ANSWERS["refused"] if not refusal_of_answers_holds(rule, case)] == []
 
 
 def test_every_number_of_the_answers_is_held_by_a_vector() -> None:
     def holds_all(code: CodeType) -> bool:
-        return all(encoding_holds(rule_of(code), case) for case in ANSWERS["encoded"])
+        return all(encoding_holds(rule_of(code), case) for case in ANSWERS["encoded"]) and all(
+            thresholds_hold(rule_of(code), case) for case in ANSWERS["thresholds"]
+        )
 
     assert list(unnoticed("answers.md", holds_all)) == []
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from convert._answered import without_unasked
 from edge import decision, thresholds
-from edge.checkpoint import shipped
 from edge.decision import Thresholds
 from edge.errors import InputError
-from edge.files import read_json
 from edge.manifest import Manifest, from_json_value, to_json_value
-from tests.edge._manifests import manifest
+from edge.nine_questions import QUESTIONS
+from tests.edge._manifests import entry, manifest
 from tests.golden.decision import make
 
 SECTION: dict[str, Any] = {
@@ -31,6 +33,14 @@ SECTION: dict[str, Any] = {
         ],
     },
 }
+
+
+MANIFEST = manifest(side=128)
+
+
+def read(manifest: Manifest, **changes: Any) -> Manifest:
+    """What comes back of the JSON of a manifest, with these top-level fields in place of its own."""
+    return from_json_value(json.loads(json.dumps(to_json_value(manifest) | changes)), where="here")
 
 
 def test_thresholds_travel_through_a_file(tmp_path):
@@ -64,6 +74,38 @@ def test_a_damaged_file_of_thresholds_is_named(tmp_path, change, word):
         thresholds.load(path, checkpoint_sha256="a" * 64, side=128)
 
 
+ENTRIES = [
+    {"answered": "some", "from": 1, "abstain_threshold": 0.5},
+    {"answered": "all", "from": 5, "abstain_threshold": 0.6, "temperature": 1.2},
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, ""),
+        ({"by_answers": ENTRIES[::-1]}, "ascending"),
+        ({"by_answers": [ENTRIES[0], ENTRIES[1] | {"answered": "some"}]}, "each case once"),
+        ({"by_answers": [ENTRIES[0] | {"from": 10}]}, "and there are 9 questions"),
+        ({"malignant_threshold": 0.3}, "malignant_threshold"),
+        ({"by_answers": [ENTRIES[0] | {"temperature": 9}]}, "decision/by_answers/0/temperature"),
+        ({"by_answers": [ENTRIES[0] | {"from": 0}]}, "decision/by_answers/0/from"),
+    ],
+)
+def test_thresholds_by_answers_are_checked_in_a_manifest(change, word):
+    section = SECTION | {"by_answers": ENTRIES} | change
+    asked = replace(MANIFEST, questions=QUESTIONS, files=(entry(answers=True),))
+    with pytest.raises(InputError, match=word) if word else nullcontext():
+        rule = decision.of_manifest(read(thresholds.with_section(asked, section)))
+        assert [own.start for own in rule.by_answers] == [1, 5] and rule.for_answers(9).temperature == 1.2
+        assert rule.for_answers(0) == Thresholds(128, make.LIMITS, 0.45, ("ACK", "BCC"))
+
+
+def test_a_manifest_of_pictures_alone_has_no_thresholds_by_answers():
+    whole = thresholds.with_section(replace(MANIFEST, questions=QUESTIONS), SECTION | {"by_answers": ENTRIES})
+    assert without_unasked(whole).decision == SECTION
+
+
 def test_thresholds_of_another_checkpoint_are_refused(tmp_path):
     """After training again the old limits would still be there and say nothing of the new network."""
     path = tmp_path / "net.decision.json"
@@ -91,28 +133,6 @@ def test_weights_that_were_trained_again_have_no_thresholds(tmp_path, messages):
 def test_a_folder_of_training_has_one_place(tmp_path):
     assert thresholds.beside(tmp_path) == tmp_path / "checkpoint.decision.json"
     assert thresholds.beside(tmp_path / "net.json") == tmp_path / "net.decision.json"
-
-
-def test_the_shipped_thresholds_are_those_of_the_shipped_weights():
-    path = shipped("hierattn_xs")
-    facts = read_json(path.with_suffix(".json"), expected="the shipped checkpoint")
-    section = thresholds.load(
-        thresholds.beside(path), checkpoint_sha256=facts["weights"]["sha256"], side=facts["preprocess"]["side"]
-    )
-    assert section["version"] == decision.VERSION
-    measured = section["measured"]
-    assert {one["photographs"] for one in measured["false_alarms"]} == {"pad_ufes_20", "isic"}
-    assert sum(one["images"] for one in measured["false_alarms"]) == 253
-    trained = {name: part for name, part in facts["trained"].items() if name in {"pad_ufes_20", "isic"}}
-    assert measured["quality_from"]["images"] == sum(len(part["images"]) for part in trained.values())
-
-
-MANIFEST = manifest(side=128)
-
-
-def read(manifest: Manifest, **changes: Any) -> Manifest:
-    """What comes back of the JSON of a manifest, with these top-level fields in place of its own."""
-    return from_json_value(json.loads(json.dumps(to_json_value(manifest) | changes)), where="here")
 
 
 def test_a_manifest_without_thresholds_stays_valid():

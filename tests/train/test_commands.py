@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import card
+from benchmarks import ship
 from dermedge.commands import cross_validate, evaluate, prepare, train
 from edge import checkpoint
 from edge.errors import InputError
@@ -137,15 +137,16 @@ def test_a_photograph_that_is_unseen_twice_is_an_error(validated, folder_of_phot
 
 
 @pytest.mark.slow(reason="needs a whole cross-validation")
-def test_the_card_has_the_measured_figures(validated, tmp_path):
-    out = tmp_path / "card.md"
-    weights = validated / "fold-0" / "checkpoint.safetensors"
+def test_a_fold_is_shipped_with_the_figures_of_all(validated, folder_of_photographs, tmp_path):
     figures = validated / "cross_validation.json"
-    assert card.main(["--checkpoint", str(weights), "--cross-validation", str(figures), "--out", str(out)]) == 0
-    text = out.read_text()
+    arguments = ["--cross-validation", str(figures), "--data", str(folder_of_photographs), "--out", str(tmp_path)]
+    assert ship.main([str(validated / "fold-0"), *arguments]) == 0
+    text = (tmp_path / "hierattn_xs.md").read_text()
     found = json.loads(figures.read_text())["out_of_fold"]["balanced_accuracy"]
     assert f"| **balanced accuracy** | {found['value']:.3f} | {found['low']:.3f} to {found['high']:.3f} |" in text
-    assert checkpoint.load(weights).sha256 in text
+    assert "Out of fold: 24 photographs of 12 patients" in text and "by the one of 3 models" in text
+    assert "dermedge cross-validate --model hierattn_xs --data set --stages 32x1 --batch 4" in text
+    assert checkpoint.load(tmp_path / "hierattn_xs.safetensors").sha256 in text
     assert "Not a medical device" in text
 
 

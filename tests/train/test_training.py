@@ -31,6 +31,7 @@ from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.locks import refused_company
+from edge.metrics.temperature import fit_temperature
 from train import _trainer
 from train._augment import MARGIN, augment, colour
 from train._batches import Order, Squares, Views, loader
@@ -45,7 +46,6 @@ from train._schedule import average, learning_rate
 from train._start import preprocess_for
 from train._state import load as load_state
 from train._stop import Abandoned, Interrupted, StopRequest
-from train._temperature import fit_temperature
 from train._trainer import Trainer
 from train._training_data import TrainingData
 
@@ -528,7 +528,8 @@ def uninterrupted(tmp_path_factory):
 
 def answers(history: list[dict]) -> list[dict]:
     """What a history says of the weights: all but the speed, and the rate, which has a test of its own."""
-    return [{k: v for k, v in row.items() if k not in {"images_per_second", "learning_rate"}} for row in history]
+    others = {"images_per_second", "seconds", "learning_rate"}
+    return [{k: v for k, v in row.items() if k not in others} for row in history]
 
 
 @pytest.mark.parametrize(
@@ -681,7 +682,7 @@ def test_what_a_run_leaves(trained, folder_of_photographs):
             assert min(image.size) > 200 and len(image.convert("RGB").getcolors(1 << 24)) > 10
     rows = rows_of(trained / "history.csv")
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert {"loss", "held_back_loss", "held_back_balanced_accuracy", "images_per_second"} <= rows[-1].keys()
+    assert {"loss", "held_back_loss", "held_back_balanced_accuracy", "images_per_second", "seconds"} <= rows[-1].keys()
 
 
 def test_checkpoint_says_who_was_seen(trained, folder_of_photographs):

@@ -19,6 +19,7 @@ from edge.metrics.statistics import wilson
 from edge.progress import Listener, listening, track
 from edge.questions.decision import tables
 from edge.questions.decision.coverage import risk_coverage
+from edge.questions.decision.judged import judge_answers
 from edge.questions.decision.section import MOST_ALARMS, SCHEMA
 from edge.questions.decision.thresholds import ALL
 from edge.questions.decision.tried import not_skin, skin_without_spot, worse_copies
@@ -76,6 +77,8 @@ def measure(
         sets = places_by_set(judged_on)
         worse = worse_copies(sets, squares, network, rule) + skin_without_spot(sets, judged_on, network, rule)
         without_skin = not_skin(network, rule)
+        passing = [n for n, decision in enumerate(decisions) if not decision.failed]
+        by_answers = judge_answers(network, checkpoint, [judged_on.photos[n] for n in passing], squares[passing], rule)
     parts = sets if len(sets) == 1 else {**sets, ALL: list(range(len(judged_on)))}
     sent_back = [
         (photo, square, decision)
@@ -99,6 +102,7 @@ def measure(
         ],
         "worse": worse,
         "not_skin": without_skin,
+        **({"by_answers": by_answers} if by_answers else {}),
         "alarms": [alarm(photo, decision) for photo, _, decision in sent_back],
     }
     pictures = {name_of(photo): jpeg(square, name=name_of(photo)) for photo, square, _ in sent_back[:MOST_ALARMS]}

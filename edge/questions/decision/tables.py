@@ -56,4 +56,24 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
             row["what"], escape(row.get("photographs", NOTHING)), str(images), escape(interval(row["sent_back"])),
             share(outcome[UNCERTAIN] / images), share(outcome["class"] / images),
         )  # fmt: skip
-    return [sets, tried]
+    return [sets, tried, *by_answers(report)]
+
+
+def by_answers(report: Mapping[str, Any]) -> list[Table]:
+    """With no, some and all questions answered; nothing of a network without answers."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not report.get("by_answers"):
+        return []
+    table = Table(title="with answers beside the picture")
+    for name in ("answers", "thresholds", "images", "answered [95 %]", "wrong among them", "malignant found",
+                 "benign let pass"):  # fmt: skip
+        table.add_column(name, justify="left" if name in ("answers", "thresholds") else "right")
+    for row in report["by_answers"]:
+        for whose, title in (("of_nothing_answered", "of nothing answered"), ("own", "its own")):
+            own = row[whose]
+            figures = [escape(interval(own[name])) if own[name] else NOTHING for name in (
+                "coverage", "risk", "sensitivity", "specificity")]  # fmt: skip
+            table.add_row(row["answered"], title, str(row["images"]), *figures)
+    return [table]

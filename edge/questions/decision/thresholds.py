@@ -14,6 +14,7 @@ from edge.data.table import PhotoSet
 from edge.decision import RETAKE, VERSION, faults, measure
 from edge.errors import InputError
 from edge.progress import Listener, busy, listening, track
+from edge.questions.decision.by_answers import measured_points
 from edge.questions.decision.choose import limits_of, threshold_of
 from edge.runtimes.reference import Reference
 
@@ -36,21 +37,27 @@ def measure_thresholds(
     `coverage`: share of the held-back photographs that get an answer, 0 to 1. `alarm_share`: of the training
     photographs that each check may send back, 0 to 0.5. Limits come from the photographs of patients that trained the
     checkpoint; the threshold from those of patients held back, because a network is surer of what it has learned by
-    heart. InputError where they are not at hand.
+    heart, and so the operating point for malignancy and what holds with answers beside the picture (`by_answers.py`).
+    InputError where they are not at hand.
     """
     with listening(on_progress):
         quality_from, trained = listed(checkpoint, "trained", photos, skip_unreadable)
         limits = limits_of([measure(square) for square in track(trained, "measuring", len(trained))], alarm_share)
         abstain_from, held_back = listed(checkpoint, "held_back", photos, skip_unreadable)
         passing = np.array([not faults(measure(square), limits) for square in held_back])
+        photos = [photo for part in abstain_from for photo in part.photos]
+        kept = [photo for photo, good in zip(photos, passing, strict=True) if good]
         with busy("running the float32 model"):
-            answered = held_back[passing]
-            largest = Reference(checkpoint).run(answered).probabilities.max(axis=1) if len(answered) else np.empty(0)
+            answered, network = held_back[passing], Reference(checkpoint)
+            probabilities = network.run(answered).probabilities if len(answered) else np.empty((0, 2))
+            threshold = threshold_of(probabilities.max(axis=1), coverage)
+            points = measured_points(network, checkpoint, kept, answered, probabilities, threshold, coverage)
     return {
         "version": VERSION,
         "side": checkpoint.preprocess.side,
         "quality": limits,
-        "abstain_threshold": threshold_of(largest, coverage),
+        "abstain_threshold": threshold,
+        **points,
         "coverage": coverage,
         "measured": {
             "quality_from": described(quality_from),

@@ -24,7 +24,10 @@ FILE = Path(__file__).with_name("cases.json")
 ABOUT = (
     "`questions`: lists as they stand in a manifest, by name. `encoded`: answers to one of the lists and the vector "
     "`answers`; compare to 1e-6, an app may count in float32. `refused`: answers that are an error; `accepted` is true "
-    "for neighbours that are none."
+    "for neighbours that are none. `thresholds`: a manifest's `decision`, how many questions were answered, the "
+    "probabilities of the file and which classes are malignant (null: unknown); `tempered` are the probabilities to be "
+    "shown (compare to 1e-9), `sure` whether the largest reaches the abstain threshold, `malignant` whether the "
+    "malignant classes together reach theirs, null without one."
 )
 NINE = [question_json(question) for question in QUESTIONS]
 TEXT = {"en": "?"}
@@ -90,8 +93,39 @@ def refused() -> Iterator[dict[str, Any]]:
         yield case(f"{number} for another number", {"change": number}, accepted=good, questions="others")
 
 
+def thresholds() -> Iterator[dict[str, Any]]:
+    some = {"answered": "some", "from": 1, "abstain_threshold": 0.5, "malignant_threshold": 0.3}
+    all_nine = {"answered": "all", "from": 5, "abstain_threshold": 0.625, "malignant_threshold": 0.25}
+    whole = {"abstain_threshold": 0.45, "malignant_threshold": 0.35}
+    both = {**whole, "by_answers": [some, all_nine]}
+    warm = {**whole, "by_answers": [{**some, "temperature": 0.5}, {**all_nine, "temperature": 1.25}]}
+    cold = {**whole, "by_answers": [{**some, "temperature": 2.0}, all_nine]}
+    odd = [0.55, 0.32, 0.14]  # fp16 arithmetic: adds up to 1.01
+
+    def case(name: str, decision: Any, answered: int, probabilities: list[float], flags: Any = (False, True, None)):
+        told = reference.in_force(decision, answered, probabilities, list(flags))
+        return {"name": name, "decision": decision, "answered": answered, "probabilities": probabilities,
+                "flags": list(flags)} | told  # fmt: skip
+
+    for answered in (0, 1, 4, 5, 9):
+        yield case(f"two cases, {answered} answered", both, answered, odd)
+        yield case(f"two temperatures, {answered} answered", warm, answered, odd)
+        yield case(f"one temperature, {answered} answered", cold, answered, odd)
+        yield case(f"nothing by answers, {answered} answered", whole, answered, odd)
+    yield case("without a malignant threshold", {"abstain_threshold": 0.5}, 3, odd)
+    yield case("just sure", both, 5, [0.625, 0.25, 0.125])
+    yield case("not quite sure", both, 5, [0.62, 0.255, 0.125])
+    yield case("just malignant", both, 5, [0.625, 0.25, 0.125])
+    yield case("several malignant classes", both, 5, [0.75, 0.125, 0.125], (False, True, True))
+    yield case("a temperature of 1 changes nothing", {**whole, "by_answers": [{**some, "temperature": 1.0}]}, 2, odd)
+    yield case("hardly above zero", warm, 2, [0.9, 0.04, 0.06])
+    yield case("below zero by rounding", warm, 2, [0.96, 0.05, -0.01])
+    yield case("exactly zero", cold, 2, [0.75, 0.25, 0.0])
+
+
 def main() -> int:
     cases = {"about": ABOUT, "questions": LISTS, "encoded": list(encoded()), "refused": list(refused())}
+    cases["thresholds"] = list(thresholds())
     return write_or_check(json.dumps(cases, indent=1, ensure_ascii=False) + "\n", FILE, __doc__)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -38,3 +39,24 @@ def encode(questions: list[Question], answers: dict[str, Any]) -> list[float]:
         assert len(part) == question["length"]
         vector += [float(number) for number in part]
     return vector
+
+
+def in_force(decision: dict[str, Any], answered: int, probabilities: list[float], flags: list[Any]) -> dict[str, Any]:
+    """The thresholds for so many answers and what they make of probabilities."""
+    thresholds = {key: decision[key] for key in ("abstain_threshold", "malignant_threshold") if key in decision}
+    for entry in sorted(decision.get("by_answers", []), key=lambda entry: -entry["from"]):
+        if answered >= entry["from"]:
+            thresholds = entry
+            break
+    temperature = thresholds.get("temperature", 1.0)
+    if temperature != 1.0:
+        logs = [math.log(p) / temperature if p > 0 else -math.inf for p in probabilities]
+        powers = [math.exp(value - max(logs)) for value in logs]
+        probabilities = [power / math.fsum(powers) for power in powers]
+    limit = thresholds.get("malignant_threshold")
+    total = math.fsum(p for p, flag in zip(probabilities, flags, strict=True) if flag is True)
+    return {
+        "tempered": probabilities,
+        "sure": max(probabilities) >= thresholds["abstain_threshold"],
+        "malignant": None if limit is None else total >= limit,
+    }
