@@ -197,10 +197,10 @@ def row(name: str, seconds: Mapping[str, np.ndarray], images: int) -> dict[str, 
     }
 
 
-def in_words(one: dict[str, Any]) -> str:
+def in_words(figures: dict[str, Any]) -> str:
     return (
-        f"{one['name']:32} {one['images_per_second']:6.1f} images/s  {one['times_as_fast']:5.2f} times, "
-        f"{one['times_as_fast_by_processor_time']:5.2f} by processor time, the {one['compared_with']}"
+        f"{figures['name']:32} {figures['images_per_second']:6.1f} images/s  {figures['times_as_fast']:5.2f} times, "
+        f"{figures['times_as_fast_by_processor_time']:5.2f} by processor time, the {figures['compared_with']}"
     )
 
 

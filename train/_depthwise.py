@@ -1,8 +1,8 @@
 """Gradients of depthwise convolutions in bfloat16 on a CPU, computed in a way that oneDNN has fast kernels for.
 
 PyTorch 2.13.0 (oneDNN) computes two of them slowly in bfloat16: the weight's of kernels larger than 3 x 3 (3 to 18
-times the time of the way below, x86-64 with AVX-512), and the input's of strided ones (7 to 40 times that of float32).
-They were 60 % of a training step of EfficientNet-Lite0. Here the weight's is put together from those of 3 x 3 kernels
+times the time of the way below, x86-64 with AVX-512), and the input's of strided ones (4 to 23 times that of float32).
+They were 58 % of a training step of EfficientNet-Lite0. Here the weight's is put together from those of 3 x 3 kernels
 over shifted inputs, which is the same sum, and the input's is computed in float32. Answers are the operator's own.
 """
 
