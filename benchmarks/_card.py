@@ -18,7 +18,19 @@ from ._subgroups import FEW_PATIENTS, Confounds, Group
 from ._unseen import Unseen
 
 # of a recipe's entry; what is put into words
-LEFT_OUT = {"model", "folds", "fold", "held_back", "split_seed", "init", "answers", "sets", "seconds", "stored"}
+LEFT_OUT = {
+    "model",
+    "folds",
+    "fold",
+    "held_back",
+    "split_seed",
+    "init",
+    "answers",
+    "sets",
+    "seconds",
+    "stored",
+    "teachers",
+}
 
 
 def card(checkpoint: Checkpoint, evidence: Evidence, remarks: str) -> str:
@@ -189,18 +201,23 @@ def thresholds_by_case(figures: Mapping[str, Any]) -> list[str]:
 
 
 def masks(checkpoint: Checkpoint, validation: Mapping[str, Any] | None) -> list[str]:
-    """How near the masks are to drawn ones; of each fold where there is a cross-validation."""
-    folds = validation["by_fold"] if validation else [checkpoint.metrics]
-    figures = [(fold["unseen"], fold["unseen"].get("masks")) for fold in folds]
+    """How near the masks are to drawn ones, by set: out of fold where a cross-validation has it, else of this fold."""
+    pooled = (validation or {}).get("masks")
+    figures = pooled or checkpoint.metrics.get("unseen", {}).get("masks") or {}
+    by_set = {"unseen": figures} if "dice_mean" in figures else figures
     rows = []
-    for number, (_, own) in enumerate(figures):
-        if own:
-            dice = cells(own["dice_mean"]) if isinstance(own["dice_mean"], Mapping) else [f"{own['dice_mean']:.3f}", ""]
-            name = f"fold {number}" if validation else "unseen"
-            rows.append([name, str(own["images"]), *dice, f"{own['dice_median']:.3f}", f"{own['iou_mean']:.3f}",
-                         f"{own['boundary_px_median']:.1f}"])  # fmt: skip
-    header = ["of", "images", "mean Dice", "95 % interval", "median Dice", "mean IoU", "boundary, median px"]
-    return ["### Masks", table(header, rows)] if rows else []
+    for name, own in by_set.items():
+        interval = f"{own['dice_mean_low']:.3f} to {own['dice_mean_high']:.3f}" if "dice_mean_low" in own else ""
+        rows.append([
+            name, f"{own['images']:.0f}", str(own.get("patients", "")), f"**{own['dice_mean']:.3f}**", interval,
+            f"{own['dice_median']:.3f}", f"{own['iou_mean']:.3f}", f"{own['boundary_px_median']:.1f}",
+        ])  # fmt: skip
+    header = ["set", "images", "patients or sessions", "mean Dice", "95 % interval", "median Dice", "mean IoU",
+              "boundary, median px"]  # fmt: skip
+    if not rows:
+        return []
+    whose = "each image by a model that never saw it" if pooled else "on the unseen images of this checkpoint"
+    return ["### Masks", f"Against the masks that people drew, {whose}:", table(header, rows)]
 
 
 def by_subgroup(subgroups: Mapping[str, Sequence[Group]]) -> list[str]:
@@ -256,6 +273,9 @@ def again(checkpoint: Checkpoint, evidence: Evidence) -> list[str]:
         ]
     elif start:
         parts.append(f"It starts from {start['recipe'].get('imported_from')}, SHA-256 `{start['sha256'][:16]}…`.")
+    taught = [f"a {own['model']} (SHA-256 `{own['sha256'][:16]}…`)" for own in checkpoint.recipe.get("teachers", [])]
+    if taught:
+        parts.append(f"Its teachers: {', '.join(taught)}.")
     if evidence.seconds:
         minutes = [f"{seconds / 60:.0f}" for seconds in evidence.seconds]
         fold = "a fold, in their order: " if len(minutes) > 1 else ""

@@ -28,6 +28,7 @@ def command_of(recipe: dict[str, Any], sets: list[str], *, answers: bool, folds:
     words = ["dermedge", "cross-validate" if folds > 1 else "train", "--model", str(recipe["model"])]
     words += ["--data", sets[0], *(word for name in sets[1:] for word in ("--also", name))]
     words += start_flags(recipe.get("init"))
+    words += [word for teacher in recipe.get("teachers", []) for word in ("--teacher", str(teacher["model"]))]
     for own in fields(Recipe):
         if own.name == "model" or own.name not in recipe:
             continue

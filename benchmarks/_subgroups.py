@@ -117,7 +117,9 @@ def skin_types(folders: Sequence[Path]) -> dict[str, str]:
         names = header(table)
         image = next((name for name in IMAGE_COLUMNS if name in names), None)
         column = next((name for name in SKIN_COLUMNS if name in names), None)
-        for row in read_table(table) if image and column else []:
+        if image is None or column is None:
+            continue
+        for row in read_table(table):
             try:
                 types[stem(row[image])] = SKIN_TYPES[int(float(row[column]))]
             except (ValueError, KeyError):  # blank: not stated

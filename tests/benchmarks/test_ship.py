@@ -13,6 +13,7 @@ import torch
 from sklearn.metrics import recall_score, roc_auc_score
 
 from benchmarks import _ship, ship
+from benchmarks._card import masks
 from benchmarks._reproduce import command_of, seconds_of, sets_of
 from edge.checkpoint import Checkpoint, Preprocess, load, save
 from edge.data.readers import open_photos
@@ -114,7 +115,7 @@ def test_the_card_has_figures_that_another_library_computes(run, data, tmp_path)
     malignant = [label.malignant for label in PAD_UFES_20]
     area = roc_auc_score([malignant[t] for t in photos.targets], chances)
     assert f"area under the ROC curve | {area:.3f} |" in text
-    young = np.array([photo.answers["age"] < 40 for photo in photos.photos])
+    young = np.array([float(photo.answers["age"]) < 40 for photo in photos.photos])
     truth = np.array(photos.targets)[young]
     own = recall_score(truth, guesses[young], labels=sorted(set(truth)), average="macro")
     assert f"| age: under 40 † | 4 | 2 | 25% | {own:.2f} [" in text
@@ -188,6 +189,18 @@ def test_the_command_repeats_the_recipe():
         )  # fmt: skip
     with pytest.raises(InputError, match="--command"):
         sets_of({"init": {"recipe": {"model": "hierattn_xs"}}}, [{"name": "a"}, {"name": "b"}])
+
+
+def test_masks_of_one_set_and_of_several(run):
+    """A run's own figures, and out of fold, where a cross-validation pooled them by set."""
+    own = {"images": 8, "dice_mean": 0.9123, "dice_median": 0.93, "iou_mean": 0.85, "boundary_px_median": 2.04}
+    checkpoint = replace(load(run), metrics={"unseen": {"masks": own}})
+    text = "\n".join(masks(checkpoint, None))
+    assert "| unseen | 8 |  | **0.912** |  | 0.930 | 0.850 | 2.0 |" in text and "of this checkpoint" in text
+    pooled = {"isic": own | {"patients": 5, "dice_mean_low": 0.9, "dice_mean_high": 0.92}}
+    text = "\n".join(masks(checkpoint, {"masks": pooled}))
+    assert "| isic | 8 | 5 | **0.912** | 0.900 to 0.920 |" in text and "never saw it" in text
+    assert masks(replace(checkpoint, metrics={}), None) == []
 
 
 def test_time_from_a_history_without_seconds(tmp_path):

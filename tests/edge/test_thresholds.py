@@ -97,6 +97,7 @@ def test_thresholds_by_answers_are_checked_in_a_manifest(change, word):
     asked = replace(MANIFEST, questions=QUESTIONS, files=(entry(answers=True),))
     with pytest.raises(InputError, match=word) if word else nullcontext():
         rule = decision.of_manifest(read(thresholds.with_section(asked, section)))
+        assert rule is not None
         assert [own.start for own in rule.by_answers] == [1, 5] and rule.for_answers(9).temperature == 1.2
         assert rule.for_answers(0) == Thresholds(128, make.LIMITS, 0.45, ("ACK", "BCC"))
 

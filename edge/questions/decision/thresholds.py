@@ -45,8 +45,8 @@ def measure_thresholds(
         limits = limits_of([measure(square) for square in track(trained, "measuring", len(trained))], alarm_share)
         abstain_from, held_back = listed(checkpoint, "held_back", photos, skip_unreadable)
         passing = np.array([not faults(measure(square), limits) for square in held_back])
-        photos = [photo for part in abstain_from for photo in part.photos]
-        kept = [photo for photo, good in zip(photos, passing, strict=True) if good]
+        aside = [photo for part in abstain_from for photo in part.photos]
+        kept = [photo for photo, good in zip(aside, passing, strict=True) if good]
         with busy("running the float32 model"):
             answered, network = held_back[passing], Reference(checkpoint)
             probabilities = network.run(answered).probabilities if len(answered) else np.empty((0, 2))

@@ -13,14 +13,14 @@ from edge.data.table import Photo
 from edge.decision import CHECKS, LARGEST, Thresholds
 from edge.labels import Label
 from edge.nine_questions import QUESTIONS
-from edge.questionnaire import length_of
+from edge.questionnaire import Answer, length_of
 from edge.questions.decision.by_answers import measured_points, starts_of
 from edge.questions.decision.judged import judge_answers
 
-ALL_NINE = {"age": 54, "gender": "female", "region": "nose", "itches": True, "grew": False, "hurts": False,
-            "changed": True, "bleeds": True, "raised": False}  # fmt: skip
+ALL_NINE: dict[str, Answer] = {"age": 54, "gender": "female", "region": "nose", "itches": True, "grew": False,
+                               "hurts": False, "changed": True, "bleeds": True, "raised": False}  # fmt: skip
 LABELS = (Label("ben", "benign", malignant=False), Label("mal", "malignant", malignant=True))
-CHECKPOINT = SimpleNamespace(labels=LABELS, questions=QUESTIONS, answers_weight=object())
+CHECKPOINT: Any = SimpleNamespace(labels=LABELS, questions=QUESTIONS, answers_weight=object())
 N = 200
 NOTHING_FAILS = {name: 0 if kind == "min" else LARGEST[name] for name, (kind, _) in CHECKS.items()}
 
@@ -57,7 +57,7 @@ def photos_of(targets: np.ndarray) -> list[Photo]:
 SQUARES = np.broadcast_to(np.arange(N, dtype=np.uint8)[:, None, None, None], (N, 1, 1, 3))
 
 
-def measured(network: Network, targets: np.ndarray, count: int = N) -> dict[str, Any]:
+def measured(network: Any, targets: np.ndarray, count: int = N) -> dict[str, Any]:
     probabilities = network.run(SQUARES[:count]).probabilities
     threshold = np.floor(np.sort(probabilities.max(axis=1))[count // 10] * 1e4) / 1e4
     points = measured_points(network, CHECKPOINT, photos_of(targets[:count]), SQUARES[:count], probabilities,
@@ -108,7 +108,8 @@ def test_each_case_is_judged_with_both(rng):
     targets = as_often_as_said(p)
     unsure = rng.uniform(0.4, 0.6, N)
     rule = Thresholds(8, NOTHING_FAILS, 0.55, ("ben", "mal"), 0.45)
-    rows = judge_answers(Network(unsure, unsure, p), CHECKPOINT, photos_of(targets), SQUARES, rule)
+    network: Any = Network(unsure, unsure, p)
+    rows = judge_answers(network, CHECKPOINT, photos_of(targets), SQUARES, rule)
     assert [row["answered"] for row in rows] == ["none", "some", "all"] and rows[2]["images"] == N
     assert rows[2]["own"] == rows[2]["of_nothing_answered"]
     sure = np.maximum(p, 1 - p) >= 0.55

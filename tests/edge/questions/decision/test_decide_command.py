@@ -21,7 +21,8 @@ from edge.files import write_json
 from edge.labels import Label
 from edge.models import create_model
 from edge.preprocess import PREPROCESS_VERSION
-from edge.questions.decision import choose
+from edge.questions.decision import choose, tables
+from edge.questions.decision import section as sections
 from edge.questions.decision.section import MEANINGS, section
 from edge.questions.decision.thresholds import measure_thresholds
 from edge.report.pictures import jpeg
@@ -85,6 +86,14 @@ def test_measured_kept_judged_and_shown(weights, folder_of_photographs, few, cap
     assert "http:" not in text.replace("http://www.w3.org", "") and "https:" not in text and "<script" not in text
     assert "not a medical device" in text
     assert text.count("data:image/jpeg") == len(report["alarms"])
+
+    share = {"value": 0.875, "low": 0.5, "high": 0.99}
+    own = dict.fromkeys(("coverage", "risk", "sensitivity"), share) | {"specificity": None}
+    case = {"answered": "all", "images": 7, "patients": 6, "own": own, "of_nothing_answered": own}
+    assert "With answers" not in text  # of a network that takes none
+    text = sections.section(report | {"by_answers": [case]}, {})
+    assert "With answers beside the picture" in text and text.count("87.5% [50.0, 99.0]") == 6
+    assert len(tables.tables(report | {"by_answers": [case]})) == 1 + len(tables.tables(report))
 
     photo = str(data / "ben" / "0.png")
     capsys.readouterr()
