@@ -142,7 +142,11 @@ def figures_table(summary: Mapping[str, Any], image: Mapping[str, Any], validati
         ["**balanced accuracy**", *cells(summary["balanced_accuracy"])],
         ["accuracy", f"{summary['accuracy']:.3f}", ""],
         ["malignant against benign: area under the ROC curve", *cells(image["malignant_auc"])],
-        *([f"malignant against benign: {name}", *cells(value)] for name, value in summary.get("malignant", {}).items()),
+        *(
+            [f"malignant against benign: {name}", *cells(value)]
+            for name, value in summary.get("malignant", {}).items()
+            if name != "auc"  # the row above
+        ),
         *(
             [f"sensitivity {code} ({value['images']} photographs)", *cells(value)]
             for code, value in summary["sensitivity"].items()
