@@ -119,6 +119,14 @@ class Checkpoint:
         weight = self.answers_weight.double() / (1.0 if self.gives == "probabilities" else self.temperature)
         return tuple(tuple(float(share) for share in row) for row in weight.float())
 
+    def check_takes_answers(self) -> None:
+        """InputError where the checkpoint was not fitted to answers."""
+        if self.answers_weight is None:
+            raise InputError(
+                f"{self.model} takes no answers beside the picture; leave `answers` out, or fit some to it "
+                "(docs/answers.md)"
+            )
+
     def deployed(self, *, layout: str, answers: bool = False) -> Deployed:
         """The network as phones get it, in evaluation mode: RGB 0..255 in, calibrated probabilities out.
 
@@ -128,11 +136,8 @@ class Checkpoint:
         """
         from edge.models.deployed import Deployed
 
-        if answers and self.answers_weight is None:
-            raise InputError(
-                f"{self.model} takes no answers beside the picture; leave `answers` out, or fit some to it "
-                "(docs/answers.md)"
-            )
+        if answers:
+            self.check_takes_answers()
         pre = self.preprocess
         net = self.network()
         return Deployed(
