@@ -31,7 +31,7 @@ from edge.runtimes.coreml.program import read_spec
 from edge.runtimes.coreml_package import describe, shortcomings
 from edge.runtimes.open import open_file
 from edge.runtimes.reference import Reference
-from tests._answering import SIDE, K, Q, small, sure, with_log_odds
+from tests._answering import SIDE, K, Q, small, with_log_odds
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning"),
@@ -128,21 +128,6 @@ def test_networks_of_probabilities_take_answers(ending: str, convert: Convert, t
             found = opened.run(images, vectors).probabilities
             np.testing.assert_allclose(found, wanted, atol=OFF.get(entry.recipe, 1e-2), err_msg=entry.file)
             opened.close()
-
-
-def test_a_sure_picture_and_answers_against_it_leave_numbers(convert: Convert, tmp_path: Path) -> None:
-    """In float32 the picture says 1 and 0, and the answers take 200 away from the logarithm of that 1."""
-    build = convert(sure(), out=tmp_path, formats=["tflite", "coreml"], recipes=["fp32"])
-    picture = np.zeros((1, SIDE, SIDE, 3), np.uint8)
-    against = np.zeros((1, Q), np.float32)
-    against[0, 0] = 1
-    for entry in build.manifest.files:
-        opened = open_file(tmp_path / entry.file, entry.format)
-        alone = opened.run(picture).probabilities
-        assert alone.max() == 1 and alone.min() == 0
-        if entry.answers:
-            np.testing.assert_array_equal(opened.run(picture, against).probabilities, alone)
-        opened.close()
 
 
 def test_a_package_has_each_name_once(build: Build, tmp_path: Path) -> None:
