@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 FOLDS = 4  # in which the training patients get features and a classifier that did not learn from them
-COPIES, MOST_DROPPED = 8, 0.4  # as for the log-odds
 STEPS, BATCH, RATE = 600, 512, 0.02
 DECAY_GATE, DECAY_ADDED = 1.0, 0.5  # of a photograph; 0.1 and 10 for the gate were not better
 
@@ -23,7 +22,7 @@ def gated(photos: Any, answers: Any, features: np.ndarray, judged: Any, guide: A
     from edge.data.splits import patient_folds
     from edge.data.squares import load_squares
     from edge.nine_questions import QUESTIONS
-    from train._answer_fit import centred, class_weights, question_of_places
+    from train._answer_fit import COPIES, MOST_DROPPED, centred, class_weights, question_of_places
     from train._descriptors import SIDE
     from train._guide import fit_guide
 

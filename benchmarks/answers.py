@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from dermedge.console import entry
-from edge.errors import GOOD, at_least_one
+from edge.errors import GOOD, InputError, at_least_one
 from edge.files import write_json, write_text
 
 from ._flags import add_out
@@ -69,9 +69,15 @@ def from_runs(photos: Any, folder: Path) -> dict[str, Any]:
     from train._answers import fit_to_checkpoint
 
     pool = Pool(photos)
-    for run in sorted(folder.glob("fold-*/checkpoint.json")):
+    runs = sorted(folder.glob("fold-*/checkpoint.json"))
+    if not runs:
+        raise InputError(
+            f"{folder} has no finished fold (fold-0/checkpoint.json, …); --runs is the --out of train/cross_validate.py"
+        )
+    for run in runs:
         fitted = fit_to_checkpoint(load(run), photos)
-        pool.add(fitted.unseen, fitted.logits, fitted.checkpoint.recipe["answers"]["scale"], fitted.figures["cases"])
+        scale = fitted.checkpoint.recipe["answers"]["scale"] / fitted.checkpoint.temperature
+        pool.add(fitted.unseen, fitted.logits, scale, fitted.figures["cases"])
     return pool.figures()
 
 
@@ -130,7 +136,7 @@ class Pool:
         self.places = {photo.image_id: place for place, photo in enumerate(photos.photos)}
         self.logits: dict[str, np.ndarray] = {}
         self.seen = np.zeros(len(photos), bool)
-        self.scales: list[float] = []
+        self.scales: list[float] = []  # of what answers add, in units of the picture's temperature
         self.cases: list[dict] = []
 
     def add(self, unseen: Any, logits: dict[str, np.ndarray], scale: float, cases: dict) -> None:
@@ -192,7 +198,8 @@ def page_of(report: dict[str, Any]) -> str:
     cases = splits[0]["cases"]
     lines += [f"| answered | {' | '.join(cases['all'])} |", f"|---{'|---' * len(cases['all'])}|"]
     lines += [f"| {case} | {' | '.join(f'{value:.3f}' for value in row.values())} |" for case, row in cases.items()]
-    return "\n".join([*lines, "", f"scales: {', '.join(f'{scale:.2f}' for scale in splits[0]['scales'])}", ""])
+    scales = ", ".join(f"{scale:.2f}" for scale in splits[0]["scales"])
+    return "\n".join([*lines, "", f"scales, in units of the temperature: {scales}", ""])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from edge.answers import encode
 from edge.checkpoint import Checkpoint
 from edge.data.table import PhotoSet
 from edge.errors import InputError
-from edge.manifest import Manifest
+from edge.manifest import FileEntry, Manifest
 from edge.questions.answered import drawn, half_of, vectors_of
 from edge.runtimes import Outputs
 from edge.runtimes.reference import Reference
@@ -54,15 +54,6 @@ def test_vectors(checkpoint: Checkpoint, count: int) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
-def check_takes_answers(checkpoint: Checkpoint) -> None:
-    """InputError where files with the second input are asked of a network that was not fitted to answers."""
-    if checkpoint.answers_weight is None:
-        raise InputError(
-            f"{checkpoint.model} takes no answers beside the picture; leave `answers` out, or fit some to it "
-            "(docs/answers.md)"
-        )
-
-
 def refuse_other_answers(manifest: Manifest, checkpoint: Checkpoint, replaced: Sequence[str]) -> None:
     """InputError where files stay in the folder to which other answers were fitted than the checkpoint's.
 
@@ -79,6 +70,29 @@ def refuse_other_answers(manifest: Manifest, checkpoint: Checkpoint, replaced: S
 def with_questions(manifest: Manifest, checkpoint: Checkpoint) -> Manifest:
     """The manifest with what an app has to know of the second input."""
     return replace(manifest, questions=checkpoint.questions, log_odds=checkpoint.log_odds)
+
+
+def words_on_former_answers(before: Manifest, now: Manifest) -> str:
+    """Which files with answers were made of image-only files that are others now or gone; nothing where there are none.
+
+    Starts with a semicolon, as it goes behind other words.
+    """
+
+    def content(manifest: Manifest, entry: FileEntry) -> list[str]:
+        """SHA-256 of the image-only file beside a file with answers."""
+        return [
+            other.sha256
+            for other in manifest.files
+            if not other.answers and (other.format, other.recipe) == (entry.format, entry.recipe)
+        ]
+
+    former = [entry.file for entry in now.files if entry.answers and content(before, entry) != content(now, entry)]
+    if not former:
+        return ""
+    return (
+        f"; {', '.join(former)}: made of the image-only file that was there before, and no longer the same while "
+        "nothing is answered; convert with `answers` to make anew what takes answers"
+    )
 
 
 def without_unasked(manifest: Manifest) -> Manifest:

@@ -27,10 +27,10 @@ from edge.uninterrupted import uninterrupted
 from ._answered import (
     STEM,
     answered_by,
-    check_takes_answers,
     refuse_other_answers,
     with_questions,
     without_unasked,
+    words_on_former_answers,
 )
 from ._facts import base_manifest, with_decision
 from ._folder import file_entry, manifest_to_extend, refuse_another_network
@@ -91,7 +91,7 @@ def convert(
     wanted = chosen_recipes(form, recipes)
     names = {recipe: f"{checkpoint.model}-{recipe}{form.suffix}" for recipe in wanted}
     if answers:
-        check_takes_answers(checkpoint)
+        checkpoint.check_takes_answers()
     answers_names = {recipe: f"{checkpoint.model}-{STEM}-{recipe}{form.suffix}" for recipe in wanted if answers}
     to_write = [*names.values(), *answers_names.values()]
     check_writable(folder)
@@ -145,6 +145,8 @@ def convert(
         raise type(stopped)(
             what_was_finished(folder, judged, [*wanted, *(f"{STEM}-{recipe}" for recipe in answers_names)])
         ) from stopped
+    if manifest and not answers:
+        remark += words_on_former_answers(manifest, kept)
     masks = outputs.masks is not None
     seconds = time.monotonic() - begun
     return Conversion(folder, checkpoint, kept, photos, tuple(judged), remark, masks, seconds)

@@ -40,6 +40,7 @@ NAME = "[a-z0-9_]{1,64}"  # of a model or a family
 FOREIGN = "foreign"  # the family of networks that dermedge does not know
 GIVES = ("logits", "probabilities")
 SHIPPED = Path(__file__).parent / "weights"
+PATIENTS_UNKNOWN = "patients_unknown"  # what a recipe says of a network that lists no patients
 UNTRAINED = "untrained"  # how files with random weights are called, and what their recipe says
 
 
@@ -85,8 +86,16 @@ class Checkpoint:
 
     @property
     def lists_no_patients(self) -> bool:
-        """Whether it is a network from elsewhere, of which nobody knows which patients trained it."""
-        return bool(self.program) and not self.trained
+        """Whether it is a network from elsewhere: trained, and without a list of the patients who trained it."""
+        return not (self.trained or self.held_back or self.unseen) and not self.untrained
+
+    @property
+    def patients_unknown(self) -> bool:
+        """Whether patients may have trained it that it does not list: itself, or a network that it started from.
+
+        Published weights without a last layer (no `labels`) say so in their recipe, where they are not ImageNet's.
+        """
+        return (bool(self.labels) and self.lists_no_patients) or says_patients_unknown(self.recipe)
 
     @property
     def family(self) -> str:
@@ -119,6 +128,14 @@ class Checkpoint:
         weight = self.answers_weight.double() / (1.0 if self.gives == "probabilities" else self.temperature)
         return tuple(tuple(float(share) for share in row) for row in weight.float())
 
+    def check_takes_answers(self) -> None:
+        """InputError where the checkpoint was not fitted to answers."""
+        if self.answers_weight is None:
+            raise InputError(
+                f"{self.model} takes no answers beside the picture; leave `answers` out, or fit some to it "
+                "(docs/answers.md)"
+            )
+
     def deployed(self, *, layout: str, answers: bool = False) -> Deployed:
         """The network as phones get it, in evaluation mode: RGB 0..255 in, calibrated probabilities out.
 
@@ -128,17 +145,24 @@ class Checkpoint:
         """
         from edge.models.deployed import Deployed
 
-        if answers and self.answers_weight is None:
-            raise InputError(
-                f"{self.model} takes no answers beside the picture; leave `answers` out, or fit some to it "
-                "(docs/answers.md)"
-            )
+        if answers:
+            self.check_takes_answers()
         pre = self.preprocess
         net = self.network()
         return Deployed(
             net, mean=pre.mean, std=pre.std, temperature=self.temperature, layout=layout, gives=self.gives,
             answers=self.answers_weight if answers else None,
         ).eval()  # fmt: skip
+
+
+def says_patients_unknown(recipe: Any) -> bool:
+    """Whether a recipe says it, or that of a checkpoint that was started from, at any depth."""
+    while isinstance(recipe, dict):
+        if recipe.get(PATIENTS_UNKNOWN):
+            return True
+        init = recipe.get("init")
+        recipe = init.get("recipe", {}) if isinstance(init, dict) else None
+    return False
 
 
 def as_program(checkpoint: Checkpoint, net: nn.Module) -> Checkpoint:

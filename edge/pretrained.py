@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.checkpoint import Checkpoint, Preprocess
+from edge.checkpoint import PATIENTS_UNKNOWN, Checkpoint, Preprocess
 from edge.errors import InputError, install
 from edge.files import sha256
 from edge.models import PPCR, body_from_upstream, create_model, published_side, reads_upstream
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WRAPPED = "net."  # what `edge.models.foreign.Foreign` puts before the names of a network that it holds
+IMAGENET_CLASSES = {1000, 1001, 11221, 11821, 21841, 21843}  # of a last layer, of its usual selections
 IMAGENET = "imagenet"  # what `init` is called to mean the package of the model
 
 
@@ -132,10 +133,19 @@ def own_file_start(file: Path) -> Checkpoint:
         labels=(),
         preprocess=Preprocess(PREPROCESS_VERSION),
         state={f"{WRAPPED}{key}": value for key, value in as_float32(state, file).items()},
-        recipe={"imported_from": file.name},
+        recipe={"imported_from": file.name, **past(state)},
         sha256=sha256(file),
         path=file,
     )
+
+
+def past(last_layer: dict[str, Tensor]) -> dict[str, bool]:
+    """What a recipe says of weights whose last layer is among these tensors: nothing where it is one of ImageNet's.
+
+    Any other may have been trained on patients, and nobody knows on which.
+    """
+    rows = {value.shape[0] for value in last_layer.values() if value.ndim in {1, 2}}
+    return {} if rows & IMAGENET_CLASSES else {PATIENTS_UNKNOWN: True}
 
 
 def start_of(file: Path, model: str, *, said: str) -> Checkpoint:
@@ -149,7 +159,11 @@ def start_of(file: Path, model: str, *, said: str) -> Checkpoint:
         labels=(),
         preprocess=Preprocess(PREPROCESS_VERSION, published_side(base), *colours),
         state=as_float32(body, file),
-        recipe={"imported_from": said, "left_out": {key: list(value.shape) for key, value in head.items()}},
+        recipe={
+            "imported_from": said,
+            "left_out": {key: list(value.shape) for key, value in head.items()},
+            **past(head),
+        },
         sha256=sha256(file),
         path=file,
     )

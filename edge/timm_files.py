@@ -75,10 +75,16 @@ def colours_of(file: Path, state: dict[str, Tensor], model: str) -> Colours:
     said, network = said_of(file), NETWORKS[model]
     if said.network and said.network != network:
         other = next((name for name, theirs in NETWORKS.items() if theirs == said.network), None)
-        raise InputError(
-            f"{file} is of timm's {said.network}, and {model} is its {network}; "
-            + (f"give `model` {other}" if other else f"dermedge has no {said.network}")
-        )
+        if other:
+            instead = f"give `model` {other}"
+        elif TWINS.get(network) == said.network:
+            instead = (
+                f"they have the same tensors, but {said.network} pads otherwise and is another network, which dermedge "
+                f"does not have; take weights of timm's {network}"
+            )
+        else:
+            instead = f"dermedge does not have timm's {said.network}; take weights of its {network}"
+        raise InputError(f"{file} is of timm's {said.network}, and dermedge's {model} is timm's {network}: {instead}")
     if not said.network and network in TWINS:
         log.warning(
             f"nothing says whether {file.name} is of timm's {network} or {TWINS[network]}, which has the same tensors "

@@ -43,6 +43,20 @@ def small(ending: str = "logits", *, seed: int = 3, temperature: float = 1.0) ->
     return replace(alone, questions=QUESTIONS, answers_weight=weight, temperature=temperature)
 
 
+def sure() -> Checkpoint:
+    """Probabilities that are 1 and 0 for a dark picture; the first place of `answers` speaks against that 1."""
+
+    class Sure(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            bright = x.mean((1, 2, 3))[:, None].clamp(0, 1)
+            return torch.cat([1 - bright, *([bright / (K - 1)] * (K - 1))], dim=1)
+
+    alone = dermedge.wrap(Sure().eval(), list(PAD_UFES_20), side=SIDE, mean=(0.5,) * 3, std=(0.25,) * 3, name="sure")
+    weight = torch.zeros(K, Q)
+    weight[:, 0] = torch.tensor([-100.0, *([100.0] * (K - 1))])
+    return replace(alone, questions=QUESTIONS, answers_weight=weight)
+
+
 def with_log_odds(alone: np.ndarray, checkpoint: Checkpoint, vectors: np.ndarray) -> np.ndarray:
     """docs/answers.md in float64: probabilities (N, K) of the picture alone, and `answers` (N, Q), give (N, K)."""
     assert checkpoint.answers_weight is not None

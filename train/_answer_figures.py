@@ -81,9 +81,10 @@ def judge_points(
     """Case -> what the points do on unseen patients: those of the case itself, and those of nothing answered.
 
     For each: calibration error with the graph's temperature and with that of the case, share that gets an answer, and
-    sensitivity and specificity for malignancy.
+    sensitivity and specificity for malignancy. Photographs of classes of unknown malignancy count in neither.
     """
     malignant = np.array([label.malignant is True for label in classes])
+    benign = np.array([label.malignant is False for label in classes])
     judged: dict[str, dict] = {}
     for case, kind in CASES.items():
         probabilities = softmax(logits[kind], axis=1)
@@ -96,9 +97,8 @@ def judge_points(
             judged[case][f"coverage_{name}"] = float((probabilities.max(axis=1) >= own["abstain_threshold"]).mean())
             if "malignant_threshold" in own:
                 called = probabilities[:, malignant].sum(axis=1) >= own["malignant_threshold"]
-                truth = malignant[targets]
-                judged[case][f"sensitivity_{name}"] = share(called[truth])
-                judged[case][f"specificity_{name}"] = share(~called[~truth])
+                judged[case][f"sensitivity_{name}"] = share(called[malignant[targets]])
+                judged[case][f"specificity_{name}"] = share(~called[benign[targets]])
     return judged
 
 

@@ -25,6 +25,7 @@ Bools = npt.NDArray[np.bool_]
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)  # C of the regression, from the most regularised
 FOLDS = 5  # of patients, in which the strength is chosen
+FEWEST_PATIENTS = 2  # of a class, that answers can be compared with another's
 COPIES = 8  # of each photograph, in which answers are dropped at random
 MOST_DROPPED = 0.4  # of the answers of a copy, each with a chance drawn from 0 to this
 SCALES = (0.05, 3.0)  # of what answers add beside a picture, in units of the temperature
@@ -69,7 +70,7 @@ def fit_answers(
 
     The regularisation is that which gives the unseen patients of `FOLDS` folds the best class-balanced log-likelihood.
     Classes weigh alike; a class without a photograph gets nothing from any answer. Raises InputError where there are
-    too few patients or classes, or no answers.
+    too few patients or classes, or no answers. A class of a single patient is learned beside two others.
     """
     if not answers.answered.any():
         raise InputError(
@@ -77,6 +78,13 @@ def fit_answers(
         )
     if len(np.unique(targets)) < 2:
         raise InputError("answers tell classes apart, and the photographs to learn from are of one class")
+    people = {k: len({p for p, own in zip(patients, targets, strict=True) if own == k}) for k in np.unique(targets)}
+    if sum(count >= FEWEST_PATIENTS for count in people.values()) < 2:
+        raise InputError(
+            f"answers are learned from classes of {FEWEST_PATIENTS} patients or more, and of the photographs to learn "
+            f"from fewer than two classes have so many (patients by class: {', '.join(map(str, people.values()))}): "
+            "one person's age and region say nothing of others; add photographs of other patients"
+        )
     try:
         fold_of = patient_folds(targets.tolist(), patients, folds=FOLDS, seed=seed)
     except InputError as error:
@@ -87,6 +95,8 @@ def fit_answers(
     costs = np.zeros(len(STRENGTHS))
     for fold in range(FOLDS):
         seen, judged = fold_of != fold, fold_of == fold
+        if len(np.unique(targets[seen])) < 2:
+            continue  # all patients of a class are in this fold; others have some of each
         means = centred(answers.only(seen), targets[seen], questions)
         for number, strength in enumerate(STRENGTHS):
             weight = regression(answers.only(seen), targets[seen], questions, classes, means, strength, seed=seed)

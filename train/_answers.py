@@ -14,7 +14,7 @@ import torch
 from edge.checkpoint import Checkpoint
 from edge.data.selection import seen_in
 from edge.data.squares import load_squares
-from edge.data.table import PhotoSet
+from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.nine_questions import QUESTIONS
@@ -140,7 +140,11 @@ class Learned:
 
 
 def learn_answers(train: PhotoSet, *, seed: int = SEED) -> Learned:
-    """From training photographs; InputError without answers, or with too few patients. Takes some seconds."""
+    """From training photographs that have a class; InputError without answers, or with too few patients.
+
+    Takes some seconds.
+    """
+    train = train.where(has_class)
     answers, targets, classes = answer_arrays(train, QUESTIONS), np.array(train.targets), len(train.classes)
     for note in scarce(answers, targets, train):
         log.warning(note)
@@ -158,8 +162,11 @@ def add_answers(
 ) -> WithAnswers:
     """The checkpoint with what was learned of answers, scaled on the held-back patients and judged on the unseen.
 
-    `logits` (N, K) without temperature, of the held-back and of the unseen photographs.
+    `logits` (N, K) without temperature, of the held-back and of the unseen photographs. Those without a class say
+    nothing here and are left out.
     """
+    logits = logits[0][np.array(held_back.targets) >= 0], logits[1][np.array(unseen.targets) >= 0]
+    held_back, unseen = held_back.where(has_class), unseen.where(has_class)
     seed, temperature, weight = learned.seed, checkpoint.temperature, learned.fit.weight
     aside, judged = (answer_arrays(own, QUESTIONS) for own in (held_back, unseen))
     targets, labels = np.array(held_back.targets), unseen.classes
@@ -186,6 +193,10 @@ def add_answers(
         recipe={**checkpoint.recipe, "answers": entry},
     )
     return WithAnswers(checkpoint, figures, kinds, unseen)
+
+
+def has_class(photo: Photo) -> bool:
+    return photo.label != UNKNOWN
 
 
 def with_cases(

@@ -29,8 +29,11 @@ def check_fits_the_set(recipe: Recipe, photographs: int) -> None:
         )
 
 
-def check_memory(net: nn.Module, recipe: Recipe, photographs: int, device: torch.device) -> None:
-    """InputError where a step on the largest pictures, or the views that are kept, would fill the memory."""
+def check_memory(net: nn.Module, recipe: Recipe, photographs: int, device: torch.device, *, told: int = 0) -> None:
+    """InputError where a step on the largest pictures, or the views that are kept, would fill the memory.
+
+    `told`: float32 numbers that teachers say of a view, kept with it at every side of the recipe.
+    """
     side = max(side for side, _ in recipe.stages)
     free = free_bytes(device)
     needed = WORKING_SHARE * kept_bytes(net, side)  # of a picture
@@ -39,7 +42,7 @@ def check_memory(net: nn.Module, recipe: Recipe, photographs: int, device: torch
             f"`batch` {recipe.batch} needs about {gigabytes(recipe.batch * needed)} to learn at {side} pixels, and "
             f"{gigabytes(free)} are free; give about {max(2, int(free / needed))} at most"
         )
-    views = recipe.variants * photographs * 3 * side * side
+    views = recipe.variants * photographs * (3 * side * side + 4 * told * len({side for side, _ in recipe.stages}))
     if views > free_bytes(torch.device("cpu")):
         raise InputError(
             f"`variants` {recipe.variants} keeps {gigabytes(views)} of views in memory, and "

@@ -18,6 +18,7 @@ from ._imitate import LABELS, SELF, START, Imitate
 from ._nearness import nearness
 from ._options import Split
 from ._recipe import Recipe, for_qat
+from ._start import with_its_past
 
 # field of a Split -> its name in a checkpoint's recipe
 SPLIT = {"folds": "folds", "fold": "fold", "held_back": "held_back", "seed": "split_seed"}
@@ -115,7 +116,7 @@ def read_fine_tuning(scheme_file: Path, init: Path | None) -> FineTuning:
         )
     if start.model != scheme.model:
         raise InputError(f"{scheme_file} is of {scheme.model}, its checkpoint of {start.model}; convert again")
-    return FineTuning(scheme, sha256(scheme_file), start)
+    return FineTuning(scheme, sha256(scheme_file), with_its_past(start))
 
 
 def verdict(before: dict[str, float], after: dict[str, float]) -> str:

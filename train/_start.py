@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from edge.checkpoint import Checkpoint, Preprocess, load
+from edge.checkpoint import PATIENTS_UNKNOWN, Checkpoint, Preprocess, load
 from edge.data.selection import seen_in
 from edge.data.table import PhotoSet
 from edge.errors import InputError
@@ -41,8 +41,23 @@ def opened_start(init: Path | str | Checkpoint, model: str, *, own: bool) -> Che
     """What `init` names, for a model of dermedge or a network of one's `own`.
 
     A checkpoint of ours, "imagenet" for the package with the weights of the model, or a file that others published.
-    InputError says what came and what can be given.
+    One of unknown past says so in its recipe, and the log does. InputError says what came and what can be given.
     """
+    return with_its_past(opened(init, model, own=own))
+
+
+def with_its_past(start: Checkpoint) -> Checkpoint:
+    """The checkpoint, with a word in its recipe where nobody knows which patients trained it; the log is told."""
+    if not start.patients_unknown:
+        return start
+    log.warning(
+        f"which patients trained {start.path or start.model} is unknown: some whom this run calls unseen may have, and "
+        "its figures are then too good; the new checkpoint says so"
+    )
+    return replace(start, recipe={**start.recipe, PATIENTS_UNKNOWN: True})
+
+
+def opened(init: Path | str | Checkpoint, model: str, *, own: bool) -> Checkpoint:
     if isinstance(init, Checkpoint):
         return init
     if init == IMAGENET:

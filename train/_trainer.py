@@ -119,7 +119,8 @@ class Trainer:
             take_tensors(self.net, start, create)
         photographs = len(data.squares_at(recipe.side))
         check_fits_the_set(recipe, photographs)
-        check_memory(self.net, recipe, photographs, self.fabric.device)
+        told = data.classes + self.teaching.width if self.teaching and self.teaching.keeps else 0
+        check_memory(self.net, recipe, photographs, self.fabric.device, told=told)
         self.averaged = AveragedModel(self.net, avg_fn=average(recipe.ema), use_buffers=True)
         self.learner = self.objective.learner(self.net)
         optimiser = torch.optim.AdamW(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 INPUT, LABEL = "image", "classLabel"
 METADATA = "dermedge."  # begins our keys
 PROBABILITIES, MASK = OUTPUTS
+INNER = "class_probabilities"  # what the classifier reads; a block must not have the name of its result twice
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
 PALETTE_BITS = {1, 2, 4, 6, 8}  # of an index, in iOS 16 and 17
 SMALL_TABLE = 4  # bits; from 6 on a table costs as much as it saves
@@ -190,7 +191,7 @@ def float_program(
     from .refusals import converted
 
     side = checkpoint.preprocess.side
-    outputs = [ct.TensorType(name=PROBABILITIES), ct.TensorType(name=MASK, dtype=np.float32)]
+    outputs = [ct.TensorType(name=INNER), ct.TensorType(name=MASK, dtype=np.float32)]
     outputs = outputs[: len(program.graph_signature.user_outputs)]
     pipeline = with_8bit_activations(layers, places) if layers else ct.PassPipeline.DEFAULT
     if multiplies_itself(program):
@@ -203,7 +204,7 @@ def float_program(
         inputs=[ct.ImageType(name=INPUT, shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
         outputs=outputs,
         classifier_config=ct.ClassifierConfig(
-            [label.code for label in checkpoint.labels], predicted_probabilities_output=PROBABILITIES
+            [label.code for label in checkpoint.labels], predicted_probabilities_output=INNER
         ),
         minimum_deployment_target={16: ct.target.iOS16, 17: ct.target.iOS17}[ios],
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else half,

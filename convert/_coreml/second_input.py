@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import InputError
+from edge.models.deployed import LEAST_LOG_ODDS
 from edge.runtimes.coreml.classifier import ANSWERS
 from edge.runtimes.coreml.messages import messages
 from edge.runtimes.coreml.program import listed, read_spec
@@ -54,8 +55,7 @@ class Builder:
     def add(self, log_odds: np.ndarray) -> None:
         classify = next(op for op in self.operations if op.type == "classify")
         (binding,) = classify.inputs["probabilities"].arguments
-        # the classifier's own results may have the name of a tensor before them
-        makers = {output.name: op for op in self.operations if op is not classify for output in op.outputs}
+        makers = {output.name: op for op in self.operations for output in op.outputs}
         result = makers[binding.name]
         while result.type == "cast" and self.read_once(result):
             result = makers[result.inputs["x"].arguments[0].name]
@@ -118,7 +118,9 @@ class Builder:
         }
         largest = self.result("reduce_max", "largest_log_odds", single, x=added, **along)
         below = self.result("sub", "log_odds_below", row, x=added, y=largest)  # so that no power overflows
-        odds = self.result("exp", "odds", row, x=below)
+        least = self.constant("least_log_odds", np.float32(LEAST_LOG_ODDS))
+        bounded = self.result("maximum", "bounded_log_odds", row, x=below, y=least)  # so that not all weighted are 0
+        odds = self.result("exp", "odds", row, x=bounded)
         weighted = self.result("mul", "weighted", row, x=probabilities, y=odds)
         before = self.result("reduce_sum", "sum_before", single, x=probabilities, **along)
         after = self.result("reduce_sum", "sum_after", single, x=weighted, **along)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import InputError
-from edge.models.deployed import OUTPUTS
+from edge.models.deployed import LEAST_LOG_ODDS, OUTPUTS
 from edge.runtimes.litert import ANSWERS
 
 from .flatbuffer import code_name, pack, unpack
@@ -138,11 +138,13 @@ class File:
         self.graph.tensors[result].name = self.free(f"{name.decode()}_of_the_picture").encode()
         axis = self.constant(np.array([1]), "axis", np.int32)
         largest, before, after, ratio = (self.tensor(single, part) for part in ("largest", "before", "after", "ratio"))
-        below, odds, weighted = (self.tensor(row, part) for part in ("below", "odds", "weighted"))
+        below, bounded, odds, weighted = (self.tensor(row, part) for part in ("below", "bounded", "odds", "weighted"))
+        least = self.constant(np.full(row, LEAST_LOG_ODDS), "least_log_odds")
         reweighted = self.tensor(row, name.decode())
         self.operator("REDUCE_MAX", [added, axis], largest, keepDims=True)
         self.operator("SUB", [added, largest], below)  # so that no power overflows
-        self.operator("EXP", [below], odds)
+        self.operator("MAXIMUM", [below, least], bounded)  # so that not all weighted ones are 0
+        self.operator("EXP", [bounded], odds)
         self.operator("MUL", [result, odds], weighted)
         self.operator("SUM", [result, axis], before, keepDims=True)
         self.operator("SUM", [weighted, axis], after, keepDims=True)
@@ -167,5 +169,6 @@ class File:
 # operator -> the schema's name of its options
 OPTIONS = {
     "FULLY_CONNECTED": "FullyConnectedOptions", "ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions",
-    "DIV": "DivOptions", "EXP": "ExpOptions", "REDUCE_MAX": "ReducerOptions", "SUM": "ReducerOptions",
+    "DIV": "DivOptions", "EXP": "ExpOptions", "MAXIMUM": "MaximumMinimumOptions",
+    "REDUCE_MAX": "ReducerOptions", "SUM": "ReducerOptions",
 }  # fmt: skip

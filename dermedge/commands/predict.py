@@ -1,7 +1,7 @@
 """The answer for photographs, with any file: a checkpoint, a .tflite, .mlpackage or .aimodel, or the shipped model.
 
     dermedge predict photo.jpg
-    dermedge predict photographs/ --with build/hierattn_xs/hierattn_xs-int8.tflite --csv answers.csv
+    dermedge predict photographs/ --with build/hierattn_xs/hierattn_xs-int8.tflite --csv predictions.csv
     dermedge predict photo.jpg --with build/own/own-answers-int8.tflite --answers answers.json
 
 Where thresholds were measured (`decision` of the manifest) the outcome stands first: class, uncertain, or retake with

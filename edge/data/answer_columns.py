@@ -7,6 +7,7 @@ regions of PAD-UFES-20 and stay unanswered, as blanks do.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from edge.data.table import stem
 from edge.nine_questions import QUESTIONS, REGIONS
 from edge.questionnaire import NUMBER, YES_NO, Answer
 
-# Question -> its columns, in the form of `edge.data.csv_table`; the first that a table has.
+# Question -> its columns, in the form of `edge.data.csv_table`; of those that a row has, the first that is not blank.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "age": ("age", "age_approx", "age_approximate"),
     "gender": ("gender", "sex"),
@@ -44,6 +45,8 @@ WORDS: dict[str, dict[str, str | None]] = {  # None: a word that is known and no
     },
 }  # fmt: skip
 KINDS = {question.id: question for question in QUESTIONS}
+NUMERAL = re.compile(r"[0-9]{1,9}([.,][0-9]{0,9})?")  # Python's float() reads 1_0 as 10, and digits of other scripts
+ROUNDED = 5.0  # years; the ISIC Archive rounds `age_approx` to it, and ages nearer than that do not contradict
 SHOWN = 3  # values in a note
 
 
@@ -68,17 +71,18 @@ def answer_of(question: str, text: str) -> Answer | None:
     words = WORDS[question]
     word = " ".join(word.replace("_", " ").split())
     if word not in words:
-        raise ValueError(f"one of {', '.join(choice.id for choice in asked.choices)}")
+        raise ValueError(f"one of {choices_of(question)}")
     return words[word]
+
+
+def choices_of(question: str) -> str:
+    return ", ".join(choice.id for choice in KINDS[question].choices)
 
 
 def number_of(word: str, least: float | None, most: float | None, unit: str | None) -> float:
     """A number as tables have it, with a decimal point or comma; ValueError for anything else and out of range."""
     assert least is not None and most is not None
-    try:
-        number = float(word.replace(",", "."))
-    except ValueError:
-        number = math.nan
+    number = float(word.replace(",", ".")) if NUMERAL.fullmatch(word) else math.nan
     if not least <= number <= most:
         raise ValueError(f"a number from {least:g} to {most:g} {unit}")
     return number
@@ -89,7 +93,7 @@ def answers_in(row: Mapping[str, str]) -> tuple[dict[str, Answer], list[str]]:
     answers: dict[str, Answer] = {}
     unread = []
     for question, aliases in COLUMNS.items():
-        column = next((name for name in aliases if name in row), None)
+        column = next((name for name in aliases if row.get(name, "").casefold() not in UNANSWERED), None)
         if column is None:
             continue
         try:
@@ -108,24 +112,47 @@ class AnswersOf:
     def __init__(self) -> None:
         self._answers: dict[str, dict[str, Answer]] = {}  # image, without its ending
         self._unread: Counter[str] = Counter()
+        self._apart: Counter[str] = Counter()  # contradictions
 
     def add(self, image: str, row: Mapping[str, str]) -> None:
         """Take in what a row says of an image; what an earlier table said stays."""
         answers, unread = answers_in(row)
         self._unread.update(unread)
         if answers:
-            self._answers[stem(image)] = answers | self._answers.get(stem(image), {})
+            before = self._answers.get(stem(image), {})
+            self._apart.update(
+                f"{question} {shown(before[question])} and {shown(answer)}"
+                for question, answer in answers.items()
+                if question in before and contradict(before[question], answer)
+            )
+            self._answers[stem(image)] = answers | before
 
     def of(self, image: str) -> dict[str, Answer]:
         return self._answers.get(stem(image), {})
 
     def notes(self) -> list[str]:
-        """What could not be read; nothing where there is nothing."""
-        if not self._unread:
-            return []
-        first = "; ".join(f"{number} x {what}" for what, number in self._unread.most_common(SHOWN))
-        rest = f"; {len(self._unread) - SHOWN} others" if len(self._unread) > SHOWN else ""
-        return [f"answers that cannot be read and count as not given: {first}{rest}"]
+        """What could not be read, and on what tables disagree; nothing where there is nothing."""
+        notes = {
+            "answers that cannot be read and count as not given": self._unread,
+            "answers on which two rows of an image disagree, of which the first counts": self._apart,
+        }
+        return [f"{what}: {listed(cases)}" for what, cases in notes.items() if cases]
+
+
+def contradict(first: Answer, second: Answer) -> bool:
+    """Whether two answers to one question cannot both be right."""
+    numbers = not isinstance(first, bool | str) and not isinstance(second, bool | str)
+    return abs(float(first) - float(second)) >= ROUNDED if numbers else first != second
+
+
+def shown(answer: Answer) -> str:
+    return ("no", "yes")[answer] if isinstance(answer, bool) else answer if isinstance(answer, str) else f"{answer:g}"
+
+
+def listed(cases: Counter[str]) -> str:
+    """The most frequent, and how many others there are."""
+    first = "; ".join(f"{number} x {what}" for what, number in cases.most_common(SHOWN))
+    return first + (f"; {len(cases) - SHOWN} others" if len(cases) > SHOWN else "")
 
 
 def answers_in_tables(tables: Iterable[Path]) -> AnswersOf:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge.data.answer_columns import KINDS, answer_of
+from edge.data.answer_columns import KINDS, UNANSWERED, answer_of, choices_of
 from edge.data.csv_table import read_table
 from edge.data.listing import NAMES_SHOWN
 from edge.data.patient_table import FILE_COLUMNS, PATIENT_COLUMNS, finder
@@ -63,4 +63,9 @@ def answers_in_row(row: dict[str, str], *, where: str) -> dict[str, Answer]:
             raise InputError(f"{where}: {question} is {error}, or blank, got {row[question]!r:.40}") from error
         if answer is not None:
             answers[question] = answer
+        elif (field := row.get(question, "")).casefold() not in UNANSWERED:
+            raise InputError(
+                f"{where}: {question} is {field!r:.40}, which is none of {choices_of(question)}; leave the field blank "
+                "where none fits"
+            )
     return answers

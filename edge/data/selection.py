@@ -74,14 +74,15 @@ def synthetic_sample() -> Path:
 def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     """The photographs of patients that neither trained `checkpoint` nor set its temperature.
 
-    A patient or an image that the checkpoint lists counts as seen; everything else does not. Raises
-    InputError if nothing is left.
+    A patient or an image that the checkpoint lists counts as seen; everything else does not, and of a network of
+    unknown past a note says so. Raises InputError if nothing is left.
     """
-    if checkpoint.lists_no_patients:
+    note = f"{photos.name}: which patients trained this network is unknown, so some of these may have"
+    doubt = (note,) if checkpoint.patients_unknown and not photos.synthetic else ()
+    if calibrates_on_a_third(checkpoint):
         measured = set(calibration_patients(photos))
-        note = f"{photos.name}: which patients trained this network is unknown, so some of these may have"
         rest = photos.where(lambda photo: photo.patient not in measured)
-        return replace(rest, notes=(*photos.notes, note)) if measured else rest
+        return replace(rest, notes=(*photos.notes, *doubt))
     seen = seen_in((checkpoint.trained, checkpoint.held_back), photos.photos[0].domain)
     left = photos.where(lambda photo: not seen(photo))
     if not left.photos:
@@ -89,7 +90,7 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
             f"all {len(photos)} photographs of {photos.name} are of patients that this checkpoint was trained on; "
             "parity there would prove nothing. Give `photos` photographs of other patients."
         )
-    return left
+    return replace(left, notes=(*left.notes, *doubt)) if doubt else left
 
 
 def seen_in(parts: Iterable[Listing], domain: str) -> Callable[[Photo], bool]:
@@ -128,7 +129,7 @@ def calibration_set(checkpoint: Checkpoint, data: Photographs, *, limit: int, sk
     sets = find_sets(data, skip_missing=skip_missing)
     parts = []
     for photos in sets:
-        if checkpoint.lists_no_patients:
+        if calibrates_on_a_third(checkpoint):
             patients = set(calibration_patients(photos))
             trained = sorted((photo for photo in photos.photos if photo.patient in patients), key=order)
         else:
@@ -140,6 +141,13 @@ def calibration_set(checkpoint: Checkpoint, data: Photographs, *, limit: int, sk
         return replace(parts[0], name=" + ".join(part.name for part in parts if part.photos), photos=chosen)
     sample = open_photos(synthetic_sample())
     return replace(sample, photos=tuple(sorted(sample.photos, key=order)[:limit]))
+
+
+def calibrates_on_a_third(checkpoint: Checkpoint) -> bool:
+    """Whether the ranges of its 8-bit files are measured on a third of the patients: a network of one's own, without
+    lists. An imported one of a model that dermedge knows is measured on the synthetic sample, and judged on everybody.
+    """
+    return bool(checkpoint.program) and not checkpoint.trained
 
 
 def calibration_patients(photos: PhotoSet) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+LEAST_LOG_ODDS = -80.0  # below the largest; e^-80 is 2e-35, a float32 that a probability may still be multiplied by
 OUTPUTS = ("probabilities", "mask")  # names of what a deployed network gives, in this order; many give the first alone
 
 
@@ -69,8 +70,12 @@ class Deployed(nn.Module):
 
 
 def reweighted(probabilities: Tensor, log_odds: Tensor) -> Tensor:
-    """Probabilities (N, K) with log-odds (N, K) added to their logarithms; exactly as they were where all are zero."""
-    odds = torch.exp(log_odds - log_odds.amax(dim=-1, keepdim=True))
+    """Probabilities (N, K) with log-odds (N, K) added to their logarithms; exactly as they were where all are zero.
+
+    Log-odds count as at most 80 below the largest: a picture that is sure of the class that they speak against would
+    else leave no probability at all, and 0 / 0.
+    """
+    odds = torch.exp((log_odds - log_odds.amax(dim=-1, keepdim=True)).clamp(min=LEAST_LOG_ODDS))
     weighted = probabilities * odds
     return weighted / (weighted.sum(dim=-1, keepdim=True) / probabilities.sum(dim=-1, keepdim=True))
 

@@ -2,9 +2,10 @@
 
      runner LIBRARY MODEL THREADS XNNPACK     (XNNPACK: 1 as the phone's Interpreter sets it, 0 without)
 
-   First line on standard output: a JSON object with the library's version, whether XNNPACK was applied, and name, type
-   (the C API's number) and shape of each input and output. Then, for every set of raw input tensors on standard input, the raw
-   output tensors. Ends with the input. What the library says goes to standard error; exit code 3: it refused the file. */
+   First line on standard output: a JSON object with the library's version, whether XNNPACK was applied, and name,
+   type (the C API's number) and shape of each input and output. Then, for every set of raw input tensors on standard
+   input, the raw output tensors. Ends with the input. What the library says goes to standard error; exit code 3: it
+   refused the file. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

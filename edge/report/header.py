@@ -49,4 +49,4 @@ def data_block(photos: PhotoSet, checkpoint: Checkpoint | None = None, **more: A
 
 def maybe_seen(checkpoint: Checkpoint) -> bool:
     """Whether patients that a network is judged on may have trained it; random weights were trained by nobody."""
-    return checkpoint.lists_no_patients and not checkpoint.untrained
+    return checkpoint.patients_unknown

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .coreml.messages import messages
 from .coreml.program import read_spec
@@ -23,6 +25,7 @@ class Package:
     ops: dict[str, int] = field(default_factory=dict)  # op type -> count
     activations: dict[str, int] = field(default_factory=dict)  # element type of op results -> count
     weight_bytes: int = 0
+    repeated: tuple[str, ...] = ()  # names that a block has for two values; the format takes each once
 
 
 def describe(path: Path) -> Package:
@@ -58,7 +61,20 @@ def describe(path: Path) -> Package:
         ops=dict(Counter(op.type for op in operations)),
         activations=dict(results),
         weight_bytes=weights.stat().st_size if weights.is_file() else 0,
+        repeated=tuple(repeated(operations, [tensor.name for tensor in main.inputs])),
     )
+
+
+def repeated(operations: Iterable[Any], inputs: Iterable[str]) -> list[str]:
+    """Names that a block of MIL operations, or one inside it, gives to two values; `inputs` are the block's own."""
+    counts = Counter([*inputs, *(output.name for op in operations for output in op.outputs)])
+    inside = [
+        name
+        for op in operations
+        for block in op.blocks
+        for name in repeated(block.operations, [tensor.name for tensor in block.inputs])
+    ]
+    return [name for name, count in counts.items() if count > 1] + inside
 
 
 def array_type(kind) -> str:
@@ -96,6 +112,8 @@ def shortcomings(
         )
     if list(package.labels) != labels:
         wrong.append(f"class labels are {', '.join(package.labels)}, expected {', '.join(labels)}")
+    if package.repeated:
+        wrong.append(f"two values of one block have the name {', '.join(package.repeated)}, expected each name once")
     if package.metadata.get("dermedge.recipe") != recipe:
         wrong.append(f"metadata says recipe {package.metadata.get('dermedge.recipe')!r}, expected {recipe!r}")
     half = package.activations.get("FLOAT16", 0) > package.activations.get("FLOAT32", 0)

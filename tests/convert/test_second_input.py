@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 
 import dermedge
 from convert._answered import test_vectors as vectors_of_the_self_test
-from convert._coreml.second_input import Builder
+from convert._answered import words_on_former_answers
+from convert._coreml.second_input import Builder, store
 from convert._tflite import format as _tflite
 from convert._tflite.file import read_metadata
 from convert._tflite.flatbuffer import constant_of, pack, unpack
@@ -26,6 +28,7 @@ from edge.data import selection
 from edge.errors import InputError
 from edge.nine_questions import QUESTIONS
 from edge.runtimes.coreml.program import read_spec
+from edge.runtimes.coreml_package import describe, shortcomings
 from edge.runtimes.open import open_file
 from edge.runtimes.reference import Reference
 from tests._answering import SIDE, K, Q, small, with_log_odds
@@ -125,6 +128,25 @@ def test_networks_of_probabilities_take_answers(ending: str, convert: Convert, t
             found = opened.run(images, vectors).probabilities
             np.testing.assert_allclose(found, wanted, atol=OFF.get(entry.recipe, 1e-2), err_msg=entry.file)
             opened.close()
+
+
+def test_a_package_has_each_name_once(build: Build, tmp_path: Path) -> None:
+    """As the format's text says: "names are unique within the block"."""
+    packages = [entry for entry in build.manifest.files if entry.format == "mlpackage"]
+    assert [describe(build.folder / entry.file).repeated for entry in packages] == [()] * 6
+    for answers, name in ((0, "small-fp32"), (Q, "small-answers-fp32")):
+        broken = tmp_path / f"{name}.mlpackage"
+        shutil.copytree(build.folder / broken.name, broken)
+        said = partial(shortcomings, recipe="fp32", side=SIDE, labels=list(build.manifest.codes), answers=answers)
+        assert said(describe(broken)) == []
+        spec = read_spec(broken)
+        function = spec.mlProgram.functions["main"]
+        first, *_, last = function.block_specializations[function.opset].operations
+        first.outputs[0].name = last.outputs[1].name
+        store(spec, broken)
+        assert said(describe(broken)) == [
+            "two values of one block have the name probabilities, expected each name once"
+        ]
 
 
 def test_a_softmax_that_something_else_reads_stays_as_it_is(build: Build, images, vectors) -> None:
@@ -256,6 +278,16 @@ def test_a_network_without_answers_is_refused(convert: Convert, tmp_path: Path) 
     with pytest.raises(InputError, match=r"hierattn_xs takes no answers.*docs/answers.md"):
         convert("hierattn_xs", out=tmp_path / "x", recipes=["fp32"])
     assert not (tmp_path / "x" / "manifest.json").exists()
+
+
+def test_files_with_answers_of_former_image_only_files_are_named(build: Build) -> None:
+    """As after `convert --force --recipe int8` without `--answers`: the new image-only file may be another."""
+    manifest = build.manifest
+    assert words_on_former_answers(manifest, manifest) == ""
+    files = [replace(entry, sha256="0" * 64) if entry.file == "small-int8.tflite" else entry for entry in manifest.files
+             if entry.file != "small-fp16.mlpackage"]  # fmt: skip
+    said = words_on_former_answers(manifest, replace(manifest, files=tuple(files)))
+    assert said.startswith("; small-answers-fp16.mlpackage, small-answers-int8.tflite: made of the image-only file")
 
 
 def test_a_folder_of_other_answers_is_refused(build: Build, convert: Convert) -> None:

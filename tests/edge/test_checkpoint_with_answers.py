@@ -151,6 +151,15 @@ def test_a_network_of_probabilities_survives_large_log_odds() -> None:
     torch.testing.assert_close(given, torch.tensor([[1.0, 0.0, 0.0]]), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("against", [120.0, 1e4])
+def test_a_sure_picture_and_answers_against_it_leave_probabilities(against: float) -> None:
+    """In float64, of a picture as sure as float32 can say: the odds of what is 0 stay 0, whatever is answered."""
+    sure = torch.tensor([[1.0, 0.0, 0.0], [1 - 1e-6, 1e-6, 0.0]])
+    log_odds = torch.tensor([[-against, 0.0, 0.0]]).expand(2, 3)
+    wanted = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    torch.testing.assert_close(reweighted(sure, log_odds), wanted, rtol=0, atol=1e-6)
+
+
 def rewrite(tmp_path: Path, checkpoint: Checkpoint, weight: Any, **facts: Any) -> Path:
     """The checkpoint with another tensor or other facts, and hashes that fit."""
     save(checkpoint, tmp_path / "a")

@@ -49,8 +49,18 @@ def test_names_of_files(tmp_path, messages, model, file, colours):
     [
         ("efficientnet_b0", "tf_efficientnet_b0_ns-c0e6a31c.pth", "give `model` efficientnet_b0_tf"),
         ("efficientnet_b0_tf", CACHE.format("efficientnet_b0.ra_in1k"), "give `model` efficientnet_b0"),
-        ("mobilenetv3_large", "tf_mobilenetv3_large_100-427764d5.pth", "dermedge has no tf_mobilenetv3_large_100"),
-        ("efficientnet_lite0", "efficientnet_lite0_ra-37913777.pth", "dermedge has no efficientnet_lite0"),
+        (
+            "mobilenetv3_large",
+            "tf_mobilenetv3_large_100-427764d5.pth",
+            "pads otherwise and is another.*take weights of timm's mobilenetv3_large_100$",
+        ),
+        (
+            "efficientnet_lite0",
+            "efficientnet_lite0_ra-37913777.pth",
+            "dermedge's efficientnet_lite0 is timm's tf_efficientnet_lite0: .*efficientnet_lite0 pads otherwise and is "
+            "another network.*take weights of timm's tf_efficientnet_lite0$",
+        ),
+        ("mobilenetv2", "tf_efficientnet_lite1-bde8b488.pth", "give `model` efficientnet_lite1"),
         ("efficientnet_lite1", "tf_efficientnet_lite0-0aa007d2.pth", "give `model` efficientnet_lite0"),
     ],
 )

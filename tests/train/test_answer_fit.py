@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from edge.answers import encode
+from edge.checkpoint import Checkpoint, Preprocess
+from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import Label
 from edge.metrics.roc import auc_interval
@@ -27,6 +31,7 @@ from train._answer_fit import (
     question_of_places,
     some_left_out,
 )
+from train._answers import WithAnswers, add_answers, learn_answers
 
 TWO = in_order([replace(QUESTIONS[3]), replace(QUESTIONS[0])])  # itches, age
 
@@ -122,6 +127,48 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
         fit_answers(answers, targets * 0, patients, TWO, 3, seed=0)
     with pytest.raises(InputError, match="patients"):
         fit_answers(answers, targets, ["P"] * 60, TWO, 3, seed=0)
+    single = np.where(targets == 2, 1, 0)
+    alone = ["Q" if target else patient for target, patient in zip(single, patients, strict=True)]
+    with pytest.raises(InputError, match=r"fewer than two classes have so many \(patients by class: \d+, 1\)"):
+        fit_answers(answers, single, alone, TWO, 2, seed=0)
+
+
+def test_a_class_whose_patients_are_all_in_one_fold() -> None:
+    """Without that fold one class would be left to learn from; the others choose the regularisation."""
+    answers, targets, _ = drawn(60, 8, telling=True, blanks=False)
+    rare = np.where(np.arange(60) < 2, 1, 0)
+    patients = [f"P{number}" for number in range(60)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_answer_fit, "patient_folds", lambda *given, **named: np.where(rare, 0, np.arange(60) % 5))
+        assert np.isfinite(fit_answers(answers, rare, patients, TWO, 2, seed=0).weight).all()
+    # a class of one patient beside two others: some fold learns without it
+    targets = np.where(rare, 2, targets % 2)
+    assert np.isfinite(fit_answers(answers, targets, ["Q", "Q", *patients[2:]], TWO, 3, seed=0).weight).all()
+
+
+def test_photographs_without_a_class_teach_and_judge_nothing() -> None:
+    """Of index -1, which would count as the last class."""
+    rng = np.random.default_rng(14)
+
+    def photos(count: int, unknown: int, name: str) -> PhotoSet:
+        labels = [*(("A", "B")[n % 2] for n in range(count)), *([UNKNOWN] * unknown)]
+        rows = [Photo(Path(f"{name}{n}.png"), f"{name}{n}", label, f"{name}{n}", "d",
+                      answers={"itches": bool(rng.random() < 0.5) if label == UNKNOWN else label == "A"})
+                for n, label in enumerate(labels)]  # fmt: skip
+        return PhotoSet("set", CLASSES[:2], tuple(rows))
+
+    def whole(unknown: int) -> WithAnswers:
+        logits = np.random.default_rng(15).normal(size=(26, 2))
+        both = logits[:20], logits[:20]
+        if unknown:
+            both = logits, logits
+        checkpoint = Checkpoint("x", CLASSES[:2], Preprocess("area-2", 32), {})
+        learned = learn_answers(photos(30, unknown, "t"))
+        return add_answers(checkpoint, learned, photos(20, unknown, "h"), photos(20, unknown, "u"), both)
+
+    plain, more = whole(0), whole(6)
+    assert torch.equal(more.checkpoint.answers_weight, plain.checkpoint.answers_weight)  # type: ignore[arg-type]
+    assert more.figures == plain.figures and len(more.unseen) == 20
 
 
 def test_half_of_the_answers_are_left_out_whole_and_alike() -> None:
@@ -195,6 +242,16 @@ def test_operating_points_hold_where_they_were_chosen() -> None:
     assert points["all"]["temperature"] == pytest.approx(3 * points["none"]["temperature"], rel=0.01)
     assert judged["all"]["coverage_none"] > judged["all"]["coverage_own"]
     assert {ANSWERS, BLANKS} & points.keys() == set()  # of pictures alone
+
+
+def test_specificity_is_of_benign_lesions_alone() -> None:
+    """C, of which nobody knows what it is, is called malignant here in all its photographs."""
+    targets = np.array([0, 0, 1, 1, 1, 2, 2, 2, 2])
+    malignant = np.array([0.9, 0.8, 0.1, 0.1, 0.95, 0.99, 0.99, 0.99, 0.99])
+    logits = np.log(np.stack([malignant, (1 - malignant) * 0.6, (1 - malignant) * 0.4], axis=1))
+    kinds = dict.fromkeys((IMAGE, SOME, BOTH), logits)
+    judged = judge_points(operating_points(kinds, targets, CLASSES), kinds, targets, CLASSES)["none"]
+    assert judged["specificity_own"] == pytest.approx(2 / 3) and judged["sensitivity_own"] == 1
 
 
 def test_without_malignant_lesions_there_is_no_such_point() -> None:

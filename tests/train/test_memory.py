@@ -63,6 +63,10 @@ def test_a_batch_beyond_the_memory_names_one_that_fits(monkeypatch):
     check_memory(net, Recipe(stages=recipe.stages, batch=int(named[1])), 5000, cpu)
     with pytest.raises(InputError, match="`variants` 10 keeps"):
         check_memory(net, Recipe(stages=recipe.stages, variants=10), 5000, cpu)
+    kept = Recipe(stages=recipe.stages, variants=1)  # of 100 MB: 98.3 of views, and 2 x 2 of what teachers say of them
+    check_memory(net, kept, 500, cpu)
+    with pytest.raises(InputError, match="`variants` 1 keeps"):
+        check_memory(net, kept, 500, cpu, told=1000)
 
 
 def test_the_memory_that_is_free_is_that_of_this_machine():

@@ -10,9 +10,15 @@ from torch import Tensor, nn
 
 from edge import checkpoint
 from edge.checkpoint import Checkpoint, Preprocess, as_program
+from edge.data.selection import unseen
+from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import Label
 from edge.models.foreign import Foreign
+from edge.pretrained import own_file_start
+from edge.report.header import maybe_seen
+from train._answers import with_patients
+from train._cut import Cut
 from train._start import Beginning, beginning, check_fits, opened_start, take_tensors, tensors_of
 
 
@@ -127,7 +133,9 @@ def test_the_last_layer_of_others_is_never_taken(tmp_path, messages):
     check_fits(start, own_network, "own")
     take_tensors(net, beginning(start, trained(Net(3), "any").labels), own_network)
     assert torch.equal(net.net.last.weight, fresh) and torch.equal(net.net.body.weight, theirs.body.weight)
-    assert messages == ["started from theirs.pth: 2 of its tensors for the 4 of this network", "the last layer is new"]
+    past, *rest = messages
+    assert "theirs.pth is unknown" in past
+    assert rest == ["started from theirs.pth: 2 of its tensors for the 4 of this network", "the last layer is new"]
 
 
 def test_a_last_layer_that_cannot_be_told_apart_is_refused(tmp_path):
@@ -145,7 +153,7 @@ def test_what_is_taken_and_left_of_a_published_file_is_told(tmp_path, messages):
     start = opened_start(tmp_path / "mnasnet1.0_top1_73.512-f206786ef8.pth", "mnasnet", own=False)
     net = create_model("mnasnet", 3)
     take_tensors(net, beginning(start, trained(Net(3), "any").labels), lambda classes: create_model("mnasnet", classes))
-    taken, left = messages
+    _, taken, left = messages
     assert taken.endswith("312 of its tensors for the 314 of this network")
     assert left.startswith("the last layer is new; not taken of mnasnet1.0_top1_73.512-f206786ef8.pth: ")
     assert left.endswith("classifier.weight (3, 1280), classifier.bias (3,)")
@@ -158,3 +166,45 @@ def test_what_init_can_be_is_said_where_it_is_not(tmp_path):
         opened_start("imagenet", "hierattn_xs", own=False)
     with pytest.raises(InputError, match=r"no weights at .*nothing\.pth"):
         opened_start(tmp_path / "nothing.pth", "mnasnet", own=False)
+
+
+LABELS = (Label("a", "a", malignant=None), Label("b", "b", malignant=None))
+LISTED = {"set": {"patients": ["p"], "images": ["p.jpg"]}}
+
+
+def imported(**facts) -> Checkpoint:
+    """As `import-upstream` writes it: weights of a network that dermedge knows, and no list of anybody."""
+    facts = {"labels": LABELS, "recipe": {"imported_from": "theirs.pth", "answers": {}}, **facts}
+    return Checkpoint("mine", preprocess=Preprocess("area-2", 32), state=Net(2).state_dict(), **facts)
+
+
+def of(*patients: str) -> PhotoSet:
+    return PhotoSet("set", LABELS, tuple(Photo(Path(f"{p}.jpg"), f"{p}.jpg", "a", p, "set") for p in patients))
+
+
+def test_a_network_of_unknown_past_is_named_and_stays_so(messages) -> None:
+    start = opened_start(imported(), "mine", own=False)
+    assert len(messages) == 1 and "which patients trained mine is unknown" in messages[0]
+    child = imported(trained=LISTED, recipe={"init": {"sha256": "0", "recipe": start.recipe}})
+    assert not child.lists_no_patients and child.patients_unknown and maybe_seen(child)
+    assert "some of these may have" in unseen(of("q"), child).notes[0]
+    assert opened_start(imported(trained=LISTED, recipe=child.recipe), "mine", own=False).patients_unknown
+    for clear in (imported(trained=LISTED), imported(recipe={"untrained": {"seed": 0}}), imported(labels=())):
+        assert opened_start(clear, "mine", own=False) is clear and not unseen(of("q"), clear).notes
+    assert len(messages) == 2
+
+
+@pytest.mark.parametrize(("classes", "unknown"), [(1000, False), (6, True)])
+def test_only_imagenet_s_last_layer_says_whom_weights_have_seen(classes: int, unknown: bool, tmp_path: Path) -> None:
+    torch.save(Net(classes).state_dict(), tmp_path / "theirs.pth")
+    assert own_file_start(tmp_path / "theirs.pth").patients_unknown == unknown
+
+
+def test_answers_fitted_to_an_imported_network_list_no_patients_that_it_has_seen() -> None:
+    """Else all others would count as unseen, though nobody knows that."""
+    fitted = with_patients(imported(), Cut(of("t"), of("h"), of("u")))
+    assert fitted.lists_no_patients and not (fitted.trained or fitted.held_back or fitted.unseen)
+    assert fitted.recipe["answers"]["fitted_on"]["set"]["patients"] == ["t"]
+    assert with_patients(imported(trained=LISTED), Cut(of("t"), of("h"), of("u"))).trained["set"]["patients"] == [
+        "p", "t",
+    ]  # fmt: skip

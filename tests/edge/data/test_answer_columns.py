@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge.answers import checked
-from edge.data.answer_columns import WORDS, answers_in
+from edge.data.answer_columns import WORDS, AnswersOf, answers_in
 from edge.data.readers import open_photos
 from edge.errors import InputError
 from edge.nine_questions import QUESTIONS, REGIONS
@@ -90,6 +90,30 @@ def test_ham10000_and_isic(tmp_path: Path) -> None:
     assert said == [{"age": 55.0, "gender": "female", "region": "back"}, {"age": 30.0}]
 
 
+def test_the_first_column_that_is_not_blank_counts() -> None:
+    assert answers_in({"age": "", "age_approx": "60", "gender": "UNK", "sex": "male"})[0] == {
+        "age": 60.0, "gender": "male",
+    }  # fmt: skip
+    assert answers_in({"age": "52", "age_approx": "50", "anatom_site_general": "head/neck"})[0] == {"age": 52.0}
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0665\u0664", "1e1", "+5", "0x10", "inf", "54 years", "5.4.1"])
+def test_other_numerals_than_a_table_s_are_not_guessed(text: str) -> None:
+    answers, (said,) = answers_in({"age": text})
+    assert not answers and "expected a number from 0 to 120 years" in said
+
+
+def test_tables_that_disagree_are_named() -> None:
+    said = AnswersOf()
+    said.add("x.jpg", {"age": "50", "sex": "male", "itch": "yes"})
+    said.add("x", {"age_approx": "48", "sex": "female", "itch": "1"})  # rounded, another, the same
+    said.add("x", {"age_approx": "70"})
+    assert said.of("x") == {"age": 50.0, "gender": "male", "itches": True}
+    (note,) = said.notes()
+    assert note.startswith("answers on which two rows of an image disagree, of which the first counts: ")
+    assert "1 x gender male and female" in note and "1 x age 50 and 70" in note and "itches" not in note
+
+
 def folders(folder: Path, table: str) -> Path:
     return put(folder, "answers.csv", table, "mel/a.png", "nev/b.png", "nev/c.png")
 
@@ -109,6 +133,9 @@ def test_a_table_of_answers_beside_class_folders(tmp_path: Path) -> None:
         ("file,age\nmel/a.png,130\n", "answers.csv:2: age is a number from 0 to 120 years, or blank, got '130'"),
         ("file,itches\nnev/b.png,\nmel/a.png,perhaps\n", "answers.csv:3: itches is yes or no"),
         ("file,region\nmel/a.png,elbow\n", "answers.csv:2: region is one of scalp, face"),
+        ("file,region\nmel/a.png,shin\n", "answers.csv:2: region is 'shin', which is none of scalp, face"),
+        ("file,region\nmel/a.png,head/neck\n", "answers.csv:2: region is 'head/neck', which is none of"),
+        ("file,gender\nmel/a.png,Other\n", "answers.csv:2: gender is 'Other', which is none of female, male; leave"),
         ("file,itch\nmel/a.png,1\n", "no question is called 'itch' (did you mean itches?)"),
         ("age\n54\n", "needs the column file, has age"),
         ("file,age\nmel/a.png,5\nA.png,6\n", "answers.csv:3: A.png is there twice"),

@@ -28,7 +28,7 @@ from edge.runtimes.coreml.program import read_spec
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.phone import run_side_by_side
 from edge.runtimes.reference import Reference
-from tests._answering import SIDE, K, Q, small, with_log_odds
+from tests._answering import SIDE, K, Q, small, sure, with_log_odds
 from tests.edge.runtimes.test_coreai import asset
 
 pytestmark = [
@@ -244,3 +244,20 @@ def test_another_second_input_of_core_ml_is_refused(package: Path, tmp_path: Pat
         store(spec, path)
         with pytest.raises(InputError, match=r"beside it answers, float32 \(1, Q\), or nothing"):
             CoreML(path)
+
+
+def test_a_sure_picture_and_answers_against_it_leave_numbers(tmp_path: Path) -> None:
+    """In float32 the picture says 1 and 0, and the answers take 200 away from the logarithm of that 1."""
+    checkpoint = sure()
+    log_odds = np.array(checkpoint.log_odds, np.float32)
+    (tmp_path / "sure.tflite").write_bytes(with_second_input(float_model(checkpoint).content, log_odds))
+    float_program(checkpoint, exported(checkpoint, rewritten(checkpoint)), "fp32").save(str(tmp_path / "a.mlpackage"))
+    store(
+        write_with_second_input(tmp_path / "a.mlpackage", tmp_path / "b.mlpackage", log_odds), tmp_path / "b.mlpackage"
+    )
+    dark, against = np.zeros((1, SIDE, SIDE, 3), np.uint8), np.eye(1, Q, dtype=np.float32)
+    for opened in (LiteRT(tmp_path / "sure.tflite"), CoreML(tmp_path / "b.mlpackage")):
+        alone = opened.run(dark).probabilities
+        assert alone.max() == 1 and alone.min() == 0
+        np.testing.assert_allclose(opened.run(dark, against).probabilities, alone, rtol=0, atol=1e-6)
+        opened.close()
