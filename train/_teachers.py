@@ -35,12 +35,12 @@ MOST_MEASURED = 512  # photographs, from which mean and deviation of the feature
 TINY = 1e-9  # of a probability, before its logarithm
 
 
-def opened_teachers(given: Iterable[Path | str | Checkpoint], fold: int, recipe: Recipe) -> tuple[Checkpoint, ...]:
+def opened_teachers(sources: Iterable[Path | str | Checkpoint], fold: int, recipe: Recipe) -> tuple[Checkpoint, ...]:
     """The checkpoints; of the folder of a cross-validation that of the same fold, which has seen the same patients.
 
     InputError where the recipe takes nothing of them, or has weights for teachers and there are none.
     """
-    teachers = tuple(one if isinstance(one, Checkpoint) else load(teacher_path(Path(one), fold)) for one in given)
+    teachers = tuple(one if isinstance(one, Checkpoint) else load(teacher_path(Path(one), fold)) for one in sources)
     wanted = {name: getattr(recipe, name) for name in ("distil", "distil_features")}
     if teachers and not any(wanted.values()):
         raise InputError("`distil` and `distil_features` are 0: the teachers would teach nothing; leave them out")

@@ -272,15 +272,15 @@ def refuse_own(model: str, **options: object) -> None:
             )
 
 
-def teacher_of(given: object) -> Path | Checkpoint:
+def teacher_of(teacher: object) -> Path | Checkpoint:
     """A Checkpoint, the path of one, or that of a shipped one by name; InputError for anything else."""
     from edge.checkpoint import shipped
 
-    if isinstance(given, Checkpoint):
-        return given
-    if isinstance(given, str) and given in MODELS and not Path(given).exists():
-        return shipped(given)
-    return checks.path(given, "teachers", "checkpoints, their paths, or names of shipped ones")
+    if isinstance(teacher, Checkpoint):
+        return teacher
+    if isinstance(teacher, str) and teacher in MODELS and not Path(teacher).exists():
+        return shipped(teacher)
+    return checks.path(teacher, "teachers", "checkpoints, their paths, or names of shipped ones")
 
 
 def shipped_or_path(init: str | Path | Checkpoint | None) -> str | Path | Checkpoint | None:

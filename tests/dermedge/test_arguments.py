@@ -77,6 +77,7 @@ STRANGE = {
     "Build | Checkpoint | str | Path": [4, None],
     "Checkpoint | str | Path": [4, None],
     "Checkpoint": [4, "net"],
+    "Sequence[str | Path | Checkpoint]": [4, [4], [None]],
     "Sequence[str]": [4, [], [1]],
     "Sequence[str] | None": [4, [], [1]],
     "Sequence[int] | None": ["12", [1.5]],

@@ -168,7 +168,8 @@ def random_squares(rng: np.random.Generator, count: int = 12, classes: int = 3, 
 def test_a_view_depends_on_seed_epoch_and_index_alone(rng):
     squares = random_squares(rng)
     views, again, other = (Views(squares, SIDE, 3, seed=seed, strength=1.0, mixup=0.5) for seed in (0, 0, 1))
-    image, wanted, domain, descriptors, mask = views[2, 5]
+    image, wanted, domain, descriptors, mask, number = views[2, 5]
+    assert number not in {views[2, 6][5], views[1, 5][5], views[5, 2][5]}
     assert mask.shape == (0,)  # no masks are learned
     assert image.shape == (3, SIDE, SIDE) and image.dtype == torch.uint8 and domain == 0
     assert wanted.shape == (3,) and len(descriptors) == 0

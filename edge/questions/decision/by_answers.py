@@ -140,14 +140,14 @@ def entry_of(
     if not temperature_holds(own.probabilities[known], own.targets[known], np.array(own.patients)[known].tolist()):
         temperature = round(fit_temperature(logarithms(own.probabilities[known]), own.targets[known]), 4)
         refitted.append("temperature")
-    given = np.array([tempered(row, temperature) for row in own.probabilities])
-    largest = given.max(axis=1)
+    tempered_rows = np.array([tempered(row, temperature) for row in own.probabilities])
+    largest = tempered_rows.max(axis=1)
     if not holds(int((largest >= threshold).sum()), len(largest), coverage):
         threshold = choose.threshold_of(largest, coverage)
         refitted.append("abstain_threshold")
     entry: dict[str, Any] = {"answered": own.case, "from": own.start, "abstain_threshold": threshold}
     if point is not None:
-        scores = malignant_scores(given, own.targets, malignant)
+        scores = malignant_scores(tempered_rows, own.targets, malignant)
         if len(scores) >= choose.FEWEST_ANSWERS and not holds(int((scores >= point).sum()), len(scores), SENSITIVITY):
             point = lowered(np.quantile(scores, 1 - SENSITIVITY, method="lower"))
             refitted.append("malignant_threshold")

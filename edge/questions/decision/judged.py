@@ -47,19 +47,21 @@ def judge_answers(
 
 def judged(own: Answered, rule: Thresholds, checkpoint: Checkpoint) -> dict[str, Any]:
     """Shares with 95 % intervals; photographs of unknown class count for the share that is answered alone."""
-    given = np.array([tempered(row, rule.temperature) for row in own.probabilities])
-    sure = given.max(axis=1) >= rule.abstain_threshold
+    tempered_rows = np.array([tempered(row, rule.temperature) for row in own.probabilities])
+    sure = tempered_rows.max(axis=1) >= rule.abstain_threshold
     known = own.targets >= 0
-    wrong = sure & known & (given.argmax(axis=1) != own.targets)
+    wrong = sure & known & (tempered_rows.argmax(axis=1) != own.targets)
     flags = [label.malignant for label in checkpoint.labels]
-    called = np.array([counts_as_malignant(row, rule, flags) is True for row in given])
+    called = np.array([counts_as_malignant(row, rule, flags) is True for row in tempered_rows])
     truth = np.array([t >= 0 and flags[t] is True for t in own.targets])
     benign = np.array([t >= 0 and flags[t] is False for t in own.targets])
     measured = rule.malignant_threshold is not None
     return {
         "coverage": wilson(int(sure.sum()), len(sure)),
         "risk": wilson(int(wrong.sum()), int((sure & known).sum())),
-        "calibration_error": float(reliability(given[known], own.targets[known]).error) if known.any() else None,
+        "calibration_error": float(reliability(tempered_rows[known], own.targets[known]).error)
+        if known.any()
+        else None,
         "sensitivity": wilson(int((called & truth).sum()), int(truth.sum())) if measured else None,
         "specificity": wilson(int((~called & benign).sum()), int(benign.sum())) if measured else None,
     }
