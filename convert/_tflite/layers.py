@@ -21,6 +21,7 @@ from .flatbuffer import operator_names, unpack
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 CONVOLUTIONS = {"CONV_2D", "TRANSPOSE_CONV"}  # that may compute in 8 bits
+STAY_FLOAT = {"DEPTHWISE_CONV_2D"}  # in every file with 8-bit activations: see `described`
 # A convolution that multiplies each input value less often than this is faster in float: quantising a large map takes
 # longer than 8-bit products win. hierattn_xs at 256 pixels on AVX-512 VNNI, int8-dynamic against float: 0.90 with every
 # convolution in 8 bits, 0.75 so; a limit of 20, 33, 49 or 65 gave 0.87, 0.80, 0.73, 0.75, the last two with less than

@@ -23,7 +23,7 @@ from edge.errors import InputError
 from edge.files import moved_into_place
 
 from .flatbuffer import pack, unpack
-from .layers import Weighted, activations, name_of, values_of, weighted
+from .layers import STAY_FLOAT, Weighted, activations, name_of, values_of, weighted
 
 SAME = 0  # the schema's number of this padding
 LEVELS = 127
@@ -159,6 +159,21 @@ def rounded(content: bytes, steps: Steps) -> bytes:
         points = (np.round(rows / scales) + by_channel(steps[name], layer)).clip(-LEVELS, LEVELS) * scales
         buffer = model.buffers[model.subgraphs[0].tensors[layer.weight].buffer]
         buffer.data = np.frombuffer(back(points, layer).astype(np.float32).tobytes(), np.uint8)
+    return pack(model)
+
+
+def with_float_depthwise(content: bytes, float32: bytes) -> bytes:
+    """A rounded file with the weights of its depthwise convolutions as they are in the float file.
+
+    In files with 8-bit activations these stay float (`layers.described`), so that rounding them would only do harm.
+    """
+    model, original = unpack(content), unpack(float32)
+    values = {name_of(original, layer.weight): values_of(original, layer) for layer in weighted(original)}
+    for layer in weighted(model):
+        if layer.operator in STAY_FLOAT:
+            buffer = model.buffers[model.subgraphs[0].tensors[layer.weight].buffer]
+            own = values[name_of(model, layer.weight)].astype(np.float32)
+            buffer.data = np.frombuffer(own.tobytes(), np.uint8)
     return pack(model)
 
 

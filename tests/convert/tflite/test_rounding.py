@@ -14,8 +14,8 @@ from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite import rounding as _rounding
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, unpack
-from convert._tflite.layers import name_of, values_of, weighted
-from convert._tflite.quantise import quantise
+from convert._tflite.layers import described, name_of, values_of, weighted
+from convert._tflite.quantise import quantise, recipe_file
 from edge.errors import InputError
 
 SIDE = 16
@@ -117,6 +117,23 @@ def test_the_quantiser_finds_the_chosen_grid(file: bytes, images: np.ndarray) ->
             np.testing.assert_allclose(numbers * tensor.quantization.scale.reshape(shape), held[name], rtol=1e-5)
             compared += 1
     assert compared >= 4
+
+
+@pytest.mark.parametrize("recipe", ["int8-weights", "int8-dynamic", "int8"])
+def test_depthwise_weights_that_stay_float_are_not_rounded(file: bytes, images: np.ndarray, recipe: str) -> None:
+    """A weight that is stored in 32 bits has no reason to lie on an 8-bit grid."""
+    rounded = _rounding.rounded(file, _rounding.steps_for(file, _rounding.second_moments(file, images)))
+    made = unpack(recipe_file(recipe, file, rounded, described(file)))
+    own = unpack(file)
+    (depthwise,) = [layer for layer in weighted(own) if layer.operator == "DEPTHWISE_CONV_2D"]
+    name = name_of(own, depthwise.weight).encode()
+    tensors = [tensor for tensor in made.subgraphs[0].tensors if tensor.name == name and tensor.type == 0]
+    stored = [made.buffers[tensor.buffer].data for tensor in tensors if made.buffers[tensor.buffer].data is not None]
+    if recipe == "int8-weights":
+        assert not stored
+    else:
+        (data,) = stored
+        np.testing.assert_array_equal(np.frombuffer(bytes(data), np.float32), values_of(own, depthwise).ravel())
 
 
 def test_kept_steps_come_back_and_foreign_ones_do_not(file: bytes, images: np.ndarray, tmp_path: Path) -> None:
