@@ -40,6 +40,8 @@ class Weighted:
     input: int  # tensor
     output: int
     weight: int
+    bias: int  # -1 where it has none, or one that is computed
+    place: int  # of the operator, in the file's order
     shape: tuple[
         int, ...
     ]  # of the weight: (O, kh, kw, I), transposed too, depthwise (1, kh, kw, C), fully connected (O, I)
@@ -56,7 +58,7 @@ def weighted(model) -> list[Weighted]:
     """All operators with learned weights, in the file's order; a resize's matrix is none. `model`: an unpacked file."""
     graph, names = model.subgraphs[0], operator_names()
     layers = []
-    for o in graph.operators:
+    for place, o in enumerate(graph.operators):
         name = names[model.operatorCodes[o.opcodeIndex].builtinCode]
         if name not in WEIGHTED or not has_data(model.buffers[graph.tensors[o.inputs[1]].buffer]):
             continue
@@ -71,12 +73,21 @@ def weighted(model) -> list[Weighted]:
                 input=int(o.inputs[operand]),
                 output=int(o.outputs[0]),
                 weight=int(o.inputs[1]),
+                bias=bias_of(model, o, operand),
+                place=place,
                 shape=tuple(shapes[1]),
                 macs=(macs := macs_of(name, shapes[:-1], shapes[-1])),
                 per_value=macs / prod(shapes[operand]),
             )
         )
     return layers
+
+
+def bias_of(model, operator, operand: int) -> int:
+    """The tensor of an operator's stored bias, which follows weights and input; -1 where it has none."""
+    place = max(operand, 1) + 1
+    bias = int(operator.inputs[place]) if len(operator.inputs) > place else -1
+    return bias if bias >= 0 and has_data(model.buffers[model.subgraphs[0].tensors[bias].buffer]) else -1
 
 
 def described(content: bytes, modules: Modules | None = None) -> list[Layer]:
