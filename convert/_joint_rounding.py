@@ -12,32 +12,54 @@ which is far from zero behind a ReLU. That part is constant, so the bias takes i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 LEVELS = 127
 DAMPING = 0.01  # of the mean of H's diagonal, added to it: few images leave H singular
+Nearest = Callable[[int, np.ndarray], np.ndarray]  # place in a row, values (O,) -> the grid's points nearest to them
 
 
 def rounded_rows(rows: np.ndarray, h: np.ndarray) -> np.ndarray:
     """Weights (O, K) as whole numbers of their row's scale, chosen with H (K, K)."""
-    scales = scales_of(rows)
-    order = np.argsort(-np.diagonal(h), kind="stable")
-    h = h[np.ix_(order, order)] + np.eye(len(h)) * max(DAMPING * np.diagonal(h).mean(), 1e-8)
+    return on_grid(rows / scales_of(rows), h, whole_numbers(rows))
+
+
+def on_grid(rows: np.ndarray, h: np.ndarray, nearest: Nearest, *, first: int | None = None) -> np.ndarray:
+    """Rows (O, K) with every number on a grid, chosen together with H (K, K); column `first` before all others."""
+    diagonal = np.diagonal(h)
+    rank = diagonal if first is None else np.where(np.arange(len(h)) == first, np.inf, diagonal)
+    order = np.argsort(-rank, kind="stable")
+    damping = np.full(len(h), max(DAMPING * diagonal[order[int(first is not None) :]].mean(), 1e-8))
+    damping[: int(first is not None)] = 0.0
     # row k of the upper factor of H^-1 says how the error of weight k is spread over the weights after it
-    factor = np.linalg.cholesky(np.linalg.inv(h)).T
-    left = (rows / scales)[:, order]
-    largest = np.abs(left).argmax(axis=1)
+    factor = np.linalg.cholesky(np.linalg.inv(h[np.ix_(order, order)] + np.diag(damping))).T
+    left = rows[:, order].astype(np.float64)
     chosen = np.empty_like(left)
     for k in range(left.shape[1]):
-        value = np.round(left[:, k]).clip(-LEVELS, LEVELS)
-        # the quantiser takes the scale from the largest weight, so that one has to stay
-        value = np.where(largest == k, np.sign(rows[np.arange(len(rows)), order[k]]) * LEVELS, value)
-        chosen[:, k] = value
-        lost = (left[:, k] - value) / factor[k, k]
+        chosen[:, k] = nearest(int(order[k]), left[:, k])
+        lost = (left[:, k] - chosen[:, k]) / factor[k, k]
         left[:, k + 1 :] -= lost[:, None] * factor[k, k + 1 :]
     result = np.empty_like(chosen)
     result[:, order] = chosen
     return result
+
+
+def whole_numbers(rows: np.ndarray) -> Nearest:
+    """The grid of 8 bits, in units of a row's scale; the quantiser takes that from the largest weight, which stays."""
+    largest = np.abs(rows).argmax(axis=1)
+    ends = np.sign(rows[np.arange(len(rows)), largest]) * LEVELS
+
+    def nearest(k: int, values: np.ndarray) -> np.ndarray:
+        return np.where(largest == k, ends, np.round(values).clip(-LEVELS, LEVELS))
+
+    return nearest
+
+
+def with_bias(h: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """H (K + 1, K + 1) of the weights and the bias, a weight whose input is 1; `h` (K, K) per place, `means` (K,)."""
+    return np.block([[h, means[:, None]], [means[None], np.ones((1, 1))]])
 
 
 def scales_of(rows: np.ndarray) -> np.ndarray:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from .._moments import Moments, step_between
 from .flatbuffer import unpack
 from .layers import Weighted, activations, weighted
 
 SAME = 0  # the schema's number of this padding
-PLACES = 2048  # of a map, at most, that are looked at in each image
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Over all places: G groups of output channels that read the same inputs, K weights of an output channel."""
-
-    products: np.ndarray  # float64 (G, K, K): sums of products of two inputs, H of `_joint_rounding`
-    means: np.ndarray  # float32 (G, K)
 
 
 def moments_of(content: bytes, images: np.ndarray) -> dict[int, Moments]:
@@ -35,7 +25,7 @@ def moments_of(content: bytes, images: np.ndarray) -> dict[int, Moments]:
         products[weight] = products.get(weight, 0.0) + (rows.transpose(0, 2, 1) @ rows).astype(np.float64)
         sums[weight] = sums.get(weight, 0.0) + rows.sum(axis=1, dtype=np.float64)
         places[weight] = places.get(weight, 0) + rows.shape[1]
-    return {n: Moments(h, (sums[n] / places[n]).astype(np.float32)) for n, h in products.items()}
+    return {n: Moments(h, (sums[n] / places[n]).astype(np.float32), places[n]) for n, h in products.items()}
 
 
 def means_of(content: bytes, images: np.ndarray) -> dict[int, np.ndarray]:
@@ -55,14 +45,6 @@ def rows_seen(content: bytes, images: np.ndarray) -> Iterator[tuple[int, np.ndar
         for layer in layers:
             rows = inputs_of(layer, tensor(layer.input))
             yield layer.weight, rows[:, :: step_between(rows.shape[1])]
-
-
-def step_between(places: int) -> int:
-    """So that no more than PLACES are taken, in every column of a square map alike."""
-    step = -(-places // PLACES)
-    while math.gcd(step, places) > 1:
-        step += 1
-    return step
 
 
 def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:

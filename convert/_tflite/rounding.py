@@ -16,8 +16,8 @@ import numpy as np
 from edge.errors import InputError
 
 from .._joint_rounding import LEVELS, bias_correction, rounded_rows, scales_of
+from .._moments import Moments
 from .flatbuffer import constant_of, hold, pack, unpack
-from .layer_inputs import Moments
 from .layers import STAY_FLOAT, Weighted, name_of, values_of, weighted
 
 Steps = Mapping[str, np.ndarray]  # weight tensor -> int8, how many grid points away from the nearest

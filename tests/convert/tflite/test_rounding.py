@@ -13,12 +13,13 @@ from torch import nn
 from convert._graph.graph import trace
 from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._joint_rounding import rounded_rows, scales_of
+from convert._moments import PLACES, step_between
 from convert._tflite import kept_rounding
 from convert._tflite import rounding as _rounding
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, unpack
 from convert._tflite.flatbuffer import constant_of
-from convert._tflite.layer_inputs import PLACES, means_of, moments_of, step_between
+from convert._tflite.layer_inputs import means_of, moments_of
 from convert._tflite.layers import described, name_of, values_of, weighted
 from convert._tflite.quantise import quantise, recipe_file
 from edge.errors import InputError
