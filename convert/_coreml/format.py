@@ -24,11 +24,12 @@ from edge.scheme import save as save_scheme
 from .._aim import Unreachable
 from .._format import Source
 from .audit import audit
+from .half_noise import too_coarse
 from .half_ranges import LARGEST, RangeRow, half_ranges, kept_float32, summary
 from .half_ranges import save as save_ranges
 from .int8 import Int8Scheme, scheme_for
 from .kept_rounding import IMAGES as ROUNDING_IMAGES
-from .kept_rounding import rounding_for
+from .kept_rounding import enough_db, rounding_for
 from .layers import Weighted
 from .palette_tuning import IMAGES, Tuned, tune
 from .program import (
@@ -45,6 +46,7 @@ from .rounding import BYTE, HALF
 from .second_input import store, write_with_second_input
 
 RANGE_IMAGES = 32  # of training patients
+NOISE_IMAGES = 6  # of those
 WEIGHTS = {name: recipe.weights for name, recipe in COREML.items() if recipe.weights < 32 and not recipe.palette}
 PALETTES = {name: recipe.weights for name, recipe in COREML.items() if recipe.palette}  # bits of an index
 
@@ -170,6 +172,8 @@ def with_ranges(prepared: Prepared, source: Source) -> Prepared:
         path = Path(folder, "full.mlpackage")
         prepared.full.save(str(path))
         ranges = half_ranges(path, images)
+        coarse = too_coarse(path, images[:NOISE_IMAGES], enough_db(source, HALF), float32=kept_float32(ranges))
+    ranges = [replace(row, float32=row.float32 or row.name in coarse) for row in ranges]
     table = source.folder / f"{source.checkpoint.model}-fp16.ranges.json"
     save_ranges(table, ranges, images=len(photos), data=photos.name)
     facts = summary(ranges)

@@ -23,8 +23,9 @@ from .rounding import BYTE, HALF, Steps, moments_of, places_of, rounded, rows_an
 
 SUFFIX = ".coreml.rounding.npz"
 IMAGES = 96  # of training patients: two thirds give the rounding, one third judges it
-# dB that the weights alone have to keep; with less the rounding is measured
-ENOUGH = {HALF: (COREML["fp16"].gate.median_sqnr_db or 0.0) + 3.0, BYTE: 45.0}
+# dB above the gate that the nearest numbers have to leave, or the rounding is measured; 8-bit activations cost most
+MARGIN_DB = {HALF: 3.0, BYTE: 15.0}
+RECIPE = {HALF: "fp16", BYTE: "int8-weights"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def rounding_for(
     photos, images = photographs()
     images = images[np.random.default_rng(0).permutation(len(images))]  # sets mixed in both parts
     calibrating, judging = np.split(images, [len(images) * 2 // 3])
-    measured, words = measure(graph, calibrating, judging, bits)
+    measured, words = measure(graph, calibrating, judging, {n: enough_db(source, n) for n in bits})
     arrays = {f"{n} {name}": own for n, steps in measured.items() for name, own in steps.items()}
     target = source.written.with_suffix(SUFFIX)
     if arrays:
@@ -58,16 +59,25 @@ def rounding_for(
     return Rounding(graphs, f"{words}, {measured_on(photos)}" if graphs else "")
 
 
+def enough_db(source: Source, bits: int) -> float:
+    """The median SQNR with which a package of so many bits is near enough."""
+    gate = COREML[RECIPE[bits]].gate_for(untrained=bool(source.checkpoint.untrained))
+    return (gate.median_sqnr_db or 0.0) + MARGIN_DB[bits]
+
+
 def measure(
-    graph: fx.GraphModule, calibrating: np.ndarray, judging: np.ndarray, bits: Sequence[int]
+    graph: fx.GraphModule, calibrating: np.ndarray, judging: np.ndarray, enough: Mapping[int, float]
 ) -> tuple[dict[int, Steps], str]:
-    """Steps for each of `bits` that rounding together brings nearer, and what it gave in words."""
+    """Steps for the weights of so many bits that rounding together brings nearer, and what it gave in words.
+
+    `enough`: bits -> dB with which the nearest numbers are near enough, and nothing is measured.
+    """
     steps: dict[int, Steps] = {}
     words = []
     with torch_threads(1):
         wanted = answers(graph, {}, judging)
-        before = {n: fidelity(wanted, rounded(graph, none(graph), n), judging) for n in bits}
-        far = [n for n in bits if before[n] < ENOUGH[n]]
+        before = {n: fidelity(wanted, rounded(graph, none(graph), n), judging) for n in enough}
+        far = [n for n in enough if before[n] < enough[n]]
         moments = moments_of(graph, calibrating) if far else {}
         for n in far:
             tried = steps_for(graph, moments, n)

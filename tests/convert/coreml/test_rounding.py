@@ -135,8 +135,8 @@ def test_a_package_holds_the_chosen_grid(graph, moments, tmp_path: Path) -> None
 
 
 def test_what_is_measured_is_nearer_and_what_is_kept_is_checked(graph, images) -> None:
-    steps, words = kept_rounding.measure(graph, images[:8], images[8:], [BYTE, HALF])
-    assert BYTE in steps and "8-bit weights" in words
+    steps, words = kept_rounding.measure(graph, images[:8], images[8:], {BYTE: 200.0, HALF: 10.0})
+    assert list(steps) == [BYTE] and "8-bit weights" in words
     wanted = kept_rounding.answers(graph, {}, images[8:])
     after, before = (
         kept_rounding.fidelity(wanted, _rounding.rounded(graph, some, BYTE), images[8:])
