@@ -24,6 +24,7 @@ from .._fidelity import sqnr
 from .half_ranges import names_of
 from .imitate import Imitation
 
+CLASSIFY = "classify"
 BLOCK = 12  # results that are rounded at once, to find where it is worth trying each alone
 MOST = 8  # results that may stay float32: with more the Neural Engine would hardly compute anything
 
@@ -58,7 +59,7 @@ class Rounding:
         self.calls = [
             (number, call)
             for number, call in enumerate(self.package.model.calls)
-            if not call.operation.kind.startswith("const")
+            if not call.operation.kind.startswith(("const", CLASSIFY))
         ]
         self.values: list[dict[str, Any]] = []
         with torch_threads(1):
@@ -75,6 +76,8 @@ class Rounding:
         """Outputs for one image from call `first` on, with the results named in `half` rounded to float16."""
         values = dict(start)
         for call in self.package.model.calls[first:]:
+            if call.operation.kind == CLASSIFY:  # its table of answers can have the name of the answers themselves
+                continue
             for output, result in zip(call.operation.outputs, call.run(values), strict=True):
                 values[output.name] = result.half().float() if output.name in half else result
         if keep:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from edge.errors import InputError
 from edge.progress import track
 
-from .._graph.graph import CONVOLUTION, aten, constant, copy_graph, filled
+from .._graph.graph import CONVOLUTION, arguments, aten, constant, copy_graph, filled
 from .._joint_rounding import LEVELS, Nearest, on_grid, whole_numbers, with_bias
 from .._moments import Moments, step_between
 from .program import SMALL_TABLE, SMALLEST_QUANTISED
@@ -69,7 +69,7 @@ def moments_of(graph: fx.GraphModule, images: np.ndarray) -> dict[str, Moments]:
     class Watched(fx.Interpreter):
         def run_node(self, n: fx.Node):
             if n in places:
-                x = self.env[n.args[0]]
+                x = self.env[arguments(n)[0]]
                 rows = rows_of(n, x)
                 rows = rows[:, :: step_between(rows.shape[1])]
                 name = places[n]
