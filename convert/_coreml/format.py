@@ -18,15 +18,19 @@ from edge.data.table import PhotoSet
 from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import COREML
 from edge.runtimes.coreml_package import describe, shortcomings
-from edge.scheme import COREML_SUFFIX
+from edge.scheme import COREML_SUFFIX, Layer
 from edge.scheme import save as save_scheme
 
 from .._aim import Unreachable
 from .._format import Source
 from .audit import audit
+from .half_noise import too_coarse
 from .half_ranges import LARGEST, RangeRow, half_ranges, kept_float32, summary
 from .half_ranges import save as save_ranges
 from .int8 import Int8Scheme, scheme_for
+from .kept_rounding import IMAGES as ROUNDING_IMAGES
+from .kept_rounding import enough_db, rounding_for
+from .layers import Weighted
 from .palette_tuning import IMAGES, Tuned, tune
 from .program import (
     compact,
@@ -38,9 +42,12 @@ from .program import (
     with_int8_weights,
     with_palette,
 )
+from .rounding import BYTE, HALF
 from .second_input import store, write_with_second_input
 
 RANGE_IMAGES = 32  # of training patients
+NOISE_IMAGES = 6  # of those
+WEIGHTS = {name: recipe.weights for name, recipe in COREML.items() if recipe.weights < 32 and not recipe.palette}
 PALETTES = {name: recipe.weights for name, recipe in COREML.items() if recipe.palette}  # bits of an index
 
 
@@ -53,6 +60,7 @@ class Prepared:
     program: Any  # torch.export's, of that graph
     full: Any  # the float32 MLModel
     masks: bool
+    rounded: Mapping[int, Any] = field(default_factory=dict)  # bits -> the program with weights on that grid
     ranges: Sequence[RangeRow] = ()  # measured, of every operation's result
     int8: Int8Scheme | None = None
     no_int8: str | None = None  # why no int8 package can pass its gate, where none can
@@ -67,12 +75,21 @@ class Prepared:
     @cached_property
     def half(self) -> Any:
         """The fp16 MLModel."""
-        return float_program(self.checkpoint, self.program, "fp16", float32=self.float32)
+        return self.half_of(HALF)
+
+    def half_of(
+        self, bits: int, *, ios: int = 16, layers: Sequence[Layer] = (), places: Sequence[Weighted] = ()
+    ) -> Any:
+        """The fp16 MLModel whose weights lie on the grid of so many bits; `layers` as `float_program` takes them."""
+        program = self.rounded.get(bits, self.program)
+        return float_program(
+            self.checkpoint, program, "fp16", ios=ios, float32=self.float32, layers=layers, places=places
+        )
 
     def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
         prepared = self
         if set(recipes) != {"fp32"}:
-            prepared = with_ranges(prepared, source)
+            prepared = with_rounding(with_ranges(prepared, source), source, recipes)
         if "int8" in recipes:
             try:
                 int8 = int8_scheme(prepared, source)
@@ -96,13 +113,10 @@ class Prepared:
         if recipe == "fp32":
             return compact(self.full)
         if recipe == "int8" and self.int8:
-            layers, places = self.int8.scheme.layers, self.int8.places
-            model = float_program(
-                self.checkpoint, self.program, "fp16", ios=17, float32=self.float32, layers=layers, places=places
-            )
+            model = self.half_of(BYTE, ios=17, layers=self.int8.scheme.layers, places=self.int8.places)
             return compact(with_int8_weights(model), names=False)
         if recipe == "int8-weights":
-            return compact(with_int8_weights(self.half), names=False)
+            return compact(with_int8_weights(self.half_of(BYTE)), names=False)
         if recipe in self.tuned:
             program = exported(self.checkpoint, self.tuned[recipe].graph)
             half = float_program(self.checkpoint, program, "fp16", float32=self.float32)
@@ -158,6 +172,8 @@ def with_ranges(prepared: Prepared, source: Source) -> Prepared:
         path = Path(folder, "full.mlpackage")
         prepared.full.save(str(path))
         ranges = half_ranges(path, images)
+        coarse = too_coarse(path, images[:NOISE_IMAGES], enough_db(source, HALF), float32=kept_float32(ranges))
+    ranges = [replace(row, float32=row.float32 or row.name in coarse) for row in ranges]
     table = source.folder / f"{source.checkpoint.model}-fp16.ranges.json"
     save_ranges(table, ranges, images=len(photos), data=photos.name)
     facts = summary(ranges)
@@ -168,14 +184,25 @@ def with_ranges(prepared: Prepared, source: Source) -> Prepared:
     return replace(prepared, ranges=tuple(ranges), remark=remark)
 
 
+def with_rounding(prepared: Prepared, source: Source, recipes: Sequence[str]) -> Prepared:
+    """Adds programs whose weights are rounded together, for the recipes where the nearest numbers are not enough."""
+    bits = sorted({WEIGHTS[recipe] for recipe in recipes if recipe in WEIGHTS})
+    if not bits:
+        return prepared
+    rounding = rounding_for(prepared.graph, source, lambda: training_photographs(source, ROUNDING_IMAGES), bits)
+    if not rounding.graphs:
+        return prepared
+    programs = {n: exported(prepared.checkpoint, graph) for n, graph in rounding.graphs.items()}
+    return replace(prepared, rounded=programs, remark=f"{prepared.remark}; {rounding.how}")
+
+
 def int8_scheme(prepared: Prepared, source: Source) -> Int8Scheme:
     """Which activations the int8 package has in 8 bits; written beside the packages, for the report."""
     checkpoint = source.checkpoint
-    half = float_program(checkpoint, prepared.program, "fp16", ios=17, float32=prepared.float32)
     chosen = scheme_for(
         checkpoint,
-        half,
-        with_int8_weights(half),
+        prepared.half_of(HALF, ios=17),
+        with_int8_weights(prepared.half_of(BYTE, ios=17)),
         data=source.data,
         kept=source.kept,
         target=source.written,

@@ -32,7 +32,7 @@ from .audit import macs_with_weights
 from .flatbuffer import unpack
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
 from .quantise import FloatFile
-from .rounding import rounded
+from .rounding import Rounding, rounded, with_float_depthwise
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
 STATIC = {"CONV_2D"}
@@ -41,7 +41,7 @@ NO_AIM = Aim()
 
 def choose(
     content: bytes,
-    steps: Mapping[str, np.ndarray],
+    rounding: Rounding,
     calibrating: np.ndarray,
     judging: np.ndarray,
     *,
@@ -55,7 +55,7 @@ def choose(
     `facts` are model, checkpoint_sha256, graph and data of the scheme. `fixed` layers are judged as they are, without a
     choice, as for a checkpoint that was fine-tuned for them. Raises Unreachable if no choice can pass the gate.
     """
-    base = FloatFile(rounded(content, steps))
+    base = FloatFile(with_float_depthwise(rounded(content, rounding), content))
     wanted = Judge(content, judging)
     if fixed is not None:
         curve = [wanted.point(base, fixed)]

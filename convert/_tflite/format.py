@@ -20,7 +20,7 @@ from .file import Lowered, float_model, with_metadata
 from .layers import reachable_share
 from .measured import measure
 from .opens_from import opens_from
-from .quantise import CHOSEN, ROUNDED, recipe_file
+from .quantise import CHOSEN, HALF, ROUNDED, recipe_file
 from .second_input import with_second_input
 
 EIGHT_BITS = {name for name, recipe in TFLITE.items() if recipe.activations == 8}
@@ -34,6 +34,7 @@ class Prepared:
     remark: str
     lowered: Lowered
     rounded: bytes  # the float32 file itself until weights are rounded for a recipe
+    halves: bytes | None = None  # with weights as half precision has them; None until a recipe asks for it
     scheme: Scheme | None = None  # None: no recipe asked for one
     missed: Mapping[str, str] = field(default_factory=dict)  # recipe -> why no file of it can pass its gate
 
@@ -44,7 +45,7 @@ class Prepared:
         except Unreachable as error:
             missed = dict.fromkeys(EIGHT_BITS, str(error))
         wanted = set(recipes) - missed.keys()
-        if not ROUNDED & wanted:
+        if not (ROUNDED | HALF) & wanted:
             return replace(self, missed=missed)
         measurement = measure(
             source.checkpoint,
@@ -52,6 +53,7 @@ class Prepared:
             data=source.data,
             kept=source.kept,
             target=source.written,
+            rounding=bool(ROUNDED & wanted),
             choosing=bool(CHOSEN & wanted),
             skip_unreadable=source.skip_unreadable,
             aim=source.aim(TFLITE["int8"]),
@@ -60,15 +62,22 @@ class Prepared:
             save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", measurement.scheme)
         if measurement.unreachable:
             missed |= dict.fromkeys(CHOSEN, measurement.unreachable)
-        remark = f"{self.remark}; 8-bit: {measurement.how}"
-        return replace(self, remark=remark, rounded=measurement.rounded, scheme=measurement.scheme, missed=missed)
+        remark = f"{self.remark}; rounding: {measurement.how}"
+        return replace(
+            self,
+            remark=remark,
+            rounded=measurement.rounded,
+            halves=measurement.halves,
+            scheme=measurement.scheme,
+            missed=missed,
+        )
 
     def unreachable(self, recipe: str) -> str | None:
         return self.missed.get(recipe)
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         layers = self.scheme.layers if self.scheme else None
-        content = recipe_file(recipe, self.lowered.content, self.rounded, layers)
+        content = recipe_file(recipe, self.lowered.content, self.rounded, layers, halves=self.halves)
         target.write_bytes(with_metadata(content, manifest.facts_inside() | {"recipe": recipe}))
 
     def write_with_answers(self, recipe: str, alone: Path, target: Path, manifest: Manifest) -> None:

@@ -21,6 +21,7 @@ from .flatbuffer import operator_names, unpack
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 CONVOLUTIONS = {"CONV_2D", "TRANSPOSE_CONV"}  # that may compute in 8 bits
+STAY_FLOAT = {"DEPTHWISE_CONV_2D"}  # in every file with 8-bit activations: see `described`
 # A convolution that multiplies each input value less often than this is faster in float: quantising a large map takes
 # longer than 8-bit products win. hierattn_xs at 256 pixels on AVX-512 VNNI, int8-dynamic against float: 0.90 with every
 # convolution in 8 bits, 0.75 so; a limit of 20, 33, 49 or 65 gave 0.87, 0.80, 0.73, 0.75, the last two with less than
@@ -39,6 +40,8 @@ class Weighted:
     input: int  # tensor
     output: int
     weight: int
+    bias: int  # -1 where it has none, or one that is computed
+    place: int  # of the operator, in the file's order
     shape: tuple[
         int, ...
     ]  # of the weight: (O, kh, kw, I), transposed too, depthwise (1, kh, kw, C), fully connected (O, I)
@@ -55,7 +58,7 @@ def weighted(model) -> list[Weighted]:
     """All operators with learned weights, in the file's order; a resize's matrix is none. `model`: an unpacked file."""
     graph, names = model.subgraphs[0], operator_names()
     layers = []
-    for o in graph.operators:
+    for place, o in enumerate(graph.operators):
         name = names[model.operatorCodes[o.opcodeIndex].builtinCode]
         if name not in WEIGHTED or not has_data(model.buffers[graph.tensors[o.inputs[1]].buffer]):
             continue
@@ -70,12 +73,21 @@ def weighted(model) -> list[Weighted]:
                 input=int(o.inputs[operand]),
                 output=int(o.outputs[0]),
                 weight=int(o.inputs[1]),
+                bias=bias_of(model, o, operand),
+                place=place,
                 shape=tuple(shapes[1]),
                 macs=(macs := macs_of(name, shapes[:-1], shapes[-1])),
                 per_value=macs / prod(shapes[operand]),
             )
         )
     return layers
+
+
+def bias_of(model, operator, operand: int) -> int:
+    """The tensor of an operator's stored bias, which follows weights and input; -1 where it has none."""
+    place = max(operand, 1) + 1
+    bias = int(operator.inputs[place]) if len(operator.inputs) > place else -1
+    return bias if bias >= 0 and has_data(model.buffers[model.subgraphs[0].tensors[bias].buffer]) else -1
 
 
 def described(content: bytes, modules: Modules | None = None) -> list[Layer]:

@@ -17,10 +17,13 @@ from edge.scheme import SUFFIX, Layer, Scheme
 
 from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
-from . import rounding as _rounding
+from . import kept_rounding
 from .choose import NO_AIM, choose
 from .file import Lowered, graph_key
-from .layers import described
+from .flatbuffer import unpack
+from .layer_inputs import means_of, moments_of
+from .layers import described, name_of
+from .rounding import halved, rounded, rounding_for
 
 IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
 COMPARED = ("sqnr_db", "agreement")
@@ -28,7 +31,8 @@ COMPARED = ("sqnr_db", "agreement")
 
 @dataclass(frozen=True)
 class Measured:
-    rounded: bytes  # the float file with its weights on the 8-bit grid
+    halves: bytes  # the float file with its weights in half precision, and biases that make up for it
+    rounded: bytes  # the same with its weights on the 8-bit grid; the float file itself where that was not wanted
     scheme: Scheme | None
     how: str  # in words
     unreachable: str | None = None  # why no choice of layers can pass the gate, where none can
@@ -41,29 +45,35 @@ def measure(
     data: Photographs,
     kept: Sequence[Path] = (),
     target: Path | None = None,
+    rounding: bool = True,
     choosing: bool = True,
     skip_unreadable: bool = False,
     aim: Aim = NO_AIM,
 ) -> Measured:
-    """Rounding and, if `choosing`, the scheme of a lowered checkpoint.
+    """What half precision needs of a lowered checkpoint; with `rounding` what 8 bits need; if `choosing`, the scheme.
 
     `kept`: weight files that may have them beside; those of exactly this graph and checkpoint are used as they are.
     Otherwise they are measured on photographs of training patients from `data` (or drawn images) and written beside
     `target`. `aim`: what the gate asks of the choice; where no choice can pass, there is no scheme and it says why.
     """
     key, content, sha256 = graph_key(lowered.content), lowered.content, checkpoint.sha256
-    steps = first(_rounding.load(_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
+    kept_one = first(kept_rounding.load(kept_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
     scheme = first(kept_scheme(schemes.beside(path), sha256, key) for path in kept)
     if scheme is not None:
         check_layers(scheme, content)
-    if steps is not None and (scheme is not None or not choosing):
-        return Measured(_rounding.rounded(content, steps), scheme, "rounding and scheme as kept with the checkpoint")
+    if kept_one is not None and (scheme is not None or not choosing):
+        how = "rounding and scheme as kept with the checkpoint"
+        return Measured(halved(content, kept_one.means), rounded(content, kept_one), scheme, how)
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
     calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
-    steps = _rounding.steps_for(content, _rounding.second_moments(content, calibrating))
     how = measured_on(photos)
+    if not rounding:
+        names = unpack(content)
+        means = {name_of(names, weight): seen for weight, seen in means_of(content, calibrating).items()}
+        return Measured(halved(content, means), content, None, how)
+    measured = rounding_for(content, moments_of(content, calibrating))
     scheme, why = None, None
     if choosing:
         tuned = fine_tuned_for(checkpoint, content)
@@ -71,16 +81,16 @@ def measure(
         fixed = tuned[0] if tuned else None
         try:
             scheme = choose(
-                content, steps, calibrating, judging, modules=lowered.modules, facts=facts, fixed=fixed, aim=aim
+                content, measured, calibrating, judging, modules=lowered.modules, facts=facts, fixed=fixed, aim=aim
             )
         except Unreachable as error:
             why = str(error)
         how += tuning_in_words(tuned[1], scheme.measured) if tuned and scheme else ""
     if target:
-        _rounding.save(_rounding.beside(target), steps, checkpoint_sha256=sha256, key=key)
+        kept_rounding.save(kept_rounding.beside(target), measured, checkpoint_sha256=sha256, key=key)
         if scheme:
             schemes.save(schemes.beside(target), scheme)
-    return Measured(_rounding.rounded(content, steps), scheme, how, why)
+    return Measured(halved(content, measured.means), rounded(content, measured), scheme, how, why)
 
 
 def check_layers(scheme: Scheme, content: bytes) -> None:

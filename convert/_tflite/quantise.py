@@ -14,16 +14,27 @@ from .channel_scales import with_scales_behind
 from .flatbuffer import pack, unpack
 from .half_constants import with_half_constants
 from .layers import described, preserved_tensors, resizing
+from .rounding import with_float_depthwise
 from .versions import with_versions
 
 ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
 CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by a scheme
+HALF = {name for name, recipe in TFLITE.items() if recipe.weights == 16}
 OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
 
 
-def recipe_file(recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None) -> bytes:
-    """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need."""
+def recipe_file(
+    recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None, *, halves: bytes | None = None
+) -> bytes:
+    """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need.
+
+    `rounded`, `halves`: the float file with the weights that 8 bits or half precision hold, None for the nearest.
+    """
     content = rounded if recipe in ROUNDED else float32
+    if recipe in HALF and halves is not None:
+        content = halves
+    if recipe in CHOSEN or recipe == "int8-dynamic":
+        content = with_float_depthwise(content, float32)
     if recipe not in CHOSEN:
         return with_versions(with_scales_behind(quantise(content, recipe)))
     if layers is None:

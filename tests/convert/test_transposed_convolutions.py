@@ -15,9 +15,10 @@ from convert._tflite.audit import audit
 from convert._tflite.choose import choose
 from convert._tflite.emit import emit
 from convert._tflite.file import lower, unpack
+from convert._tflite.layer_inputs import inputs_of, moments_of
 from convert._tflite.layers import weighted
 from convert._tflite.quantise import quantise, recipe_file
-from convert._tflite.rounding import inputs_of, rounded, second_moments, steps_for
+from convert._tflite.rounding import rounded, rounding_for
 from edge.models.deployed import Deployed
 from edge.runtimes.litert import LiteRT
 from tests.convert._rewriting import Of, count, rewritten, settled
@@ -221,12 +222,12 @@ def test_a_decoder_goes_all_the_way(decoder, tmp_path):
     images[..., 1] //= np.arange(1, 7, dtype=np.uint8)[:, None, None]  # pictures that differ
     lowered = lower(decoder, torch.zeros(1, 64, 64, 3))
     assert lowered.by == "operator by operator"
-    steps = steps_for(lowered.content, second_moments(lowered.content, images[:3]))
+    rounding = rounding_for(lowered.content, moments_of(lowered.content, images[:3]))
     facts = {"model": "m", "checkpoint_sha256": "a", "graph": "g", "data": "noise"}
-    scheme = choose(lowered.content, steps, images[:3], images[3:], modules=lowered.modules, facts=facts)
+    scheme = choose(lowered.content, rounding, images[:3], images[3:], modules=lowered.modules, facts=facts)
     kinds = [layer.kind for layer in scheme.layers if layer.operator == "TRANSPOSE_CONV"]
     assert kinds == ["dynamic"] * 3 + ["float"]  # the mask's multiplies each value four times, which does not pay
-    grid = rounded(lowered.content, steps)
+    grid = rounded(lowered.content, rounding)
     for recipe, bound in (("fp32", 110), ("fp16", 65), ("int8-weights", 50), ("int8-dynamic", 45), ("int8", 45)):
         path = tmp_path / f"{recipe}.tflite"
         path.write_bytes(recipe_file(recipe, lowered.content, grid, scheme.layers))

@@ -16,6 +16,7 @@ from convert._tflite import choose as _choose
 from convert._tflite import rounding as _rounding
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, modules_of, unpack
+from convert._tflite.layer_inputs import moments_of
 from convert._tflite.layers import WANTED_SHARE
 from convert._tflite.quantise import apply
 from edge.recipes import TFLITE, Gate
@@ -52,9 +53,9 @@ def measured():
     images = np.random.default_rng(0).integers(0, 256, (24, SIDE, SIDE, 3), dtype=np.uint8)
     images[..., 1] //= np.arange(1, 25, dtype=np.uint8)[:, None, None]  # pictures that differ
     given, judging = images[:16], images[16:]
-    steps = _rounding.steps_for(content, _rounding.second_moments(content, given))
-    scheme = _choose.choose(content, steps, given, judging, modules=modules_of(graph), facts=FACTS)
-    return content, steps, given, judging, scheme
+    rounding = _rounding.rounding_for(content, moments_of(content, given))
+    scheme = _choose.choose(content, rounding, given, judging, modules=modules_of(graph), facts=FACTS)
+    return content, rounding, given, judging, scheme
 
 
 def test_the_layer_that_hurts_is_found_and_named(measured) -> None:
@@ -66,10 +67,10 @@ def test_the_layer_that_hurts_is_found_and_named(measured) -> None:
 
 
 def test_the_budget_is_kept_and_the_figures_are_those_of_the_file(measured) -> None:
-    content, steps, _, judging, scheme = measured
+    content, rounding, _, judging, scheme = measured
     assert _choose.keeps_budget(scheme.measured)
     wanted, _ = _choose.answers(content, judging)
-    found, _ = _choose.answers(apply(_rounding.rounded(content, steps), scheme.layers), judging)
+    found, _ = _choose.answers(apply(_rounding.rounded(content, rounding), scheme.layers), judging)
 
     def centred(p: np.ndarray) -> np.ndarray:  # an independent SQNR
         logits = np.log(np.maximum(p, 1e-4))
@@ -108,12 +109,12 @@ def test_least_squares_cuts_what_hardly_occurs() -> None:
 
 def test_a_scheme_can_be_applied_without_choosing(measured) -> None:
     """As for a checkpoint that was fine-tuned for a scheme: kinds and ranges stay."""
-    content, steps, given, judging, scheme = measured
+    content, rounding, given, judging, scheme = measured
     fixed = [
         replace(layer, kind="static", input=(0.0, 255.0), output=(-9.0, 9.0)) if layer.operator == "CONV_2D" else layer
         for layer in scheme.layers
     ]
-    again = _choose.choose(content, steps, given, judging, modules={}, facts=FACTS, fixed=fixed)
+    again = _choose.choose(content, rounding, given, judging, modules={}, facts=FACTS, fixed=fixed)
     assert list(again.layers) == fixed and len(again.curve) == 1
     assert again.measured["static"] == 3 and again.measured["sqnr_db"] < scheme.measured["sqnr_db"]
 
@@ -140,11 +141,11 @@ def test_no_more_is_left_in_8_bits_than_asked_for_before_a_choice_is_given_up() 
 
 
 def test_weights_that_lose_too_much_by_themselves_are_said_before_a_layer_is_tried(measured, monkeypatch) -> None:
-    content, steps, given, judging, _ = measured
+    content, rounding, given, judging, _ = measured
     monkeypatch.setattr(_choose, "tried_alone", None)
     with pytest.raises(Unreachable, match=r"nothing but its weights .* is \d+\.\d dB, .* at least 300 dB"):
         _choose.choose(
-            content, steps, given, judging, modules={}, facts=FACTS, aim=Aim(Gate(median_sqnr_db=300.0), True)
+            content, rounding, given, judging, modules={}, facts=FACTS, aim=Aim(Gate(median_sqnr_db=300.0), True)
         )
 
 
