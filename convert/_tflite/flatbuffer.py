@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain, count
 
 import numpy as np
 
@@ -62,9 +63,15 @@ def readers_in(model) -> dict[int, list]:
 
 
 def hold(model, values: np.ndarray, name: bytes) -> int:
-    """A new float32 constant of the first subgraph; its place among the tensors."""
+    """A new float32 constant of the first subgraph; its place among the tensors.
+
+    Its name gets a number where a tensor has that name already: the quantiser refuses names that are not unique.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
+    names = {tensor.name for tensor in model.subgraphs[0].tensors}
+    numbered = (name + f"_{n}".encode() for n in count(1))
+    name = next(candidate for candidate in chain([name], numbered) if candidate not in names)
     tensor, buffer = schema.TensorT(), schema.BufferT()
     buffer.data = np.ascontiguousarray(values, np.float32).reshape(-1).view(np.uint8)
     tensor.shape, tensor.type, tensor.hasRank = np.array(values.shape, np.int32), schema.TensorType.FLOAT32, True
