@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge.checkpoint import Checkpoint, Preprocess, as_program, save, versions_here
+from edge.checkpoint import PATIENTS_UNKNOWN, Checkpoint, Preprocess, as_program, save, versions_here
 from edge.data.masks import load_masks
 from edge.data.near_copies import notes_on_near_copies
 from edge.data.squares import load_squares
@@ -318,6 +318,7 @@ def recipe_entry(plan: Plan, cuts: Sequence[Cut], fitted: Fitted, fine_tuned: Fi
         "seconds": round(sum(row["seconds"] for row in fitted.history), 1),  # of the steps alone
         "init": {"sha256": start.sha256, "recipe": start.recipe} if start else None,
         **({"teachers": [teacher_entry(teacher) for teacher in plan.teachers]} if plan.teachers else {}),
+        **({PATIENTS_UNKNOWN: True} if any(teacher.patients_unknown for teacher in plan.teachers) else {}),
         **({"qat": plan.tuning.entry(fine_tuned)} if plan.tuning and fine_tuned else {}),
     }
 

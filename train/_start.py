@@ -50,11 +50,16 @@ def with_its_past(start: Checkpoint) -> Checkpoint:
     """The checkpoint, with a word in its recipe where nobody knows which patients trained it; the log is told."""
     if not start.patients_unknown:
         return start
-    log.warning(
-        f"which patients trained {start.path or start.model} is unknown: some whom this run calls unseen may have, and "
-        "its figures are then too good; the new checkpoint says so"
-    )
+    log.warning(past_unknown(start))
     return replace(start, recipe={**start.recipe, PATIENTS_UNKNOWN: True})
+
+
+def past_unknown(network: Checkpoint) -> str:
+    """What the log says where a run begins with a network, or learns from one, that lists no patients."""
+    return (
+        f"which patients trained {network.path or network.model} is unknown: some whom this run calls unseen may have, "
+        "and its figures are then too good; the new checkpoint says so"
+    )
 
 
 def opened(init: Path | str | Checkpoint, model: str, *, own: bool) -> Checkpoint:

@@ -8,6 +8,7 @@ input of the first teacher's last layer (Romero et al., "FitNets", ICLR 2015, ar
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,9 @@ from ._augment import augment
 from ._objective import LAST_LAYER, Taught, last_layer
 from ._predict import normalise
 from ._recipe import Recipe
-from ._start import refuse_seen
+from ._start import past_unknown, refuse_seen
 
+log = logging.getLogger("dermedge")
 CLIP = 5.0  # standard deviations of a feature
 MOST_MEASURED = 512  # photographs, from which mean and deviation of the features are taken
 TINY = 1e-9  # of a probability, before its logarithm
@@ -38,7 +40,8 @@ TINY = 1e-9  # of a probability, before its logarithm
 def opened_teachers(sources: Iterable[Path | str | Checkpoint], fold: int, recipe: Recipe) -> tuple[Checkpoint, ...]:
     """The checkpoints; of the folder of a cross-validation that of the same fold, which has seen the same patients.
 
-    InputError where the recipe takes nothing of them, or has weights for teachers and there are none.
+    InputError where the recipe takes nothing of them, or has weights for teachers and there are none. The log warns of
+    a teacher that lists no patients.
     """
     teachers = tuple(one if isinstance(one, Checkpoint) else load(teacher_path(Path(one), fold)) for one in sources)
     wanted = {name: getattr(recipe, name) for name in ("distil", "distil_features")}
@@ -49,6 +52,9 @@ def opened_teachers(sources: Iterable[Path | str | Checkpoint], fold: int, recip
         raise InputError(f"`{chosen[0]}` is the weight of what teachers say, and there are none; give `teachers`")
     if teachers and recipe.distil_features:
         check_features(teachers[0])
+    for teacher in teachers:
+        if teacher.patients_unknown:
+            log.warning(past_unknown(teacher))
     return teachers
 
 

@@ -227,8 +227,11 @@ def test_a_resumed_run_with_a_teacher_is_the_uninterrupted_one(stop_after, tmp_p
     assert not torch.equal(alone["classifier.weight"], whole["classifier.weight"])
 
 
-def test_a_run_keeps_what_its_teachers_have_seen(small_sample: Path, tmp_path: Path, monkeypatch) -> None:
-    """In its lists, so that nobody judges it on a patient that it has heard of; and one of another fold is refused."""
+def test_a_run_keeps_what_its_teachers_have_seen(small_sample: Path, tmp_path: Path, monkeypatch, messages) -> None:
+    """In its lists, so that nobody judges it on a patient that it has heard of; and one of another fold is refused.
+
+    Of a teacher that lists nobody the log warns, and what it taught says so.
+    """
     recipe = replace(TINY, stages=((SIDE, 1),))
     first = train(recipe, small_sample, folder=tmp_path / "cv" / "fold-0", split=Split(3))
     domain = next(iter(first.checkpoint.trained))
@@ -244,9 +247,15 @@ def test_a_run_keeps_what_its_teachers_have_seen(small_sample: Path, tmp_path: P
     )  # fmt: skip
     entry = {"model": "shufflenetv2", "side": SIDE, "sha256": first.checkpoint.sha256}
     assert run.checkpoint.recipe["teachers"] == [entry, entry]
+    assert not run.checkpoint.patients_unknown and not any("is unknown" in line for line in messages)
     assert run.checkpoint.trained == {**first.checkpoint.trained, "clinic": elsewhere}
     assert set(run.checkpoint.held_back[domain]["patients"]) == {*first.checkpoint.held_back[domain]["patients"], "ZZZ"}
     assert [part["name"] for part in run.checkpoint.data] == [first.checkpoint.data[0]["name"], "clinic"]  # each once
+
+    unlisted = replace(first.checkpoint, trained={}, held_back={}, unseen={})
+    doubtful = train(recipe, small_sample, folder=tmp_path / "doubtful", split=Split(3), teachers=[unlisted])
+    assert doubtful.checkpoint.patients_unknown
+    assert sum("which patients trained" in line and "is unknown" in line for line in messages) == 1
 
     other = {"split": Split(3, fold=1), "teachers": [first.checkpoint_path]}
     with pytest.raises(InputError, match=r"`teacher` learned from \d+ patients"):
