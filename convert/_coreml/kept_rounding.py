@@ -1,4 +1,4 @@
-"""Rounding of a package's weights: kept with the checkpoint, or measured on photographs now, where it helps."""
+"""Rounding of a package's weights and biases: kept with the checkpoint, or measured on photographs, where it helps."""
 
 from __future__ import annotations
 
@@ -18,14 +18,27 @@ from .. import _kept_arrays
 from .._format import Source
 from .._graph.graph import constant
 from .._kept import first, measured_on
+from .bias import IMAGES as BIAS_IMAGES
+from .bias import corrected, with_biases
 from .palette_tuning import answers, faithfulness
-from .rounding import BYTE, HALF, Steps, moments_of, places_of, rounded, rows_and_bias, steps_for
+from .rounding import BYTE, HALF, Steps, moments_of, places_of, rounded, rows_and_bias, steps_for, unfit
 
 SUFFIX = ".coreml.rounding.npz"
 IMAGES = 96  # of training patients: two thirds give the rounding, one third judges it
 # dB above the gate that the nearest numbers have to leave, or the rounding is measured; 8-bit activations cost most
 MARGIN_DB = {HALF: 3.0, BYTE: 15.0}
 RECIPE = {HALF: "fp16", BYTE: "int8-weights"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the constants of a network become."""
+
+    steps: Steps
+    biases: Mapping[str, np.ndarray]  # bias -> float32 (O,); those that are not named stay
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {**self.steps, **self.biases}
 
 
 @dataclass(frozen=True)
@@ -44,19 +57,38 @@ def rounding_for(
     key, sha256 = graph_key(graph), source.checkpoint.sha256
     kept = first(_kept_arrays.load(path.with_suffix(SUFFIX), checkpoint_sha256=sha256, key=key) for path in source.kept)
     if kept is not None and set(bits) <= {int(n) for n in kept.get("measured", np.zeros(0))}:
-        steps = {n: {name[len(str(n)) + 1 :]: v for name, v in kept.items() if name.startswith(f"{n} ")} for n in bits}
-        graphs = {n: rounded(graph, own, n) for n, own in steps.items() if own}
+        choices = {n: of_bits(kept, n) for n in bits}
+        graphs = {n: changed(graph, own, n) for n, own in choices.items() if own.steps}
         return Rounding(graphs, "rounding as kept with the checkpoint" if graphs else "")
     photos, images = photographs()
     images = images[np.random.default_rng(0).permutation(len(images))]  # sets mixed in both parts
     calibrating, judging = np.split(images, [len(images) * 2 // 3])
     measured, words = measure(graph, calibrating, judging, {n: enough_db(source, n) for n in bits})
-    arrays = {f"{n} {name}": own for n, steps in measured.items() for name, own in steps.items()}
+    arrays = {f"{n} {name}": own for n, choice in measured.items() for name, own in choice.arrays().items()}
     target = source.written.with_suffix(SUFFIX)
     if arrays:
         _kept_arrays.save(target, {**arrays, "measured": np.array(bits)}, checkpoint_sha256=sha256, key=key)
-    graphs = {n: rounded(graph, steps, n) for n, steps in measured.items()}
+    graphs = {n: changed(graph, choice, n) for n, choice in measured.items()}
     return Rounding(graphs, f"{words}, {measured_on(photos)}" if graphs else "")
+
+
+def of_bits(kept: Mapping[str, np.ndarray], bits: int) -> Choice:
+    """What was kept for weights of so many bits: steps are whole numbers, biases are not."""
+    own = {name[len(str(bits)) + 1 :]: array for name, array in kept.items() if name.startswith(f"{bits} ")}
+    return Choice(
+        {name: array for name, array in own.items() if array.dtype.kind != "f"},
+        {name: array for name, array in own.items() if array.dtype.kind == "f"},
+    )
+
+
+def changed(graph: fx.GraphModule, choice: Choice, bits: int) -> fx.GraphModule:
+    """A copy of the network with what was chosen. InputError if that does not fit it."""
+    graph = rounded(graph, choice.steps, bits)
+    try:
+        with_biases(graph, choice.biases)
+    except ValueError as error:
+        raise unfit(str(error)) from error
+    return graph
 
 
 def enough_db(source: Source, bits: int) -> float:
@@ -67,12 +99,12 @@ def enough_db(source: Source, bits: int) -> float:
 
 def measure(
     graph: fx.GraphModule, calibrating: np.ndarray, judging: np.ndarray, enough: Mapping[int, float]
-) -> tuple[dict[int, Steps], str]:
-    """Steps for the weights of so many bits that rounding together brings nearer, and what it gave in words.
+) -> tuple[dict[int, Choice], str]:
+    """For weights of so many bits what brings a package nearer, and what it gave in words.
 
     `enough`: bits -> dB with which the nearest numbers are near enough, and nothing is measured.
     """
-    steps: dict[int, Steps] = {}
+    choices: dict[int, Choice] = {}
     words = []
     with torch_threads(1):
         wanted = answers(graph, {}, judging)
@@ -80,12 +112,13 @@ def measure(
         far = [n for n in enough if before[n] < enough[n]]
         moments = moments_of(graph, calibrating) if far else {}
         for n in far:
-            tried = steps_for(graph, moments, n)
-            after = fidelity(wanted, rounded(graph, tried, n), judging)
+            steps = steps_for(graph, moments, n)
+            tried = Choice(steps, corrected(graph, rounded(graph, steps, n), calibrating[:BIAS_IMAGES]))
+            after = fidelity(wanted, changed(graph, tried, n), judging)
             if after > before[n]:
-                steps[n] = tried
+                choices[n] = tried
                 words.append(f"{n}-bit weights {before[n]:.1f} -> {after:.1f} dB")
-    return steps, "rounded together: " + ", ".join(words)
+    return choices, "rounded together, biases corrected: " + ", ".join(words)
 
 
 def none(graph: fx.GraphModule) -> dict[str, np.ndarray]:

@@ -161,15 +161,19 @@ def rounded(graph: fx.GraphModule, steps: Steps, bits: int) -> fx.GraphModule:
         rows, _ = rows_and_bias(graph, place)
         own = steps.get(place.weight)
         if own is None or own.shape != rows.shape or own.dtype != np.int32:
-            raise InputError(
-                f"the kept rounding (.coreml.rounding.npz) does not fit {place.weight} {rows.shape}; it was changed "
-                "or damaged: measure anew with `measure_again`"
-            )
+            raise unfit(f"{place.weight} {rows.shape}")
         value = constant(graph, place.node.args[1])
         assert value is not None
         held = Grid(rows, kind_of(graph, place, bits)).values(own)
         value.copy_(torch.from_numpy(held).reshape(value.shape))
     return graph
+
+
+def unfit(what: str) -> InputError:
+    return InputError(
+        f"the kept rounding (.coreml.rounding.npz) does not fit {what}; it was changed or damaged: measure anew with "
+        "`measure_again`"
+    )
 
 
 def kind_of(graph: fx.GraphModule, place: Place, bits: int) -> int:

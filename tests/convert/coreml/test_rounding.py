@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from convert._coreml import kept_rounding
+from convert._coreml import bias, kept_rounding
 from convert._coreml import rounding as _rounding
 from convert._coreml.imitate import Imitation
 from convert._coreml.program import with_int8_weights
@@ -134,18 +134,65 @@ def test_a_package_holds_the_chosen_grid(graph, moments, tmp_path: Path) -> None
     assert compared == 2
 
 
+@pytest.mark.parametrize("bits", [HALF, BYTE])
+def test_biases_bring_every_layer_s_mean_answer_back(graph, moments, images, bits: int) -> None:
+    """Oracle: the layers' answers in both networks, each run by torch from end to end; nothing else may be changed."""
+    changed = _rounding.rounded(graph, _rounding.steps_for(graph, moments, bits), bits)
+    kept = {name: value.clone() for name, value in changed.named_parameters()}
+    biases = bias.corrected(graph, changed, images)
+    assert all(torch.equal(value, kept[name]) for name, value in changed.named_parameters())
+    places = [place for place in _rounding.places_of(graph) if place.bias]
+    assert list(biases) == [place.bias for place in places]
+    assert all(np.array_equal(values, values.astype(np.float16).astype(np.float32)) for values in biases.values())
+    wanted, before = means_of(graph, images), means_of(bias.in_half_precision(changed), images)
+    bias.with_biases(changed, biases)
+    after = means_of(bias.in_half_precision(changed), images)
+    for place in places:
+        name = place.node.name
+        step = np.spacing(np.abs(biases[place.bias]).astype(np.float16)).max()  # of float16's numbers there
+        assert np.abs(after[name] - wanted[name]).max() <= 0.51 * step + 1e-6, name
+    last = places[-1].node.name
+    assert np.abs(after[last] - wanted[last]).max() < np.abs(before[last] - wanted[last]).max()
+
+
+def means_of(graph: torch.fx.GraphModule, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Layer -> the mean of each channel of its answers."""
+    seen: dict[str, list[np.ndarray]] = {}
+
+    class Watched(torch.fx.Interpreter):
+        def run_node(self, n):
+            value = super().run_node(n)
+            if n.op == "call_function" and isinstance(value, torch.Tensor) and value.ndim in {2, 4}:
+                seen.setdefault(n.name, []).append(value.double().movedim(1, 0).flatten(1).mean(1).numpy())
+            return value
+
+    with torch.no_grad():
+        for image in images:
+            Watched(graph).run(_rounding.as_input(image))
+    return {name: np.mean(values, axis=0) for name, values in seen.items()}
+
+
 def test_what_is_measured_is_nearer_and_what_is_kept_is_checked(graph, images) -> None:
-    steps, words = kept_rounding.measure(graph, images[:8], images[8:], {BYTE: 200.0, HALF: 10.0})
-    assert list(steps) == [BYTE] and "8-bit weights" in words
+    choices, words = kept_rounding.measure(graph, images[:8], images[8:], {BYTE: 200.0, HALF: 10.0})
+    assert list(choices) == [BYTE] and "8-bit weights" in words
+    choice = choices[BYTE]
     wanted = kept_rounding.answers(graph, {}, images[8:])
+    nearest = kept_rounding.Choice(kept_rounding.none(graph), {})
     after, before = (
-        kept_rounding.fidelity(wanted, _rounding.rounded(graph, some, BYTE), images[8:])
-        for some in (steps[BYTE], kept_rounding.none(graph))
+        kept_rounding.fidelity(wanted, kept_rounding.changed(graph, some, BYTE), images[8:])
+        for some in (choice, nearest)
     )
     assert after > before
-    name = next(iter(steps[BYTE]))
-    for own in (steps[BYTE][name][:-1], steps[BYTE][name].astype(np.int64)):
+    kept = {f"{BYTE} {name}": array for name, array in choice.arrays().items()}
+    again = kept_rounding.of_bits({**kept, f"{HALF} first.weight": np.zeros(3, np.int32)}, BYTE)
+    assert again.steps.keys() == choice.steps.keys() and again.biases.keys() == choice.biases.keys()
+    name, other = next(iter(choice.steps)), next(iter(choice.biases))
+    for own in (choice.steps[name][:-1], choice.steps[name].astype(np.int64)):
         with pytest.raises(InputError, match="does not fit"):
-            _rounding.rounded(graph, {**steps[BYTE], name: own}, BYTE)
+            _rounding.rounded(graph, {**choice.steps, name: own}, BYTE)
     with pytest.raises(InputError, match="does not fit"):
-        _rounding.rounded(graph, {name: steps[BYTE][name]}, BYTE)
+        _rounding.rounded(graph, {name: choice.steps[name]}, BYTE)
+    sick = np.full_like(choice.biases[other], np.nan)
+    for biases in ({other: choice.biases[other][:-1]}, {other: sick}, {"first.weight": choice.biases[other]}):
+        with pytest.raises(InputError, match="does not fit"):
+            kept_rounding.changed(graph, kept_rounding.Choice(choice.steps, biases), BYTE)
