@@ -1,4 +1,4 @@
-"""How the shipped checkpoints were trained: every run behind them, as the flags that `dermedge` was given.
+"""How checkpoints are trained that are to come with dermedge: every run behind them, as the flags of `dermedge`.
 
 A run stands behind those whose weights it starts from and those that teach it. Folders of runs are in one folder, by
 the run's name, so that a cross-validation's teacher of the same fold is found.

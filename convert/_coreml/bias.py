@@ -79,14 +79,14 @@ class Walk:
         for values in self.values:
             answer = values[node]
             assert isinstance(answer, Tensor)
-            values[node] = answer + (added if node.target == aten.linear.default else added.reshape(1, -1, 1, 1))
+            values[node] = answer + (added if node.target == aten.linear.default else added.reshape(-1, 1, 1))
 
 
 def by_channel(node: fx.Node, answer: object) -> Tensor:
     """(O, places), float64."""
     assert isinstance(answer, Tensor)
     last = node.target == aten.linear.default
-    return answer.double().movedim(-1 if last else 1, 0).flatten(1)
+    return answer.double().movedim(-1 if last else -3, 0).flatten(1)
 
 
 @torch.no_grad()
