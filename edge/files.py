@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge import locks
 from edge.errors import InputError
+from edge.uninterrupted import uninterrupted
 from edge.write_errors import WRITE_ERRORS, cannot_write
 
 LEFT_BEHIND = {".DS_Store", "Thumbs.db", "desktop.ini"}
@@ -49,20 +50,24 @@ def locked_folder_in(folder: Path) -> Iterator[Path]:
 
     Raises InputError if it cannot be made.
     """
+    work, lock = None, None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        work = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
-    except OSError as error:
-        raise InputError(cannot_write(folder, error)) from error
-    lock = locks.Lock(work)
-    with suppress(OSError):  # a file system without locks
-        lock.take()
-    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
+            with uninterrupted():  # a signal counts when `work` is known, so that it is cleared away
+                work = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
+                lock = locks.Lock(work)
+                with suppress(OSError):  # a file system without locks
+                    lock.take()
+        except OSError as error:
+            raise InputError(cannot_write(folder, error)) from error
         yield work
     finally:
-        lock.free()
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None and lock is not None:
+            with uninterrupted():
+                lock.free()
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

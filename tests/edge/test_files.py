@@ -6,13 +6,16 @@ import errno
 import hashlib
 import json
 import os
+import pkgutil
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from dermedge.console import Terminated, terminated_like_interrupted
 from edge import files
 from edge.errors import InputError
 from edge.files import moved_into_place, read_json, scratch_in, sha256, size, write_json, write_text
@@ -248,6 +251,24 @@ def test_a_folder_that_was_set_aside_when_its_process_was_killed_comes_back(tmp_
     (tmp_path / f"{files.SCRATCH}x" / ".lock").touch()
     files.remove_leftovers(tmp_path)
     assert everything(tmp_path) == {"x.mlpackage", "x.mlpackage/old"}
+
+
+@pytest.mark.parametrize("moment", ["tempfile.mkdtemp", "edge.locks.Lock.take", "edge.locks.Lock.free"])
+def test_a_signal_at_any_moment_leaves_nothing_unfinished(tmp_path, monkeypatch, moment):
+    """SIGTERM while the folder is being made, or removed: that it is ours is known by then, so it goes."""
+    module, _, name = moment.rpartition(".")
+    owner = pkgutil.resolve_name(module)
+    step = getattr(owner, name)
+
+    def with_a_signal(*arguments, **named):
+        result = step(*arguments, **named)
+        signal.raise_signal(signal.SIGTERM)
+        return result
+
+    monkeypatch.setattr(owner, name, with_a_signal)
+    with pytest.raises(Terminated), terminated_like_interrupted(), scratch_in(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_known_before_and_nothing_is_made_there(tmp_path):
