@@ -23,7 +23,7 @@ from edge.questions.answered import vectors_of
 from edge.runtimes.reference import Reference
 
 LARGEST_MB, LARGEST_SUM_MB = 10.0, 30.0  # of one model's weights, and of all that are shipped
-ROUNDING = ".rounding.npz"  # of the 8-bit weights, beside a scheme
+ROUNDINGS = (".rounding.npz", ".coreml.rounding.npz")  # of weights, beside a scheme
 
 
 def smaller(checkpoint: Checkpoint, sets: Sequence[PhotoSet]) -> tuple[Checkpoint, dict[str, Any]]:
@@ -108,5 +108,5 @@ def left_behind(stem: Path, sha256: str) -> list[str]:
         path.name for path in described
         if path.is_file() and read_json(path, expected="what belongs to weights").get("checkpoint_sha256") != sha256
     ]  # fmt: skip
-    rounding = stem.with_name(stem.name + ROUNDING)
-    return stale + ([rounding.name] if stale and rounding.is_file() else [])
+    roundings = [stem.with_name(stem.name + kind) for kind in ROUNDINGS]
+    return stale + ([path.name for path in roundings if path.is_file()] if stale else [])

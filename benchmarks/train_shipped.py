@@ -1,12 +1,12 @@
-"""Train a checkpoint that is to come with dermedge, with every run that it starts from or learns from.
+"""Train a checkpoint that comes with dermedge again, with every run that it starts from or learns from.
 
     python benchmarks/train_shipped.py hierattn_xs --pad PAD-UFES-20 --isic ISIC --jobs 2 --threads 1
     python benchmarks/train_shipped.py hierattn_xs --pad PAD-UFES-20 --isic ISIC --show
 
 The runs and their flags are those in benchmarks/_shipped_runs.py; --show prints them as commands. Each has a folder in
 --out. Runs that are finished are not made again and interrupted ones are resumed, so the same command goes on where it
-was stopped. `benchmarks/ship.py` makes the shipped checkpoint and its card of the last one. How a shipped checkpoint
-was trained stands in its card: that of hierattn_xs is older than these runs.
+was stopped. `benchmarks/ship.py` makes the shipped checkpoint and its card of the last one. The shipped hierattn_xs is
+older than its runs here: its card has its own command.
 """
 
 from __future__ import annotations
