@@ -103,7 +103,7 @@ def stored_in_words(stored: Mapping[str, Any]) -> str:
     masks = f", masks' median Dice {stored['dice_median']:.4f}" if "dice_median" in stored else ""
     cases = " with no, some and all questions answered" if stored["cases_of_answers"] > 1 else ""
     judged = (
-        f"on {stored['images']} unseen images{cases}, {stored['classes_changed']} classes change, {sqnr}, no "
+        f"on {stored['images']} unseen images{cases}, classes that change: {stored['classes_changed']}, {sqnr}, no "
         f"probability moves by more than {stored['largest_delta_p']:.4f}{masks}"
     )
     if stored["precision"] == "float16":
@@ -277,7 +277,7 @@ def again(checkpoint: Checkpoint, evidence: Evidence) -> list[str]:
         ]
     elif start:
         parts.append(f"It starts from {start['recipe'].get('imported_from')}, SHA-256 `{start['sha256'][:16]}…`.")
-    taught = [f"a {own['model']} (SHA-256 `{own['sha256'][:16]}…`)" for own in checkpoint.recipe.get("teachers", [])]
+    taught = [f"{own['model']} (SHA-256 `{own['sha256'][:16]}…`)" for own in checkpoint.recipe.get("teachers", [])]
     if taught:
         parts.append(f"Its teachers: {', '.join(taught)}.")
     if evidence.seconds:

@@ -207,3 +207,16 @@ def test_time_from_a_history_without_seconds(tmp_path):
     (tmp_path / "history.csv").write_text("epoch,images_per_second\n1,10\n2,20\n")
     assert seconds_of({}, tmp_path, 100) == pytest.approx(15)
     assert seconds_of({}, tmp_path / "nothing", 100) is None
+
+
+def test_what_was_made_for_the_weights_before_is_named(tmp_path: Path) -> None:
+    """Whoever ships new weights has to make all of it again; roundings belong to the schemes beside them."""
+    stem = tmp_path / "mnasnet"
+    beside = [
+        f"mnasnet{kind}" for kind in (".scheme.json", ".coreml.scheme.json", ".rounding.npz", ".coreml.rounding.npz")
+    ]
+    for name in beside:
+        text = json.dumps({"checkpoint_sha256": "a" * 64})
+        (tmp_path / name).write_text(text if name.endswith(".json") else "")
+    assert _ship.left_behind(stem, "a" * 64) == []
+    assert sorted(_ship.left_behind(stem, "b" * 64)) == sorted(beside)
