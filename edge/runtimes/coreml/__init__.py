@@ -9,5 +9,6 @@ run.
 """
 
 from .model import CoreMLModel, load
+from .state import MLState
 
-__all__ = ["CoreMLModel", "load"]
+__all__ = ["CoreMLModel", "MLState", "load"]

@@ -18,6 +18,7 @@ from torch import Tensor
 from edge.errors import InputError
 
 from .ops import EXACT, TABLE
+from .ops.states import State
 from .program import OPSETS, Argument, Operation, Program, Ref
 
 DTYPES = {
@@ -60,6 +61,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     "str": ("a text", lambda value: isinstance(value, str)),
     "Ints": ("whole numbers", lambda value: isinstance(value, list) and all(isinstance(one, int) for one in value)),
+    "State": ("a state of the function", lambda value: isinstance(value, State)),
     "Floats": ("numbers", lambda value: isinstance(value, list) and all(isinstance(n, int | float) for n in value)),
 }
 
@@ -137,6 +139,8 @@ def bind(program: Program) -> tuple[list[Call], dict[str, Any]]:
 
 
 def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Call:
+    if operation.blocks:
+        raise InputError(f"{where(operation)} holds blocks of its own; control flow is not run")
     function = implementation(operation, opset)
     parameters = inspect.signature(function).parameters
     fixed: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 An fp16 program computes in fp16: every result that the program calls fp16 is rounded to it; sums inside one operation
 are made in float32. Weights are expanded as they are stored. Not run: neural networks and pipelines (the older
-formats), control flow, states. How Apple's hardware schedules, fuses or rounds inside an operation is not imitated.
+formats). How Apple's hardware schedules, fuses or rounds inside an operation is not imitated.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from edge.errors import InputError
 
 from . import features
 from .bind import Call, bind
+from .ops.states import State
 from .program import Operation, Program, listed, read_program, read_spec
 from .runtime_dependent import runtime_dependent
+from .state import MLState
 from .values import Weights
 
 Observer = Callable[[Operation, tuple[Any, ...]], None]
 
 
-def load(path: str | Path, compute_units: object = None) -> CoreMLModel:
+def load(path: str | Path, compute_units: object = None, function_name: str | None = None) -> CoreMLModel:
     """Open a saved .mlpackage (or a bare ML program file). InputError names what is wrong with it.
 
     A RuntimeDependentWarning says of a package that Apple's runtime is known to answer otherwise.
 
+    `function_name`: of a package with several functions, which to open; None takes the package's default.
     `compute_units` is there for code that is written for coremltools; here all is computed on the CPU.
     """
     if not isinstance(path, str | Path):
@@ -40,7 +43,7 @@ def load(path: str | Path, compute_units: object = None) -> CoreMLModel:
     spec = read_spec(path)
     folder = (path / listed(path)).parent if path.is_dir() else path.parent
     try:
-        model = CoreMLModel(spec, read_program(spec, Weights(folder)))
+        model = CoreMLModel(spec, read_program(spec, Weights(folder), function_name), function_name)
         notices = model.notices
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -60,17 +63,24 @@ class RuntimeDependentWarning(UserWarning):
 class CoreMLModel:
     """A program that answers, with the interface of coremltools' `MLModel`."""
 
-    def __init__(self, spec: Any, program: Program) -> None:
+    def __init__(self, spec: Any, program: Program, function_name: str | None = None) -> None:
         self.spec, self.program = spec, program
+        self.function_name = function_name or spec.description.defaultFunctionName or "main"
         description = spec.description
         if description.functions:
-            name = description.defaultFunctionName
+            name = self.function_name
             description = next((f for f in description.functions if f.name == name), description.functions[0])
         self.input_description, self.output_description = list(description.input), list(description.output)
         strange = [feature.name for feature in self.output_description if feature.name not in program.outputs]
         if strange:
             raise InputError(
                 f"the package promises an output {strange[0]}; its program gives {', '.join(program.outputs) or 'none'}"
+            )
+        described = {feature.name for feature in description.state}
+        if described != {kind.name for kind in program.states}:
+            raise InputError(
+                f"the package describes the states {', '.join(sorted(described)) or 'none'}; its program has "
+                f"{', '.join(kind.name for kind in program.states) or 'none'}"
             )
         self.calls, self.constants = bind(program)
         self.last_use = last_uses(self.calls, program.outputs)
@@ -103,20 +113,52 @@ class CoreMLModel:
     def version(self) -> str:
         return str(self.spec.description.metadata.versionString)
 
+    def make_state(self) -> MLState:
+        """What the model keeps between predictions, all zero: give it to `predict`. InputError if it keeps nothing."""
+        if not self.program.states:
+            raise InputError("the model keeps no state: call predict with its inputs alone")
+        return MLState(self, self.program.states)
+
     @torch.inference_mode()
-    def predict(self, data: Mapping[str, Any] | list[Mapping[str, Any]], *, observe: Observer | None = None) -> Any:
+    def predict(
+        self,
+        data: Mapping[str, Any] | list[Mapping[str, Any]],
+        state: MLState | None = None,
+        *,
+        observe: Observer | None = None,
+    ) -> Any:
         """Answers for one dictionary of inputs, or a list of them: {output name: array, number, text or dictionary}.
 
-        `observe` is called after every operation with its results (float tensors hold the program's own values).
+        `state` is what `make_state` gave; the prediction reads it and leaves its new values in it. A prediction that
+        fails leaves it as it was. InputError if a model with states gets none, or one of another model.
+        `observe` is called after every operation with its results (float tensors hold the program's own values);
+        of operations inside the blocks of another it is not.
         """
         if isinstance(data, list):
+            if state is not None:
+                raise InputError("a state goes with one dictionary of inputs, not with a list of them")
             return [self.predict(inputs, observe=observe) for inputs in data]
-        values = self.run(features.read_inputs(self.input_description, data), observe)
+        self.check_state(state)
+        values = self.run(features.read_inputs(self.input_description, data), observe, state)
         return features.write_outputs(self.output_description, values)
 
-    def run(self, inputs: Mapping[str, Any], observe: Observer | None = None) -> dict[str, Any]:
+    def check_state(self, state: MLState | None) -> None:
+        names = ", ".join(kind.name for kind in self.program.states)
+        if state is None:
+            if names:
+                raise InputError(f"the model keeps states ({names}): predict(data, state), state = model.make_state()")
+        elif not names:
+            raise InputError("the model keeps no state, and predict was given one")
+        elif not isinstance(state, MLState) or state.model is not self:
+            raise InputError("the state is not of this model: take what its own make_state gives")
+
+    def run(
+        self, inputs: Mapping[str, Any], observe: Observer | None = None, state: MLState | None = None
+    ) -> dict[str, Any]:
         """The program on tensors by input name -> every output of the program."""
         values = self.starting_values(inputs)
+        kept = {name: State(value) for name, value in state.values.items()} if state is not None else {}
+        values |= kept
         for number, call in enumerate(self.calls):
             results = call.run(values)
             if observe is not None:
@@ -125,6 +167,8 @@ class CoreMLModel:
                 values[output.name] = result
             for name in self.last_use.get(number, ()):
                 values.pop(name, None)
+        if state is not None:
+            state.values.update((name, held.value) for name, held in kept.items())
         return {name: values[name] for name in self.program.outputs}
 
     def starting_values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:

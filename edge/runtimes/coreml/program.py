@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from edge.errors import InputError
 from edge.files import read_json
 
 from .messages import messages
-from .values import FLOATS, Value, Weights, constant, element_of, shape_of
+from .values import ELEMENTS, FLOATS, MAX_VALUES, Value, Weights, constant, element_of, shape_of
 
 MANIFEST = "Manifest.json"
 MAX_SPEC_BYTES = 256 * 2**20
@@ -40,21 +41,32 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Operations in order: the body of a function, or what an operation of control flow holds."""
+
+    inputs: tuple[Output, ...]
+    operations: tuple[Operation, ...]  # constants are not among them
+    outputs: tuple[str, ...]
+    constants: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Operation:
     kind: str  # MIL op type
     name: str
     inputs: dict[str, Argument]
     outputs: tuple[Output, ...]
-    place: int  # in the program, from 0
+    place: int  # in its block, from 0
+    blocks: tuple[Block, ...] = ()  # they see what their surroundings have made before
+    within: str = ""  # kind and name of the operation whose block it stands in
 
 
 @dataclass(frozen=True)
-class Program:
-    opset: str
-    inputs: tuple[Output, ...]
-    operations: tuple[Operation, ...]  # constants are not among them
-    outputs: tuple[str, ...]
-    constants: dict[str, Value] = field(default_factory=dict)
+class Program(Block):
+    """One function of a saved program; `inputs` are what `predict` is handed."""
+
+    opset: str = OPSETS[-1]
+    states: tuple[Output, ...] = ()  # what the function keeps from one prediction to the next
 
 
 def read_spec(path: Path) -> Any:
@@ -102,43 +114,61 @@ def listed(package: Path) -> Path:
     return Path("Data", place)
 
 
-def read_program(spec: Any, weights: Weights) -> Program:
-    """The program's main function. InputError for what is not supported: states, unknown op sets, nested blocks."""
+def read_program(spec: Any, weights: Weights, function_name: str | None = None) -> Program:
+    """A function of the program: the named one, or the one that the package calls its default.
+
+    InputError for what is not supported, such as an unknown op set.
+    """
     functions = spec.mlProgram.functions
-    name = spec.description.defaultFunctionName or "main"
+    name = function_name or spec.description.defaultFunctionName or "main"
     if name not in functions:
-        raise InputError(f"the program has no function {name}; it has {', '.join(functions) or 'none'}")
+        raise InputError(f"the program has no function {name}; it has {', '.join(sorted(functions)) or 'none'}")
     function = functions[name]
     if function.opset not in OPSETS:
         raise InputError(f"the program is of op set {function.opset}; known are {', '.join(OPSETS)} (iOS 15 to 18)")
     if function.opset not in function.block_specializations:
         raise InputError(f"the program has no block for its own op set {function.opset}")
-    block = function.block_specializations[function.opset]
-    if len(block.operations) > MAX_OPERATIONS:
-        raise InputError(f"the program has {len(block.operations)} operations, more than {MAX_OPERATIONS}")
+    message = function.block_specializations[function.opset]
+    if (count := operations_in(message)) > MAX_OPERATIONS:
+        raise InputError(f"the program has {count} operations, more than {MAX_OPERATIONS}")
+    features = tuple(described(value) for value in function.inputs if not is_state(value))
+    states = tuple(described_state(value) for value in function.inputs if is_state(value))
+    block = read_block(message, weights, features, {feature.name for feature in (*features, *states)})
+    return Program(block.inputs, block.operations, block.outputs, block.constants, function.opset, states)
+
+
+def operations_in(message: Any) -> int:
+    """The operations of a block, with those of the blocks inside it."""
+    return len(message.operations) + sum(operations_in(inner) for op in message.operations for inner in op.blocks)
+
+
+def read_block(message: Any, weights: Weights, inputs: tuple[Output, ...], known: set[str], within: str = "") -> Block:
+    """`known`: the names that the block's operations may use before they have made any themselves."""
     constants: dict[str, Value] = {}
     operations = []
-    known = {feature.name for feature in function.inputs}
-    for place, op in enumerate(block.operations):
+    known = known | {value.name for value in inputs}
+    for place, op in enumerate(message.operations):
         outputs = tuple(described(value) for value in op.outputs)
-        if op.blocks:
-            raise InputError(
-                f"op {place}, {op.type} ({outputs[0].name}), holds blocks of its own; control flow is not run"
-            )
         if op.type == "const":
             constants[outputs[0].name] = constant(op.attributes["val"], weights)
         else:
-            inputs = {
+            arguments = {
                 key: constant(value, weights) for key, value in op.attributes.items() if key not in {"name", "val"}
             } | {key: argument(value, weights) for key, value in op.inputs.items()}
-            check_known(inputs, known | constants.keys(), op.type, place)
-            operations.append(Operation(op.type, label(op, outputs), inputs, outputs, place))
+            check_known(arguments, known, op.type, place)
+            name = label(op, outputs)
+            inside = f"{op.type} ({name})"
+            blocks = tuple(
+                read_block(inner, weights, tuple(described(value) for value in inner.inputs), known, inside)
+                for inner in op.blocks
+            )
+            operations.append(Operation(op.type, name, arguments, outputs, place, blocks, within))
         known |= {output.name for output in outputs}
-    missing = [name for name in block.outputs if name not in known]
+    missing = [name for name in message.outputs if name not in known]
     if missing:
-        raise InputError(f"the program's output {missing[0]} is made by no operation")
-    features = tuple(described(value) for value in function.inputs)
-    return Program(function.opset, features, tuple(operations), tuple(block.outputs), constants)
+        owner = f"a block of {within}" if within else "the program"
+        raise InputError(f"{owner} has an output {missing[0]}, which is made by no operation")
+    return Block(inputs, tuple(operations), tuple(message.outputs), constants)
 
 
 def label(op: Any, outputs: tuple[Output, ...]) -> str:
@@ -146,18 +176,36 @@ def label(op: Any, outputs: tuple[Output, ...]) -> str:
         names = op.attributes["name"].immediateValue.tensor.strings.values
         if names:
             return str(names[0])
-    return outputs[0].name
+    return outputs[0].name if outputs else str(op.type)
+
+
+def is_state(value: Any) -> bool:
+    return bool(value.type.WhichOneof("type") == "stateType")
 
 
 def described(value: Any) -> Output:
     kind = value.type.WhichOneof("type")
-    if kind == "stateType":
-        raise InputError(f"{value.name} is a state; programs with states are not run here")
     if kind == "dictionaryType":  # what classify gives: label -> probability
         return Output(value.name, "DICTIONARY", None)
+    if kind == "listType":  # what make_list gives
+        return Output(value.name, "LIST", None)
     if kind != "tensorType":
-        raise InputError(f"{value.name} is a {kind}; only tensors are known here")
+        raise InputError(f"{value.name} is a {kind}; tensors, lists and the states of a function are known here")
     return Output(value.name, element_of(value.type.tensorType), shape_of(value.type.tensorType))
+
+
+def described_state(value: Any) -> Output:
+    """InputError for a state that is no number or tensor of a closed shape; Core ML allows no other."""
+    wrapped = value.type.stateType.wrappedType
+    if wrapped.WhichOneof("type") != "tensorType":
+        raise InputError(f"the state {value.name} holds a {wrapped.WhichOneof('type')}; only tensors can be kept")
+    shape, element = shape_of(wrapped.tensorType), element_of(wrapped.tensorType)
+    if shape is None or prod(shape) > MAX_VALUES or element not in ELEMENTS:
+        raise InputError(
+            f"the state {value.name} is {element} of shape {shape}; expected numbers of a closed shape of at most "
+            f"{MAX_VALUES} values"
+        )
+    return Output(value.name, element, shape)
 
 
 def argument(value: Any, weights: Weights) -> Argument:

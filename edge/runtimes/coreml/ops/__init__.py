@@ -22,6 +22,7 @@ from . import (
     resize,
     shape,
     slicing,
+    states,
 )
 
 Versions = Callable[..., Any] | Mapping[str, Callable[..., Any]]
@@ -42,6 +43,7 @@ THEMES = (
     resize,
     shape,
     slicing,
+    states,
 )
 TABLE: dict[str, Versions] = {kind: versions for theme in THEMES for kind, versions in theme.TABLE.items()}
 # Ops that give back values that they were given, in other places: there is nothing to round.

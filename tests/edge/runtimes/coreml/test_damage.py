@@ -128,7 +128,8 @@ def state(spec) -> None:
     [
         (outside, "outside the package"), (far, "cut off"), (huge, "shape"), (unknown, "teleport"),
         (dangling, "nobody"),
-        (opset, "CoreML99"), (output, "nothing"), (nested, "control flow"), (state, "state"),
+        (opset, "CoreML99"), (output, "nothing"), (nested, "control flow"),
+        (state, "describes the states none; its program has x"),
         (lambda spec: spec.neuralNetwork.layers.add(), "neural network"),
         (lambda spec: spec.pipeline.models.add(), "pipeline"),
     ],
@@ -309,3 +310,22 @@ def test_a_computed_value_of_the_wrong_kind_is_named(package: Path) -> None:
     model = coreml.load(edited(package, computed))
     with pytest.raises(InputError, match=r"its pad_type is a tensor of shape \(1, 8, 6, 6\), expected a text"):
         model.predict(X)
+
+
+def a_list(kind) -> None:
+    kind.stateType.wrappedType.listType.SetInParent()
+
+
+def without_end(kind) -> None:
+    wrapped = kind.stateType.wrappedType.tensorType
+    wrapped.dataType = 11
+    wrapped.dimensions.add().constant.size = 2**40
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(a_list, "the state x holds a listType"), (without_end, "expected numbers of a closed shape")],
+)
+def test_a_state_that_cannot_be_kept(package: Path, change, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        coreml.load(edited(package, lambda spec: change(spec.mlProgram.functions["main"].inputs[0].type)))

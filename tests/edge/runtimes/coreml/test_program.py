@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import coremltools as ct
 import numpy as np
+import pytest
 from coremltools.converters.mil import Builder as mb
 
-from tests.edge.runtimes.coreml._programs import run
+from edge.errors import InputError
+from edge.runtimes import coreml
+from tests.edge.runtimes.coreml._programs import run, saved
 
 
 def test_a_cast_cuts_towards_zero():
     x = np.array([[-1.7, 1.7, 0.2]], np.float32)
     (found,) = run(lambda x: mb.cast(x=mb.cast(x=x, dtype="int32"), dtype="fp32"), {"x": x})
     np.testing.assert_array_equal(found, [[-1, 1, 0]])
+
+
+def test_a_function_of_several_is_opened_by_name(tmp_path: Path):
+    x = {"x": np.array([1.5, -2.0], np.float32)}
+    both = ct.utils.MultiFunctionDescriptor()
+    for name, factor in (("double", 2.0), ("triple", 3.0)):
+        (tmp_path / name).mkdir()
+        path = saved(lambda x, factor=factor: mb.mul(x=x, y=np.float32(factor)), x, tmp_path / name, ios=18)
+        both.add_function(str(path), src_function_name="main", target_function_name=name)
+    both.default_function_name = "triple"
+    package = tmp_path / "both.mlpackage"
+    ct.utils.save_multifunction(both, str(package))
+
+    def answer(**keywords: str) -> list[float]:
+        return next(iter(coreml.load(package, **keywords).predict(x).values())).tolist()
+
+    assert answer(function_name="double") == [3, -4]
+    assert answer(function_name="triple") == answer() == [4.5, -6]
+    with pytest.raises(InputError, match="no function quadruple; it has double, triple"):
+        coreml.load(package, function_name="quadruple")
