@@ -11,6 +11,7 @@ from edge.errors import did_you_mean
 # command -> what it does; the module of each is dermedge.commands.<command with underscores>
 COMMANDS = {
     "prepare": "look a data set over, or draw the synthetic sample",
+    "check-split": "does a split part a patient, a lesion or a picture, and what is the figure without?",
     "train": "photographs -> checkpoint",
     "cross-validate": "train on every fold, pool the answers on unseen patients",
     "evaluate": "how good a checkpoint is on photographs",

@@ -5,16 +5,21 @@ Every table is asked that names an image and one of these. A patient's lesion ma
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from edge.data.csv_table import header, known, read_table
+from edge.data.patient_table import PATIENT_COLUMNS
 from edge.data.table import stem
 from edge.errors import InputError
 
-IMAGE = ("isic_id", "image", "image_id", "image_name", "name")  # columns, the first that a table has
+# columns, the first that a table has
+IMAGE = ("isic_id", "image", "image_id", "image_name", "img_id", "file", "filename", "file_name", "path", "name")
 PAIR = ("image_name_1", "image_name_2")  # of ISIC 2020's table of duplicates
 OWNERS = ("patient_id", "lesion_id", "block")  # by rank: what a group is called after
+COLUMNS_OF = {"patient_id": ("patient_id", *PATIENT_COLUMNS)}  # of an owner, the first that a table has; else its own
+NUMBER = re.compile(r"\d+(\.0+)?")  # a lesion's id that is one of its patient alone, as in PAD-UFES-20
 IMAGE_RANK = len(OWNERS)
 Node = tuple[int, str]  # rank in OWNERS or IMAGE_RANK, and the id
 
@@ -22,7 +27,7 @@ Node = tuple[int, str]  # rank in OWNERS or IMAGE_RANK, and the id
 def names_groups(table: Path) -> bool:
     """Whether a table says to whom images belong, or which are the same picture."""
     names = set(header(table))
-    return set(PAIR) <= names or bool(names & set(IMAGE) and names & set(OWNERS))
+    return set(PAIR) <= names or bool(names & set(IMAGE) and owner_columns(names))
 
 
 def folder_and_name(image_id: str) -> tuple[str, str]:
@@ -33,6 +38,12 @@ def folder_and_name(image_id: str) -> tuple[str, str]:
 
 def image_column(names: Collection[str]) -> str | None:
     return next((name for name in IMAGE if name in names), None)
+
+
+def owner_columns(names: Collection[str]) -> dict[str, str]:
+    """Owner of OWNERS -> the column that names it, of those that a table has."""
+    columns = {owner: next((name for name in COLUMNS_OF.get(owner, (owner,)) if name in names), "") for owner in OWNERS}
+    return {owner: column for owner, column in columns.items() if column}
 
 
 def in_several_folders(tables: Iterable[Path]) -> set[str]:
@@ -48,35 +59,67 @@ def in_several_folders(tables: Iterable[Path]) -> set[str]:
     return several
 
 
+def pairs_in(table: Path) -> list[tuple[str, str]]:
+    """The pairs of duplicates that a table lists; none where it is no such table. Raises InputError as `read_table`."""
+    if not set(PAIR) <= set(header(table)):
+        return []
+    return [(row[PAIR[0]], row[PAIR[1]]) for row in read_table(table)]
+
+
+def owners_in(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each image of a table, and by the columns of OWNERS to whom it belongs, as far as that is known.
+
+    A lesion that is numbered within its patient has the patient in front. Nothing from a table that names no image or
+    no owner at all. Raises InputError as `read_table`.
+    """
+    names = header(table)
+    image, columns = image_column(names), owner_columns(names)
+    if image is None or not columns:
+        return
+    for row in read_table(table):
+        owners = {name: owner for name, column in columns.items() if (owner := known(row.get(column), table))}
+        patient, lesion = owners.get("patient_id"), owners.get("lesion_id", "")
+        if patient and NUMBER.fullmatch(lesion):
+            owners["lesion_id"] = f"{patient}/{lesion}"
+        yield row[image], owners
+
+
 class Groups:
     """Groups of images that grow together where they share a patient, a lesion, or a pair of duplicates."""
 
     def __init__(self, names_of_several: Collection[str] = ()) -> None:
         self._names_of_several = names_of_several  # images, which only their folders tell apart
         self._above: dict[Node, Node] = {}
+        self._joined: set[Node] = set()  # those that others are below of
         self._pairs = 0
         self._blocks: dict[Node, Node] = {}  # they count only where no patient or lesion is named
 
     def add(self, table: Path) -> None:
         """Take in what a table says; one that names no groups changes nothing. Raises InputError as `read_table`."""
-        names = header(table)
-        if set(PAIR) <= set(names):
-            for row in read_table(table):
-                self._join(self._image(row[PAIR[0]], table), self._image(row[PAIR[1]], table))
-                self._pairs += 1
-            return
-        image = image_column(names)
-        if image is None or not set(OWNERS) & set(names):
-            return
-        for row in read_table(table):
-            node = self._image(row[image], table)
+        for first, second in pairs_in(table):
+            self.join(first, second, table)
+            self._pairs += 1
+        for image, owners in owners_in(table):
+            node = self._image(image, table)
             for rank, name in enumerate(OWNERS):
-                if not (owner := known(row.get(name), table)):
+                if name not in owners:
                     continue
                 if name == "block":
-                    self._blocks[node] = (rank, owner)
+                    self._blocks[node] = (rank, owners[name])
                 else:
-                    self._join(node, (rank, owner))
+                    self._join(node, (rank, owners[name]))
+
+    def join(self, first: str, second: str, table: Path | None = None) -> None:
+        """Two images belong together; `table`: that says so."""
+        self._join(self._image(first, table), self._image(second, table))
+
+    def join_owner(self, image_id: str, patient: str) -> None:
+        """An image belongs to a patient."""
+        self._join(self._image(image_id), (OWNERS.index("patient_id"), patient))
+
+    def key(self, image_id: str, table: Path | None = None) -> str:
+        """Equal for the same image in two tables; InputError as `add`."""
+        return self._image(image_id, table)[1]
 
     def fill_in_blocks(self) -> None:
         """After all tables: images of which nothing else is known belong to the group of their block."""
@@ -108,12 +151,13 @@ class Groups:
         """The better rank names the group, of two patients the one that comes first in the alphabet."""
         tops = sorted((self._top(first), self._top(second)))
         self._above[tops[1]] = tops[0]
+        self._joined.add(tops[0])
 
     def of(self, image_id: str) -> str:
         """The name of the image's group; the image's own where no table says anything of it."""
         node = self._image(image_id)
         top = self._top(node)
-        return image_id if top == node else top[1]
+        return image_id if top == node and node not in self._joined else top[1]
 
     def notes(self, images: list[str]) -> list[str]:
         """What a person should know of the groups of these images."""

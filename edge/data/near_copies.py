@@ -30,7 +30,11 @@ NAMES_SHOWN = 3
 
 def near_copies(squares: Iterable[np.ndarray]) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of uint8 RGB squares (S, S, 3) that show the same picture; none below SMALLEST."""
-    coefficients = [spectrum(square) for square in squares]
+    return alike([spectrum(square) for square in squares])
+
+
+def alike(coefficients: Sequence[np.ndarray | None]) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, of pictures whose `spectrum` shows the same; none with None."""
     places = np.array([place for place, values in enumerate(coefficients) if values is not None])
     if len(places) < 2:
         return []
@@ -48,10 +52,13 @@ def near_copies(squares: Iterable[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def spectrum(square: np.ndarray) -> np.ndarray | None:
-    """The lowest coefficients, float32 (KEPT, KEPT); None for a picture without contrast or too small."""
+    """The lowest coefficients, float32 (KEPT, KEPT), of a uint8 square, RGB (S, S, 3) or grey (S, S).
+
+    None for a picture without contrast or too small.
+    """
     if len(square) < SMALLEST:
         return None
-    grey = cv2.cvtColor(np.ascontiguousarray(square), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(np.ascontiguousarray(square), cv2.COLOR_RGB2GRAY) if square.ndim > 2 else square
     grey = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     if grey.std() < LEAST_CONTRAST:
         return None

@@ -111,6 +111,32 @@ def balanced_accuracy_drop(
     return Drop(value, max(-1.0, low), min(1.0, high), effective)
 
 
+def part_against_whole(
+    labels: Ints, right: npt.NDArray[np.bool_], groups: Sequence[str], part: npt.NDArray[np.bool_], *,
+    draws: int = DRAWS, seed: int = 0,
+) -> Estimate:  # fmt: skip
+    """Balanced accuracy of a part minus that of the whole, with its two-sided 95 % interval.
+
+    `labels`: (N,); `right`: bool (N,), which images were answered rightly; `part`: bool (N,). Both figures are of the
+    classes that the part has, so that a class that it lacks is no difference. Part and whole are resampled together.
+    """
+    labels, part = np.asarray(labels), np.asarray(part, bool)
+    inside = np.isin(labels, np.unique(labels[part]))
+    labels, right, part = labels[inside], np.asarray(right, bool)[inside], part[inside]
+    groups = [group for group, kept in zip(groups, inside, strict=True) if kept]
+    if not part.any():
+        return Estimate(math.nan, math.nan, math.nan)
+    counts = [class_counts(labels, groups, chosen) for chosen in (right & part, part, right, np.ones_like(part))]
+    value = [
+        mean_recall(own.sum(axis=0)[None], images.sum(axis=0)[None])[0] for own, images in (counts[:2], counts[2:])
+    ]
+    weights = multiplicities(len(counts[0]), draws, seed)
+    with np.errstate(invalid="ignore"):  # a draw may hold nobody of the part
+        drawn = [mean_recall(totals(weights, own), totals(weights, images)) for own, images in (counts[:2], counts[2:])]
+    low, high = np.nanquantile(drawn[0] - drawn[1], [0.025, 0.975])
+    return Estimate(float(value[0] - value[1]), float(low), float(high))
+
+
 def class_counts(labels: Ints, groups: Sequence[str], chosen: np.ndarray | None = None) -> Floats:
     """(groups, classes that occur): images of that group and class, or with `chosen` (N,) the sum of its values."""
     if len(groups) != len(labels):

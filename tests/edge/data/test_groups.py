@@ -44,6 +44,12 @@ def test_a_pair_of_two_patients_is_named(tmp_path: Path) -> None:
     assert any("groups of several patients" in note and "P1 and P2" in note for note in groups.notes(["a", "b"]))
 
 
+def test_a_pair_of_which_no_patient_is_named_is_one_group(tmp_path: Path) -> None:
+    groups = groups_in(write(tmp_path, b="image_name_1,image_name_2\nISIC_2,ISIC_1\n"))
+    assert groups.of("ISIC_1.jpg") == groups.of("ISIC_2.jpg")
+    assert groups.of("ISIC_3.jpg") == "ISIC_3.jpg"
+
+
 def test_isic_2020_keeps_duplicates_together(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -1,0 +1,35 @@
+"""Exit codes and words of `dermedge check-split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dermedge.cli import main
+from edge.files import read_json
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    (tmp_path / "table.csv").write_text("image,patient_id\na,P1\nb,P1\nc,P2\n")
+    (tmp_path / "split.csv").write_text("image,split\na,train\nb,test\nc,test\n")
+    return ["check-split", "--table", str(tmp_path / "table.csv"), "--split", str(tmp_path / "split.csv")]
+
+
+def test_a_leak_is_exit_code_1_unless_allowed(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(files) == 1
+    assert "patient: 1 in train and test (images: 1 of train, 1 of test)\n  P1" in capsys.readouterr().out
+    assert main([*files, "--allow-leaks", "--out", str(tmp_path / "out")]) == 0
+    written = read_json(tmp_path / "out" / "split_check.json", expected="what was written")
+    assert written["clean"] == {"train": 0, "test": 1}
+    (tmp_path / "split.csv").write_text("image,split\na,train\nb,train\nc,test\n")
+    assert main(files) == 0
+    assert "nothing that is known is in two parts" in capsys.readouterr().out
+
+
+def test_a_slip_names_its_flag(files: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert main([*files, "--part", "cv"]) == 2
+    assert "has no column cv; it has image, split" in capsys.readouterr().err
+    assert main(files[:3]) == 2
+    assert "give --split, or --predictions" in capsys.readouterr().err
