@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
-from edge.accelerators import notice
 from edge.manifest import Audit
 from edge.runtimes.coreml.bind import bind
 from edge.runtimes.coreml.classifier import ANSWERS
@@ -130,13 +129,8 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
 
 def known_faults(program: Program, live: list[Operation]) -> list[str]:
     """A notice for each operation that Apple's hardware or runtime is reported to get wrong."""
-    lines = []
-    half = [o for o in live if o.kind.startswith("softplus") and o.outputs[0].element == "FLOAT16"]
-    if half:
-        lines.append(notice("coremltools#2687", f"{len(half)} softplus", half[0].name))
-    if any(operation.kind == "avg_pool" for operation in live):
-        lines += runtime_dependent(program, bind(program)[0])
-    return lines
+    kinds = {"avg_pool", "softplus", "softplus_parametric"}
+    return runtime_dependent(program, bind(program)[0]) if any(o.kind in kinds for o in live) else []
 
 
 def odd_window(operation: Operation, constants: Mapping[str, Value]) -> str | None:

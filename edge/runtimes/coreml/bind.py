@@ -8,8 +8,9 @@ in float32; its result is rounded to the type that the program states, unless th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -17,9 +18,12 @@ from torch import Tensor
 
 from edge.errors import InputError
 
+from .control import BLOCKS, CONTROL, Body
 from .ops import EXACT, TABLE
+from .ops.kinds import LAYOUTS
+from .ops.lists import TensorList
 from .ops.states import State
-from .program import OPSETS, Argument, Operation, Program, Ref
+from .program import OPSETS, Argument, Block, Operation, Program, Ref
 
 DTYPES = {
     "FLOAT64": torch.float64, "FLOAT32": torch.float32, "FLOAT16": torch.float16, "BOOL": torch.bool,
@@ -27,6 +31,8 @@ DTYPES = {
     "UINT64": torch.uint64, "UINT32": torch.uint32, "UINT16": torch.uint16, "UINT8": torch.uint8,
     "UINT6": torch.uint8, "UINT4": torch.uint8, "UINT3": torch.uint8, "UINT2": torch.uint8, "UINT1": torch.uint8,
 }  # fmt: skip
+STATE = "STATE"  # stands for the element type of a state of the function
+SEVERAL = {"Tensors", "Values"}  # kinds that take several values
 HELD_IN = {torch.float16: torch.float32, torch.uint16: torch.int32}
 
 
@@ -43,36 +49,77 @@ def widened(value: Any) -> Any:
 
 def wanted(value: Any, kind: str) -> Any:
     """A value as a parameter annotated with `kind` takes it."""
+    if kind == "Sizes":
+        parts = value if isinstance(value, list) else [value]
+        return [n for part in parts for n in (part.reshape(-1).tolist() if isinstance(part, Tensor) else [part])]
     if not isinstance(value, Tensor):
         return value
     if kind in {"int", "float", "bool"}:
         return value.item() if value.numel() == 1 else value
     if kind in {"Ints", "Floats"}:
         return value.reshape(-1).tolist()
-    return value
+    layout = LAYOUTS.get(kind)
+    return value if layout is None else layout(value)
 
 
-# What a parameter declares -> words for it, and whether a value that is ready for it fits.
-KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "Tensor": ("a tensor", lambda value: isinstance(value, Tensor)),
-    "Tensors": ("tensors", lambda value: isinstance(value, list) and all(isinstance(one, Tensor) for one in value)),
-    "int": ("a whole number", lambda value: isinstance(value, int)),
-    "float": ("a number", lambda value: isinstance(value, int | float)),
-    "bool": ("true or false", lambda value: isinstance(value, bool)),
-    "str": ("a text", lambda value: isinstance(value, str)),
-    "Ints": ("whole numbers", lambda value: isinstance(value, list) and all(isinstance(one, int) for one in value)),
-    "State": ("a state of the function", lambda value: isinstance(value, State)),
-    "Floats": ("numbers", lambda value: isinstance(value, list) and all(isinstance(n, int | float) for n in value)),
+def is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def each(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(isinstance(part, kinds) for part in value)
+
+
+def one(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+NUMBERS = frozenset(DTYPES)
+# What a parameter declares -> words for it, whether a value that is ready for it fits, and the element types that a
+# value may state which another operation makes for it (None: any).
+KINDS: dict[str, tuple[str, Callable[[Any], bool], frozenset[str] | None]] = {
+    "Tensor": ("a tensor", is_tensor, NUMBERS),
+    "LstmRows": ("a tensor", is_tensor, NUMBERS),
+    "GruRows": ("a tensor", is_tensor, NUMBERS),
+    "Tensors": ("tensors", each(Tensor), NUMBERS),
+    "Values": ("values", each(object), None),
+    "int": ("a whole number", one(int), NUMBERS),
+    "float": ("a number", one(int, float), NUMBERS),
+    "bool": ("true or false", one(bool), NUMBERS),
+    "str": ("a text", one(str), frozenset({"STRING"})),
+    "Ints": ("whole numbers", each(int), NUMBERS),
+    "Floats": ("numbers", each(int, float), NUMBERS),
+    "Sizes": ("the sizes of a tensor", each(int, str), NUMBERS),
+    "State": ("a state of the function", one(State), frozenset({STATE})),
+    "TensorList": ("a list of tensors", one(TensorList), frozenset({"LIST"})),
 }
+
+
+@cache
+def declared(kind: str) -> tuple[str, Callable[[Any], bool], frozenset[str] | None]:
+    """The row of KINDS for a parameter's annotation, of which the first alternative counts."""
+    return KINDS.get(kind.split(" | ")[0], ("", one(object), None))
 
 
 def checked(value: Any, kind: str, operation: Operation, name: str) -> Any:
     """The value if it is of the kind that the operation's parameter declares; InputError that names both otherwise."""
-    words, fits = KINDS.get(kind.split(" | ")[0], ("", lambda _value: True))
+    words, fits, _ = declared(kind)
     if not fits(value):
         came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.60}"
         raise InputError(f"{where(operation)}: its {name} is {came}, expected {words}; convert the model again")
     return value
+
+
+def check_stated(refs: Iterable[Ref], stated: Mapping[str, str], kind: str, operation: Operation, name: str) -> None:
+    """InputError where a value that is made when the program runs states a type that can never fit the parameter."""
+    words, _, elements = declared(kind)
+    for ref in refs:
+        element = stated.get(ref.name)
+        if element is not None and elements is not None and element not in elements:
+            raise InputError(
+                f"{where(operation)}: its {name} is {ref.name}, a {element.lower()}, expected {words}; "
+                "convert the model again"
+            )
 
 
 @dataclass(frozen=True)
@@ -84,24 +131,57 @@ class Call:
     fixed: Mapping[str, Any]  # parameter -> constant, converted
     open: tuple[tuple[str, str, Any], ...]  # parameter, kind, Ref or list
     rounds: bool
+    bodies: tuple[Body, ...] = ()  # its blocks, which run in the surroundings of the operation
+
+    def reads(self) -> Iterator[str]:
+        """Names of the values that it needs, with those that its blocks need."""
+        for _, _, ref in self.open:
+            yield from (item.name for item in (ref if isinstance(ref, list) else [ref]) if isinstance(item, Ref))
+        for body in self.bodies:
+            yield from body.captured
+
+    @cached_property
+    def arguments(self) -> list[tuple[str, str, str | None, list | None]]:
+        """Parameter, its kind (empty for a tensor), and the name of its value, or several values and names."""
+        return [
+            (name, "" if kind == "Tensor" else kind, *((ref.name, None) if isinstance(ref, Ref) else (None, ref)))
+            for name, kind, ref in self.open
+        ]
+
+    @cached_property
+    def finished(self) -> torch.dtype | None:
+        """The type in which the result, if it is a single tensor, is already as the next operation wants it."""
+        elements = [output.element for output in self.operation.outputs]
+        dtype = DTYPES.get(elements[0]) if len(elements) == 1 else None
+        if dtype is None or (dtype in HELD_IN and (dtype != torch.float16 or self.rounds)):
+            return None
+        return HELD_IN.get(dtype, dtype)
 
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        arguments = {}
-        for name, kind, ref in self.open:
-            value = (
-                wanted(values[ref.name], kind)
-                if isinstance(ref, Ref)
-                else [values[item.name] if isinstance(item, Ref) else item for item in ref]
-            )
-            arguments[name] = checked(value, kind, self.operation, name)
+        arguments = dict(self.fixed)
+        for name, kind, source, several in self.arguments:
+            if several is not None:
+                value = [values[item.name] if isinstance(item, Ref) else item for item in several]
+            else:
+                value = values[source]  # type: ignore[index]  # one of both is there
+                if not kind and value.__class__ is Tensor:
+                    arguments[name] = value
+                    continue
+                value = wanted(value, kind)
+            arguments[name] = checked(value, kind or "Tensor", self.operation, name)
         try:
-            result = self.function(**self.fixed, **arguments)
+            around = (self.bodies, values) if self.bodies else ()
+            result = self.function(*around, **arguments)
+        except PredictionError:  # of an operation in one of its blocks, which is named there
+            raise
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            shapes = {k: tuple(v.shape) for k, v in {**self.fixed, **arguments}.items() if isinstance(v, Tensor)}
+            shapes = {k: tuple(v.shape) for k, v in arguments.items() if isinstance(v, Tensor)}
             raise PredictionError(
                 f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
                 f"{str(error).splitlines()[0]}"
             ) from error
+        if result.__class__ is Tensor and result.dtype is self.finished:
+            return (result,)
         results = result if isinstance(result, tuple | list) else (result,)
         if len(results) != len(self.operation.outputs):
             raise InputError(f"{where(self.operation)} gave {len(results)} results, not {len(self.operation.outputs)}")
@@ -119,7 +199,8 @@ class Call:
 
 
 def where(operation: Operation) -> str:
-    return f"op {operation.place}, {operation.kind} ({operation.name})"
+    inside = f" in {operation.within}" if operation.within else ""
+    return f"op {operation.place}{inside}, {operation.kind} ({operation.name})"
 
 
 def bind(program: Program) -> tuple[list[Call], dict[str, Any]]:
@@ -127,22 +208,56 @@ def bind(program: Program) -> tuple[list[Call], dict[str, Any]]:
 
     InputError that names the op for one that is not known.
     """
-    constants = {name: widened(value) for name, value in program.constants.items()}
+    return bound(program, program.opset, {}, {state.name: STATE for state in program.states})
+
+
+def bound(
+    block: Block, opset: str, around: Mapping[str, Any], stated: Mapping[str, str]
+) -> tuple[list[Call], dict[str, Any]]:
+    """A block's calls and constants. `around`: constants, `stated`: element types, both of its surroundings."""
+    stated = {**stated, **{value.name: value.element for value in block.inputs}}
+    constants = {name: widened(value) for name, value in block.constants.items()}
+    visible = {**around, **constants}
+    for value in block.inputs:  # an inner name hides an outer one
+        visible.pop(value.name, None)
     calls = []
-    for operation in program.operations:
-        call = ready(operation, program.opset, constants)
+    for operation in block.operations:
+        call = ready(operation, opset, visible, stated)
         if operation.kind.startswith("constexpr_") and not call.open:
-            constants |= zip((output.name for output in operation.outputs), call.run({}), strict=True)
+            expanded = dict(zip((output.name for output in operation.outputs), call.run({}), strict=True))
+            constants |= expanded
+            visible |= expanded
         else:
             calls.append(call)
+            for output in operation.outputs:
+                visible.pop(output.name, None)
+                stated[output.name] = output.element
     return calls, constants
 
 
-def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Call:
-    if operation.blocks:
-        raise InputError(f"{where(operation)} holds blocks of its own; control flow is not run")
-    function = implementation(operation, opset)
-    parameters = inspect.signature(function).parameters
+def body_of(block: Block, opset: str, around: Mapping[str, Any], stated: Mapping[str, str]) -> Body:
+    """A block inside an operation, ready to run."""
+    calls, constants = bound(block, opset, around, stated)
+    inner = {value.name for value in block.inputs}  # names of values that the block makes
+    captured: dict[str, None] = {}
+    for call in calls:
+        captured |= dict.fromkeys(name for name in call.reads() if name not in inner)
+        inner |= {output.name for output in call.operation.outputs}
+    visible = {**around, **constants}
+    held = {name: visible[name] for name in block.outputs if name in visible and name not in inner}
+    captured |= dict.fromkeys(name for name in block.outputs if name not in inner and name not in held)
+    return Body(tuple(value.name for value in block.inputs), calls, held, block.outputs, tuple(captured))
+
+
+def ready(operation: Operation, opset: str, constants: Mapping[str, Any], stated: Mapping[str, str]) -> Call:
+    """The operation as a call. `constants` and `stated` element types are those of the values before it."""
+    control = CONTROL.get(operation.kind)
+    if len(operation.blocks) != (BLOCKS if control else 0):
+        raise InputError(
+            f"{where(operation)} holds {len(operation.blocks)} blocks, expected {BLOCKS if control else 'none'}"
+        )
+    function = control or implementation(operation, opset)
+    parameters = dict(list(inspect.signature(function).parameters.items())[2 if control else 0 :])
     fixed: dict[str, Any] = {}
     open_: list[tuple[str, str, Any]] = []
     for name, argument in operation.inputs.items():
@@ -153,12 +268,14 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
             )
         kind = str(parameters[name].annotation).removesuffix(" | None")
         resolved = resolve(argument, constants)
-        if kind == "Tensors" and not isinstance(resolved, list):
+        if kind in SEVERAL and not isinstance(resolved, list):
             resolved = [resolved]
         if has_refs(resolved):
+            refs = resolved if isinstance(resolved, list) else [resolved]
+            check_stated((ref for ref in refs if isinstance(ref, Ref)), stated, kind, operation, name)
             open_.append((name, kind, resolved))
         else:
-            value = [widened(v) for v in resolved] if kind == "Tensors" else wanted(widened(resolved), kind)
+            value = [widened(v) for v in resolved] if kind in SEVERAL else wanted(widened(resolved), kind)
             fixed[name] = checked(value, kind, operation, name)
     lacking = [
         name
@@ -167,7 +284,16 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any]) -> Cal
     ]
     if lacking:
         raise InputError(f"{where(operation)} lacks its input {lacking[0]}")
-    return Call(operation, function, fixed, tuple(open_), operation.kind not in EXACT)
+    bodies = tuple(body_of(block, opset, constants, stated) for block in operation.blocks)
+    return Call(operation, function, fixed, tuple(open_), operation.kind not in EXACT, bodies)
+
+
+def all_calls(calls: Iterable[Any]) -> Iterator[Call]:
+    """The calls and those in their blocks."""
+    for call in calls:
+        yield call
+        for body in call.bodies:
+            yield from all_calls(body.calls)
 
 
 def resolve(argument: Argument, constants: Mapping[str, Any]) -> Any:

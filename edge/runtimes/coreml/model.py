@@ -190,10 +190,7 @@ def last_uses(calls: list[Call], outputs: tuple[str, ...]) -> dict[int, list[str
     for number, call in enumerate(calls):
         for output in call.operation.outputs:
             last[output.name] = number
-        for _, _, ref in call.open:
-            for value in ref if isinstance(ref, list) else [ref]:
-                if hasattr(value, "name"):
-                    last[value.name] = number
+        last.update(dict.fromkeys(call.reads(), number))
     dead_after: dict[int, list[str]] = {}
     for name, number in last.items():
         if name not in outputs:

@@ -3,6 +3,8 @@
 Average pools whose windows reach beyond the padded map (`ceil_mode`): by the interpreter, as in torch, what lies beyond
 is not counted; Apple's runtime divides by the whole window, unless padding is excluded (coremltools issue 2772). Padded
 pools whose padding is counted are reported to be wrong for some windows (issue 1901).
+
+Softplus in half precision: the Neural Engine is reported to give 0 above 10.4 (issue 2687); the interpreter gives x.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from edge.accelerators import notice
 
-from .bind import Call
+from .bind import Call, all_calls
 from .ops.padding import amounts
 from .program import Program, Ref
 
@@ -19,16 +21,22 @@ from .program import Program, Ref
 def runtime_dependent(program: Program, calls: Sequence[Call]) -> list[str]:
     """A notice for each kind of such an operation, with their number and the first one's name."""
     shapes = {tensor.name: tensor.shape for tensor in program.inputs}
-    shapes |= {output.name: output.shape for call in calls for output in call.operation.outputs}
-    hits: dict[str, list[str]] = {}
-    for call in calls:
-        fault = fault_of(call, shapes) if call.operation.kind == "avg_pool" else None
+    hits: dict[tuple[str, str], list[str]] = {}
+    for call in all_calls(calls):
+        shapes |= {output.name: output.shape for output in call.operation.outputs}
+        fault = fault_of(call, shapes)
         if fault:
-            hits.setdefault(fault, []).append(call.operation.name)
-    return [notice(fault, f"{len(names)} avg_pool", names[0]) for fault, names in hits.items()]
+            kind = call.operation.kind
+            hits.setdefault((fault, kind), []).append(call.operation.name)
+    return [notice(fault, f"{len(names)} {kind}", names[0]) for (fault, kind), names in hits.items()]
 
 
 def fault_of(call: Call, shapes: Mapping[str, tuple[int, ...] | None]) -> str | None:
+    kind = call.operation.kind
+    if kind in {"softplus", "softplus_parametric"} and call.operation.outputs[0].element == "FLOAT16":
+        return "coremltools#2687"
+    if kind != "avg_pool":
+        return None
     x, result = call.operation.inputs.get("x"), call.operation.outputs[0].shape
     old = shapes.get(x.name) if isinstance(x, Ref) else None
     if call.fixed.get("exclude_padding_from_average"):

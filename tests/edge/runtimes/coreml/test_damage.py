@@ -128,7 +128,7 @@ def state(spec) -> None:
     [
         (outside, "outside the package"), (far, "cut off"), (huge, "shape"), (unknown, "teleport"),
         (dangling, "nobody"),
-        (opset, "CoreML99"), (output, "nothing"), (nested, "control flow"),
+        (opset, "CoreML99"), (output, "nothing"), (nested, "relu .* holds 1 blocks, expected none"),
         (state, "describes the states none; its program has x"),
         (lambda spec: spec.neuralNetwork.layers.add(), "neural network"),
         (lambda spec: spec.pipeline.models.add(), "pipeline"),
@@ -302,13 +302,21 @@ def test_an_argument_of_the_wrong_kind_is_named(package: Path, change, words: st
 
 
 def test_a_computed_value_of_the_wrong_kind_is_named(package: Path) -> None:
-    """What comes from another operation is known only when the program runs."""
+    """By the type that it states, when the package is opened; its size only when the program runs."""
 
     def computed(spec) -> None:
         argument_of(spec, "pad_type").arguments[0].name = "x"
 
-    model = coreml.load(edited(package, computed))
-    with pytest.raises(InputError, match=r"its pad_type is a tensor of shape \(1, 8, 6, 6\), expected a text"):
+    with pytest.raises(InputError, match="its pad_type is x, a float32, expected a text"):
+        coreml.load(edited(package, computed))
+
+
+def test_a_computed_number_that_is_many_is_named(package: Path) -> None:
+    def many(spec) -> None:
+        argument_of(spec, "groups").CopyFrom(argument_of(spec, "x"))
+
+    model = coreml.load(edited(package, many))
+    with pytest.raises(InputError, match=r"its groups is a tensor of shape \(1, 8, 6, 6\), expected a whole number"):
         model.predict(X)
 
 

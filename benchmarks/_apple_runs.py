@@ -1,0 +1,116 @@
+"""A plugin of pytest under which coremltools' own tests of its operations predict with dermedge's interpreter.
+
+Off a Mac those tests build a program and compare nothing. Here they take the machine for a Mac, and `MLModel.predict`
+runs the saved package. Each test's outcome goes to the file that --outcomes names, a JSON line each.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+NO_PROGRAM, PASSED, REFUSED, WRONG, BROKEN = "no program", "passed", "refused", "wrong", "broken"
+STEP = "within a step of float16"  # passed, but for a limit that is finer than the type of the result
+HALF_STEP = 2**-10  # the largest step of float16, relative to the number; here to the largest of a result
+
+
+def pytest_addoption(parser: Any) -> None:
+    parser.addoption("--outcomes", type=Path, required=True)
+    parser.addoption("--every", type=int, default=1)
+    parser.addoption("--first", type=int, default=0)
+
+
+def pytest_configure(config: Any) -> None:
+    config.pluginmanager.register(Outcomes(config.getoption("--outcomes")))
+    import coremltools as ct
+    from coremltools import _deps
+    from coremltools.converters.mil import testing_utils
+    from coremltools.converters.mil.mil.ops.tests import testing_utils as ops_utils
+    from coremltools.models import utils
+
+    from edge.runtimes import coreml
+
+    _deps._IS_MACOS = testing_utils._IS_MACOS = True
+    utils._macos_version = lambda: (15, 0)
+    opened: dict[str, coreml.CoreMLModel] = {}
+
+    def ours(model: Any) -> coreml.CoreMLModel:
+        path = model.package_path
+        if path not in opened:
+            opened.clear()
+            opened[path] = coreml.load(path, function_name=model.function_name)
+        return opened[path]
+
+    def predict(model: Any, data: Any, state: Any = None) -> Any:
+        Outcomes.predicted = True
+        return ours(model).predict(data, state)
+
+    plain = testing_utils.compare_backend
+
+    parameters = inspect.signature(plain)
+
+    def compare(*args: Any, **keywords: Any) -> Any:
+        """Tests of the float32 setting allow 1e-4 on float16 results too, which is less than a step of float16."""
+        try:
+            return plain(*args, **keywords)
+        except AssertionError:
+            asked = parameters.bind(*args, **keywords).arguments
+            expected = asked["expected_outputs"]
+            if not expected or asked.get("state") is not None or not all(map(in_half, expected.values())):
+                raise
+            largest = max(float(np.abs(array).max(initial=0)) for array in map(np.asarray, expected.values()))
+            result = plain(**{**asked, "atol": HALF_STEP * largest, "rtol": 0})
+            Outcomes.within_a_step = True
+            return result
+
+    for module in (testing_utils, ops_utils):
+        module.compare_backend = compare
+    ct.models.MLModel.predict = predict
+    ct.models.MLModel.make_state = lambda model: ours(model).make_state()
+
+
+def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    items[:] = items[config.getoption("--first") :: config.getoption("--every")]
+
+
+def in_half(expected: Any) -> bool:
+    """Whether what a test expects was rounded to float16."""
+    array = np.asarray(expected)
+    return bool(array.dtype.kind == "f" and np.array_equal(array, array.astype(np.float16).astype(array.dtype)))
+
+
+class Outcomes:
+    """Writes what became of each test."""
+
+    predicted = False  # by the test that runs
+    within_a_step = False  # what it expects to be nearer
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
+        from edge.errors import InputError
+
+        outcome = yield
+        if call.when != "call":
+            return
+        error = call.excinfo.value if call.excinfo is not None else None
+        skipped = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
+        kind = PASSED
+        if error is not None and not skipped:
+            kind = REFUSED if isinstance(error, InputError) else WRONG if isinstance(error, AssertionError) else BROKEN
+        elif skipped or not Outcomes.predicted:
+            kind = NO_PROGRAM
+        elif Outcomes.within_a_step:
+            kind = STEP
+        Outcomes.predicted = Outcomes.within_a_step = False
+        line = {"test": item.nodeid, "outcome": kind, "said": "" if error is None else f"{error}"[:400],
+                "expected_to_fail": bool(getattr(outcome.get_result(), "wasxfail", ""))}  # fmt: skip
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,28 @@
+"""Apple's tests under the interpreter: what passes counts as passed, and a wrong answer as wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import apple_op_tests
+from benchmarks._apple_runs import PASSED
+from edge.errors import GATE_FAILED, GOOD
+
+
+@pytest.mark.slow(reason="coremltools' tests are collected in a process of their own, 10 s each time")
+def test_apples_tests_of_loops_and_lists_pass(tmp_path: Path) -> None:
+    words = ["--every", "1", "--out", str(tmp_path)]
+    assert apple_op_tests.main([*words, "--only", "test_control_flow and (Cond or WhileLoop or List)"]) == GOOD
+    report = json.loads((tmp_path / "apple_op_tests.json").read_text())
+    assert report["counts"][PASSED] >= 10 and not report["failed"]
+
+
+def test_a_failed_test_of_apples_fails_the_command(tmp_path: Path, monkeypatch) -> None:
+    row = {"test": "t", "outcome": "wrong", "said": "off by one", "expected_to_fail": False}
+    monkeypatch.setattr(apple_op_tests, "outcomes", lambda *_: [row, row | {"expected_to_fail": True}])
+    assert apple_op_tests.main(["--out", str(tmp_path)]) == GATE_FAILED
+    report = json.loads((tmp_path / "apple_op_tests.json").read_text())
+    assert report["counts"] == {"wrong": 2} and report["failed"] == [row]
