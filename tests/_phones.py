@@ -12,9 +12,13 @@ ANDROID = (
     sorted(path.parent.name.removeprefix("android-") for path in Path(HOME).glob("android-*/x86_64")) if HOME else []
 )
 ARM = bool(HOME) and any(Path(str(HOME)).glob("arm-*/packages"))
+BROWSER = bool(HOME) and any(Path(str(HOME)).glob("browser-*/node_modules"))
 needs_android = pytest.mark.skipif(
     not ANDROID, reason="DERMEDGE_PHONES names no folder with Android's TFLite: `dermedge setup android`"
 )
 needs_arm = pytest.mark.skipif(
     not ARM, reason="DERMEDGE_PHONES names no folder with LiteRT for ARM: `dermedge setup arm`"
+)
+needs_browser = pytest.mark.skipif(
+    not BROWSER, reason="DERMEDGE_PHONES names no folder with LiteRT.js: `dermedge setup browser`"
 )

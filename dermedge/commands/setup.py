@@ -4,15 +4,18 @@
     dermedge setup android                   Android's own TFLite library, for ARM (emulated) and x86-64
     dermedge setup android --tflite 2.12.0   another version of it that Maven Central serves
     dermedge setup android --aar lib.aar     a library of your own, called by --tflite NAME
+    dermedge setup browser                   LiteRT.js, which runs files in a browser
 
-Downloads from the machine's own Debian archive, Python index and Maven repository, into DERMEDGE_PHONES or dermedge's
-cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc, gcc-aarch64-linux-gnu,
-libc6-dev-arm64-cross and maven. Half a minute each.
+Downloads from the machine's own Debian archive, Python index, Maven repository and npm registry, into DERMEDGE_PHONES
+or dermedge's cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc,
+gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. Half a minute each.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dermedge.console import entry, screen
@@ -21,7 +24,7 @@ from edge.errors import GOOD, InputError
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["arm", "android"], help="the runtime")
+    p.add_argument("what", choices=["arm", "android", "browser"], help="the runtime")
     p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
     p.add_argument("--missing", action="store_true", help="do nothing where it is set up already")
     p.add_argument("--aar", type=Path, help="android: a library of your own, instead of a download")
@@ -31,19 +34,25 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.phones import android, arm
+    from edge.phones import android, arm, browser
     from edge.progress import busy
 
-    if args.what == "arm" and (args.tflite or args.aar):
+    if args.what != "android" and (args.tflite or args.aar):
         raise InputError("--tflite and --aar go with android")
     if args.aar and not args.tflite:
         raise InputError("--aar needs a name for that library: --tflite NAME")
     version = args.tflite or android.TFLITE
-    there = arm.is_set_up() if args.what == "arm" else android.is_set_up(version)
-    folder = arm.folder_of(arm.LITERT) if args.what == "arm" else android.folder_of(version)
-    if not (args.missing and there):
+    ways: dict[str, tuple[Path, Callable[[], bool], Callable[[], Path]]] = {
+        "arm": (arm.folder_of(arm.LITERT), arm.is_set_up, arm.set_up),
+        "android": (
+            android.folder_of(version), partial(android.is_set_up, version), partial(android.set_up, version, args.aar),
+        ),
+        "browser": (browser.folder(), browser.is_set_up, browser.set_up),
+    }  # fmt: skip
+    folder, is_set_up, set_up = ways[args.what]
+    if not (args.missing and is_set_up()):
         with busy(f"setting up {args.what}"):
-            folder = arm.set_up() if args.what == "arm" else android.set_up(version, args.aar)
+            folder = set_up()
     screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
     return GOOD
 

@@ -23,9 +23,9 @@ from edge.runtimes.engine import Engine, Input
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
 MODES = ("xnnpack", "xnnpack-fp16", "reference")
 # Phones' own libraries, each set up by `dermedge setup` and run only when asked for: LiteRT and Android's TFLite on an
-# emulated ARM processor, and Android's for x86 by its C API and by Java. Behind colons may stand the processor and the
-# version of Android's library: `android:2.12.0:cortex-a53`.
-PHONES = ("arm64", "android", "android-x86_64", "android-java")
+# emulated ARM processor, Android's for x86 by its C API and by Java, and LiteRT.js in a browser. Behind colons may
+# stand the processor and the version of Android's library: `android:2.12.0:cortex-a53`.
+PHONES = ("arm64", "android", "android-x86_64", "android-java", "browser")
 XNNPACK_FORCE_FP16 = 0x4  # TFLITE_XNNPACK_DELEGATE_FLAG_FORCE_FP16
 MAX_BYTES = 512 * 2**20
 METADATA = b"dermedge"  # name of the entry with the manifest's facts
@@ -111,8 +111,12 @@ def on_phone(mode: str) -> bool:
 
 def engine_of(path: Path, mode: str, threads: int) -> Engine:
     if on_phone(mode):
-        from edge.runtimes.phone import Phone
+        from edge.runtimes.phone import BROWSER, Phone, choice_of
 
+        if choice_of(mode).library == BROWSER:
+            from edge.runtimes.browser import Browser
+
+            return Browser(path, threads)
         return Phone(path, mode, threads)
     return Compiled(path, threads) if mode == "xnnpack-fp16" else Interpreted(path, mode, threads)
 

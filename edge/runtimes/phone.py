@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.errors import InputError
-from edge.phones import android, arm, processor
+from edge.phones import android, arm, browser, processor
 from edge.progress import track
 from edge.runtimes import Outputs, Refused, Runtime, joined
 from edge.runtimes.engine import Input
@@ -24,7 +24,9 @@ from edge.runtimes.timing import cores
 TYPES = {1: np.float32, 2: np.int32, 3: np.uint8, 4: np.int64, 9: np.int8, 10: np.float16}  # TfLiteType
 
 
+BROWSER = "browser"
 NATIVE = {"android-x86_64": "x86_64", "android-java": android.JAVA}  # on this machine's own processor
+TIMED = {*NATIVE, BROWSER}  # whose time says something of a phone's, against another file's there
 LAST_WORDS = 5  # seconds that a library has to end after its output went wrong
 
 
@@ -44,9 +46,13 @@ def choice_of(mode: str) -> Choice:
     versions = [part for part in rest if part not in processors]
     if len(processors) > 1 or len(versions) > 1 or (versions and library == "arm64") or "" in rest:
         raise InputError(
-            f"{mode}: expected arm64[:PROCESSOR], android[:VERSION][:PROCESSOR], android-x86_64[:VERSION] or "
-            f"android-java[:VERSION], where a processor is one of {', '.join(processor.PROCESSORS)}"
+            f"{mode}: expected arm64[:PROCESSOR], android[:VERSION][:PROCESSOR], android-x86_64[:VERSION], "
+            f"android-java[:VERSION] or {BROWSER}, where a processor is one of {', '.join(processor.PROCESSORS)}"
         )
+    if library == BROWSER:
+        if rest:
+            raise InputError(f"{mode}: {BROWSER} is LiteRT.js {browser.LITERTJS} on this machine's own processor alone")
+        return Choice(library, browser.LITERTJS, platform.machine())
     if library in NATIVE:
         if processors:
             raise InputError(f"{mode}: {library} runs on this machine's own processor")

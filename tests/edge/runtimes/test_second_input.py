@@ -21,7 +21,7 @@ from convert._tflite.quantise import with_byte_input
 from convert._tflite.second_input import with_second_input
 from edge.checkpoint import Checkpoint
 from edge.errors import InputError
-from edge.phones import android, arm
+from edge.phones import android, arm, browser
 from edge.runtimes import Refused, Runtime, coreai, phone
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.coreml.program import read_spec
@@ -174,10 +174,10 @@ def test_processes_side_by_side_get_their_own_answers(tflite: Path, images, vect
     np.testing.assert_array_equal(found.probabilities, LiteRT(tflite).run(images, vectors).probabilities)
 
 
-@pytest.mark.slow(reason="starts four libraries, two of them emulated")
-@pytest.mark.parametrize("mode", ["android-x86_64", "android-java", "android", "arm64"])
+@pytest.mark.slow(reason="starts five libraries, two of them emulated")
+@pytest.mark.parametrize("mode", ["android-x86_64", "android-java", "android", "arm64", "browser"])
 def test_phones_own_libraries_take_it(mode: str, tflite: Path, images, vectors) -> None:
-    if not (arm.is_set_up() if mode == "arm64" else android.is_set_up()):
+    if not {"arm64": arm, "browser": browser}.get(mode, android).is_set_up():
         pytest.skip(f"{mode} is not set up from today's sources: `dermedge setup`")
     there, here = LiteRT(tflite, mode=mode), LiteRT(tflite)
     assert there.answer_places == Q
