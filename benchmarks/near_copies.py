@@ -1,9 +1,13 @@
 """How many changed copies of a picture `edge.data.near_copies` finds, and how many pairs it takes for one wrongly.
 
     python benchmarks/near_copies.py --data photographs/
+    python benchmarks/near_copies.py --data photographs/ --scale 25000
 
 For each set: the pairs of different photographs that are taken for one picture, and how many bits the next ones differ
 in; then the share of photographs that are found again after each change. Prints it and writes --out/near_copies.json.
+
+--scale N measures instead what it takes to look at N files (those of --data, over and over) and to compare N hashes,
+drawn with the means and covariances of the photographs' spectra, and how many of 1000 planted copies are found.
 """
 
 from __future__ import annotations
@@ -18,7 +22,12 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
     __package__ = "benchmarks"
 
 import io
+import resource
+import time
+from collections import deque
 from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,7 +35,9 @@ from PIL import Image
 
 from dermedge.console import entry, screen
 from dermedge.flags import add_data
-from edge.data.near_copies import MOST_BITS, bits, near_copies, spectrum, turned
+from edge.data.hash_search import BITS, similar
+from edge.data.near_copies import KEPT, MOST_BITS, bits, hash_of, near_copies, spectrum, turned
+from edge.data.quick_look import looked_at
 from edge.data.selection import find_sets
 from edge.data.squares import load_squares
 from edge.errors import GOOD, at_least_one
@@ -35,6 +46,8 @@ from edge.files import write_json
 from ._flags import add_out
 
 SIDE = 256  # of `dermedge prepare`
+PLANTED = 1000
+DRAWN_AT_A_TIME = 20_000
 NEAREST = 10  # pairs whose bits are listed
 Change = Callable[[np.ndarray], np.ndarray]  # uint8 RGB (S, S, 3) -> the same
 
@@ -92,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_data(p)
     p.add_argument("--images", type=int, default=200, help="so many of each set are changed (default: %(default)s)")
+    p.add_argument("--scale", type=int, metavar="N", help="measure N files and hashes instead")
     add_out(p)
     return p
 
@@ -99,7 +113,13 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    at_least_one(images=args.images)
+    at_least_one(images=args.images, scale=args.scale)
+    if args.scale:
+        scaled = at_scale([photo.path for photos in find_sets(args.data) for photo in photos.photos], args.scale)
+        screen().print(", ".join(f"{name} {value}" for name, value in scaled.items()), soft_wrap=True)
+        if args.out:
+            write_json(args.out / "near_copies_at_scale.json", scaled)
+        return GOOD
     results = {}
     for photos in find_sets(args.data):
         _, squares = load_squares(photos, SIDE)
@@ -113,6 +133,47 @@ def main(argv: list[str] | None = None) -> int:
     if args.out:
         write_json(args.out / "near_copies.json", results)
     return GOOD
+
+
+def at_scale(paths: list[Path], number: int) -> dict[str, float]:
+    """What so many files and hashes take, by the clock and of all cores; copies found; the most memory in MB."""
+    spectra = [seen for seen in looked_at(paths, spectrum) if isinstance(seen, np.ndarray)]
+    start = time.perf_counter(), time.process_time()
+    deque(looked_at(list(islice(cycle(paths), number)), hash_of), maxlen=0)
+    looked = time.perf_counter() - start[0], time.process_time() - start[1]
+    hashes = drawn_hashes(np.array(spectra), number)
+    planted = {(place, number - 1 - place) for place in range(min(PLANTED, number // 2))}
+    rng = np.random.default_rng(1)
+    for source, copy in planted:
+        flipped = np.unpackbits(hashes[source, rng.integers(8)])
+        flipped[rng.choice(BITS, rng.integers(MOST_BITS + 1), replace=False)] ^= 1
+        hashes[copy, 0] = np.packbits(flipped)
+    start = time.perf_counter(), time.process_time()
+    pairs = set(similar(hashes, MOST_BITS))
+    return {
+        "files": number,
+        "seconds to look": round(looked[0], 1),
+        "processor seconds to look": round(looked[1], 1),
+        "seconds to compare": round(time.perf_counter() - start[0], 1),
+        "processor seconds to compare": round(time.process_time() - start[1], 1),
+        "planted copies found": len(planted & pairs) / len(planted),
+        "other pairs": len(pairs - planted),
+        "most memory in MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),  # KB on Linux
+    }
+
+
+def drawn_hashes(spectra: np.ndarray, number: int) -> np.ndarray:
+    """uint8 (number, 8, 32): of spectra that are drawn with the means and covariances of real ones (n, KEPT, KEPT)."""
+    flat = spectra.reshape(len(spectra), -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(np.cov(flat.T))
+    factors = (vectors * np.sqrt(values.clip(0))).T
+    rng, hashes = np.random.default_rng(0), np.empty((number, 8, 32), np.uint8)
+    for start in range(0, number, DRAWN_AT_A_TIME):
+        part = hashes[start : start + DRAWN_AT_A_TIME]
+        drawn = flat.mean(axis=0) + rng.standard_normal((len(part), len(factors))) @ factors
+        for place, view in enumerate(turned(drawn.reshape(-1, KEPT, KEPT).astype(np.float32))):
+            part[:, place] = np.packbits(bits(view) > 0, axis=1)
+    return hashes
 
 
 def measured(squares: np.ndarray, images: int) -> dict:

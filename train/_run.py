@@ -29,6 +29,7 @@ from edge.progress import Listener, listening
 from ._answers import Learned, add_answers, learn_answers, write_logits
 from ._cut import Cut, by_domain, cut_sets
 from ._folder import MASKS, UNSEEN, WITH_ANSWERS, only_run_in, prepare_folder, remove_run, remove_state, write_answers
+from ._leaks import check_leaks
 from ._masks import figures_by_set, mask_scores, write_scores
 from ._objective import last_layer
 from ._options import Machine, Split
@@ -123,6 +124,7 @@ def train(
         prepare_folder(folder, resume=resume, force=force)
         sets = read_sets(plan, data, also)
         cuts = cut_apart(plan, sets)
+        check_leaks(cuts, sets, plan.recipe.side)
         learned = learn_answers(cuts[0].train) if plan.answers else None  # first: what is wrong with them is said now
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)

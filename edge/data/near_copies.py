@@ -13,6 +13,7 @@ from contextlib import suppress
 import cv2
 import numpy as np
 
+from edge.data.hash_search import similar
 from edge.data.squares import cache_folder, key
 from edge.data.table import Photo
 from edge.files import moved_into_place
@@ -23,32 +24,30 @@ MOST_BITS = 38  # docs/your_own_model.md says what this finds and how often it i
 VERSION = f"near-{KEPT}-{MOST_BITS}"  # of what is kept in the cache
 LEAST_CONTRAST = 2.0  # standard deviation in levels; a picture of one colour is like every other
 SMALLEST = 32  # side in pixels of a square that is looked at
-MOST_PHOTOS = 40_000  # the time grows with the square of their number
-BLOCK = 2048
+MOST_PHOTOS = 1_000_000
 NAMES_SHOWN = 3
 
 
 def near_copies(squares: Iterable[np.ndarray]) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of uint8 RGB squares (S, S, 3) that show the same picture; none below SMALLEST."""
-    return alike([spectrum(square) for square in squares])
+    return alike([hash_of(square) for square in squares])
 
 
-def alike(coefficients: Sequence[np.ndarray | None]) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of pictures whose `spectrum` shows the same; none with None."""
-    places = np.array([place for place, values in enumerate(coefficients) if values is not None])
+def alike(hashes: Sequence[np.ndarray | None]) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, of pictures whose `hash_of` shows the same; none with None. See `edge.data.hash_search`."""
+    places = [place for place, packed in enumerate(hashes) if packed is not None]
     if len(places) < 2:
         return []
-    kept = np.array([values for values in coefficients if values is not None])
-    views = np.stack([bits(view) for view in turned(kept)])  # (8, n, 255) of -1 and 1
-    own, limit = views[0], kept.shape[1] * kept.shape[2] - 1 - 2 * MOST_BITS  # a product of signs counts bits alike
-    pairs: set[tuple[int, int]] = set()
-    for start in range(0, len(own), BLOCK):
-        right = own[start:]
-        for view in views:
-            rows, columns = np.nonzero(view[start : start + BLOCK] @ right.T >= limit)
-            later = columns > rows
-            pairs.update(zip((rows[later] + start).tolist(), (columns[later] + start).tolist(), strict=True))
-    return sorted((int(places[i]), int(places[j])) for i, j in pairs)
+    kept = np.stack([packed for packed in hashes if packed is not None])
+    return [(places[i], places[j]) for i, j in similar(kept, MOST_BITS)]
+
+
+def hash_of(square: np.ndarray) -> np.ndarray | None:
+    """uint8 (8, 32), the bits of a square in its eight orientations, packed; None as `spectrum`."""
+    coefficients = spectrum(square)
+    if coefficients is None:
+        return None
+    return np.packbits(bits(np.concatenate(turned(coefficients[None]))) > 0, axis=1)
 
 
 def spectrum(square: np.ndarray) -> np.ndarray | None:

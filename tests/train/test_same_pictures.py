@@ -11,6 +11,10 @@ import pytest
 from PIL import Image
 
 from dermedge.commands import prepare, train
+from edge.data.readers import open_photos
+from edge.errors import InputError
+from train._cut import Cut
+from train._leaks import check_leaks
 from train._run import read_sets
 
 
@@ -41,6 +45,24 @@ def test_training_names_them(two_sets: Path, messages: list[str]) -> None:
     plan = SimpleNamespace(masks=False, skip_unreadable=False, recipe=SimpleNamespace(side=40))
     read_sets(plan, two_sets / "second", [])
     assert any(SAID in message for message in messages)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_run_looks_at_its_own_split(together: bool, two_sets: Path, cache: Path, messages: list[str]) -> None:
+    """Of a picture that is learned and unseen, a run says so before it trains."""
+    photos = open_photos(two_sets / "second")
+    others = {"person4", "person5"} if together else {"person4", "person11"}
+    nobody = photos.where(lambda photo: False)
+    cut = Cut(photos.where(lambda p: p.patient not in others), nobody, photos.where(lambda p: p.patient in others))
+    check_leaks([cut], [photos], 40)
+    if together:
+        assert messages == ["the split has no photograph, patient or near-copy in two parts"]
+    else:
+        assert "parts 1 near-copies: ben/0.png and mal/23.png (train and unseen)" in messages[-1]
+        assert "of 1 unseen photographs the same picture is learned" in messages[-1]
+    whole = Cut(photos, nobody, cut.unseen)
+    with pytest.raises(InputError, match="is in train and in unseen"):
+        check_leaks([whole], [photos], 40)
 
 
 def test_training_takes_one_set(two_sets: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.data.listing import contents_of, index_photos
-from edge.data.near_copies import alike, spectrum
+from edge.data.near_copies import alike, hash_of
 from edge.data.quick_look import looked_at
 from edge.errors import InputError
 from edge.files import moved_into_place, write_json
@@ -149,16 +149,16 @@ def near_copies_of(
     if not paths:
         return [], 0, []
     keys = list(paths)
-    spectra: list[np.ndarray | None] = []
+    hashes: list[np.ndarray | None] = []
     failed: list[str] = []
-    for result in looked_at([paths[key] for key in keys], spectrum):
+    for result in looked_at([paths[key] for key in keys], hash_of):
         if isinstance(result, InputError):
             failed.append(str(result))
-        spectra.append(None if isinstance(result, InputError) else result)
+        hashes.append(None if isinstance(result, InputError) else result)
     if failed and not skip_unreadable:
         raise InputError(f"{len(failed)} photographs cannot be read: {failed[0]}; or go on with `skip_unreadable`")
     notes = [f"{len(failed)} photographs cannot be read and are not compared, first {failed[0]}"] if failed else []
-    return [(keys[i], keys[j]) for i, j in alike(spectra)], len(keys) - len(failed), notes
+    return [(keys[i], keys[j]) for i, j in alike(hashes)], len(keys) - len(failed), notes
 
 
 def judge(
