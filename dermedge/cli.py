@@ -27,6 +27,7 @@ COMMANDS = {
     "robustness": "what bad photographs cost, and if 8 bits cost more on them",
     "zoo": "every model by every recipe: one table, one plot",
     "predict": "the answer for one photograph, with any file",
+    "bundle": "an exported file into an app, checked for the app's runtime",
     "setup": "a phone's own runtime on this machine, for `parity --runtime`",
     "demo": "the whole chain on embedded data",
 }
