@@ -5,10 +5,14 @@
     dermedge setup android --tflite 2.12.0   another version of it that Maven Central serves
     dermedge setup android --aar lib.aar     a library of your own, called by --tflite NAME
     dermedge setup browser                   LiteRT.js, which runs files in a browser
+    dermedge setup legacy                    earlier TFLite interpreters, each in a locked environment of its own
+    dermedge setup legacy --only litert      those of one library alone: tflite-runtime, tensorflow or litert
 
 Downloads from the machine's own Debian archive, Python index, Maven repository and npm registry, into DERMEDGE_PHONES
 or dermedge's cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc,
-gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. Half a minute each.
+gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. Half a minute each. legacy
+needs Python 3.11 (DERMEDGE_PYTHON names one that is not on the path) and 7 GB, or 1 GB without TensorFlow; what is
+there already is used again.
 """
 
 from __future__ import annotations
@@ -24,23 +28,32 @@ from edge.errors import GOOD, InputError
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["arm", "android", "browser"], help="the runtime")
+    p.add_argument("what", choices=["arm", "android", "browser", "legacy"], help="the runtime")
     p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
     p.add_argument("--missing", action="store_true", help="do nothing where it is set up already")
     p.add_argument("--aar", type=Path, help="android: a library of your own, instead of a download")
+    p.add_argument("--only", metavar="LIBRARY", help="legacy: tflite-runtime, tensorflow or litert alone")
     return p
 
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.phones import android, arm, browser
+    from edge.phones import android, arm, browser, legacy
     from edge.progress import busy
 
     if args.what != "android" and (args.tflite or args.aar):
         raise InputError("--tflite and --aar go with android")
+    if args.what != "legacy" and args.only:
+        raise InputError("--only goes with legacy")
     if args.aar and not args.tflite:
         raise InputError("--aar needs a name for that library: --tflite NAME")
+    if args.what == "legacy":
+        with busy("setting up legacy"):
+            folders = legacy.set_up_all(args.only)
+        for folder in folders:
+            screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
+        return GOOD
     version = args.tflite or android.TFLITE
     ways: dict[str, tuple[Path, Callable[[], bool], Callable[[], Path]]] = {
         "arm": (arm.folder_of(arm.LITERT), arm.is_set_up, arm.set_up),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edge.environments import other_platform, run
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
 
@@ -18,7 +19,6 @@ PYTHON = "3.11"
 PACKAGES = f"python{PYTHON}-minimal libpython{PYTHON}-stdlib libstdc++6 libc6"
 RELEASE = "bookworm"  # of Debian, which has that Python
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -46,12 +46,10 @@ def set_up(version: str = LITERT) -> Path:
         root.mkdir(parents=True)
         for package in fetched(work):
             run(["dpkg", "-x", str(package), str(root)])
-        platforms = [part for name in PLATFORMS for part in ("--platform", f"{name}_aarch64")]
-        abis = ["--abi", f"cp{PYTHON.replace('.', '')}", "--abi", "abi3", "--abi", "none"]
         run([
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target",
-            str(new / "packages"), "--python-version", PYTHON, "--implementation", "cp", *abis, *platforms,
-            "--only-binary=:all:", f"ai-edge-litert=={version}", f"numpy=={NUMPY}",
+            str(new / "packages"), *other_platform("aarch64", PYTHON), "--only-binary=:all:",
+            f"ai-edge-litert=={version}", f"numpy=={NUMPY}",
         ])  # fmt: skip
     said = subprocess.run([*python(version, processor.DEFAULT), "-c", "import numpy, ai_edge_litert.interpreter"])
     if said.returncode:
@@ -80,18 +78,10 @@ def fetched(work: Path) -> list[Path]:
     return sorted((work / "cache" / "archives").glob("*.deb"))
 
 
-def run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "?").splitlines()[-1]
-        raise InputError(f"`{' '.join(command[:2])} …` failed: {said[:300]}")
-    return done.stdout
-
-
-def python(version: str, cpu: str) -> list[str]:
-    """The start of a command line of the emulated Python, which finds LiteRT."""
+def python(version: str, cpu: str, packages: Path | None = None) -> list[str]:
+    """The start of a command line of the emulated Python, which finds LiteRT, or other `packages` in its place."""
     folder = folder_of(version)
-    settings = [f"PYTHONPATH={folder / 'packages'}", "PYTHONDONTWRITEBYTECODE=1", "OMP_NUM_THREADS=1"]
+    settings = [f"PYTHONPATH={packages or folder / 'packages'}", "PYTHONDONTWRITEBYTECODE=1", "OMP_NUM_THREADS=1"]
     return [
         *processor.emulated(cpu, folder / "root", *settings),
         str(folder / "root" / "usr" / "bin" / f"python{PYTHON}"),
