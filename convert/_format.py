@@ -94,7 +94,7 @@ class Prepared(Protocol):
 
 
 class Format(Protocol):
-    name: str  # "tflite", "mlpackage" or "aimodel"
+    name: str  # "tflite", "mlpackage", "aimodel" or "onnx"
     suffix: str  # of a file
     recipes: Mapping[str, Recipe]
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "to-tflite": "checkpoint -> .tflite files, judged",
     "to-coreml": "checkpoint -> .mlpackage files, checked",
     "to-coreai": "checkpoint -> .aimodel files (iOS 27, beta), checked",
+    "to-onnx": "checkpoint -> .onnx files for ONNX Runtime, judged",
     "parity": "prove that exported files give the model's answers: page, JSON, JUnit",
     "mistakes": "what the usual mistakes of an app cost: page, JSON",
     "diagnose": "which of these mistakes explains an app's answer",

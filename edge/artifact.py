@@ -11,7 +11,7 @@ from edge.manifest import FileEntry, Manifest, from_json_value, to_json_value
 from edge.paths import refuse_compiled
 
 MANIFEST = "manifest.json"
-SUFFIXES = {".tflite", ".mlpackage", ".aimodel"}  # of what a folder holds beside its manifest
+SUFFIXES = {".tflite", ".mlpackage", ".aimodel", ".onnx"}  # of what a folder holds beside its manifest
 
 
 def read(folder: str | Path) -> Manifest:

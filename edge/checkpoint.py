@@ -264,7 +264,7 @@ def placed(path: str | Path) -> tuple[Path, Path]:
             "(weights only, nothing in it is run)"
         )
     refuse_compiled(path)
-    if path.suffix in {".tflite", ".mlpackage", ".aimodel"}:
+    if path.suffix in {".tflite", ".mlpackage", ".aimodel", ".onnx"}:
         raise InputError(
             f"{path} is a file for phones and no checkpoint; `dermedge.open_model` opens it in Python, and "
             "`dermedge predict --with` on the command line"

@@ -35,7 +35,7 @@ ALWAYS, TRAINED, NEVER = "always", "trained", "reported"  # when a failed gate r
 
 @dataclass(frozen=True)
 class Recipe:
-    format: str  # "tflite", "mlpackage" or "aimodel"
+    format: str  # "tflite", "mlpackage", "aimodel" or "onnx"
     name: str
     weights: int  # bits of a stored weight, or of an index into a palette
     activations: int  # bits of what a layer with weights multiplies with
@@ -132,6 +132,14 @@ TABLE = (
         "aimodel", "fp16", 16, 16, "Neural Engine and GPU: half the download, linear layers as 1 x 1 convolutions",
         FLOAT16, ALWAYS, "iOS 27 / macOS 27", dtype="uint8", untrained_gate=UNTRAINED_FLOAT16,
     ),
+    Recipe(
+        "onnx", "fp32", 32, 32, "CPU of any machine with ONNX Runtime; the reference file that the others are measured "
+        "against", FLOAT32, ALWAYS, "ONNX Runtime 1.6",
+    ),
+    Recipe(
+        "onnx", "fp16", 16, 32, "half the download; weights are expanded when the file is opened, float32 arithmetic",
+        FLOAT16, ALWAYS, "ONNX Runtime 1.6", untrained_gate=UNTRAINED_FLOAT16,
+    ),
 )  # fmt: skip
 
 # format -> recipe name -> recipe, in the order of the table
@@ -139,4 +147,4 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     form: {recipe.name: recipe for recipe in TABLE if recipe.format == form}
     for form in dict.fromkeys(recipe.format for recipe in TABLE)
 }
-TFLITE, COREML, COREAI = RECIPES["tflite"], RECIPES["mlpackage"], RECIPES["aimodel"]
+TFLITE, COREML, COREAI, ONNX = RECIPES["tflite"], RECIPES["mlpackage"], RECIPES["aimodel"], RECIPES["onnx"]

@@ -37,6 +37,7 @@ OWN = {"dermedge", "edge", "train", "convert"}
 WITHOUT_TORCH = (
     "edge.labels", "edge.files", "dermedge", "dermedge.console", "edge.errors", "edge.artifact", "edge.manifest",
     "edge.recipes", "edge.preprocess", "edge.capture", "edge.runtimes.litert", "edge.runtimes.coreai",
+    "edge.runtimes.onnx",
     "edge.runtimes.open", "edge.metrics.statistics", "edge.metrics.gates", "edge.data.readers", "edge.data.table",
     "edge.questions.mistakes.diagnosis", "edge.questions.mistakes.words", "edge.decision", "edge.thresholds",
     "edge.answers",
@@ -196,7 +197,7 @@ def test_entry_point_runs_from_anywhere(script, tmp_path):
 
 def test_entry_points_are_all_there():
     documented = {
-        "convert/to_tflite.py", "convert/to_coreml.py", "convert/to_coreai.py",
+        "convert/to_tflite.py", "convert/to_coreml.py", "convert/to_coreai.py", "convert/to_onnx.py",
         "train/train.py", "train/evaluate.py", "train/prepare.py", "train/cross_validate.py",
     }  # fmt: skip
     assert documented <= {name(path) for path in SHELLS}

@@ -16,10 +16,10 @@ from edge.exporting import first_line
 from edge.models.deployed import OUTPUTS
 
 from .._graph.graph import results, trace
-from .._graph.passes import MOBILE_PASSES, PASSES, rewrite
+from .._graph.lowering import NoOperator, Unwritten, written
+from .._graph.passes import MOBILE_PASSES
 from .._graph.refusals import refused
-from .._graph.take_apart import take_apart
-from .emit import NoOperator, emit, unknown
+from .emit import TABLE, emit
 from .flatbuffer import pack, unpack
 
 if TYPE_CHECKING:
@@ -61,24 +61,15 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
     operators. Raises InputError with the operation, its arguments and its module where that cannot either, or gives
     other answers than the graph.
     """
-    graph, fired = rewrite(trace(module, example), PASSES)
-    whole, first = graph, None
-    tried: set[object] = set()
-    while True:
-        mobile, more = rewrite(graph, MOBILE_PASSES)
-        try:
-            content = emit(mobile, inputs=[INPUT], outputs=OUTPUTS[: len(results(mobile))])
-            return Lowered(content, fired | more, "operator by operator", modules_of(mobile))
-        except NoOperator as missing:
-            first = first or missing  # what the author wrote, not what became of it
-            targets = {node.target for node in unknown(mobile)} | {missing.node.target}
-            smaller, apart = take_apart(graph, targets - tried)
-        if not apart:
-            return by_litert_torch(whole, example, fired, first)
-        tried |= targets
-        graph, again = rewrite(smaller, PASSES)
-        fired = {name: count + again.get(name, 0) for name, count in fired.items()}
-        fired["take_apart"] = fired.get("take_apart", 0) + apart
+
+    def write(graph: fx.GraphModule) -> bytes:
+        return emit(graph, inputs=[INPUT], outputs=OUTPUTS[: len(results(graph))])
+
+    try:
+        done = written(trace(module, example), MOBILE_PASSES, TABLE, write)
+    except Unwritten as stop:
+        return by_litert_torch(stop.graph, example, stop.fired, stop.missing)
+    return Lowered(done.content, done.fired, "operator by operator", modules_of(done.graph))
 
 
 def by_litert_torch(graph: fx.GraphModule, example: Tensor, fired: dict[str, int], missing: NoOperator) -> Lowered:

@@ -23,6 +23,7 @@ FORMATS = {
     "tflite": ("tflite", "convert._tflite.format", "TFLiteFormat"),
     "coreml": ("mlpackage", "convert._coreml.format", "CoreMLFormat"),
     "coreai": ("aimodel", "convert._coreai.format", "CoreAIFormat"),
+    "onnx": ("onnx", "convert._onnx.format", "ONNXFormat"),
 }
 
 
@@ -43,8 +44,8 @@ def convert(
 ) -> Build:
     """Write a checkpoint (or the one of a shipped name or path) as files for phones; returns the folder as a `Build`.
 
-    `formats`: of tflite, coreml, coreai. `recipes`: names like fp32, fp16, int8 (None: all that each format has); one
-    that a format has not is left out there. `photos`: a folder, a PhotoSet or several; files are judged on those of
+    `formats`: of tflite, coreml, coreai, onnx. `recipes`: names like fp32, fp16, int8 (None: all that each format has);
+    one that a format has not is left out there. `photos`: a folder, a PhotoSet or several; files are judged on those of
     patients that the checkpoint never saw, and 8-bit files are measured on those that trained it (None: the folder in
     DERMEDGE_PHOTOS, else drawn images). `out`: folder, default build/<model>. `force` replaces files; `strict` lets
     every gate bind; `fine_tune`: epochs for palettes (Core ML); `answers`: beside each file a second one that takes
@@ -141,6 +142,6 @@ def checkpoint_of(checkpoint: Checkpoint | str | Path) -> Checkpoint:
 
 
 def format_of(form: str) -> Any:
-    """The converter of `tflite`, `coreml` or `coreai`."""
+    """The converter of `tflite`, `coreml`, `coreai` or `onnx`."""
     _, module, name = FORMATS[form]
     return getattr(room(module), name)()

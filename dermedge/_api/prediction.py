@@ -184,7 +184,7 @@ def answer_of(opened: Opened, photo: Picture, answers: Mapping[str, Answer] | No
 
 
 def open_model(file: str | Path, *, mode: str | None = None, threads: int = 1) -> Model:
-    """Open a .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or a shipped model by name.
+    """Open a .tflite, .mlpackage, .aimodel or .onnx beside its manifest.json, a checkpoint, or a shipped model by name.
 
     `mode`: how a .tflite runs: "xnnpack" (default), "xnnpack-fp16" or "reference". Raises InputError where the file is
     not the one that the manifest describes, or the runtime is not installed. A .tflite needs no torch.
@@ -195,7 +195,7 @@ def open_model(file: str | Path, *, mode: str | None = None, threads: int = 1) -
     mode = checks.text_or_none(mode, "mode", "how a .tflite runs")
     if isinstance(file, str) and file in MODELS:
         return Model(open_any(None, model=file, mode=mode, threads=threads))
-    file = checks.path(file, "file", "a .tflite, .mlpackage or .aimodel, or a checkpoint")
+    file = checks.path(file, "file", "a .tflite, .mlpackage, .aimodel or .onnx, or a checkpoint")
     return Model(open_any(file, mode=mode, threads=threads))
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.manifest import Parity
 
 LOG = "convert.log"
+FORMAT_CLASSES = {"tflite": "TFLiteFormat", "coreml": "CoreMLFormat", "coreai": "CoreAIFormat", "onnx": "ONNXFormat"}
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "reported": "yellow"}
 
 
@@ -72,7 +73,7 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
 
 
 def run(args: argparse.Namespace, form: str) -> int:
-    """Convert as the flags say; `form` is `tflite`, `coreml` or `coreai`. Returns the exit code."""
+    """Convert as the flags say; `form` is `tflite`, `coreml`, `coreai` or `onnx`. Returns the exit code."""
     from edge.data.selection import check_folder  # brings NumPy along, which --help does without
 
     check_folder(args.data)
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace, form: str) -> int:
     try:
         with third_party_noise_into(log):
             formats = room(f"convert._{form}.format")
-            class_name = {"tflite": "TFLiteFormat", "coreml": "CoreMLFormat", "coreai": "CoreAIFormat"}[form]
+            class_name = FORMAT_CLASSES[form]
             conversion = room("convert._convert").convert(
                 checkpoint,
                 getattr(formats, class_name)(),

@@ -10,7 +10,8 @@ makes every gate bind.
 
 --simulate only looks: it runs every file in every way that there is here, prints the table and writes no report. A
 .tflite runs on XNNPACK, on XNNPACK with fp16 forced (as ARMv8.2 phones do), and on the reference kernels; an .mlpackage
-runs by the interpreter, an .aimodel by Core AI's own runtime where that is installed. Times are this host's.
+runs by the interpreter, an .onnx in ONNX Runtime with and without its rewrites of the graph, an .aimodel by Core AI's
+own runtime where that is installed. Times are this host's.
 
 --runtime arm64, android or browser runs the files in a phone's own library too, set up by `dermedge setup`, and writes
 into the manifest where each was right. An emulated processor is not timed, because it says nothing about a phone's; on

@@ -1,4 +1,4 @@
-"""The answer for photographs, with any file: a checkpoint, a .tflite, .mlpackage or .aimodel, or the shipped model.
+"""The answer for photographs, with any file: a checkpoint, .tflite, .mlpackage, .aimodel, .onnx, or the shipped model.
 
     dermedge predict photo.jpg
     dermedge predict photographs/ --with build/hierattn_xs/hierattn_xs-int8.tflite --csv predictions.csv
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--with", dest="file", type=checkpoint_path,
-        help=".tflite, .mlpackage or .aimodel beside its manifest.json, or a checkpoint .safetensors",
+        help=".tflite, .mlpackage, .aimodel or .onnx beside its manifest.json, or a checkpoint .safetensors",
     )  # fmt: skip
     add_shipped_model(p, "the model to ask without --with")
     p.add_argument(

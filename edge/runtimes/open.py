@@ -17,7 +17,7 @@ from edge.preprocess import check_version
 from edge.questionnaire import Question, length_of
 from edge.runtimes import Runtime
 
-FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".aimodel": "aimodel"}  # suffix -> format
+FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".aimodel": "aimodel", ".onnx": "onnx"}  # suffix -> format
 XNNPACK = "xnnpack"
 
 
@@ -39,7 +39,7 @@ class Opened:
 def open_file(
     path: str | Path, form: str, *, mode: str | None = None, threads: int = 1, labels: Sequence[str] = ()
 ) -> Runtime:
-    """The runtime of a `tflite`, `mlpackage` or `aimodel`; `mode` is one of `modes_of(form)`, the first by default.
+    """The runtime of a `tflite`, `mlpackage`, `aimodel` or `onnx` in a mode of `modes_of(form)`, by default the first.
 
     `labels` name the classes of a .tflite, which has no place for them that every runtime reads.
     """
@@ -56,6 +56,11 @@ def open_file(
         from edge.runtimes.coreai import CoreAI
 
         return CoreAI(path)
+    if form == "onnx":
+        from edge.runtimes.onnx import MODES as ways
+        from edge.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(path, mode=mode or ways[0], threads=threads, labels=labels)
     raise unknown_format(form)
 
 
@@ -73,6 +78,10 @@ def modes_of(form: str) -> tuple[str, ...]:
         from edge.runtimes.coreai import MODE
 
         return (MODE,)
+    if form == "onnx":
+        from edge.runtimes.onnx import MODES as ways
+
+        return ways
     raise unknown_format(form)
 
 
@@ -81,18 +90,22 @@ def unknown_format(form: str) -> InputError:
 
 
 def missing_for(form: str) -> str | None:
-    """Why files of this format cannot be run here, in one line; None where they can. Core AI is an extra."""
-    if form != "aimodel":
-        return None
-    from edge.runtimes import coreai
+    """Why files of this format cannot be run here, in one line; None where they can. Core AI and ONNX are extras."""
+    if form == "aimodel":
+        from edge.runtimes import coreai
 
-    return coreai.missing()
+        return coreai.missing()
+    if form == "onnx":
+        from edge.runtimes import onnx
+
+        return onnx.missing()
+    return None
 
 
 def open_any(
     path: str | Path | None, *, model: str = DEFAULT_MODEL, mode: str | None = None, threads: int = 1
 ) -> Opened:
-    """A .tflite, .mlpackage or .aimodel beside its manifest.json, a checkpoint, or the shipped one of `model`."""
+    """A file for phones beside its manifest.json (endings: FORMATS), a checkpoint, or the shipped one of `model`."""
     path = None if path is None else Path(path)
     if path is not None and path.name == artifact.MANIFEST:
         path = path.parent
@@ -103,7 +116,7 @@ def open_any(
         return open_described(path, mode, threads)
     if path is not None and path.suffix not in {".safetensors", ".pt2", ".json"} and not path.is_dir():
         raise InputError(
-            f"{path} is neither a .tflite, .mlpackage or .aimodel nor a checkpoint (.safetensors, .pt2); "
+            f"{path} is neither a .tflite, .mlpackage, .aimodel or .onnx nor a checkpoint (.safetensors, .pt2); "
             "`file` is one of them"
         )
     from edge.runtimes.reference import Reference

@@ -1,4 +1,4 @@
-"""Operations as files, against torch in float64: TFLite on LiteRT, Core ML in the interpreter."""
+"""Operations as files, against torch in float64: TFLite on LiteRT, ONNX on its runtime, Core ML in the interpreter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -13,8 +14,10 @@ from convert._coreml.program import exported
 from convert._coreml.refusals import converted
 from convert._graph.graph import trace
 from convert._graph.passes import NEURAL_ENGINE_PASSES, rewrite
+from convert._onnx.program import lower as lower_to_onnx
 from convert._tflite.file import lower
 from edge.runtimes.coreml.model import CoreMLModel, load
+from edge.runtimes.onnx import opened
 from tests.convert._operations import KINDS, SIDE, Each, wanted
 from tests.convert.tflite.test_emit import answer
 
@@ -41,6 +44,16 @@ def test_a_tflite_file_computes_what_torch_does(kind: str) -> None:
     lowered = lower(Each(KINDS[kind], channels_last=True).eval(), torch.zeros_like(image))
     assert lowered.by == "operator by operator"
     compared(kind, answer(lowered.content, image, reference=False).ravel())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_onnx_file_computes_what_torch_does(kind: str) -> None:
+    """By the checker's rules, too; with the runtime's own rewrites, as apps run it."""
+    image = PICTURE.permute(0, 2, 3, 1).contiguous()
+    content = lower_to_onnx(Each(KINDS[kind], channels_last=True).eval(), torch.zeros_like(image)).content
+    onnx.checker.check_model(content, full_check=True)
+    session = opened(Path("x.onnx"), content, "onnxruntime", 1)
+    compared(kind, session.run(["probabilities"], {"image": image.numpy()})[0].ravel())
 
 
 @pytest.mark.slow(reason="a conversion by coremltools for each kind")

@@ -9,7 +9,7 @@ import pytest
 
 from edge.manifest import schema
 from edge.metrics.gates import GATES
-from edge.recipes import ALWAYS, COREAI, COREML, NEVER, RECIPES, REPORTED, TABLE, TFLITE, TRAINED, Recipe
+from edge.recipes import ALWAYS, COREAI, COREML, NEVER, ONNX, RECIPES, REPORTED, TABLE, TFLITE, TRAINED, Recipe
 from tests.edge._manifests import entry
 
 
@@ -66,7 +66,7 @@ def test_a_contradiction_is_noticed(name: str, change: dict[str, object]) -> Non
 
 
 def test_gates_and_views_are_those_of_the_table() -> None:
-    assert [recipe for form in (TFLITE, COREML, COREAI) for recipe in form.values()] == list(TABLE)
+    assert [recipe for form in (TFLITE, COREML, COREAI, ONNX) for recipe in form.values()] == list(TABLE)
     assert all(RECIPES[recipe.format][recipe.name] is recipe for recipe in TABLE)
     assert GATES.keys() == {recipe.name for recipe in TABLE}
     assert all(GATES[recipe.name] == recipe.gate for recipe in TABLE)

@@ -97,6 +97,12 @@ MOBILE_PASSES: tuple[Pass, ...] = (
     share_results,
 )
 
+# What ONNX's operators ask for: the same, but they keep channels first and have no product that turns a factor round.
+ONNX_PASSES: tuple[Pass, ...] = (
+    uneven_resizes,
+    *(one for one in MOBILE_PASSES if one not in {channels_last, transposed_products}),
+)
+
 
 def rewrite(graph: fx.GraphModule, passes: Sequence[Pass]) -> tuple[fx.GraphModule, dict[str, int]]:
     """The graph after all passes, and how often each fired."""

@@ -7,29 +7,16 @@ from collections.abc import Sequence
 from torch import fx
 
 from ..._graph.graph import constant, results
+from ..._graph.lowering import NoOperator, unknown
 from .lower import TABLE, Scope
 from .writer import Writer
 
-__all__ = ["NoOperator", "emit", "unknown", "unknown_operations"]
-
-
-class NoOperator(NotImplementedError):
-    """There is no operator for an operation, or for a form of it."""
-
-    def __init__(self, node: fx.Node, why: str) -> None:
-        super().__init__(f"no TFLite operator for {why} ({node.name})")
-        self.node, self.why = node, why
-
-
-def unknown(graph: fx.GraphModule) -> list[fx.Node]:
-    """The calls that `emit` has no operator for."""
-    calls = [n for n in graph.graph.nodes if n.op not in {"placeholder", "output", "get_attr"}]
-    return [node for node in calls if node.target not in TABLE]
+__all__ = ["TABLE", "NoOperator", "emit", "unknown_operations"]
 
 
 def unknown_operations(graph: fx.GraphModule) -> list[str]:
-    """The names of their operations."""
-    return sorted({str(node.target) for node in unknown(graph)})
+    """The names of the operations that `emit` has no operator for."""
+    return sorted({str(node.target) for node in unknown(graph, TABLE)})
 
 
 def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
@@ -54,11 +41,11 @@ def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str]
         elif node.op == "call_function":
             lower = TABLE.get(node.target)
             if lower is None:
-                raise NoOperator(node, str(node.target))
+                raise NoOperator(node, str(node.target), "TFLite")
             try:
                 scope.at[node] = lower(scope, node)
             except NotImplementedError as error:
-                raise NoOperator(node, str(error)) from None
+                raise NoOperator(node, str(error), "TFLite") from None
         elif node.op == "output":
             output_tensors = {name: scope[result] for name, result in zip(outputs, results(graph), strict=True)}
     return writer.finish(input_tensors, output_tensors, description="dermedge")

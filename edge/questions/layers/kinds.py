@@ -8,8 +8,17 @@ MOVING = {
     "QUANTIZE", "DEQUANTIZE", "CAST", "PAD", "GATHER", "PACK", "UNPACK", "BROADCAST_TO",
     "reshape", "transpose", "split", "slice_by_index", "slice_by_size", "concat", "squeeze", "expand_dims", "cast",
     "pad", "gather", "stack", "identity", "quantize", "dequantize",
+    "Reshape", "Transpose", "Split", "Slice", "Concat", "Cast", "Pad", "Gather", "Expand", "QuantizeLinear",
+    "DequantizeLinear",
 }  # fmt: skip
-QUANTISING = {"QUANTIZE", "DEQUANTIZE", "quantize", "dequantize"}  # of these, those that also round, and may clip
+QUANTISING = {
+    "QUANTIZE",
+    "DEQUANTIZE",
+    "quantize",
+    "dequantize",
+    "QuantizeLinear",
+    "DequantizeLinear",
+}  # of these, those that also round, and may clip
 # These have a counterpart in torch whatever was rewritten around them.
 ANCHORS = {
     "CONV_2D",
@@ -23,6 +32,10 @@ ANCHORS = {
     "matmul",
     "conv2d",
     "batch_matmul",
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "MatMul",
 }
 NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "getitem"}
 ACTIVATIONS = {"relu", "relu6", "hardtanh", "clamp", "silu", "hardswish", "hardsigmoid", "gelu"}
@@ -34,7 +47,7 @@ RESIZES |= {f"_upsample_{mode}" for mode in ("nearest_exact2d", "bilinear2d_aa",
 RESIZES |= {"upsample_linear1d", "upsample_nearest1d", "_upsample_nearest_exact1d", "adaptive_avg_pool2d"}
 KINDS = {
     "conv_2d": CONVOLUTION, "depthwise_conv_2d": CONVOLUTION, "conv": CONVOLUTION,
-    "transpose_conv": CONVOLUTION, "conv_transpose": CONVOLUTION,
+    "transpose_conv": CONVOLUTION, "conv_transpose": CONVOLUTION, "convtranspose": CONVOLUTION, "gemm": PRODUCT,
     "conv2d": CONVOLUTION | PRODUCT, "divide": {"div"},
     "fully_connected": PRODUCT | RESIZES, "linear": PRODUCT,
     "batch_matmul": PRODUCT, "matmul": PRODUCT | RESIZES,
@@ -48,6 +61,9 @@ KINDS = {
     "avg_pool": {"avg_pool2d", "adaptive_avg_pool2d"}, "max_pool_2d": {"max_pool2d"}, "max_pool": {"max_pool2d"},
     "resize_bilinear": RESIZES, "resize_nearest_neighbor": RESIZES, "upsample_bilinear": RESIZES,
     "upsample_nearest_neighbor": RESIZES, "hard_swish": {"hardswish"}, "leaky_relu": {"leaky_relu"},
+    "reducemean": {"mean", "avg_pool2d", "adaptive_avg_pool2d"}, "reducesum": {"sum"}, "reducemax": {"amax", "max"},
+    "averagepool": {"avg_pool2d", "adaptive_avg_pool2d"}, "maxpool": {"max_pool2d"}, "resize": RESIZES,
+    "clip": {"clamp", "relu6", "hardtanh"}, "leakyrelu": {"leaky_relu"}, "reciprocal": {"rsqrt", "reciprocal"},
     "batch_norm": NORMS, "square": {"pow", "square"},
 }  # fmt: skip
 

@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     file: str
     sha256: str
     bytes: int
-    format: str  # "tflite", "mlpackage", "aimodel"
+    format: str  # "tflite", "mlpackage", "aimodel", "onnx"
     recipe: str
     runtime: str  # name and kind, as a person reads it
     parity: FileParity

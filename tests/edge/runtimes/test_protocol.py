@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from convert._onnx.program import lower as lower_to_onnx
 from convert._tflite.file import lower
 from convert._tflite.quantise import quantise, with_byte_input
 from edge.checkpoint import Checkpoint, Preprocess
@@ -21,6 +22,7 @@ from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes import Outputs, Runtime, coreai, joined
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.litert import LiteRT
+from edge.runtimes.onnx import OnnxRuntime
 from edge.runtimes.open import open_file
 from edge.runtimes.reference import Reference
 from tests.edge.runtimes.test_coreai import asset
@@ -70,6 +72,13 @@ def package(folder: Path) -> Path:
     return folder / "net.mlpackage"
 
 
+@pytest.fixture(scope="module")
+def onnx_file(folder: Path) -> Path:
+    pytest.importorskip("onnxruntime", reason="the extra onnx")
+    (folder / "net.onnx").write_bytes(lower_to_onnx(deployed("NHWC"), torch.zeros(1, SIDE, SIDE, 3)).content)
+    return folder / "net.onnx"
+
+
 class Array:
     def __init__(self, value: np.ndarray) -> None:
         self.value = value
@@ -100,8 +109,8 @@ def core_ai(path: Path, patch: pytest.MonkeyPatch) -> Runtime:
     return coreai.CoreAI(path)
 
 
-KINDS = ("reference", "xnnpack", "xnnpack-fp16", "kernels", "bytes", "core ml", "core ai")
-TAKES_FLOATS = {"reference", "xnnpack", "xnnpack-fp16", "kernels"}
+KINDS = ("reference", "xnnpack", "xnnpack-fp16", "kernels", "bytes", "core ml", "core ai", "onnx", "onnx, plain")
+TAKES_FLOATS = {"reference", "xnnpack", "xnnpack-fp16", "kernels", "onnx", "onnx, plain"}
 
 
 @pytest.fixture(params=KINDS)
@@ -127,6 +136,10 @@ def runtime(kind: str, request, tmp_path: Path, monkeypatch) -> Iterator[Runtime
         "kernels": lambda: of_file(mode="reference"),
         "bytes": of_file,
         "core ml": lambda: CoreML(request.getfixturevalue("package")),
+        "onnx": lambda: OnnxRuntime(request.getfixturevalue("onnx_file"), labels=CODES),
+        "onnx, plain": lambda: OnnxRuntime(
+            request.getfixturevalue("onnx_file"), mode="onnxruntime-plain", labels=CODES
+        ),
         "core ai": lambda: core_ai(asset(tmp_path), monkeypatch),
     }
     opened = makers[kind]()
@@ -200,14 +213,14 @@ def test_other_numbers_than_bytes(runtime: Runtime, kind: str, images: np.ndarra
 
 
 def test_an_unknown_format_is_refused_by_its_name(tmp_path):
-    """The manifest's schema has formats that nothing here runs; they are not taken for Core AI."""
+    """It is not taken for one of the known ones."""
     from edge.runtimes.inside import look_inside
     from edge.runtimes.open import modes_of
 
     for ask in (
-        lambda: modes_of("onnx"),
-        lambda: open_file(tmp_path / "x.onnx", "onnx"),
-        lambda: look_inside(tmp_path / "x.onnx", "onnx", np.zeros((1, 8, 8, 3), np.uint8)),
+        lambda: modes_of("ncnn"),
+        lambda: open_file(tmp_path / "x.ncnn", "ncnn"),
+        lambda: look_inside(tmp_path / "x.ncnn", "ncnn", np.zeros((1, 8, 8, 3), np.uint8)),
     ):
-        with pytest.raises(InputError, match=r"`onnx`.*tflite, mlpackage, aimodel"):
+        with pytest.raises(InputError, match=r"`ncnn`.*tflite, mlpackage, aimodel, onnx"):
             ask()
