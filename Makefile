@@ -39,6 +39,7 @@ test: lint
 # gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, maven, npm and chromium of Debian.
 phones: env
 	$(BIN)/dermedge setup arm --missing
+	$(BIN)/dermedge setup legacy --only tflite-runtime
 	$(BIN)/dermedge setup android --missing
 	$(BIN)/dermedge setup android --tflite 2.14.0 --missing
 	$(BIN)/dermedge setup android --tflite 2.8.0 --missing

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from edge.environments import is_set_up
+from edge.phones.legacy import environment_of
+
 HOME = os.environ.get("DERMEDGE_PHONES")
 ANDROID = (
     sorted(path.parent.name.removeprefix("android-") for path in Path(HOME).glob("android-*/x86_64")) if HOME else []
 )
 ARM = bool(HOME) and any(Path(str(HOME)).glob("arm-*/packages"))
 BROWSER = bool(HOME) and any(Path(str(HOME)).glob("browser-*/node_modules"))
+LEGACY = bool(HOME) and is_set_up(environment_of("tflite-runtime", "2.14.0"))
+needs_legacy = pytest.mark.skipif(
+    not LEGACY, reason="DERMEDGE_PHONES has no tflite-runtime: `dermedge setup legacy --only tflite-runtime`"
+)
 needs_android = pytest.mark.skipif(
     not ANDROID, reason="DERMEDGE_PHONES names no folder with Android's TFLite: `dermedge setup android`"
 )

@@ -16,7 +16,13 @@ LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] != "derme
 MAY_PRINT = {"edge/questions/zoo/worker.py", "edge/phones/worker.py"}
 # Build the command line of a process of its own: a training run, which a round-trip test holds to the parser, and those
 # of compilers, apt, pip and browsers.
-MAY_NAME_FLAGS = {"train/_flags.py", "edge/phones/android.py", "edge/phones/arm.py", "edge/phones/chromium.py"}
+MAY_NAME_FLAGS = {
+    "edge/phones/legacy.py",
+    "train/_flags.py",
+    "edge/phones/android.py",
+    "edge/phones/arm.py",
+    "edge/phones/chromium.py",
+}
 SCREEN = {"print", "input", "sys.exit", "exit", "quit", "os._exit", "os.dup2", "sys.stdout.write", "sys.stderr.write"}
 SCREENS = ("argparse", "rich.console", "rich.progress", "dermedge.console", "optparse", "click")
 FLAG = re.compile(r"--[a-z]")

@@ -15,7 +15,8 @@ own runtime where that is installed. Times are this host's.
 
 --runtime arm64, android or browser runs the files in a phone's own library too, set up by `dermedge setup`, and writes
 into the manifest where each was right. An emulated processor is not timed, because it says nothing about a phone's; on
-android-x86_64, android-java and browser the manifest also says where a file is slower than the fp32 file beside it.
+android-x86_64, android-java, browser and earlier interpreters (tflite-runtime, tensorflow, litert) the manifest also
+says where a file is slower than the fp32 file beside it.
 
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
 shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a
@@ -52,7 +53,8 @@ def parser() -> argparse.ArgumentParser:
     add_several(
         p, "--runtime", metavar="NAME",
         help="a phone's own library beside XNNPACK here (`dermedge setup`): arm64, android, android-x86_64, "
-        "android-java or browser; with version and processor as in android:2.12.0:cortex-a53",
+        "android-java, browser, tflite-runtime, tensorflow or litert; with version and processor as in "
+        "android:2.12.0:cortex-a53",
     )  # fmt: skip
     add_threads(p)
     looks = p.add_mutually_exclusive_group()

@@ -17,5 +17,9 @@ def home() -> Path:
     return Path(own) if own else cache_folder() / "phones"
 
 
-def not_set_up(place: Path, what: str, command: str) -> InputError:
-    return InputError(f"{what} is not set up ({place} is missing); run `{command}` first, which downloads it")
+class NotSetUp(InputError):
+    """A runtime that is not on this machine yet; the message has the command that brings it."""
+
+
+def not_set_up(place: Path, what: str, command: str) -> NotSetUp:
+    return NotSetUp(f"{what} is not set up ({place} is missing); run `{command}` first, which downloads it")

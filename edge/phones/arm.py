@@ -20,6 +20,7 @@ PACKAGES = f"python{PYTHON}-minimal libpython{PYTHON}-stdlib libstdc++6 libc6"
 RELEASE = "bookworm"  # of Debian, which has that Python
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 WORKER = Path(__file__).with_name("worker.py")
+MODULE = "ai_edge_litert.interpreter"
 
 
 def folder_of(version: str) -> Path:
@@ -92,4 +93,4 @@ def command(path: Path, *, version: str = LITERT, threads: int = 1, cpu: str = p
     """The command line that answers for a .tflite frame by frame, as worker.py says; InputError if not set up."""
     if not is_set_up(version):
         raise not_set_up(folder_of(version), f"LiteRT {version} for ARM", "dermedge setup arm")
-    return [*python(version, cpu), str(WORKER), str(path), str(threads)]
+    return [*python(version, cpu), str(WORKER), str(path), str(threads), MODULE]

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import logging
 import platform
+import struct
 import subprocess
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edge.environments import PACKAGES, Environment, environment, python_in, set_up
+from edge.environments import PACKAGES, Environment, environment, folder_of, is_set_up, python_in, set_up
 from edge.errors import InputError
 
-from . import arm, processor
+from . import arm, not_set_up, processor
 
 log = logging.getLogger("dermedge")
 
 EMULATED = "aarch64"
+# One ADD: four float32 numbers in, twice each out. A package that is imported may still fail where NumPy is another.
+PROBE = Path(__file__).with_name("twice.tflite")
+ASKED, ANSWER = struct.pack("<4f", 1, 2, 3, -4), struct.pack("<4f", 2, 4, 6, -8)
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,32 @@ def set_up_all(library: str | None = None) -> list[Path]:
 
 
 def starts(module: str, env: Environment, folder: Path) -> None:
-    """InputError unless the interpreter can be imported in that folder."""
-    done = subprocess.run(
-        [*python_of(env, folder), "-c", f"from {module} import Interpreter"], capture_output=True, text=True
-    )
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError(f"{env.name} does not start here: {said[:300]}")
+    """InputError unless the interpreter of that folder runs a file rightly."""
+    done = subprocess.run(worker(python_of(env, folder), PROBE, 1, module), input=ASKED, capture_output=True)
+    if done.stdout.partition(b"\n")[2] != ANSWER:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        said = lines[-1] if lines else f"exit code {done.returncode}"
+        raise InputError(f"{env.name} does not run a file here: {said[:300]}")
+
+
+def worker(python: list[str], path: Path, threads: int, module: str) -> list[str]:
+    return [*python, str(arm.WORKER), str(path), str(threads), module]
 
 
 def python_of(env: Environment, folder: Path, cpu: str = processor.DEFAULT) -> list[str]:
     """The start of a command line of the Python that finds the environment's packages."""
     return arm.python(arm.LITERT, cpu, folder / PACKAGES) if env.foreign else python_in(folder)
+
+
+def command(library: str, path: Path, *, version: str, threads: int = 1, cpu: str | None = None) -> list[str]:
+    """The command line that answers for a .tflite frame by frame, as worker.py says; `cpu`: an emulated processor.
+
+    Raises InputError for a version that is not locked, or not set up.
+    """
+    env = environment_of(library, version, EMULATED if cpu else None)
+    if not is_set_up(env) or (env.foreign and not arm.is_set_up()):
+        before = "dermedge setup arm` and `" if env.foreign and not arm.is_set_up() else ""
+        what = f"{library} {version}{' for ARM' if cpu else ''}"
+        raise not_set_up(folder_of(env), what, f"{before}dermedge setup legacy --only {library}")
+    python = python_of(env, folder_of(env), cpu or processor.DEFAULT)
+    return worker(python, path, threads, LIBRARIES[library].module)

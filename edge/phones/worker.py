@@ -1,15 +1,16 @@
-"""Answers for one .tflite with LiteRT, frame by frame, in a process of its own; what runner.c is for Android's library.
+"""Answers for one .tflite, frame by frame, in a process of its own; what runner.c is for Android's library.
 
-    python worker.py MODEL THREADS
+    python worker.py MODEL THREADS MODULE
 
-It runs in the emulated Python, so that it imports nothing of dermedge and keeps to Python 3.11. The first line on
-standard output is a JSON object with LiteRT's version and name, type (the C API's number) and shape of inputs and
-outputs. Then, for every set of raw input tensors on standard input, the raw output tensors. Exit code 3: the file was
-refused.
+MODULE has the class `Interpreter`: LiteRT's, tflite-runtime's or TensorFlow's. It runs in the emulated Python or in an
+environment of its own, so that it imports nothing of dermedge and keeps to Python 3.11. The first line on standard
+output is a JSON object with the package's version and name, type (the C API's number) and shape of inputs and outputs.
+Then, for every set of raw input tensors on standard input, the raw output tensors. Exit code 3: the file was refused.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 
@@ -18,10 +19,8 @@ import numpy as np
 TYPES = {"float32": 1, "int32": 2, "uint8": 3, "int64": 4, "int8": 9, "float16": 10}  # TfLiteType
 
 
-def main(path: str, threads: int) -> int:
-    import ai_edge_litert
-    from ai_edge_litert.interpreter import Interpreter
-
+def main(path: str, threads: int, module: str) -> int:
+    Interpreter = importlib.import_module(module).Interpreter
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     try:
         interpreter = Interpreter(model_path=path, num_threads=threads)
@@ -36,7 +35,7 @@ def main(path: str, threads: int) -> int:
         ]
         for name, tensors in (("inputs", inputs), ("outputs", outputs))
     }
-    version = getattr(ai_edge_litert, "__version__", "")
+    version = getattr(sys.modules[module.partition(".")[0]], "__version__", "")
     stdout.write(json.dumps({"version": version, "xnnpack": True, **facts}).encode() + b"\n")
     stdout.flush()
     while True:
@@ -53,4 +52,4 @@ def main(path: str, threads: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

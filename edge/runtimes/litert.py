@@ -23,9 +23,10 @@ from edge.runtimes.engine import Engine, Input
 # where a file allows it; the reference kernels are slow, plain loops and share no code with XNNPACK.
 MODES = ("xnnpack", "xnnpack-fp16", "reference")
 # Phones' own libraries, each set up by `dermedge setup` and run only when asked for: LiteRT and Android's TFLite on an
-# emulated ARM processor, Android's for x86 by its C API and by Java, and LiteRT.js in a browser. Behind colons may
-# stand the processor and the version of Android's library: `android:2.12.0:cortex-a53`.
-PHONES = ("arm64", "android", "android-x86_64", "android-java", "browser")
+# emulated ARM processor, Android's for x86 by its C API and by Java, LiteRT.js in a browser, and earlier interpreters
+# here and on ARM. Behind colons may stand a version and a processor: `android:2.12.0:cortex-a53`.
+EARLIER = ("tflite-runtime", "tensorflow", "litert")
+PHONES = ("arm64", "android", "android-x86_64", "android-java", "browser", *EARLIER)
 XNNPACK_FORCE_FP16 = 0x4  # TFLITE_XNNPACK_DELEGATE_FLAG_FORCE_FP16
 MAX_BYTES = 512 * 2**20
 METADATA = b"dermedge"  # name of the entry with the manifest's facts

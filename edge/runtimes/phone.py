@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.environments import facts
 from edge.errors import InputError
-from edge.phones import android, arm, browser, processor
+from edge.phones import android, arm, browser, legacy, processor
 from edge.progress import track
 from edge.runtimes import Outputs, Refused, Runtime, joined
 from edge.runtimes.engine import Input
@@ -25,8 +28,9 @@ TYPES = {1: np.float32, 2: np.int32, 3: np.uint8, 4: np.int64, 9: np.int8, 10: n
 
 
 BROWSER = "browser"
-NATIVE = {"android-x86_64": "x86_64", "android-java": android.JAVA}  # on this machine's own processor
-TIMED = {*NATIVE, BROWSER}  # whose time says something of a phone's, against another file's there
+NATIVE = {"android-x86_64": "x86_64", "android-java": android.JAVA}  # Android's, on this machine's own processor
+PROCESS_CLOCK = 2  # in the number that Linux has for the clock of a process (clock_getcpuclockid)
+WORKER_SAYS = "worker: "  # before its reason, so that it is known among the lines of a large library
 LAST_WORDS = 5  # seconds that a library has to end after its output went wrong
 
 
@@ -38,16 +42,26 @@ class Choice:
     version: str
     processor: str
 
+    @property
+    def emulated(self) -> bool:
+        """Whether its time says nothing of a phone's, also not against another file's there."""
+        return self.processor in processor.PROCESSORS
+
 
 def choice_of(mode: str) -> Choice:
-    """What a mode names; the newest version and a Cortex-A76 where it says nothing. InputError for what goes wrong."""
+    """What a mode names. InputError for what goes wrong.
+
+    Where it says nothing: Android's newest version and an earlier interpreter's oldest; a Cortex-A76 for what is for
+    ARM alone, and otherwise this machine's own processor.
+    """
     library, *rest = mode.split(":")
     processors = [part for part in rest if part in processor.PROCESSORS]
     versions = [part for part in rest if part not in processors]
     if len(processors) > 1 or len(versions) > 1 or (versions and library == "arm64") or "" in rest:
         raise InputError(
             f"{mode}: expected arm64[:PROCESSOR], android[:VERSION][:PROCESSOR], android-x86_64[:VERSION], "
-            f"android-java[:VERSION] or {BROWSER}, where a processor is one of {', '.join(processor.PROCESSORS)}"
+            f"android-java[:VERSION], {BROWSER}, or {', '.join(legacy.LIBRARIES)} with [:VERSION][:PROCESSOR], where a "
+            f"processor is one of {', '.join(processor.PROCESSORS)}"
         )
     if library == BROWSER:
         if rest:
@@ -57,13 +71,28 @@ def choice_of(mode: str) -> Choice:
         if processors:
             raise InputError(f"{mode}: {library} runs on this machine's own processor")
         return Choice(library, (versions or [android.TFLITE])[0], platform.machine())
+    if library in legacy.LIBRARIES:
+        version = (versions or legacy.LIBRARIES[library].versions)[0]
+        return Choice(library, version, (processors or [platform.machine()])[0])
     version = arm.LITERT if library == "arm64" else (versions or [android.TFLITE])[0]
     return Choice(library, version, (processors or [processor.DEFAULT])[0])
+
+
+def environment_of(mode: str) -> dict | None:
+    """What a report says of the locked environment that a mode runs in; None of one that needs none."""
+    choice = choice_of(mode)
+    if choice.library not in legacy.LIBRARIES:
+        return None
+    machine = legacy.EMULATED if choice.emulated else None
+    return facts(legacy.environment_of(choice.library, choice.version, machine))
 
 
 def command_of(path: Path, choice: Choice, threads: int) -> list[str]:
     if choice.library == "arm64":
         return arm.command(path, threads=threads, cpu=choice.processor)
+    if choice.library in legacy.LIBRARIES:
+        cpu = choice.processor if choice.emulated else None
+        return legacy.command(choice.library, path, version=choice.version, threads=threads, cpu=cpu)
     if choice.library in NATIVE:
         return android.command(NATIVE[choice.library], path, version=choice.version, threads=threads)
     return android.command("arm64", path, version=choice.version, threads=threads, cpu=choice.processor)
@@ -117,6 +146,13 @@ class Phone:
             results.append(np.frombuffer(data, kind).reshape(shape))
         return results
 
+    def processor_seconds(self) -> float:
+        """The processor time that the process has used, of all its threads; on other systems than Linux the time that
+        has passed."""
+        if not sys.platform.startswith("linux"):
+            return time.perf_counter()
+        return time.clock_gettime((~self.process.pid << 3) | PROCESS_CLOCK)
+
     def refused(self) -> Refused:
         """What the library said last, in one sentence."""
         try:
@@ -126,7 +162,9 @@ class Phone:
             self.process.wait()
         self.said.seek(0)
         lines = [line.strip() for line in self.said.read(2**16).decode("utf-8", "replace").splitlines()]
-        reasons = [line for line in lines if line and not line.startswith(("INFO", "I/", "E/"))]  # Android's log too
+        own = [line.removeprefix(WORKER_SAYS) for line in lines if line.startswith(WORKER_SAYS)]
+        # Android's log stands there too
+        reasons = own or [line for line in lines if line and not line.startswith(("INFO", "I/", "E/"))]
         said = "; ".join(reasons)[:600] or "it gave no reason"
         return Refused(f"{self.path.name}: {self.mode} does not open it: {said}")
 

@@ -32,7 +32,7 @@ from edge.report.words import file_of
 from edge.runtimes import Outputs, Refused
 from edge.runtimes.litert import PHONES, on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
-from edge.runtimes.phone import choice_of, run_side_by_side
+from edge.runtimes.phone import choice_of, environment_of, run_side_by_side
 from edge.runtimes.reference import Reference
 from edge.runtimes.timing import timed_run
 
@@ -138,6 +138,8 @@ def measure(
         untrained=bool(build.checkpoint.untrained),
         answered=told,
     )
+    ran = dict.fromkeys(entry.runtime for entry in entries if on_phone(entry.runtime))
+    report["environments"] = {mode: environment for mode in ran if (environment := environment_of(mode))}
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
     return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dermedge.commands import setup
 from edge import environments
-from edge.environments import PINNED
+from edge.environments import PINNED, Environment
 from edge.errors import InputError
 from edge.phones import arm, legacy
+from edge.runtimes.litert import EARLIER
+from edge.runtimes.phone import Phone, environment_of
+from tests._phones import needs_legacy
 
 WHEELS = {"tflite-runtime": "tflite-runtime", "tensorflow": "tensorflow-cpu", "litert": "ai-edge-litert"}
 
@@ -60,3 +65,72 @@ def test_without_the_emulated_python_those_for_arm_are_named_as_left_out(
 def test_wrong_flags_are_2(flags: list[str], words: str, capsys) -> None:
     assert setup.main(flags) == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_runtimes_are_those_that_are_locked() -> None:
+    assert set(EARLIER) == set(legacy.LIBRARIES)
+
+
+def test_the_file_that_every_environment_is_tried_with_doubles_its_numbers() -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(legacy.PROBE))
+    interpreter.allocate_tensors()
+    numbers = np.frombuffer(legacy.ASKED, np.float32)[None]
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], numbers)
+    interpreter.invoke()
+    doubled = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert doubled.tobytes() == legacy.ANSWER == (2 * numbers).tobytes()
+
+
+# Stand-ins for an interpreter's package: one that cannot run beside this NumPy, and one that answers something else.
+FAULTY = """
+import numpy as np
+class Interpreter:
+    def __init__(self, model_path, num_threads): {fault}
+    def allocate_tensors(self): pass
+    def get_input_details(self): return [dict(name="image", dtype=np.float32, shape=np.array([1, 4]), index=0)]
+    get_output_details = get_input_details
+    def set_tensor(self, index, value): self.value = value {answer}
+    def invoke(self): pass
+    def get_tensor(self, index): return self.value
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "works"),
+    [
+        (FAULTY.format(fault="pass", answer="* 2"), True),
+        (FAULTY.format(fault="pass", answer="* np.float32(1.99)"), False),
+        (FAULTY.format(fault="raise RuntimeError('built for NumPy 1')", answer=""), False),
+        ("raise ImportError('built for NumPy 1')", False),
+    ],
+)
+def test_an_environment_is_tried_before_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, works: bool
+) -> None:
+    (tmp_path / "old_interpreter.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(legacy, "python_in", lambda folder: [sys.executable])
+    env = Environment("old")
+    if works:
+        legacy.starts("old_interpreter", env, tmp_path)
+        return
+    with pytest.raises(InputError, match=r"old does not run a file here: "):
+        legacy.starts("old_interpreter", env, tmp_path)
+
+
+@needs_legacy
+def test_its_time_is_that_of_its_own_process_and_a_report_names_its_lock() -> None:
+    with_time = Phone(legacy.PROBE, "tflite-runtime", 1)
+    before = with_time.processor_seconds()
+    assert 0 < before == with_time.processor_seconds()  # it waits
+    for _ in range(20):
+        (doubled,) = with_time.invoke([np.array([[1, 2, 3, 4]], np.float32)])
+    assert doubled.tolist() == [[2, 4, 6, 8]]
+    assert with_time.processor_seconds() > before
+    with_time.close()
+    environment = environment_of("tflite-runtime")
+    assert environment and environment["packages"]["tflite-runtime"] == with_time.version == "2.14.0"
+    assert len(environment["lock_sha256"]) == 64
+    assert environment_of("android") is None

@@ -14,7 +14,7 @@ from edge.errors import InputError
 from edge.phones import android, arm, browser, processor
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.phone import Choice, choice_of
-from tests._phones import needs_android, needs_arm, needs_browser
+from tests._phones import needs_android, needs_arm, needs_browser, needs_legacy
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,9 @@ from tests._phones import needs_android, needs_arm, needs_browser
         ("android:2.12.0:cortex-a53", Choice("android", "2.12.0", "cortex-a53")),
         ("android:mine", Choice("android", "mine", "cortex-a76")),
         ("browser", Choice("browser", browser.LITERTJS, platform.machine())),
+        ("tflite-runtime", Choice("tflite-runtime", "2.14.0", platform.machine())),
+        ("litert:1.4.0", Choice("litert", "1.4.0", platform.machine())),
+        ("litert:1.4.0:cortex-a53", Choice("litert", "1.4.0", "cortex-a53")),
     ],
 )
 def test_how_a_runtime_is_named(mode: str, choice: Choice) -> None:
@@ -47,7 +50,13 @@ def test_a_name_that_says_too_much_is_refused(mode: str) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "command"),
-    [("arm64", "setup arm"), ("android:2.9.0", "android --tflite 2.9.0"), ("browser", "setup browser")],
+    [
+        ("arm64", "setup arm"),
+        ("android:2.9.0", "android --tflite 2.9.0"),
+        ("browser", "setup browser"),
+        ("tensorflow:2.16.2", "setup legacy --only tensorflow"),
+        ("litert:1.4.0:cortex-a53", "setup arm` and `dermedge setup legacy --only litert"),
+    ],
 )
 @pytest.mark.usefixtures("nothing_set_up")
 def test_what_is_not_set_up_says_how(fp32_file: Path, mode: str, command: str) -> None:
@@ -60,7 +69,9 @@ def test_what_is_not_set_up_says_how(fp32_file: Path, mode: str, command: str) -
     [
         pytest.param("android", marks=needs_android), pytest.param("android:cortex-a53", marks=needs_android),
         pytest.param("android-x86_64", marks=needs_android), pytest.param("android-java", marks=needs_android),
-        pytest.param("arm64", marks=needs_arm), pytest.param("browser", marks=needs_browser),
+        pytest.param("arm64", marks=needs_arm), pytest.param("tflite-runtime", marks=needs_legacy),
+        pytest.param("tflite-runtime:2.14.0:cortex-a76", marks=[needs_arm, needs_legacy]),
+        pytest.param("browser", marks=needs_browser),
     ],
 )  # fmt: skip
 def test_it_answers_as_litert_does_here(fp32_file: Path, mode: str) -> None:
@@ -80,6 +91,7 @@ def test_it_answers_as_litert_does_here(fp32_file: Path, mode: str) -> None:
     [
         pytest.param("android", marks=needs_android), pytest.param("android-x86_64", marks=needs_android),
         pytest.param("android-java", marks=needs_android), pytest.param("browser", marks=needs_browser),
+        pytest.param("tflite-runtime", marks=needs_legacy),
     ],
 )  # fmt: skip
 def test_a_version_that_the_library_does_not_know_is_refused(fp32_file: Path, tmp_path: Path, mode: str) -> None:
