@@ -51,14 +51,15 @@ def main(argv: list[str] | None = None) -> int:
     recipes = [file.recipe for file in read(args.build).files if file.format == "tflite" and not file.answers]
     rows, missing = [], []
     modes = args.runtime or every_mode()
+    head = f"| runtime | {' | '.join(recipes)} |\n|---|{'---|' * len(recipes)}\n"
+    page = head
     for mode in track(modes, "runtimes", len(modes)):
         try:
             rows.append(f"| {mode} | {' | '.join(cells(args.build, mode, recipes, args.images))} |")
         except NotSetUp as error:
             missing.append(f"{mode}: {error}")
-    head = f"| runtime | {' | '.join(recipes)} |\n|---|{'---|' * len(recipes)}\n"
-    page = head + "\n".join([*rows, "", *missing]) + "\n"
-    write_text(args.out / "old_runtimes.md", page)
+        page = head + "\n".join([*rows, "", *missing]) + "\n"
+        write_text(args.out / "old_runtimes.md", page)  # after each: the whole takes an hour
     screen().print(page, markup=False, soft_wrap=True)
     return GOOD
 
