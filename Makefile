@@ -1,5 +1,5 @@
-# The commands that one needs: `make demo`, `make test`, `make test-slow`, `make phones`, `make fuzz`, `make lock`,
-# `make clean`.
+# The commands that one needs: `make demo`, `make test`, `make test-slow`, `make test-apps`, `make phones`, `make fuzz`,
+# `make lock`, `make clean`.
 # PyTorch's CPU build, where pip would take the CUDA one: see the README.
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 
-.PHONY: demo test test-slow phones lint fuzz lock clean env
+.PHONY: demo test test-slow test-apps phones lint fuzz lock clean env
 
 env: $(VENV)/.complete
 
@@ -48,6 +48,11 @@ phones: env
 # What takes longer than a change may wait for, each with its reason in its mark; `.ci/run` runs both.
 test-slow: env
 	$(PYTEST) -m slow
+
+# The apps, under node and in headless Chromium, which Debian's packages nodejs, npm and chromium bring.
+test-apps: env
+	$(BIN)/dermedge setup browser --missing
+	DERMEDGE_PHONES=$${DERMEDGE_PHONES:-$$HOME/.cache/dermedge/phones} $(BIN)/python -m pytest tests/apps tests/edge/bundles
 
 # Operations of networks, hostile files, frames: FUZZ times as many as in the suite (networks FUZZ / 10), other ones every
 # time; it takes long and may be stopped at any time. Without DERMEDGE_PHONES nothing is run on ARM.

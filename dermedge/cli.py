@@ -30,6 +30,7 @@ COMMANDS = {
     "zoo": "every model by every recipe: one table, one plot",
     "predict": "the answer for one photograph, with any file",
     "bundle": "an exported file into an app, checked for the app's runtime",
+    "serve-web": "the demo web page with an exported file, on this machine",
     "setup": "a phone's own runtime on this machine, for `parity --runtime`",
     "demo": "the whole chain on embedded data",
 }

@@ -1,0 +1,248 @@
+// The page: what is on the screen, and what happens when somebody touches it.
+import {encode, inForce, tempered} from './core/answers.js';
+import {check, decide, failedChecks, measure} from './core/decision.js';
+import {modelInput} from './core/preprocess.js';
+import {Refused} from './core/refused.js';
+import {Model} from './model.js';
+import {frameOf, readPhoto} from './photo.js';
+import {selfTest} from './self_test.js';
+import {text, TEXTS, words} from './texts.js';
+
+const HINT_MS = 700; // between two looks at the camera
+const byId = (id) => document.getElementById(id);
+const said = () => byId('language').value;
+const say = (name, places) => text(said(), name, places);
+const shownName = (model, i) => model.manifest.labels[i].name;
+
+let model = null;
+let square = null; // the last picture as the model sees it
+let tested = null;
+
+function element(tag, content, attributes = {}) {
+  const node = document.createElement(tag);
+  node.textContent = content;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+function showError(error) {
+  if (!(error instanceof Refused)) console.error(error);
+  byId('status').textContent = error.message ?? String(error);
+}
+
+/** Runs an action of the user's; what goes wrong is said on the screen. */
+const attempt = (action) => async (...values) => {
+  try {
+    await action(...values);
+  } catch (error) {
+    showError(error);
+  }
+};
+
+function translate() {
+  document.documentElement.lang = said();
+  for (const node of document.querySelectorAll('[data-text]')) node.textContent = say(node.dataset.text);
+  byId('square').setAttribute('aria-label', say('square'));
+  if (model) byId('status').textContent = say('ready', {file: model.entry.file});
+  drawQuestions(given());
+  showTested();
+}
+
+function drawQuestions(answers) {
+  const form = byId('form');
+  form.replaceChildren();
+  byId('questions').hidden = !model?.questions.length;
+  for (const {id, kind, text: question, choices, min, max, unit} of model?.questions ?? []) {
+    const label = element('label', words(question, said()) + (unit ? ` (${unit})` : ''));
+    const field = document.createElement(kind === 'number' ? 'input' : 'select');
+    field.name = id;
+    if (kind === 'number') {
+      Object.assign(field, {type: 'number', min, max, step: 'any', inputMode: 'decimal'});
+    } else {
+      const options = kind === 'yes_no'
+        ? [['true', say('yes')], ['false', say('no')]]
+        : choices.map((choice) => [choice.id, words(choice.text, said())]);
+      for (const [value, name] of [['', say('skipped')], ...options]) field.append(element('option', name, {value}));
+    }
+    field.value = answers[id] === undefined ? '' : String(answers[id]);
+    label.append(field);
+    form.append(label);
+  }
+}
+
+/** What is answered in the form, by question. */
+function given() {
+  const answers = {};
+  for (const {id, kind} of model?.questions ?? []) {
+    const value = byId('form').elements[id]?.value ?? '';
+    if (value !== '') answers[id] = {yes_no: value === 'true', choice: value, number: Number(value)}[kind];
+  }
+  return answers;
+}
+
+function drawSquare(mask) {
+  const {side, manifest} = model;
+  const canvas = byId('square');
+  canvas.width = side;
+  canvas.height = side;
+  const image = new ImageData(side, side);
+  for (let i = 0; i < side * side; i += 1) {
+    image.data.set([square[3 * i], square[3 * i + 1], square[3 * i + 2], 255], 4 * i);
+    if (mask && mask[i] >= manifest.mask.threshold) image.data[4 * i + 2] = 255; // the lesion, in blue
+  }
+  canvas.getContext('2d').putImageData(image, 0, 0);
+  canvas.hidden = false;
+}
+
+async function answer() {
+  if (!square) return;
+  const answers = given();
+  const {probabilities, mask} = await model.run(square, encode(model.questions, answers));
+  drawSquare(mask);
+  const {decision} = model.manifest;
+  const force = decision ? inForce(decision, Object.keys(answers).length) : null;
+  const shown = force ? tempered(probabilities, force) : probabilities;
+  let outcome = {outcome: 'class', code: model.codes[shown.indexOf(Math.max(...shown))], failed: []};
+  if (force) {
+    check(model.side, force, shown, model.codes);
+    outcome = decide(measure(square, model.side), force, shown, model.codes);
+  }
+  const first = model.codes.indexOf(outcome.code);
+  byId('outcome').textContent = say(outcome.outcome, {
+    name: first < 0 ? '' : shownName(model, first), percent: first < 0 ? '' : (100 * shown[first]).toFixed(1),
+    reason: outcome.failed.length ? say(outcome.failed[0]) : '',
+  });
+  byId('outcome').dataset.outcome = outcome.outcome;
+  byId('ranked').replaceChildren(...shown.map((p, i) => [p, i]).sort(([a], [b]) => b - a).map(([p, i]) => {
+    const item = element('li', '', {'data-code': model.codes[i], 'data-probability': probabilities[i]});
+    const meter = element('meter', '', {min: 0, max: 1, value: p, 'aria-label': shownName(model, i)});
+    item.append(element('span', shownName(model, i)), element('span', `${(100 * p).toFixed(1)} %`), meter);
+    return item;
+  }));
+  byId('ranked').hidden = outcome.outcome === 'retake';
+  showEffects(answers);
+  byId('result').hidden = false;
+}
+
+/** What each answer did to the odds of the class that it changed most. */
+function showEffects(answers) {
+  const {log_odds: rows} = model.manifest;
+  byId('effects').replaceChildren(...(rows ? Object.entries(answers) : []).map(([id, value]) => {
+    const question = model.questions.find((one) => one.id === id);
+    const vector = encode(model.questions, {[id]: value});
+    const added = rows.map((row) => row.reduce((sum, odds, place) => sum + odds * vector[place], 0));
+    const most = added.reduce((best, odds, i) => (Math.abs(odds) > Math.abs(added[best]) ? i : best), 0);
+    const choice = question.choices?.find((one) => one.id === value);
+    const told = {yes_no: value ? say('yes') : say('no'), choice: choice && words(choice.text, said())}[question.kind] ?? value;
+    return element('li', say('effect', {
+      question: words(question.text, said()), answer: told, name: shownName(model, most), factor: Math.exp(added[most]).toFixed(2),
+    }));
+  }));
+}
+
+async function take(picture) {
+  byId('status').textContent = say('computing');
+  square = modelInput(picture, model.side);
+  await answer();
+  byId('status').textContent = say('ready', {file: model.entry.file});
+}
+
+async function openCamera() {
+  const video = byId('video');
+  try {
+    video.srcObject = await navigator.mediaDevices.getUserMedia({video: {facingMode: 'environment'}});
+  } catch (error) {
+    throw new Refused(say('noCamera', {error: error.name}));
+  }
+  await video.play();
+  for (const id of ['video', 'take', 'hint']) byId(id).hidden = false;
+  byId('camera').hidden = true;
+  const look = () => {
+    if (!video.srcObject) return;
+    const {decision} = model.manifest;
+    const seen = modelInput(frameOf(video), model.side);
+    const [failed] = decision ? failedChecks(measure(seen, model.side), decision.quality) : [];
+    byId('hint').textContent = failed ? say(failed) : say('good');
+    setTimeout(look, HINT_MS);
+  };
+  look();
+}
+
+function closeCamera() {
+  const video = byId('video');
+  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  video.srcObject = null;
+  for (const id of ['video', 'take', 'hint']) byId(id).hidden = true;
+  byId('camera').hidden = false;
+}
+
+function showTested() {
+  if (!tested) return;
+  const {rows, failed, delta, median, p90, cold, seen} = tested;
+  const times = {median: median.toFixed(1), p90: p90.toFixed(1), cold: cold.toFixed(1), load: model.milliseconds.toFixed(0)};
+  byId('verdict').textContent = [
+    failed.length ? say('failed', {names: failed.join(', ')}) : say('passed', {delta: delta.toExponential(1)}),
+    say('times', times), say(seen ? 'seen' : 'unseen'),
+  ].join(' ');
+  byId('verdict').dataset.delta = delta;
+  byId('verdict').dataset.failed = failed.length;
+  const list = (numbers) => numbers.map((p) => p.toFixed(4)).join(' ');
+  const line = (tag, cells) => {
+    const row = document.createElement('tr');
+    row.append(...cells.map((cell) => element(tag, cell)));
+    return row;
+  };
+  byId('table').replaceChildren(
+    line('th', ['image', 'expected', 'obtained', 'difference'].map((name) => say(name))),
+    ...rows.map((row) => line('td', [row.image, list(row.expected), list(row.obtained), row.delta.toExponential(1)])),
+  );
+  byId('table').hidden = false;
+}
+
+/** Everything that was loaded is kept for the next time, with or without a network. */
+async function keepForOffline() {
+  if (!('serviceWorker' in navigator)) return;
+  await navigator.serviceWorker.register('service_worker.js');
+  const {active} = await navigator.serviceWorker.ready;
+  navigator.serviceWorker.addEventListener('message', () => { document.body.dataset.offline = 'kept'; });
+  const own = performance.getEntriesByType('resource').map(({name}) => name).filter((name) => name.startsWith(location.origin));
+  const images = model.manifest.self_test.map(({image}) => new URL(`model/${image}`, location.href).href);
+  active.postMessage([...new Set([location.href.split('#')[0], ...own, ...images])]);
+}
+
+byId('language').addEventListener('change', attempt(async () => {
+  translate();
+  await answer();
+}));
+byId('file').addEventListener('change', attempt(async ({target}) => {
+  const [file] = target.files;
+  if (file && model) await take(await readPhoto(file));
+}));
+byId('camera').addEventListener('click', attempt(openCamera));
+byId('take').addEventListener('click', attempt(async () => {
+  const picture = frameOf(byId('video'));
+  closeCamera();
+  await take(picture);
+}));
+byId('form').addEventListener('change', attempt(answer));
+byId('form').addEventListener('submit', (event) => event.preventDefault());
+byId('run').addEventListener('click', attempt(async () => {
+  byId('verdict').textContent = say('computing');
+  tested = await selfTest(model);
+  showTested();
+}));
+
+byId('language').value = Object.keys(TEXTS).find((language) => navigator.language.startsWith(language)) ?? 'en';
+translate();
+byId('status').textContent = say('loading');
+try {
+  model = await Model.load();
+  byId('run').disabled = false;
+  byId('camera').disabled = false;
+  translate();
+  document.body.dataset.state = 'ready';
+  await keepForOffline();
+} catch (error) {
+  showError(error);
+  document.body.dataset.state = 'failed';
+}
