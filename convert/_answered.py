@@ -14,7 +14,7 @@ from edge.errors import InputError
 from edge.manifest import FileEntry, Manifest
 from edge.questions.answered import drawn, half_of, vectors_of
 from edge.runtimes import Outputs
-from edge.runtimes.reference import Reference
+from edge.runtimes.reference import TOGETHER, Reference
 
 STEM = "answers"  # in a file's name, between model and recipe
 
@@ -23,8 +23,8 @@ STEM = "answers"  # in a file's name, between model and recipe
 class Answered:
     """What the float32 torch model says where no, some and all questions are answered."""
 
-    vectors: Mapping[str, np.ndarray]  # case -> `answers` of the judged photographs, float32 (N, Q)
-    outputs: Mapping[str, Outputs]  # case -> of the judged photographs
+    vectors: Mapping[str, np.ndarray]  # case -> `answers` of the judged images, float32 (N, Q)
+    outputs: Mapping[str, Outputs]  # case -> of the judged images
     test_vectors: np.ndarray  # float32, a row for each self-test image
     test_outputs: Outputs
 
@@ -37,10 +37,13 @@ class Answered:
 def answered_by(
     reference: Reference, checkpoint: Checkpoint, photos: PhotoSet, images: np.ndarray, test_images: np.ndarray
 ) -> Answered:
-    """`images` of the photographs and `test_images`, uint8 (N, S, S, 3), with answers, through the float model."""
-    vectors = vectors_of(photos, checkpoint.questions)
+    """`images` of the photographs, in views of each, and `test_images`, with answers, through the float model.
+
+    Both uint8 (N, S, S, 3).
+    """
+    vectors = vectors_of(photos, checkpoint.questions, views=len(images) // len(photos))
     tests = test_vectors(checkpoint, len(test_images))
-    outputs = {case: reference.run(images, rows) for case, rows in vectors.items()}
+    outputs = {case: reference.run(images, rows, together=TOGETHER) for case, rows in vectors.items()}
     return Answered(vectors, outputs, tests, reference.run(test_images, tests))
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from edge import artifact
 from edge.checkpoint import Checkpoint
 from edge.data.selection import Photographs, judging_set
-from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
+from edge.data.views import load_views
 from edge.errors import InputError
 from edge.files import check_writable, remove, scratch_in
 from edge.files import replace as replace_file
@@ -21,7 +21,7 @@ from edge.locks import alone_in
 from edge.manifest import Manifest
 from edge.progress import busy
 from edge.runtimes import Outputs
-from edge.runtimes.reference import Reference
+from edge.runtimes.reference import TOGETHER, Reference
 from edge.uninterrupted import uninterrupted
 
 from ._answered import (
@@ -39,8 +39,7 @@ from ._job import Job, write_and_judge
 from ._judge import Judged
 from ._reference import keep_reference
 from ._self_test import add_expected, self_test_images, write_self_test
-
-JUDGED_IMAGES = 64
+from ._views import photographs_for, views_for
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,12 @@ def convert(
     check_writable(folder)
     with alone_in(folder), scratch_in(folder) as work:
         manifest = manifest_to_extend(folder, checkpoint, to_write, force=force)
-        photos = judging_set(checkpoint, data, limit=JUDGED_IMAGES, skip_missing=skip_unreadable)
-        photos, images = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+        kinds = {recipe: form.recipes[recipe] for recipe in wanted}
+        photos = judging_set(checkpoint, data, limit=photographs_for(checkpoint, kinds), skip_missing=skip_unreadable)
+        side = checkpoint.preprocess.side
+        views = views_for(checkpoint, kinds, len(photos))
+        photos, drawn = load_views(photos, side, views, skip_unreadable=skip_unreadable)
+        images = drawn.reshape(-1, side, side, 3)
         judged: list[Judged] = []
         stopped: BaseException | None = None
         try:
@@ -109,7 +112,7 @@ def convert(
                 answered = answered_by(reference, checkpoint, photos, images, test_images) if answers else None
                 source = Source(
                     checkpoint, photos, images, outputs, data, path, folder,
-                    skip_unreadable, measure_again, fine_tune, strict, answered,
+                    skip_unreadable, measure_again, fine_tune, strict, answered, views,
                 )  # fmt: skip
                 test_outputs = reference.run(test_images)
                 if manifest:
@@ -199,7 +202,7 @@ def chosen_recipes(form: Format, recipes: Sequence[str] | None) -> list[str]:
 
 def answers_of(reference: Reference, images: np.ndarray, weights: str) -> Outputs:
     """What the float model says; InputError that names its `weights` if that cannot be kept."""
-    outputs = reference.run(images)
+    outputs = reference.run(images, together=TOGETHER)
     finite = np.isfinite(outputs.probabilities).all(axis=1)
     if outputs.masks is not None:
         finite &= np.isfinite(outputs.masks).all(axis=(1, 2))

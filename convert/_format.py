@@ -18,6 +18,7 @@ from edge.runtimes import Outputs
 
 from ._aim import Aim
 from ._answered import Answered
+from ._views import limits_changes
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Source:
 
     checkpoint: Checkpoint
     photos: PhotoSet
-    images: np.ndarray  # uint8 (N, S, S, 3) RGB
+    images: np.ndarray  # uint8 (N views, S, S, 3) RGB: the photographs, then all of them in another view, and so on
     reference: Outputs  # what the float32 torch model says of the images
     data: Photographs  # where photographs of training patients are looked for
     path: Path | None  # of the checkpoint's weights; None of a network that was handed over in memory
@@ -36,11 +37,19 @@ class Source:
     fine_tune: int = 0  # epochs for palettes (Core ML)
     strict: bool = False  # every gate binds
     answered: Answered | None = None  # files that take answers are wanted, too
+    views: int = 1  # of each photograph
 
     def aim(self, recipe: Recipe) -> Aim:
         """What the gate of an 8-bit recipe asks for, and whether a file that misses it is rejected."""
         gate = recipe.gate_for(untrained=bool(self.checkpoint.untrained))
         return Aim(gate, recipe.binds(trained=self.checkpoint.learned, strict=self.strict))
+
+    def views_for(self, recipe: Recipe) -> int:
+        """How many views a recipe's files are judged in: the photographs alone where its gate has no rare event.
+
+        Only a limit on changed classes needs many images; logits differ on every one.
+        """
+        return self.views if limits_changes(recipe.gate_for(untrained=bool(self.checkpoint.untrained))) else 1
 
     @property
     def written(self) -> Path:

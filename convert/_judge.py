@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +14,18 @@ from edge.errors import InputError
 from edge.manifest import Audit, FineTuned, Parity
 from edge.metrics.gates import FileParity
 from edge.metrics.gates import judge as judge_arrays
-from edge.questions.observe import observations_of, parity_summary, shortfalls
-from edge.runtimes import Outputs, Runtime
+from edge.questions.observe import observations_of, parity_summary, shortfalls, undecided
+from edge.runtimes import Outputs, Runtime, joined
 from edge.runtimes.open import modes_of, open_file
+from edge.runtimes.phone import run_side_by_side
 from edge.runtimes.timing import timed_run
 
 from ._answered import STEM
 from ._format import Format, Prepared, Source
+
+SIDE_BY_SIDE = {
+    "tflite"
+}  # formats whose runtime computes outside of Python, so that threads do not wait for each other
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Judged:
     parity: Parity | None = None
     milliseconds: float | None = None  # on this host, median, one thread
     remarks: tuple[str, ...] = ()  # what fell short, in words
+    undecided: tuple[dict[str, Any], ...] = ()  # checks for which too few patients were seen
     opens_from: str = ""  # the oldest runtime or system that opens it
     audit: Audit | None = None
     fine_tuned: FineTuned | None = None
@@ -54,14 +62,15 @@ def judge(
     wrong = prepared.shortcomings(recipe, path)
     if wrong:
         return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong))
+    views = source.views_for(form.recipes[recipe])
     runtime = opened(path, form, source)
     try:
-        candidate, milliseconds = timed_run(runtime, source.images, task=f"judging {path.name}")
+        candidate, milliseconds = answers_on_views(runtime, path, form, source, views, task=f"judging {path.name}")
         answers = runtime.run(test_images)
     finally:
         runtime.close()
     audit = prepared.audit(recipe, path)
-    result = compared(source, recipe, source.reference, candidate, audit)
+    result = compared(source, recipe, source.reference, candidate, audit, views)
     binding = form.recipes[recipe].binds(trained=source.checkpoint.learned, strict=strict)
     return Judged(
         recipe,
@@ -70,13 +79,16 @@ def judge(
         verdict=result.verdict,
         parity=parity_summary(result, runtime=modes_of(form.name)[0], photos=source.photos, binding=binding),
         milliseconds=milliseconds,
-        remarks=shortfalls(result) if binding or result.verdict == "fail" else (),
+        remarks=shortfalls(result),
+        undecided=undecided(result) if binding else (),
         opens_from=prepared.opens_from(recipe, path),
         audit=audit,
         fine_tuned=prepared.fine_tuned(recipe),
         self_test=answers,
         candidate=candidate,
-        furthest=furthest_first(source.reference.probabilities, candidate.probabilities),
+        furthest=furthest_first(
+            source.reference.probabilities[: len(candidate.probabilities)], candidate.probabilities
+        ),
     )
 
 
@@ -89,11 +101,44 @@ def opened(path: Path, form: Format, source: Source) -> Runtime:
     return runtime
 
 
-def compared(source: Source, recipe: str, reference: Outputs, candidate: Outputs, audit: Audit | None) -> FileParity:
-    """What a file says of the judged photographs against what the model says, by the recipe's gate."""
+def answers_on_views(
+    runtime: Runtime,
+    path: Path,
+    form: Format,
+    source: Source,
+    views: int,
+    *,
+    task: str,
+    answers: np.ndarray | None = None,
+) -> tuple[Outputs, float]:
+    """What a file says of the judged photographs in so many views, and the milliseconds of one.
+
+    The photographs themselves are run one after the other and timed, their other views on all cores where the runtime
+    lets threads run side by side. `answers`: the second input, a row for each image of `source`.
+    """
+    photographs, images = len(source.photos), len(source.photos) * views
+    plain = None if answers is None else answers[:photographs]
+    candidate, milliseconds = timed_run(runtime, source.images[:photographs], task=task, answers=plain)
+    if views == 1:
+        return candidate, milliseconds
+    others = source.images[photographs:images]
+    rows = None if answers is None else answers[photographs:images]
+    if form.name in SIDE_BY_SIDE:
+        rest = run_side_by_side(partial(open_file, path, form.name), others, task=f"{task}, more views", answers=rows)
+    else:
+        rest = timed_run(runtime, others, task=f"{task}, more views", answers=rows)[0]
+    return joined([candidate, rest]), milliseconds
+
+
+def compared(
+    source: Source, recipe: str, reference: Outputs, candidate: Outputs, audit: Audit | None, views: int
+) -> FileParity:
+    """What a file says of the judged photographs, in so many views, against what the model says, by its gate."""
+    images = len(source.photos) * views
+    probabilities, masks = reference
     return judge_arrays(
         recipe,
-        observations_of(source.photos, *reference),
+        observations_of(source.photos, probabilities[:images], None if masks is None else masks[:images], views=views),
         candidate.probabilities,
         masks=candidate.masks,
         mac_share_int8=audit.share_8bit if audit else None,

@@ -10,13 +10,12 @@ import numpy as np
 from edge.manifest import AnsweredParity
 from edge.metrics.gates import FileParity, Verdict, overall
 from edge.questions.answered import NONE
-from edge.questions.observe import parity_summary, shortfalls
+from edge.questions.observe import parity_summary, shortfalls, undecided
 from edge.runtimes import Outputs
 from edge.runtimes.open import modes_of
-from edge.runtimes.timing import timed_run
 
 from ._format import Format, Prepared, Source
-from ._judge import Judged, broken_rules, compared, opened
+from ._judge import Judged, answers_on_views, broken_rules, compared, opened
 
 ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.REPORTED)  # the worst first
 
@@ -41,28 +40,26 @@ def judge_with_answers(
     wrong = prepared.shortcomings(recipe, path, answers=answered.places)
     if wrong:
         return Judged(recipe, path, rejected=True, verdict="fail", remarks=tuple(wrong), answers=True)
+    views = source.views_for(form.recipes[recipe])
     runtime = opened(path, form, source)
     candidates, times = {}, []
     try:
         for case, rows in answered.vectors.items():
             task = f"judging {path.name}, {case} answered"
-            candidates[case], milliseconds = timed_run(runtime, source.images, task=task, answers=rows)
+            candidates[case], milliseconds = answers_on_views(
+                runtime, path, form, source, views, task=task, answers=rows
+            )
             times.append(milliseconds)
         plain, told = runtime.run(test_images), runtime.run(test_images, answered.test_vectors)
     finally:
         runtime.close()
     audit = prepared.audit(recipe, path)
     results = {
-        case: compared(source, recipe, answered.outputs[case], candidate, audit)
+        case: compared(source, recipe, answered.outputs[case], candidate, audit, views)
         for case, candidate in candidates.items()
     }
     binding = form.recipes[recipe].binds(trained=source.checkpoint.learned, strict=strict)
-    remarks = [
-        f"{case} answered: {line}"
-        for case, result in results.items()
-        if binding or result.verdict == "fail"
-        for line in shortfalls(result)
-    ]
+    remarks = [f"{case} answered: {line}" for case, result in results.items() for line in shortfalls(result)]
     off = form.recipes[recipe].activations > 8 and apart(candidates[NONE], alone.candidate)
     if off:
         remarks.append(f"with nothing answered it is not {alone.path.name}, but {off:.2g} from it")
@@ -77,6 +74,7 @@ def judge_with_answers(
         parity=replace(parity, by_answers=tuple(by_case(case, result) for case, result in results.items())),
         milliseconds=float(np.median(times)),
         remarks=tuple(remarks),
+        undecided=tuple(check for result in results.values() for check in undecided(result)) if binding else (),
         opens_from=prepared.opens_from(recipe, path),
         audit=audit,
         fine_tuned=prepared.fine_tuned(recipe),

@@ -42,6 +42,7 @@ def parity(
     photos: Photographs = None,
     *,
     images: int | None = None,
+    views: int | None = None,
     modes: Sequence[str] | None = None,
     threads: int = 1,
     skip_unreadable: bool = False,
@@ -50,7 +51,9 @@ def parity(
     """Run every file of a build on photographs of unseen patients and judge its answers against the float network's.
 
     `build`: a Build, or its folder. `photos`: a folder, a PhotoSet or several; None: the folder in DERMEDGE_PHOTOS,
-    else drawn images, and the proof says so. `images`: at most so many. `modes`: of "xnnpack", "xnnpack-fp16",
+    else drawn images, and the proof says so. `images`: at most so many, each judged in so many
+    `views` as a hand-held phone would have taken it (docs/parity.md); None: 4 to 16, more of few
+    photographs. `modes`: of "xnnpack", "xnnpack-fp16",
     "reference" for .tflite files, or a phone's own library as docs/phones.md names it; None: as phones run them.
     `threads`: of the CPU.
 
@@ -66,6 +69,7 @@ def parity(
         opened(build),
         checks.photographs(photos),
         images=checks.whole_or_none(images, "images", 1),
+        views=checks.whole_or_none(views, "views", 1),
         modes=checks.names_or_none(modes, "modes"),
         threads=checks.whole(threads, "threads", 1),
         skip_unreadable=skip_unreadable,

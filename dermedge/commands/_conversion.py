@@ -215,13 +215,15 @@ def result_table(conversion: Conversion) -> Table:
     from rich.table import Table
 
     from edge.report.header import maybe_seen
-    from edge.report.words import kind_of_images
+    from edge.report.words import kind_of_images, verdict_on
 
     photos = conversion.photos
     kind = kind_of_images(synthetic=photos.synthetic, patients_unknown=maybe_seen(conversion.checkpoint))
     weights = ", random weights" if conversion.checkpoint.untrained else ""
     model = conversion.checkpoint.model
-    table = Table(title=f"{model}{weights}: {len(photos)} {kind} ({photos.name}), one thread of this host")
+    views = max((result.parity.views or 1 for result in conversion.judged if result.parity), default=1)
+    seen = f"{len(photos)} {kind}" + (f" in {views} views each" if views > 1 else "")
+    table = Table(title=f"{model}{weights}: {seen} ({photos.name}), one thread of this host")
     table.add_column("recipe")
     dice = ("mask Dice",) if conversion.masks else ()
     for name in ("bytes", "host ms", "SQNR dB", "agreement", "largest |Δp|", *dice):
@@ -239,7 +241,8 @@ def result_table(conversion: Conversion) -> Table:
             f"{parity.agreement:.1%}" if parity else "-",
             f"{parity.largest_delta_p:.2g}" if parity else "-",
             *([dice_of(parity)] if conversion.masks else []),
-            f"[{colour}]{result.verdict}[/]" + (" (rejected)" if result.rejected else ""),
+            f"[{colour}]{verdict_on(result.verdict, synthetic=photos.synthetic)}[/]"
+            + (" (rejected)" if result.rejected else ""),
         )
     return table
 
@@ -257,6 +260,8 @@ def report(conversion: Conversion, log: Path) -> int:
     """Say in words what failed and where things are; the exit code."""
     from rich.markup import escape
 
+    from edge.report.words import undecided
+
     judged = conversion.judged
     if any(result.verdict == "fail" and not result.rejected for result in judged):
         screen().print(
@@ -270,6 +275,9 @@ def report(conversion: Conversion, log: Path) -> int:
                 screen().print(f"[yellow]{result.name}[/] {warning}", soft_wrap=True)
     for remark, recipes in by_remark(judged).items():
         screen().print(f"[bold]{', '.join(recipes)}[/] {escape(remark)}", soft_wrap=True)
+    open_checks = [check for result in judged for check in result.undecided]
+    if settled := undecided(open_checks, len(set(conversion.photos.patients))):
+        screen().print(f"[yellow]{settled}[/]", soft_wrap=True)
     rejected = conversion.rejected
     written = len(judged) - len(rejected)
     screen().print(f"{written} file(s) and {MANIFEST} in {conversion.folder}, {conversion.seconds:.0f} s; log: {log}")

@@ -45,6 +45,11 @@ def parser() -> argparse.ArgumentParser:
     add_build_and_photographs(p)
     add_report_folder(p)
     add_images(p)
+    p.add_argument(
+        "--views", type=int, metavar="N",
+        help="judge each photograph in so many views, as a hand-held phone would have taken it; 1: as it is "
+        "(default: 4 to 16, more of few photographs)",
+    )  # fmt: skip
     add_several(
         p, "--mode", choices=["xnnpack", "xnnpack-fp16", "reference"], metavar="MODE",
         help="how .tflite files run: xnnpack, xnnpack-fp16, reference (default: xnnpack, and xnnpack-fp16 for the fp16 "
@@ -84,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
     from edge.files import check_writable
     from edge.questions.parity.measure import seen_right, seen_slow
 
+    if args.views is not None and (args.layers or args.simulate):
+        raise InputError("--views goes with the verdicts; --layers and --simulate look at photographs as they are")
     if args.file and not args.layers:
         raise InputError("--file goes with --layers")
     if args.layers and (args.mode or args.runtime):
@@ -132,6 +139,7 @@ def measured(args: argparse.Namespace, build: Build) -> QuestionReport:
         build,
         args.data,
         images=SIMULATED if args.simulate and args.images is None else args.images,
+        views=1 if args.simulate else args.views,
         modes=ways(args),
         every_way=args.simulate,
         threads=args.threads,

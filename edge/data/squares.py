@@ -40,31 +40,46 @@ def load_squares(
     the files and by the version of the preprocessing. Raises InputError that names the unreadable
     photographs, unless `skip_unreadable`.
     """
+    return kept_squares(
+        photos, (side, side, 3), lambda photo: to_input(read_photo(photo.path), side),
+        kind="", side=side, task=f"reading {photos.name}", skip_unreadable=skip_unreadable, cache=cache,
+    )  # fmt: skip
+
+
+def kept_squares(
+    photos: PhotoSet,
+    shape: tuple[int, ...],
+    make: Callable[[Photo], np.ndarray],
+    *,
+    kind: str,
+    side: int,
+    task: str,
+    skip_unreadable: bool = False,
+    cache: bool = True,
+) -> tuple[PhotoSet, np.ndarray]:
+    """What `make` gives of each photograph that can be read, uint8 (N, *shape), read-only; from the cache if there.
+
+    `kind` tells apart in the cache what is made of the same photographs and `side`; empty for the plain square.
+    """
     if not 1 <= side <= MAX_INPUT_SIDE:
         raise InputError(f"the side of a square is 1 to {MAX_INPUT_SIDE} pixels, got {side}")
     if not photos.photos:
         raise InputError(f"{photos.name}: no photographs to read")
-    target = cache_folder() / f"{key(photos.photos, side)}.npy"
+    target = cache_folder() / f"{key(photos.photos, side, kind)}.npy"
     if cache and target.is_file():
         with suppress(ValueError, EOFError):  # a damaged entry is written again
             squares = np.load(target, mmap_mode="r", allow_pickle=False)
-            if squares.shape == (len(photos), side, side, 3) and squares.dtype == np.uint8:
+            if squares.shape == (len(photos), *shape) and squares.dtype == np.uint8:
                 return photos, squares
-    squares = np.empty((len(photos), side, side, 3), np.uint8)
+    squares = np.empty((len(photos), *shape), np.uint8)
     filled = 0
 
-    def keep(_photo: Photo, square: np.ndarray) -> None:
+    def keep(_photo: Photo, made: np.ndarray) -> None:
         nonlocal filled
-        squares[filled] = square
+        squares[filled] = made
         filled += 1
 
-    readable = read_each(
-        photos,
-        lambda photo: to_input(read_photo(photo.path), side),
-        keep,
-        task=f"reading {photos.name}",
-        skip_unreadable=skip_unreadable,
-    )
+    readable = read_each(photos, make, keep, task=task, skip_unreadable=skip_unreadable)
     squares.flags.writeable = False  # as a cached one
     if len(readable) < len(photos):
         return readable, squares[:filled]
@@ -108,8 +123,8 @@ def read_each(
     return replace(photos, photos=tuple(kept), notes=(*photos.notes, text))
 
 
-def key(photos: tuple[Photo, ...], side: int) -> str:
-    digest = hashlib.sha256(f"{PREPROCESS_VERSION} {READING} {side}".encode())
+def key(photos: tuple[Photo, ...], side: int, kind: str = "") -> str:
+    digest = hashlib.sha256(" ".join([PREPROCESS_VERSION, str(READING), str(side), *kind.split()]).encode())
     for photo in photos:
         if photo.path.is_file():  # a missing file is reported when it is read
             stat = photo.path.stat()

@@ -1,7 +1,7 @@
 """Numbers -> verdicts: what each recipe must keep of its float model, and whether it did.
 
 A check passes when its whole interval keeps the limit, fails when the whole interval lies beyond it, and is
-inconclusive in between: then too few images were seen, and it says how many it would take.
+inconclusive in between: then too few patients were seen, and it says how many it would take.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from enum import StrEnum
 import numpy as np
 
 from edge.errors import InputError
-from edge.metrics.images_needed import images_for_drop, images_for_median, images_for_share
+from edge.metrics.drop import Loss
 from edge.metrics.masks import Masks, mask_problem
 from edge.metrics.measure import WIDE_MARGIN, Statistics, measure
 from edge.metrics.observations import Observations, problem
+from edge.metrics.patients_needed import patients_needed
+from edge.metrics.statistics import Estimate
 from edge.recipes import TABLE, Gate
 
 __all__ = ["GATES", "Check", "FileParity", "Gate", "Observations", "Verdict", "judge", "overall"]
@@ -54,7 +56,7 @@ class Check:
     high: float | None = None
     limit: float | None = None
     sense: str = ""  # "at least" or "at most": which side of the limit is good
-    images_needed: int | None = None  # of an inconclusive check
+    patients_needed: int | None = None  # of an inconclusive check
     note: str = ""
 
 
@@ -129,7 +131,7 @@ def _checks(gate: Gate, statistics: Statistics) -> list[Check]:
     if gate.balanced_accuracy_drop is not None:
         checks.append(_drop(statistics, gate.balanced_accuracy_drop))
     if gate.mask_dice is not None and statistics.masks is not None:
-        checks.append(_mask_dice(statistics.masks, gate.mask_dice))
+        checks.append(_mask_dice(statistics.masks, statistics.patients, gate.mask_dice))
     return checks
 
 
@@ -143,9 +145,7 @@ def _logit_difference(statistics: Statistics, limit: float) -> Check:
 def _median_sqnr(statistics: Statistics, limit: float) -> Check:
     name, interval = "Median SQNR of the logits", statistics.sqnr_db
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
-    needed = None
-    if verdict is Verdict.INCONCLUSIVE:
-        needed = _more(statistics.images, images_for_median(float(np.mean(statistics.sqnr_by_image >= limit))))
+    needed = _needed(verdict, statistics.patients, interval, limit)
     bounds = (interval.value, interval.low, interval.high)
     return Check(name, verdict, Unit.DECIBEL, *bounds, limit, "at least", needed)
 
@@ -153,9 +153,7 @@ def _median_sqnr(statistics: Statistics, limit: float) -> Check:
 def _agreement(statistics: Statistics, limit: float) -> Check:
     interval = statistics.agreement
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
-    needed = None
-    if verdict is Verdict.INCONCLUSIVE:
-        needed = _more(statistics.images, images_for_share(interval.value, limit))
+    needed = _needed(verdict, statistics.patients, interval, limit)
     bounds = (interval.value, interval.low, interval.high)
     note = f"top-1 flips: {statistics.disagreements} of {statistics.images} images"
     return Check("Top-1 agreement", verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
@@ -178,24 +176,19 @@ def _drop(statistics: Statistics, limit: float) -> Check:
         return Check(name, Verdict.NOT_JUDGED, Unit.POINTS, limit=limit, sense="at most", note="no labels")
     drop = labelled.drop
     verdict = _side(good=drop.high <= limit, bad=drop.low > limit)
-    needed = None
-    if verdict is Verdict.INCONCLUSIVE:
-        needed = _more(labelled.images, images_for_drop(labelled.images, drop.value, drop.low, drop.high, limit))
+    needed = _needed(verdict, labelled.patients, drop, limit)
     bounds = (drop.value, drop.low, drop.high)
     note = f"one-sided 95 % bounds from {labelled.images} labelled images of {labelled.patients} patients"
     return Check(name, verdict, Unit.POINTS, *bounds, limit, "at most", needed, note)
 
 
-def _mask_dice(masks: Masks, limit: float) -> Check:
+def _mask_dice(masks: Masks, patients: int, limit: float) -> Check:
     name, interval = "Median Dice of the masks", masks.dice
-    judged = len(masks.dice_by_image)
-    if not judged:
+    if not len(masks.dice_by_image):
         note = f"all {masks.images} masks are empty, and so are the float model's"
         return Check(name, Verdict.NOT_JUDGED, Unit.SHARE, limit=limit, sense="at least", note=note)
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
-    needed = None
-    if verdict is Verdict.INCONCLUSIVE:
-        needed = _more(judged, images_for_median(float(np.mean(masks.dice_by_image >= limit))))
+    needed = _needed(verdict, patients, interval, limit)
     bounds = (interval.value, interval.low, interval.high)
     note = f"one of the two masks is empty on {masks.one_empty} of {masks.images} images" if masks.one_empty else ""
     return Check(name, verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
@@ -213,6 +206,8 @@ def _side(*, good: bool, bad: bool) -> Verdict:
     return Verdict.PASS if good else Verdict.FAIL if bad else Verdict.INCONCLUSIVE
 
 
-def _more(seen: int, needed: int | None) -> int | None:
-    """An estimate can say fewer than were seen; one more is then the least that helps."""
-    return None if needed is None else max(needed, seen + 1)
+def _needed(verdict: Verdict, patients: int, interval: Estimate | Loss, limit: float) -> int | None:
+    """Of an inconclusive check."""
+    if verdict is not Verdict.INCONCLUSIVE:
+        return None
+    return patients_needed(patients, interval.value, interval.low, interval.high, limit)

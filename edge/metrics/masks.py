@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.metrics import statistics as st
+from edge.metrics.clustered import Clusters, median_interval
 from edge.metrics.statistics import Estimate, Floats
 
 THRESHOLD = 0.5
@@ -34,22 +35,27 @@ class Masks:
     boundary_p95: float
 
 
-def measure_masks(reference: np.ndarray, candidate: np.ndarray) -> Masks:
-    """`reference` and `candidate`: probabilities (N, S, S) of the float model and of the file."""
+def measure_masks(reference: np.ndarray, candidate: np.ndarray, clusters: Clusters | None = None) -> Masks:
+    """`reference` and `candidate`: probabilities (N, S, S) of the float model and of the file.
+
+    `clusters`: which images are of one patient; without it all are independent.
+    """
     before, after = reference >= THRESHOLD, candidate >= THRESHOLD
     some_before, some_after = before.any(axis=(1, 2)), after.any(axis=(1, 2))
-    pairs = [(before[n], after[n]) for n in np.flatnonzero(some_before | some_after)]
+    some = np.asarray(some_before | some_after, bool)
+    pairs = [(before[n], after[n]) for n in np.flatnonzero(some)]
+    together = (clusters or Clusters.independent(len(some))).where(some)
     dices = np.array([dice(*pair) for pair in pairs])
     distances = np.array([boundary_distance(*pair) for pair in pairs])
     return Masks(
         images=len(before),
         both_empty=int((~some_before & ~some_after).sum()),
         one_empty=int((some_before != some_after).sum()),
-        dice=st.median_interval(dices),
+        dice=median_interval(dices, together),
         dice_p5=st.percentile(dices, 5) if pairs else math.nan,
         dice_by_image=dices,
         iou=st.median_interval(np.array([iou(*pair) for pair in pairs])).value,
-        boundary=st.median_interval(distances),
+        boundary=median_interval(distances, together),
         boundary_p95=st.percentile(distances, PERCENT) if pairs else math.nan,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,11 @@ SUM_TOLERANCE = 0.02  # a softmax in float16, or rounded to 8 bits, still sums t
 
 @dataclass(frozen=True)
 class Observations:
-    """N images and K classes; refuses what does not fit together."""
+    """N images and K classes; refuses what does not fit together.
+
+    With `views` above 1 the N images are so many views of each photograph: first the photographs themselves, in their
+    order, then all of them in another view, and so on.
+    """
 
     image_ids: tuple[str, ...]  # N, each once
     groups: tuple[str, ...]  # N: the patient; images of one patient are not independent
@@ -29,6 +33,7 @@ class Observations:
     malignant: tuple[bool | None, ...]  # K; None: unknown
     reference: Floats  # (N, K) probabilities of the float32 torch model
     masks: Floats | None = None  # (N, S, S) its probability of every pixel, if the network gives masks
+    views: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", np.asarray(self.labels))
@@ -47,6 +52,8 @@ class Observations:
         ):
             if len(values) != wanted:
                 raise InputError(f"parity: expected {wanted} {kind}, got {len(values)}")
+        if self.views < 1 or images % self.views or self.groups != self.groups[: images // self.views] * self.views:
+            raise InputError(f"parity: {images} images are not {self.views} views of each photograph, in one order")
         if self.labels.shape != (images,) or self.labels.dtype.kind not in "iu":
             raise InputError(
                 f"parity: expected integer labels of shape ({images},), got {self.labels.dtype} {self.labels.shape}"
@@ -67,6 +74,19 @@ class Observations:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    @property
+    def photographs(self) -> int:
+        return len(self) // self.views
+
+    def plain(self) -> Observations:
+        """The photographs themselves alone."""
+        count = self.photographs
+        return replace(
+            self, image_ids=self.image_ids[:count], groups=self.groups[:count], domains=self.domains[:count],
+            labels=self.labels[:count], reference=self.reference[:count],
+            masks=None if self.masks is None else self.masks[:count], views=1,
+        )  # fmt: skip
 
 
 def problem(probabilities: Floats, images: int, classes: int, image_ids: Sequence[str]) -> str | None:

@@ -117,7 +117,7 @@ def reliability(probabilities: Floats, labels: Ints) -> Reliability:
     confidence = probabilities.max(axis=1)
     hit = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     edges = np.linspace(0.0, 1.0, BINS + 1)
-    index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
+    index = bin_of(confidence)
     counts = np.bincount(index, minlength=BINS).astype(np.int64)
     with np.errstate(invalid="ignore"):
         mean_confidence = np.bincount(index, confidence, BINS) / counts
@@ -126,6 +126,12 @@ def reliability(probabilities: Floats, labels: Ints) -> Reliability:
     gaps = np.abs(mean_confidence - mean_hit)[filled]
     error = float((gaps * counts[filled]).sum() / counts.sum()) if filled.any() else math.nan
     return Reliability(edges, counts, mean_confidence, mean_hit, error)
+
+
+def bin_of(confidence: Floats) -> Ints:
+    """(N,) bin of the reliability curve, 0..BINS - 1, of a highest probability (N,): (0, 1/15], (1/15, 2/15], ..."""
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
 
 
 def balanced_accuracy(labels: Ints, predicted: Ints) -> float:

@@ -17,15 +17,19 @@ from edge.questionnaire import CHOICE, YES_NO, Answer, Question, length_of
 NONE, SOME, ALL = CASES = ("none", "some", "all")  # of the questions
 
 
-def vectors_of(photos: PhotoSet, questions: tuple[Question, ...]) -> dict[str, np.ndarray]:
-    """Case -> `answers`, float32 (N, Q), in the order of the photographs; the same for a photograph in every set."""
+def vectors_of(photos: PhotoSet, questions: tuple[Question, ...], *, views: int = 1) -> dict[str, np.ndarray]:
+    """Case -> `answers`, float32 (N views, Q), in the order of the photographs; the same for a photograph in every set.
+
+    With several `views`: the rows of the photographs, once for each view.
+    """
     rows: dict[str, list[np.ndarray]] = {case: [] for case in CASES}
     for photo in photos.photos:
         rng = np.random.default_rng(zlib.crc32(f"{photo.domain}/{photo.image_id}".encode()))
         whole = all_answered(photo, questions, rng)
         for case, answers in ((NONE, {}), (SOME, half_of(whole, rng)), (ALL, whole)):
             rows[case].append(encode(answers, questions))
-    return {case: np.array(vectors, np.float32).reshape(-1, length_of(questions)) for case, vectors in rows.items()}
+    places = length_of(questions)
+    return {case: np.tile(np.array(each, np.float32).reshape(-1, places), (views, 1)) for case, each in rows.items()}
 
 
 def all_answered(photo: Photo, questions: tuple[Question, ...], rng: np.random.Generator) -> dict[str, Answer]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from edge.data.identity import patient_key
 from edge.data.table import PhotoSet
 from edge.manifest import MaskParity, Parity
 from edge.metrics.gates import FileParity, Verdict
@@ -12,24 +15,32 @@ from edge.metrics.observations import UNKNOWN, Observations
 from edge.report.strict import plain
 from edge.report.words import in_words
 
-UNSETTLED = {Verdict.FAIL, Verdict.INCONCLUSIVE}
 
-
-def observations_of(photos: PhotoSet, reference: np.ndarray, masks: np.ndarray | None = None) -> Observations:
+def observations_of(
+    photos: PhotoSet, reference: np.ndarray, masks: np.ndarray | None = None, *, views: int = 1
+) -> Observations:
     """`reference`: probabilities (N, K) of the float32 torch model on these photographs, in their order; `masks`
-    (N, S, S) where it gives them."""
+    (N, S, S) where it gives them. With several `views`: of the photographs, then of all in another view, and so on."""
     index = {code: i for i, code in enumerate(photos.codes)}
     return Observations(
-        image_ids=tuple(f"{photo.domain}/{photo.image_id}" for photo in photos.photos),
-        groups=tuple(photo.patient for photo in photos.photos),
-        domains=tuple(photo.domain for photo in photos.photos),
-        labels=np.array([index.get(photo.label, UNKNOWN) for photo in photos.photos], np.int64),
+        image_ids=tuple(
+            f"{photo.domain}/{photo.image_id}{of_view(v)}" for v in range(views) for photo in photos.photos
+        ),
+        groups=tuple(patient_key(photo) for photo in photos.photos) * views,
+        domains=tuple(photo.domain for photo in photos.photos) * views,
+        labels=np.array([index.get(photo.label, UNKNOWN) for photo in photos.photos] * views, np.int64),
         class_codes=photos.codes,
         class_names=tuple(label.name for label in photos.classes),
         malignant=tuple(label.malignant for label in photos.classes),
         reference=reference,
         masks=masks,
+        views=views,
     )
+
+
+def of_view(number: int) -> str:
+    """What the id of an image has behind that of its photograph."""
+    return f", view {number}" if number else ""
 
 
 def parity_summary(result: FileParity, *, runtime: str, photos: PhotoSet, binding: bool) -> Parity:
@@ -48,7 +59,7 @@ def parity_summary(result: FileParity, *, runtime: str, photos: PhotoSet, bindin
         largest_delta_p=min(1.0, statistics.largest_delta_p) if statistics else 1.0,
         masks=mask_summary(statistics.masks) if statistics and statistics.masks else None,
         patients=len(set(photos.patients)),
-        views=1,
+        views=statistics.views if statistics else 1,
     )
 
 
@@ -59,5 +70,10 @@ def mask_summary(masks: Masks) -> MaskParity:
 
 
 def shortfalls(found: FileParity) -> tuple[str, ...]:
-    """What failed or could not be settled, in words."""
-    return tuple(f"{check.name}: {in_words(plain(check))}" for check in found.checks if check.verdict in UNSETTLED)
+    """What failed, in words."""
+    return tuple(f"{check.name}: {in_words(plain(check))}" for check in found.checks if check.verdict is Verdict.FAIL)
+
+
+def undecided(found: FileParity) -> tuple[dict[str, Any], ...]:
+    """The checks for which too few patients were seen, as a report has them (`edge.report.words.undecided`)."""
+    return tuple(plain(check) for check in found.checks if check.verdict is Verdict.INCONCLUSIVE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NOTHING = "–"
-MOST_WORTH_ASKING_FOR = 20_000  # images; hardly anybody has more that no training has seen
+MOST_WORTH_ASKING_FOR = 20_000  # patients; hardly anybody has more that no training has seen
+ON_DRAWN = "pass on drawn images"
 
 
 def file_of(row: Mapping[str, Any]) -> str:
@@ -73,28 +74,56 @@ def limit(check: Mapping[str, Any]) -> str:
 
 
 def in_words(check: Mapping[str, Any]) -> str:
-    """A check in one line: the verdict, what was measured, what is asked, and what would settle it."""
+    """A check in one line: the verdict, what was measured and what is asked. `undecided` says what would settle it."""
     parts = []
     if check.get("value") is not None or "value_is" in check:
         parts.append(f"{with_interval(check, check['unit'])}, wanted {limit(check)}")
     if check["note"]:
         parts.append(check["note"])
-    if check["verdict"] == "inconclusive":
-        parts.append(needed(check))
     return f"{check['verdict']}: " + "; ".join(parts) if parts else check["verdict"]
 
 
-def needed(check: Mapping[str, Any]) -> str:
-    """What would settle an inconclusive check. The estimate is rough, and so are its digits."""
-    images = check.get("images_needed")
-    if images is not None and images <= MOST_WORTH_ASKING_FOR:
-        return f"too few images to tell; about {two_digits(images):,} would settle it at this rate"
-    if images is not None:
-        return (
-            "what was measured lies too near the limit for photographs to settle it (at this rate more than "
-            f"{MOST_WORTH_ASKING_FOR:,} would be needed): take it as undecided, or take a recipe that loses less"
+def undecided(checks: Iterable[Mapping[str, Any]], patients: int) -> str:
+    """What would settle the inconclusive ones of all these checks, in one line; empty where none is.
+
+    `patients`: that were seen. The estimate is rough, and so are its digits.
+    """
+    open_checks = [check for check in checks if check["verdict"] == "inconclusive"]
+    if not open_checks:
+        return ""
+    known = [check.get("patients_needed") for check in open_checks]
+    numbers = [count for count in known if count is not None and count <= MOST_WORTH_ASKING_FOR]
+    names = ", ".join(dict.fromkeys(lower_first(check["name"]) for check in open_checks))
+    line = f"too few patients to decide {names}: {patients:,} were seen"
+    if numbers:
+        line += f"; about {two_digits(max(numbers)):,} like them would decide"
+    if len(numbers) < len(known):
+        near = [lower_first(c["name"]) for c, n in zip(open_checks, known, strict=True) if n not in numbers]
+        line += (
+            f"; {', '.join(dict.fromkeys(near))}: what was measured lies too near the limit for photographs to decide; "
+            "take a recipe that loses less"
         )
-    return "too few images to tell" + ("" if check.get("value") is None else "; what was measured lies on the limit")
+    return line
+
+
+def lower_first(name: str) -> str:
+    """The name of a check inside a sentence: "Drop of ..." gets a small letter, "SQNR" would keep its capitals."""
+    return name[:1].lower() + name[1:] if name[1:2].islower() else name
+
+
+def verdict_on(verdict: str, *, synthetic: bool) -> str:
+    """A verdict as a person reads it: what passes on drawn images alone is told apart from what passes on skin."""
+    return ON_DRAWN if synthetic and verdict == "pass" else verdict
+
+
+def seen_of(statistics: Mapping[str, Any]) -> str:
+    """How many photographs, views and patients a figure stands on; reports of before know of no views."""
+    if statistics.get("views", 1) == 1:
+        return f"{statistics['images']:,} images"
+    return (
+        f"{statistics['photographs']:,} photographs in {statistics['views']} views each, "
+        f"of {statistics['patients']:,} patients"
+    )
 
 
 def two_digits(count: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.build import Build
 from edge.data.selection import Photographs, judging_set
-from edge.data.squares import load_squares
+from edge.data.views import load_views, usual_views
 from edge.errors import InputError, at_least_one, did_you_mean
 from edge.manifest import FileEntry, Run
 from edge.metrics.gates import Verdict, judge, overall
@@ -33,7 +33,7 @@ from edge.runtimes import Outputs, Refused
 from edge.runtimes.litert import PHONES, on_phone
 from edge.runtimes.open import missing_for, modes_of, open_file
 from edge.runtimes.phone import choice_of, environment_of, run_side_by_side
-from edge.runtimes.reference import Reference
+from edge.runtimes.reference import TOGETHER, Reference
 from edge.runtimes.timing import timed_run
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def measure(
     photos: Photographs,
     *,
     images: int | None = None,
+    views: int | None = None,
     modes: Sequence[str] | None = None,
     every_way: bool = False,
     threads: int = 1,
@@ -85,32 +86,40 @@ def measure(
 ) -> ParityReport:
     """Run every file of the build on photographs of patients that its checkpoint never saw, and judge each.
 
-    `images`: at most so many photographs. `modes`: how .tflite files run; without it as phones run them, or with
-    `every_way` in every way that there is here. InputError if the photographs cannot be used or no file can be run.
+    `images`: at most so many photographs, each in so many `views` (None: `edge.data.views.usual_views`; of random
+    weights, whose classes mean nothing, 1). A phone's own library, which is slow, sees the photographs alone. `modes`:
+    how .tflite files run; without it as phones run them, or with `every_way` in every way that there is here.
+    InputError if the photographs cannot be used or no file can be run.
     """
-    at_least_one(images=images, threads=threads)
+    at_least_one(images=images, views=views, threads=threads)
     check_modes(build, modes)
     with listening(on_progress):
         judged_on = judging_set(build.checkpoint, photos, limit=images, skip_missing=skip_unreadable)
         side = build.checkpoint.preprocess.side
-        judged_on, squares = load_squares(judged_on, side, skip_unreadable=skip_unreadable)
+        views = views or (1 if build.checkpoint.untrained else usual_views(len(judged_on)))
+        judged_on, drawn = load_views(judged_on, side, views, skip_unreadable=skip_unreadable)
+        squares = drawn.reshape(-1, side, side, 3)
         with busy("running the float32 model"):
             reference = Reference(build.checkpoint)
-            observations = observations_of(judged_on, *reference.run(squares))
+            observations = observations_of(judged_on, *reference.run(squares, together=TOGETHER), views=views)
         planned = runs(build, modes, every_way=every_way)
         vectors: dict[str, np.ndarray] = {}
         if any(entry.answers for entry, _ in planned):
-            vectors = vectors_of(judged_on, build.checkpoint.questions)
+            vectors = vectors_of(judged_on, build.checkpoint.questions, views=views)
         with busy("running the float32 model with answers"):
-            told = {case: observations_of(judged_on, *reference.run(squares, rows)) for case, rows in vectors.items()}
+            told = {
+                case: observations_of(judged_on, *reference.run(squares, rows, together=TOGETHER), views=views)
+                for case, rows in vectors.items()
+            }
         entries, answers, refusals = [], [], []
         refused: set[tuple[str, str]] = set()  # file and mode
         for entry, mode, case in by_case(planned):
             if (entry.file, mode) in refused:
                 continue
             try:
-                rows = None if case is None else vectors[case]
-                outputs, milliseconds = answered(build, entry, mode, squares, threads, rows)
+                judged_images = len(judged_on) if on_phone(mode) else len(squares)  # emulated: without further views
+                rows = None if case is None else vectors[case][:judged_images]
+                outputs, milliseconds = answered(build, entry, mode, squares[:judged_images], threads, rows)
                 timed = on_phone(mode) and case in (None, NONE)
                 slower = times_fp32(build, entry, mode, squares[0]) if timed else None
             except Refused as refusal:  # an old library says so where it would be wrong, plain kernels lack operators
@@ -121,6 +130,8 @@ def measure(
             if slower is not None and slower >= SLOWER:
                 log.info("%s on %s takes %.1f times the time of the fp32 file", entry.file, mode, slower)
             observed = observations if case is None else told[case]
+            if on_phone(mode):
+                observed = observed.plain()
             result = judged(build, entry, mode, observed, outputs, milliseconds)
             entries.append(result._replace(times_fp32=slower, answered=case))
             answers.append(outputs.probabilities)
@@ -130,7 +141,7 @@ def measure(
     report = build_report(
         build.manifest.model,
         build.manifest.checkpoint_sha256,
-        data_block(judged_on, build.checkpoint),
+        data_block(judged_on, build.checkpoint, views=views),
         entries,
         observations,
         answers,

@@ -85,6 +85,8 @@ def build_report(
 
 def _file(entry: Entry, observations: Observations, candidate: Floats) -> dict[str, Any]:
     parity = entry.parity
+    if parity.images == observations.photographs:  # judged without further views
+        observations = observations.plain()
     if parity.recipe != entry.recipe or parity.images != len(observations):
         raise ValueError(
             f"{entry.file}: judged as {parity.recipe} on {parity.images} images, "

@@ -11,11 +11,11 @@ from edge.report.template import template
 
 SCHEMA = "dermedge/parity/1"
 TITLE = "Is the phone's answer the model's answer?"
-SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "reported": "•", "not judged": "–"}
+SIGNS = {"pass": "✓", words.ON_DRAWN: "✓", "fail": "✗", "inconclusive": "?", "reported": "•", "not judged": "–"}
 SENTENCES = {
     "pass": "Every file gives the model's answers",
     "fail": "Not every file gives the model's answers",
-    "inconclusive": "No file failed, but too few images were seen to be sure of all of them",
+    "inconclusive": "No file failed, but too few patients were seen to be sure of all of them",
     "reported": "Measured; no limits apply to these files",
 }
 
@@ -27,12 +27,14 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """
     rows = [_overview_row(file, _several_runtimes(report)) for file in report["files"]]
     flags = [label["malignant"] for label in report["classes"]]
+    synthetic = report["data"]["synthetic"]
     return template("edge.questions.parity", "parity.html.j2").render(
         report=report,
-        sentence=SENTENCES[report["verdict"]],
+        sentence=sentence(report),
+        views=views_line(report),
         counts=_counts(report),
         signs=SIGNS,
-        files=[_file(file, index, flags) for index, file in enumerate(report["files"], start=1)],
+        files=[_file(file, index, flags, synthetic) for index, file in enumerate(report["files"], start=1)],
         overview=[plots.sqnr_overview(rows), plots.agreement_overview(rows)],
         pictures=pictures,
         remark=malignancy.remark(flags),
@@ -42,10 +44,38 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     )
 
 
+def sentence(report: Mapping[str, Any]) -> str:
+    """The answer to the section's question, and what would settle it where it is open."""
+    said = SENTENCES[report["verdict"]]
+    if report["data"]["synthetic"] and report["verdict"] == "pass":
+        said += " on images that a program drew; photographs have not been judged"
+    checks = (check for file in report["files"] for check in file["checks"])
+    settled = words.undecided(checks, report["data"]["patients"])
+    return f"{said}. {settled[:1].upper()}{settled[1:]}" if settled else said
+
+
+def views_line(report: Mapping[str, Any]) -> str:
+    """On how many views the figures stand; empty where photographs were judged as they are."""
+    count = report["data"].get("views", 1)
+    if count == 1:
+        return ""
+    return (
+        f"Each was judged as it is and in {count - 1} views more, as a hand-held phone would have taken it: turned, "
+        "shifted, nearer or farther, brighter or darker. Figures and intervals are over all views, and take the views "
+        "and photographs of a patient together: they are about a hand-held photograph of a patient who was not seen, "
+        "not about these files."
+    )
+
+
 def _counts(report: Mapping[str, Any]) -> list[tuple[str, int]]:
     """How many files got each verdict, those that occur."""
     verdicts = [file["verdict"] for file in report["files"]]
-    return [(verdict, verdicts.count(verdict)) for verdict in SENTENCES if verdict in verdicts]
+    synthetic = report["data"]["synthetic"]
+    return [
+        (words.verdict_on(verdict, synthetic=synthetic), verdicts.count(verdict))
+        for verdict in SENTENCES
+        if verdict in verdicts
+    ]
 
 
 def _several_runtimes(report: Mapping[str, Any]) -> bool:
@@ -86,7 +116,7 @@ def _per_cent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _file(file: Mapping[str, Any], index: int, flags: list[bool | None]) -> dict[str, Any]:
+def _file(file: Mapping[str, Any], index: int, flags: list[bool | None], synthetic: bool) -> dict[str, Any]:
     """What the template shows of one file, as text."""
     view: dict[str, Any] = {
         "anchor": f"file-{index}",
@@ -95,7 +125,7 @@ def _file(file: Mapping[str, Any], index: int, flags: list[bool | None]) -> dict
         "runtime": file["runtime"],
         "size": words.size(file["bytes"]),
         "sha256": file["sha256"],
-        "verdict": file["verdict"],
+        "verdict": words.verdict_on(file["verdict"], synthetic=synthetic),
         "headline": _headline(file),
         "checks": [_check(check) for check in file["checks"]],
         "worst": [_image(image) for image in file["worst"]],
@@ -124,16 +154,18 @@ def _headline(file: Mapping[str, Any]) -> str:
         also = f"; also: {', '.join(check['name'] for check in others)}" if others else ""
         return f"{first['name']}: {words.in_words(first).removeprefix(file['verdict'] + ': ')}{also}."
     if file["verdict"] == "reported":
-        return f"This recipe has no gate; it is measured on {file['images']:,} images."
+        return f"This recipe has no gate; it is measured on {_seen(file)}."
     unjudged = [check["name"] for check in file["checks"] if check["verdict"] == "not judged"]
     rest = f"; not judged: {', '.join(unjudged)}" if unjudged else ""
-    return f"All {len(decisive)} checks that apply pass on {file['images']:,} images{rest}."
+    return f"All {len(decisive)} checks that apply pass on {_seen(file)}{rest}."
+
+
+def _seen(file: Mapping[str, Any]) -> str:
+    return words.seen_of(file["statistics"] or {"images": file["images"]})
 
 
 def _check(check: Mapping[str, Any]) -> dict[str, str]:
     notes = [check["note"]] if check["note"] else []
-    if check["verdict"] == "inconclusive":
-        notes.append(words.needed(check))
     return {
         "name": check["name"],
         "verdict": check["verdict"],
@@ -157,6 +189,19 @@ def _numbers(statistics: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": _before_after(accuracy) if accuracy else words.NOTHING,
         "identical": statistics["identical_images"],
         "domains": [_domain(domain) for domain in statistics["domains"]],
+        "alone": _alone(statistics["alone"], statistics["photographs"]) if statistics.get("alone") else None,
+    }
+
+
+def _alone(alone: Mapping[str, Any], photographs: int) -> dict[str, Any]:
+    """The photographs themselves, without their other views."""
+    return {
+        "photographs": f"{photographs:,}",
+        "agreement": words.with_interval(alone["agreement"], "share"),
+        "flips": alone["disagreements"],
+        "sqnr": words.with_interval(alone["sqnr_db"], "dB"),
+        "largest": words.number(alone, "largest_delta_p", "p"),
+        "drop": words.number(alone, "drop", "points"),
     }
 
 
@@ -194,6 +239,7 @@ def _labelled(labelled: Mapping[str, Any], flags: list[bool | None]) -> dict[str
             )
             for c in labelled["classes"]
         ],
+        "calibration_change": words.interval(labelled.get("calibration_change") or {}, "share"),
         "calibration": (words.number(before, "error", "share"), words.number(after, "error", "share")),
         "lost": labelled["lost"],
         "gained": labelled["gained"],

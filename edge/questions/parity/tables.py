@@ -20,28 +20,35 @@ def table(report: Mapping[str, Any]) -> Table:
 
     data = report["data"]
     kind = words.kind_in(data)
-    shown = Table(title=escape(f"{report['model']}: {data['images']} {kind} ({data['name']})"))
+    views = f" in {data['views']} views each" if data.get("views", 1) > 1 else ""
+    shown = Table(title=escape(f"{report['model']}: {data['images']} {kind}{views} ({data['name']})"))
     shown.add_column("file")
     shown.add_column("runtime")
     for name in ("host ms", "SQNR dB", "5th pct.", "agreement", "largest |Δp|"):
         shown.add_column(name, justify="right")
     shown.add_column("verdict")
     for file in report["files"]:
-        shown.add_row(*map(escape, cells(file)))
+        shown.add_row(*map(escape, cells(file, synthetic=data["synthetic"])))
     return shown
 
 
 def reasons(report: Mapping[str, Any]) -> list[str]:
-    """Why files did not pass, a line for each check, and which classes the figures do not speak of."""
+    """Why files did not pass, a line for each check; what would settle those that are open, in one line for all; and
+    which classes the figures do not speak of."""
     lines = [
         f"{where(file, report['files'])}, {check['name']}: {words.in_words(check)}"
         for file in report["files"]
         for check in file["checks"]
         if check["verdict"] in UNSETTLED
     ]
+    settled = words.undecided((check for file in report["files"] for check in file["checks"]), patients_in(report))
     labelled = next((file["statistics"]["labelled"] for file in report["files"] if file["statistics"]), None)
     counts = {label["code"]: label["images"] for label in labelled["classes"]} if labelled else {}
-    return [escaped(line) for line in [*lines, *class_counts.remarks(counts)]]
+    return [escaped(line) for line in [*lines, *filter(None, [settled]), *class_counts.remarks(counts)]]
+
+
+def patients_in(report: Mapping[str, Any]) -> int:
+    return int(report["data"]["patients"])
 
 
 def where(file: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> str:
@@ -59,8 +66,8 @@ def escaped(line: str) -> str:
     return escape(line)
 
 
-def cells(file: Mapping[str, Any]) -> list[str]:
-    statistics, verdict = file["statistics"], file["verdict"]
+def cells(file: Mapping[str, Any], *, synthetic: bool = False) -> list[str]:
+    statistics, verdict = file["statistics"], words.verdict_on(file["verdict"], synthetic=synthetic)
     numbers = [NOTHING] * 4
     if statistics:
         numbers = [

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from edge.colour.light import to_linear, to_srgb
 from edge.preprocess import area
 from edge.questions.robustness.levels import HAIR_WIDTH, PEN_WIDTH, level
-from edge.questions.robustness.light import to_linear, to_srgb
 
 FINE = 4  # lines are drawn so many times larger and averaged: thin ones keep their width
 HAIR = np.array([[30, 20, 16], [58, 40, 30], [92, 66, 46]], np.uint8)  # sRGB: black, dark brown, brown

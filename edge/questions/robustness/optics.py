@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.colour.light import to_linear, to_srgb
 from edge.questions.robustness.levels import level
-from edge.questions.robustness.light import to_linear, to_srgb
 
 FINE = 8  # samples along a pixel, for the partly covered ones at the rim of a disc
 

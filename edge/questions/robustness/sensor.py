@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.colour.light import to_linear, to_srgb
 from edge.questions.robustness.levels import READ_NOISE, level
-from edge.questions.robustness.light import to_linear, to_srgb
 
 CELLS = 512  # electrons are counted on 1/CELLS x 1/CELLS of the square, whatever its pixels
 D65 = 1e6 / 6504  # mired

@@ -126,7 +126,7 @@ def test_too_few_masks_settle_nothing() -> None:
     seen = observed(shifted(0, 4), 4)
     check = check_of(judge("int8", seen, seen.reference, masks=shifted(0, 4)))
     assert check.verdict == Verdict.INCONCLUSIVE
-    assert check.images_needed == 6
+    assert check.patients_needed == 6
 
 
 def test_masks_without_a_pixel_are_not_judged() -> None:

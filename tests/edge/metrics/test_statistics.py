@@ -13,7 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from edge.metrics import statistics as parity
 from edge.metrics.bootstrap import balanced_accuracy_drop, balanced_accuracy_interval, mean_interval
-from edge.metrics.images_needed import images_for_drop, images_for_median, images_for_share
+from edge.metrics.patients_needed import patients_needed
 
 few = settings(max_examples=30, deadline=None)
 
@@ -239,16 +239,15 @@ def test_bound_of_the_drop_covers_the_truth():
     assert covered >= binom.ppf(0.001, trials, 0.95)
 
 
-def test_images_needed():
-    assert images_for_share(1.0, 0.98) == 189  # n / (n + 1.96^2) >= 0.98
-    assert parity.wilson(189, 189).low >= 0.98 > parity.wilson(188, 188).low
-    assert images_for_share(0.98, 0.98) is None
-    needed = images_for_share(0.95, 0.98)
-    assert needed is not None and parity.wilson(round(0.95 * needed), needed).high == pytest.approx(0.98, abs=2e-3)
-    assert images_for_median(1.0) == 6 and images_for_median(0.5) is None
-    assert images_for_drop(100, 0.0, -0.03, 0.03, 0.01) == 300  # nothing changed: the bound falls as 1 / n
-    assert images_for_drop(100, 0.005, -0.005, 0.015, 0.01) == pytest.approx(400)
-    assert images_for_drop(100, 0.01, 0.0, 0.02, 0.01) is None
+def test_patients_needed():
+    def exact(patients: int) -> float:  # Clopper and Pearson's lower bound of a share of 1, by SciPy
+        return float(binomtest(patients, patients).proportion_ci(method="exact").low)
+
+    assert patients_needed(40, 1.0, exact(40), 1.0, 0.98) == 183
+    assert exact(183) >= 0.98 > exact(182)
+    assert patients_needed(100, 0.005, -0.005, 0.015, 0.01) == pytest.approx(400)  # the bound falls as 1 / sqrt(n)
+    assert patients_needed(100, 0.01, 0.0, 0.02, 0.01) is None  # it lies on the limit
+    assert patients_needed(3, 41.0, -math.inf, math.inf, 30.0) == 6  # fewer have no interval of the median
 
 
 def test_interval_of_a_mean_equals_scipys_and_resamples_groups():

@@ -20,9 +20,10 @@ def test_remarks_name_classes_without_photographs_and_with_few():
 
 
 @pytest.mark.parametrize(
-    ("images", "said"),
-    [(7, "about 7 would"), (1523, "about 1,600 would"), (20_000, "about 20,000"), (5_659_160, "too near the limit")],
+    ("patients", "said"),
+    [(7, "about 7 like"), (1523, "about 1,600 like"), (20_000, "about 20,000"), (5_659_160, "too near the limit")],
 )
-def test_no_number_of_photographs_is_asked_for_that_nobody_has(images, said):
-    check = {"images_needed": images, "value": 0.5}
-    assert said in words.needed(check) and "5,659,160" not in words.needed(check)
+def test_no_number_of_patients_is_asked_for_that_nobody_has(patients, said):
+    check = {"name": "Top-1 agreement", "verdict": "inconclusive", "patients_needed": patients}
+    line = words.undecided([check, check, {"verdict": "pass"}], 5)
+    assert said in line and "5,659,160" not in line and line.count("were seen") == 1

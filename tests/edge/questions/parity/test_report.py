@@ -268,13 +268,10 @@ def test_words():
     words = in_words(
         {
             "name": "Top-1 agreement", "verdict": "inconclusive", "unit": "share", "value": 0.99, "low": 0.971,
-            "high": 1.0, "limit": 0.98, "sense": "at least", "images_needed": 1523, "note": "",
+            "high": 1.0, "limit": 0.98, "sense": "at least", "patients_needed": 1523, "note": "",
         }
     )  # fmt: skip
-    assert words == (
-        "inconclusive: 99.0 % [97.1, 100.0], wanted at least 98 %; "
-        "too few images to tell; about 1,600 would settle it at this rate"
-    )
+    assert words == "inconclusive: 99.0 % [97.1, 100.0], wanted at least 98 %"
     assert [small(x) for x in (0, 0.5, 0.0042, 3.1e-7)] == ["0", "0.500", "0.0042", "3.1e-07"]
 
 
@@ -290,7 +287,7 @@ def test_numbers_and_verdicts_need_neither_torch_nor_pages():
 def test_the_terminal_says_why_a_file_did_not_pass():
     check = {
         "name": "Top-1 agreement", "verdict": "inconclusive", "unit": "share", "value": 1.0, "low": 0.9, "high": 1.0,
-        "limit": 0.98, "sense": "at least", "images_needed": 190, "note": "",
+        "limit": 0.98, "sense": "at least", "patients_needed": 190, "note": "",
     }  # fmt: skip
     classes = [{"code": "mel", "images": 0}, {"code": "[nv]", "images": 9}]
     file = {
@@ -298,15 +295,19 @@ def test_the_terminal_says_why_a_file_did_not_pass():
         "verdict": "inconclusive",
     }  # fmt: skip
     report = {
+        "data": {"patients": 51},
         "files": [
             file | {"statistics": {"labelled": {"classes": classes}}},
             file | {"statistics": None, "checks": [], "file": "b.tflite"},
-        ]
+        ],
     }
-    why, absent = tables.reasons(report)
-    assert why.startswith("a-int8.tflite, Top-1 agreement: inconclusive: ") and "about 190 would settle it" in why
-    two_ways = {"files": [report["files"][0], report["files"][0] | {"runtime": "xnnpack-fp16", "binding": False}]}
-    first, second, _ = tables.reasons(two_ways)
+    why, settled, absent = tables.reasons(report)
+    assert why == "a-int8.tflite, Top-1 agreement: inconclusive: 100.0 % [90.0, 100.0], wanted at least 98 %"
+    assert settled == ("too few patients to decide top-1 agreement: 51 were seen; about 190 like them would decide")
+    two_ways = report | {
+        "files": [report["files"][0], report["files"][0] | {"runtime": "xnnpack-fp16", "binding": False}]
+    }
+    first, second, _, _ = tables.reasons(two_ways)
     assert first.startswith("a-int8.tflite by xnnpack, Top-1")
     assert second.startswith("a-int8.tflite by xnnpack-fp16 (not binding), Top-1")
     assert absent.startswith("No photograph of mel")

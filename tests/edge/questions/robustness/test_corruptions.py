@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge.colour.light import to_linear, to_srgb
 from edge.errors import InputError
 from edge.questions.robustness.corruptions import CLEAN, CORRUPTIONS, conditions_of, corrupt, inputs, working_square
 from edge.questions.robustness.drawn import covered
 from edge.questions.robustness.handling import saved, turned
 from edge.questions.robustness.levels import LEVELS, READ_NOISE, SEVERITIES, level
-from edge.questions.robustness.light import to_linear, to_srgb
 from edge.questions.robustness.optics import disc, line
 from edge.questions.robustness.sensor import counted, daylight, exposed, gains
 
