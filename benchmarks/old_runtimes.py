@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         except NotSetUp as error:
             missing.append(f"{mode}: {error}")
         page = head + "\n".join([*rows, "", *missing]) + "\n"
-        write_text(args.out / "old_runtimes.md", page)  # after each: the whole takes an hour
+        write_text(args.out / "old_runtimes.md", page)  # after each, because the whole takes long
     screen().print(page, markup=False, soft_wrap=True)
     return GOOD
 

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dermedge._rooms import room
+from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
@@ -37,9 +38,11 @@ def main(argv: list[str] | None = None) -> int:
 
     check_tflite(args.file)
     try:
-        rows = foretell(room("convert._tflite.audit").audit(args.file))
+        with runtimes_quiet():
+            audit = room("convert._tflite.audit").audit(args.file)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error) as error:
         raise InputError(f"{args.file}: its operators cannot be read ({first_line(error)}); is it whole?") from error
+    rows = foretell(audit)
     if args.json:
         screen().print_json(json.dumps([asdict(row) for row in rows]))
         return GOOD
