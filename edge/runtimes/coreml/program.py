@@ -16,6 +16,19 @@ from .values import ELEMENTS, FLOATS, MAX_VALUES, Value, Weights, constant, elem
 MANIFEST = "Manifest.json"
 MAX_SPEC_BYTES = 256 * 2**20
 MAX_OPERATIONS = 200_000
+# What other models are, and what to do about them.
+AGAIN = "; ML programs (iOS 15 and later) are run here"
+BEFORE_IOS_15 = (
+    f"a neural network, the format of before iOS 15{AGAIN}: convert the network that it was made of again, with "
+    "coremltools' convert_to='mlprogram'"
+)
+OTHER_KINDS: dict[str | None, str] = {
+    "neuralNetwork": BEFORE_IOS_15,
+    "neuralNetworkClassifier": BEFORE_IOS_15,
+    "neuralNetworkRegressor": BEFORE_IOS_15,
+    "pipeline": f"a pipeline{AGAIN}: open the models that it was made of one by one",
+    None: f"nothing{AGAIN}: copy or convert it again",
+}
 OPSETS = ("CoreML5", "CoreML6", "CoreML7", "CoreML8")  # iOS 15, 16, 17, 18
 
 
@@ -86,13 +99,7 @@ def read_spec(path: Path) -> Any:
         raise InputError(f"{spec_file} is no Core ML model ({error}); copy or convert it again") from error
     kind = spec.WhichOneof("Type")
     if kind != "mlProgram":
-        content = {"pipeline": "a pipeline", "neuralNetwork": "a neural network", None: "nothing"}.get(
-            kind, f"a {kind}"
-        )
-        raise InputError(
-            f"{path} holds {content}; only ML programs (iOS 15 and later) are run here: convert it again with "
-            "convert_to='mlprogram'"
-        )
+        raise InputError(f"{path} holds {OTHER_KINDS.get(kind, f'a {kind}, which is no ML program')}")
     return spec
 
 
