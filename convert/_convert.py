@@ -47,6 +47,7 @@ class Conversion:
     """What one conversion wrote and what it rejected."""
 
     folder: Path
+    form: str  # "tflite", "mlpackage", "aimodel" or "onnx"
     checkpoint: Checkpoint
     manifest: Manifest
     photos: PhotoSet  # that the files were judged on
@@ -152,7 +153,7 @@ def convert(
         remark += words_on_former_answers(manifest, kept)
     masks = outputs.masks is not None
     seconds = time.monotonic() - begun
-    return Conversion(folder, checkpoint, kept, photos, tuple(judged), remark, masks, seconds)
+    return Conversion(folder, form.name, checkpoint, kept, photos, tuple(judged), remark, masks, seconds)
 
 
 def keep(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,12 @@ from dermedge._api.source import is_source
 from dermedge._rooms import room
 from dermedge.console import screen, third_party_noise_into
 from dermedge.flags import add_checkpoint, add_data, add_own_network, add_several, add_skip_unreadable
-from edge.artifact import MANIFEST
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.files import check_writable
 from edge.models import DEFAULT_MODEL, MODELS, USUAL_SIDE, family_name
 from edge.recipes import Recipe
+
+from ._shipping import five_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edge.manifest import Parity
 
 LOG = "convert.log"
+LOG_WIDTH = 160  # characters of a line of its tables
 FORMAT_CLASSES = {"tflite": "TFLiteFormat", "coreml": "CoreMLFormat", "coreai": "CoreAIFormat", "onnx": "ONNXFormat"}
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "reported": "yellow"}
 
@@ -63,6 +65,11 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
         help="beside each file a second one, <model>-answers-<recipe>, that takes what a person answered "
         "(docs/answers.md)",
     )  # fmt: skip
+    p.add_argument(
+        "--verbose",
+        action="store_true",
+        help="print all figures and what the files are made of; the log has them always",
+    )
     p.add_argument("--force", action="store_true", help="replace files that are there")
     p.add_argument(
         "--strict", action="store_true",
@@ -105,11 +112,18 @@ def run(args: argparse.Namespace, form: str) -> int:
         if "Nothing was written" in str(error):
             raise InputError(f"{error} What the converter said is in {log}") from error
         raise
-    screen().print(result_table(conversion))
-    if any(result.audit for result in conversion.judged):
-        screen().print(audit_table(conversion.judged))
-    screen().print(conversion.remark, soft_wrap=True)
-    return report(conversion, log)
+    from rich.console import Console
+
+    figures = [*all_figures(conversion)]
+    with log.open("a", encoding="utf-8") as file:
+        plain = Console(file=file, width=LOG_WIDTH)
+        for part in figures:
+            plain.print(part, soft_wrap=isinstance(part, str))
+    for part in figures if args.verbose else ():
+        screen().print(part, soft_wrap=isinstance(part, str))
+    for line in five_lines(conversion, log):
+        screen().print(line, soft_wrap=True)
+    return GATE_FAILED if conversion.rejected else GOOD
 
 
 def own_network(args: argparse.Namespace) -> tuple[None, Checkpoint]:
@@ -256,33 +270,20 @@ def by_remark(judged: Sequence[Judged]) -> dict[str, list[str]]:
     return recipes
 
 
-def report(conversion: Conversion, log: Path) -> int:
-    """Say in words what failed and where things are; the exit code."""
+def all_figures(conversion: Conversion) -> Iterator[Table | str]:
+    """All that is known of the files, for rich's console."""
     from rich.markup import escape
 
-    from edge.report.words import undecided
-
     judged = conversion.judged
-    if any(result.verdict == "fail" and not result.rejected for result in judged):
-        screen().print(
-            "a failed gate that does not bind is reported and the file kept; `dermedge parity` says how far it is"
-        )
+    yield result_table(conversion)
+    if any(result.audit for result in judged):
+        yield audit_table(judged)
+    yield escape(conversion.remark)
     for result in judged:
         alone = next((other for other in judged if (other.recipe, other.answers) == (result.recipe, False)), result)
         told = alone.audit.warnings if result.answers and alone.audit else ()  # a file with answers adds to its other
         for warning in result.audit.warnings if result.audit else ():
             if warning not in told:
-                screen().print(f"[yellow]{result.name}[/] {warning}", soft_wrap=True)
+                yield f"[yellow]{result.name}[/] {escape(warning)}"
     for remark, recipes in by_remark(judged).items():
-        screen().print(f"[bold]{', '.join(recipes)}[/] {escape(remark)}", soft_wrap=True)
-    open_checks = [check for result in judged for check in result.undecided]
-    if settled := undecided(open_checks, len(set(conversion.photos.patients))):
-        screen().print(f"[yellow]{settled}[/]", soft_wrap=True)
-    rejected = conversion.rejected
-    written = len(judged) - len(rejected)
-    screen().print(f"{written} file(s) and {MANIFEST} in {conversion.folder}, {conversion.seconds:.0f} s; log: {log}")
-    if rejected:
-        why = "the gate failed (or, with --strict, the audit warned) and the file was not kept"
-        screen().print(f"[bold red]rejected[/] {', '.join(rejected)}: {why}")
-        return GATE_FAILED
-    return GOOD
+        yield f"[bold]{', '.join(recipes)}[/] {escape(remark)}"

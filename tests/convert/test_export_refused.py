@@ -122,7 +122,7 @@ def test_a_warning_binds_with_strict_alone(
     good_float_model: None, given: list[str], tmp_path: Path, monkeypatch, capsys
 ) -> None:
     with_a_warning(monkeypatch)
-    arguments = [*given, "--recipe", "fp32", "--out"]
+    arguments = [*given, "--recipe", "fp32", "--verbose", "--out"]
     assert to_tflite.main([*arguments, str(tmp_path / "lenient")]) == 0
     assert "gpu-rank: ABS has rank 7" in capsys.readouterr().out
     assert artifact.read(tmp_path / "lenient").files[0].audit.warnings == ("gpu-rank: ABS has rank 7",)
