@@ -61,12 +61,12 @@ def measured(args: argparse.Namespace, work: Path) -> str:
     from convert._tflite.layers import described
     from convert._tflite.measured import measure
     from convert._tflite.quantise import apply
-    from convert._tflite.versions import with_versions
     from edge.checkpoint import load, shipped
     from edge.data.selection import judging_set
     from edge.data.squares import load_squares
     from edge.phones import android
     from edge.questions.zoo.rounds import timed
+    from edge.tflite.versions import with_versions
 
     checkpoint = load(shipped(args.model))
     lowered = float_model(checkpoint)
@@ -107,7 +107,7 @@ def measured(args: argparse.Namespace, work: Path) -> str:
 
 def as_version_5(content: bytes) -> bytes:
     """The file with its products called what they were called before the rules were applied."""
-    from convert._tflite.flatbuffer import code_name, pack, unpack
+    from edge.tflite.flatbuffer import code_name, pack, unpack
 
     model = unpack(content)
     for code in model.operatorCodes:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ._api.conversion import convert
     from ._api.loading import load, open_build, open_photos, save
     from ._api.prediction import Model, Outcome, open_model
-    from ._api.questions import decision, layers, mistakes, parity, robustness
+    from ._api.questions import decision, layers, matrix, mistakes, parity, robustness
     from ._api.training import evaluate, fit_answers, train
     from ._api.wrapping import wrap
 
@@ -48,6 +48,7 @@ _PLACES = {
     "convert": "dermedge._api.conversion",
     "parity": "dermedge._api.questions",
     "layers": "dermedge._api.questions",
+    "matrix": "dermedge._api.questions",
     "mistakes": "dermedge._api.questions",
     "robustness": "dermedge._api.questions",
     "decision": "dermedge._api.questions",
@@ -91,6 +92,7 @@ __all__ = [
     "fit_answers",
     "layers",
     "load",
+    "matrix",
     "mistakes",
     "open_build",
     "open_model",

@@ -27,6 +27,7 @@ COMMANDS = {
     "decide": "class, uncertain or retake: measure the thresholds, judge the gate",
     "robustness": "what bad photographs cost, and if 8 bits cost more on them",
     "latency": "how long a file may take on a phone, from published figures, or why none",
+    "matrix": "any .tflite in every runtime: does it open, is the answer the same, which operator is off",
     "zoo": "every model by every recipe: one table, one plot",
     "predict": "the answer for one photograph, with any file",
     "bundle": "an exported file into an app, checked for the app's runtime",

@@ -13,10 +13,10 @@ from math import prod
 from pathlib import Path
 
 from edge.manifest import Audit
+from edge.tflite.flatbuffer import operator_names, unpack
 
 from .._liveness import peak_bytes
 from .._resize_names import is_matrix
-from .flatbuffer import operator_names, unpack
 from .known_faults import known_faults
 
 LAYOUT = {"TRANSPOSE", "RESHAPE"}

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.tflite.flatbuffer import code_name, code_of, constant_of, hold, pack, unpack, without_unread
+
 from .depthwise_scales import into_depthwise
-from .flatbuffer import code_name, code_of, constant_of, hold, pack, unpack, without_unread
 from .pointwise import as_products
 
 SUFFIX = b"_unscaled"  # of the product's name; the MUL's result keeps the layer's own

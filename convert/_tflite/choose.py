@@ -23,13 +23,13 @@ import numpy as np
 from edge.progress import track
 from edge.runtimes import Outputs
 from edge.scheme import Layer, Range, Scheme
+from edge.tflite.flatbuffer import unpack
 
 from .._aim import Aim
 from .._curve import POINTS, TAIL_DB, noise, point
 from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
 from .audit import macs_with_weights
-from .flatbuffer import unpack
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
 from .quantise import FloatFile
 from .rounding import Rounding, rounded, with_float_depthwise

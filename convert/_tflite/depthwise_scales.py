@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .flatbuffer import code_name, constant_of, hold, readers_in
+from edge.tflite.flatbuffer import code_name, constant_of, hold, readers_in
 
 
 def into_depthwise(model) -> None:

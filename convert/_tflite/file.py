@@ -14,13 +14,13 @@ from torch import fx
 from edge.checkpoint import Checkpoint
 from edge.exporting import first_line
 from edge.models.deployed import OUTPUTS
+from edge.tflite.flatbuffer import pack, unpack
 
 from .._graph.graph import results, trace
 from .._graph.lowering import NoOperator, Unwritten, written
 from .._graph.passes import MOBILE_PASSES
 from .._graph.refusals import refused
 from .emit import TABLE, emit
-from .flatbuffer import pack, unpack
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,6 +12,7 @@ from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import TFLITE
 from edge.scheme import SUFFIX, Scheme
 from edge.scheme import save as save_scheme
+from edge.tflite.opens_from import opens_from
 
 from .._aim import Unreachable
 from .._format import Source
@@ -19,7 +20,6 @@ from .audit import audit
 from .file import Lowered, float_model, with_metadata
 from .layers import reachable_share
 from .measured import measure
-from .opens_from import opens_from
 from .quantise import CHOSEN, HALF, ROUNDED, recipe_file
 from .second_input import with_second_input
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.tflite.flatbuffer import pack, unpack, without_unread
+
 from .._resize_names import is_matrix
-from .flatbuffer import pack, unpack, without_unread
 
 SMALLEST = 2048  # numbers; below, one more operator and tensor cost as much as is saved
 

@@ -9,8 +9,7 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from edge.accelerators import notice
-
-from .flatbuffer import operator_names
+from edge.tflite.flatbuffer import operator_names
 
 FLOATS = {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}
 EIGHT_BITS = {schema.TensorType.INT8, schema.TensorType.INT4}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edge.tflite.flatbuffer import unpack
+
 from .._moments import Moments, step_between
-from .flatbuffer import unpack
 from .layers import Weighted, activations, weighted
 
 SAME = 0  # the schema's number of this padding

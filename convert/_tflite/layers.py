@@ -14,10 +14,10 @@ import numpy as np
 from edge.progress import track
 from edge.recipes import TFLITE
 from edge.scheme import Layer
+from edge.tflite.flatbuffer import operator_names, unpack
 
 from .._resize_names import is_matrix
 from .audit import has_data, macs_of, macs_with_weights, operand_of
-from .flatbuffer import operator_names, unpack
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 CONVOLUTIONS = {"CONV_2D", "TRANSPOSE_CONV"}  # that may compute in 8 bits

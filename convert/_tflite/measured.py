@@ -14,13 +14,13 @@ from edge.data.selection import Photographs, calibration_set
 from edge.data.squares import load_squares
 from edge.errors import InputError
 from edge.scheme import SUFFIX, Layer, Scheme
+from edge.tflite.flatbuffer import unpack
 
 from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
 from . import kept_rounding
 from .choose import NO_AIM, choose
 from .file import Lowered, graph_key
-from .flatbuffer import unpack
 from .layer_inputs import means_of, moments_of
 from .layers import described, name_of
 from .rounding import halved, rounded, rounding_for

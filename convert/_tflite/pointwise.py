@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.tflite.flatbuffer import code_name, code_of, readers_in
+
 from .depthwise_scales import reader_of_scales
-from .flatbuffer import code_name, code_of, readers_in
 
 # Input channels. LiteRT on x86-64 with AVX-512, one thread, int8-dynamic at 224 pixels, time by that of CONV_2D:
 # MobileViT-S 1.08 with every such layer, 1.03 from 48 on; MobileNetV3 1.03, ShuffleNetV2 1.03.

@@ -9,13 +9,13 @@ import numpy as np
 
 from edge.recipes import TFLITE
 from edge.scheme import Layer
+from edge.tflite.flatbuffer import pack, unpack
+from edge.tflite.versions import with_versions
 
 from .channel_scales import with_scales_behind
-from .flatbuffer import pack, unpack
 from .half_constants import with_half_constants
 from .layers import described, preserved_tensors, resizing
 from .rounding import with_float_depthwise
-from .versions import with_versions
 
 ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
 CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by a scheme

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge.errors import InputError
+from edge.tflite.flatbuffer import constant_of, hold, pack, unpack
 
 from .._joint_rounding import LEVELS, bias_correction, rounded_rows, scales_of
 from .._moments import Moments
-from .flatbuffer import constant_of, hold, pack, unpack
 from .layers import STAY_FLOAT, Weighted, name_of, values_of, weighted
 
 Steps = Mapping[str, np.ndarray]  # weight tensor -> int8, how many grid points away from the nearest

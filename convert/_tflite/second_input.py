@@ -15,9 +15,8 @@ import numpy as np
 from edge.errors import InputError
 from edge.models.deployed import LEAST_LOG_ODDS, OUTPUTS
 from edge.runtimes.litert import ANSWERS
-
-from .flatbuffer import code_name, pack, unpack
-from .versions import set_versions
+from edge.tflite.flatbuffer import code_name, pack, unpack
+from edge.tflite.versions import set_versions
 
 SOFTMAX = "SOFTMAX"
 

@@ -20,6 +20,7 @@ from .loading import load
 if TYPE_CHECKING:
     from edge.questions.decision.measure import DecisionReport
     from edge.questions.layers.measure import LayersReport
+    from edge.questions.matrix.measure import MatrixReport
     from edge.questions.mistakes.measure import MistakesReport
     from edge.questions.parity.measure import ParityReport
     from edge.questions.robustness.measure import RobustnessReport
@@ -101,6 +102,46 @@ def layers(
         images=checks.whole_or_none(images, "images", 1),
         files=checks.names_or_none(files, "files"),
         skip_unreadable=skip_unreadable,
+        on_progress=on_progress,
+    )
+
+
+def matrix(
+    files: str | Path | Sequence[str | Path],
+    images: str | Path | None = None,
+    *,
+    pixels: str | None = None,
+    modes: Sequence[str] | None = None,
+    count: int = 8,
+    threads: int = 1,
+    on_progress: Listener | None = None,
+) -> MatrixReport:
+    """Run files that need not be ours in every runtime there is here, and hold them against each other.
+
+    `files`: a .tflite, .mlpackage or .onnx with a picture in and a vector out, a folder of them, or several of one
+    network.
+    `images`: any folder with pictures; None: the photographs in DERMEDGE_PHOTOS, else drawn ones; at most `count` are
+    used. `pixels`: what a float input expects, "0..255", "0..1", "-1..1" or "imagenet", where the file does not say it.
+    `modes`: runtimes of .tflite files, as docs/phones.md names them; None: all, those that are not set up listed with
+    the command for it.
+
+    The report has `verdict` (pass or fail), `failed` (files with the runtime where the answer is another one), `report`
+    (all figures, as matrix.json has them) and `write(folder)`. Raises InputError for files of another kind.
+    """
+    from edge.questions.matrix.measure import files_in, measure
+
+    checks.listener(on_progress)
+    several = list(files) if isinstance(files, list | tuple) else [files]
+    if not several:
+        raise InputError("`files` are paths of .tflite, .mlpackage or .onnx files, got none")
+    named = [checks.path(file, "files", "a .tflite, .mlpackage or .onnx, or a folder of them") for file in several]
+    return measure(
+        files_in(named),
+        None if images is None else checks.path(images, "images", "a folder with pictures"),
+        pixels=checks.text_or_none(pixels, "pixels", "what a float input expects of a pixel"),
+        modes=checks.names_or_none(modes, "modes"),
+        count=checks.whole(count, "count", 1),
+        threads=checks.whole(threads, "threads", 1),
         on_progress=on_progress,
     )
 

@@ -18,8 +18,12 @@ def home() -> Path:
 
 
 class NotSetUp(InputError):
-    """A runtime that is not on this machine yet; the message has the command that brings it."""
+    """A runtime that a command would set up on this machine."""
+
+    def __init__(self, message: str, command: str) -> None:
+        super().__init__(message)
+        self.command = command
 
 
 def not_set_up(place: Path, what: str, command: str) -> NotSetUp:
-    return NotSetUp(f"{what} is not set up ({place} is missing); run `{command}` first, which downloads it")
+    return NotSetUp(f"{what} is not set up ({place} is missing); run `{command}` first, which downloads it", command)

@@ -35,11 +35,12 @@ QUESTIONS = {
     "mistakes": "edge.questions.mistakes.section",
     "robustness": "edge.questions.robustness.section",
     "decision": "edge.questions.decision.section",
+    "matrix": "edge.questions.matrix.section",
     "zoo": "edge.questions.zoo.section",
 }
 MOST_ITEMS = 20_000  # of a list in a report, or keys of an object
 MOST_ROWS = 300  # of those lists that a plot or a section of the page is made for
-ROWS = {"files", "mistakes", "sets", "corruptions", "models"}
+ROWS = {"files", "rows", "pairs", "mistakes", "sets", "corruptions", "models"}
 MOST_DEPTH = 24
 
 

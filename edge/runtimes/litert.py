@@ -163,11 +163,10 @@ class Interpreted:
         self.interpreter = interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
         self.interpreter.allocate_tensors()
         inputs, answer = self.interpreter.get_input_details(), self.interpreter.get_output_details()
-        if len(inputs) not in {1, 2} or len(answer) not in {1, 2}:
-            raise ValueError(f"{len(inputs)} inputs and {len(answer)} outputs, expected one or two of each")
         self.taken, self.places = [one["index"] for one in inputs], [one["index"] for one in answer]
         self.inputs = [Input(str(one["name"]), tuple(int(n) for n in one["shape"]), one["dtype"]) for one in inputs]
         self.outputs = [tuple(int(n) for n in one["shape"]) for one in answer]
+        self.types = [one["dtype"] for one in answer]
 
     def invoke(self, tensors: list[np.ndarray]) -> list[np.ndarray]:
         for place, value in zip(self.taken, tensors, strict=True):
@@ -186,7 +185,7 @@ class Compiled:
         from ai_edge_litert.options import Options
 
         plain = Interpreted(path, "xnnpack", threads)
-        self.inputs, self.outputs = plain.inputs, plain.outputs
+        self.inputs, self.outputs, self.types = plain.inputs, plain.outputs, plain.types
         options = Options(cpu_options=CpuOptions(num_threads=threads, xnnpack_flags=XNNPACK_FORCE_FP16))
         self.model = CompiledModel.from_file(str(path), options=options)
         self.given, self.answer = self.model.create_input_buffers(0), self.model.create_output_buffers(0)
@@ -196,7 +195,10 @@ class Compiled:
             buffer.write(value)
         self.model.run_by_index(0, self.given, self.answer)
         # both interfaces count inputs and outputs as the file does
-        return [buffer.read(prod(shape), np.float32) for buffer, shape in zip(self.answer, self.outputs, strict=True)]
+        return [
+            buffer.read(prod(shape), kind).reshape(shape)
+            for buffer, shape, kind in zip(self.answer, self.outputs, self.types, strict=True)
+        ]
 
 
 def labels_inside(path: Path) -> tuple[str, ...]:

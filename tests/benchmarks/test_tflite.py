@@ -17,7 +17,6 @@ from benchmarks._page import markdown, row
 from benchmarks._peers import PEERS, peer
 from benchmarks.tflite import main, threads_of
 from convert._tflite.emit.writer import Code, Writer
-from convert._tflite.flatbuffer import pack, unpack
 from dermedge.console import third_party_noise_into
 from edge.checkpoint import load, shipped
 from edge.errors import InputError
@@ -28,6 +27,7 @@ from edge.recipes import TFLITE
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 from edge.runtimes.timing import cores
+from edge.tflite.flatbuffer import pack, unpack
 
 UINT8 = 3  # of the schema's TensorType
 MB = 10**6

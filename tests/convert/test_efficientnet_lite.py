@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from convert._tflite.file import float_model
-from convert._tflite.flatbuffer import operator_names, unpack
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.labels import PAD_UFES_20
 from edge.models import create_model, normalisation
 from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes.litert import LiteRT
+from edge.tflite.flatbuffer import operator_names, unpack
 
 SIDE = 96  # maps of 48, 24, 12, 6 and 3 pixels
 WHOLE = {"PAD", "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}

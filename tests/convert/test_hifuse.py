@@ -73,7 +73,7 @@ def test_compact_is_flat_on_the_delegate_and_near(module, float32, images, tmp_p
 
 def test_masks_are_as_small_as_their_axes(float32):
     """What is added to the scores of shifted windows is kept by rows and by columns of windows, not for each window."""
-    from convert._tflite.flatbuffer import unpack
+    from edge.tflite.flatbuffer import unpack
 
     model = unpack(float32)
     places = [t for t in model.subgraphs[0].tensors if len(t.shape) == 4 and tuple(t.shape[2:]) == (64, 64)]

@@ -18,7 +18,6 @@ from convert._answered import words_on_former_answers
 from convert._coreml.second_input import Builder, store
 from convert._tflite import format as _tflite
 from convert._tflite.file import read_metadata
-from convert._tflite.flatbuffer import constant_of, pack, unpack
 from convert._tflite.second_input import with_second_input
 from edge import artifact
 from edge.answers import encode
@@ -31,6 +30,7 @@ from edge.runtimes.coreml.program import read_spec
 from edge.runtimes.coreml_package import describe, shortcomings
 from edge.runtimes.open import open_file
 from edge.runtimes.reference import Reference
+from edge.tflite.flatbuffer import constant_of, pack, unpack
 from tests._answering import SIDE, K, Q, small, with_log_odds
 
 pytestmark = [

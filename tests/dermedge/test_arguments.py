@@ -71,6 +71,7 @@ STRANGE = {
     "Listener | None": [3, "print", lambda: None],
     "str | Path": [4, None, b"x", ""],
     "str | Path | None": [4, ""],
+    "str | Path | Sequence[str | Path]": [4, None, [], [4]],
     "Photographs": [4, [1], []],
     "Set": [4, None],
     "Build | str | Path": [4, None],
@@ -98,6 +99,7 @@ def called(name: str, checkpoint: object, /, **changes):
     usual = {
         "checkpoint": checkpoint, "build": Build(Path("no"), None, checkpoint), "module": Net(), "model": "hierattn_xs",
         "labels": ["a", "b"], "side": 32, "photos": None, "folder": "no", "stem": "no", "file": "no.tflite",
+        "files": "no.tflite",
         **NUMBERS,
     }  # fmt: skip
     if name in {"train", "fit_answers"}:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from ..flatbuffer import pack
-from ..versions import set_versions
+from edge.tflite.flatbuffer import pack
+from edge.tflite.versions import set_versions
 
 Code = schema.BuiltinOperator
 SIGNATURE = "serving_default"

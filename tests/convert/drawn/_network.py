@@ -16,12 +16,12 @@ from convert._coreml.program import lowered
 from convert._tflite.channel_scales import with_scales_behind
 from convert._tflite.file import lower
 from convert._tflite.quantise import quantise
-from convert._tflite.versions import with_versions
 from edge.checkpoint import Checkpoint, Preprocess
 from edge.errors import InputError
 from edge.labels import Label
 from edge.runtimes.coreml.classifier import CoreML
 from edge.runtimes.litert import LiteRT
+from edge.tflite.versions import with_versions
 from tests.convert.drawn._variants import SIDE, Variant
 
 SCORES = 3  # of each operation

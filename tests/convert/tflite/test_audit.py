@@ -14,9 +14,9 @@ from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite.audit import audit, has_data, warnings_of
 from convert._tflite.emit import emit
 from convert._tflite.emit.writer import Code, Writer
-from convert._tflite.flatbuffer import pack, unpack
 from convert._tflite.quantise import quantise
 from edge.manifest import Audit
+from edge.tflite.flatbuffer import pack, unpack
 
 
 class Small(nn.Module):

@@ -11,11 +11,11 @@ from torch import nn
 
 from convert._tflite.channel_scales import SUFFIX, with_scales_behind
 from convert._tflite.file import lower
-from convert._tflite.flatbuffer import operators_of, pack, unpack
-from convert._tflite.opens_from import opens_from
 from convert._tflite.quantise import quantise, recipe_file
-from convert._tflite.versions import with_versions
 from edge.errors import InputError
+from edge.tflite.flatbuffer import operators_of, pack, unpack
+from edge.tflite.opens_from import opens_from
+from edge.tflite.versions import with_versions
 from tests._phones import needs_android
 from tests.convert.tflite._answers import answers
 

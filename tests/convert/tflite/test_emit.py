@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from convert._graph.graph import trace
 from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite.emit import emit, unknown_operations
-from convert._tflite.flatbuffer import unpack
+from edge.tflite.flatbuffer import unpack
 from tests.convert._rewriting import Of
 
 

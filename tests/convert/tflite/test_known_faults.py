@@ -9,9 +9,9 @@ from ai_edge_litert import schema_py_generated as schema
 from convert._judge import broken_rules
 from convert._tflite.audit import audit
 from convert._tflite.emit.writer import Code, Writer
-from convert._tflite.flatbuffer import unpack
 from convert._tflite.known_faults import known_faults
 from edge.accelerators import FAULTS
+from edge.tflite.flatbuffer import unpack
 
 
 def product_into_sum(*, rank: int = 3, eight: bool = True, into: int = Code.ADD) -> bytes:

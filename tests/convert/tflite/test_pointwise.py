@@ -12,9 +12,9 @@ from torch import nn
 
 from convert._tflite.channel_scales import with_scales_behind
 from convert._tflite.file import lower
-from convert._tflite.flatbuffer import operators_of, unpack
 from convert._tflite.pointwise import ENOUGH_CHANNELS
 from convert._tflite.quantise import quantise, recipe_file
+from edge.tflite.flatbuffer import operators_of, unpack
 from tests._phones import needs_android
 from tests.convert.tflite._answers import answers
 

@@ -15,13 +15,13 @@ from convert._resize_names import MATRIX
 from convert._tflite import quantise as _quantise
 from convert._tflite.audit import audit
 from convert._tflite.file import lower
-from convert._tflite.flatbuffer import unpack
 from convert._tflite.layers import weighted
 from convert._tflite.quantise import quantise
-from convert._tflite.versions import with_versions
 from edge.errors import InputError
 from edge.metrics.statistics import sqnr_db
 from edge.runtimes.open import open_file
+from edge.tflite.flatbuffer import unpack
+from edge.tflite.versions import with_versions
 from tests._phones import ANDROID, needs_android, needs_arm
 from tests.convert._resizes import Resizing, resizes
 from tests.convert.tflite.test_emit import Picture, answer, file_of

@@ -18,11 +18,11 @@ from convert._tflite import kept_rounding
 from convert._tflite import rounding as _rounding
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, unpack
-from convert._tflite.flatbuffer import constant_of, pack
 from convert._tflite.layer_inputs import means_of, moments_of
 from convert._tflite.layers import described, name_of, values_of, weighted
 from convert._tflite.quantise import quantise, recipe_file
 from edge.errors import InputError
+from edge.tflite.flatbuffer import constant_of, pack
 
 SIDE = 16
 

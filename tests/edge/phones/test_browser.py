@@ -132,8 +132,8 @@ def test_a_browser_that_is_gone_is_an_error_and_no_hang(fp32_file: Path) -> None
 def test_what_litertjs_does_not_take_is_refused_in_its_words(fp32_file: Path, tmp_path: Path) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    from convert._tflite.flatbuffer import pack, unpack
     from convert._tflite.quantise import with_byte_input
+    from edge.tflite.flatbuffer import pack, unpack
 
     model = unpack(with_byte_input(fp32_file.read_bytes()))
     graph = model.subgraphs[0]

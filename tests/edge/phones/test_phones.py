@@ -95,7 +95,7 @@ def test_it_answers_as_litert_does_here(fp32_file: Path, mode: str) -> None:
     ],
 )  # fmt: skip
 def test_a_version_that_the_library_does_not_know_is_refused(fp32_file: Path, tmp_path: Path, mode: str) -> None:
-    from convert._tflite.flatbuffer import pack, unpack
+    from edge.tflite.flatbuffer import pack, unpack
 
     model = unpack(fp32_file.read_bytes())
     for code in model.operatorCodes:

@@ -17,6 +17,8 @@ from edge.questions.decision.measure import DecisionReport
 from edge.questions.decision.section import SCHEMA as DECISION
 from edge.questions.layers.measure import LayersReport
 from edge.questions.layers.section import SCHEMA as LAYERS
+from edge.questions.matrix.measure import MatrixReport
+from edge.questions.matrix.section import SCHEMA as MATRIX
 from edge.questions.mistakes.cost import Answers, compare
 from edge.questions.mistakes.measure import MistakesReport
 from edge.questions.mistakes.section import SCHEMA as MISTAKES
@@ -152,6 +154,30 @@ def decision() -> DecisionReport:
     )
 
 
+def matrix() -> MatrixReport:
+    file = {
+        "file": "theirs.tflite", "sha256": SHA, "bytes": 1_000_000, "format": "tflite", "pixels": "0..255",
+        "gives": "probabilities", "classes": 2, "opens_from": "LiteRT / TFLite 2.3",
+    }  # fmt: skip
+    first = {
+        "place": 3, "kind": "FULLY_CONNECTED", "output": "head", "version": 5, "version_by_rules": 12,
+        "release": "2.17", "weights": "int8, a scale for each of 2 channels", "reads": "float32", "times": 20.0,
+        "relative": 0.9, "said": "",
+    }  # fmt: skip
+    row = {"file": "theirs.tflite", "format": "tflite", "version": "2.3.0", "why": ""}
+    counted = {"agreement": 0.5, "largest": 0.4, "limit": 0.01, "times_limit": 40.0, "image": 0}
+    operators = {"compared": 4, "left_out": 0, "count": 1, "first": first, "different": [first], "why": ""}
+    rows = [
+        {**row, "runtime": "xnnpack", "state": "reported"},
+        {**row, "runtime": "android", "state": "differs", **counted, "operators": operators},
+        {**row, "runtime": "arm64", "state": "not set up", "command": "dermedge setup arm"},
+    ]
+    pair = {"file": "theirs.onnx", "other": "theirs.tflite", "state": "same", "why": "", **counted, "times_limit": 0.5}
+    data = {"name": "set", "images": 8, "synthetic": True, "note": "", "names": ["a.png"]}
+    about = header(MATRIX, model="theirs.tflite", data=data)
+    return MatrixReport({**about, "files": [file], "rows": rows, "pairs": [pair], "counts": {"same": 0}})
+
+
 def zoo() -> ZooReport:
     file = {
         "file": "net-fp32.tflite", "format": "tflite", "recipe": "fp32", "bytes": 1_000_000, "ms": 1.0, "ratio": 1.5,
@@ -169,7 +195,7 @@ def zoo() -> ZooReport:
 
 REPORTS: dict[str, Callable[[], QuestionReport]] = {
     "parity": parity, "layers": layers, "mistakes": mistakes, "robustness": robustness, "decision": decision,
-    "zoo": zoo,
+    "matrix": matrix, "zoo": zoo,
 }  # fmt: skip
 
 

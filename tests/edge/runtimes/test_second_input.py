@@ -16,7 +16,6 @@ import torch
 from convert._coreml.program import exported, float_program, rewritten
 from convert._coreml.second_input import store, write_with_second_input
 from convert._tflite.file import float_model
-from convert._tflite.flatbuffer import pack, unpack
 from convert._tflite.quantise import with_byte_input
 from convert._tflite.second_input import with_second_input
 from edge.checkpoint import Checkpoint
@@ -28,6 +27,7 @@ from edge.runtimes.coreml.program import read_spec
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.phone import run_side_by_side
 from edge.runtimes.reference import Reference
+from edge.tflite.flatbuffer import pack, unpack
 from tests._answering import SIDE, K, Q, small, sure, with_log_odds
 from tests.edge.runtimes.test_coreai import asset
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from convert._tflite.versions import (
+from edge.tflite.versions import (
     BFLOAT16,
     BOOL,
     COMPLEX64,

@@ -13,11 +13,11 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
 from convert._tflite.file import lower
-from convert._tflite.flatbuffer import operator_names
-from convert._tflite.opens_from import RELEASES, opens_from, release_of
 from convert._tflite.quantise import recipe_file
-from convert._tflite.versions import FLOAT32, INT2, INT4, INT8, INT32
 from edge.phones import android
+from edge.tflite.flatbuffer import operator_names
+from edge.tflite.opens_from import RELEASES, opens_from, release_of
+from edge.tflite.versions import FLOAT32, INT2, INT4, INT8, INT32
 from tests._phones import ANDROID, needs_android
 
 # 2.4 opened versions that 2.5 refused.

@@ -1,0 +1,316 @@
+"""Run files of anybody's on every runtime that there is here, and say where the answer is another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from edge.data.squares import cache_folder
+from edge.errors import InputError, at_least_one
+from edge.files import sha256
+from edge.files import size as size_of
+from edge.phones import NotSetUp
+from edge.progress import Listener, busy, listening
+from edge.questions.matrix import tables
+from edge.questions.matrix.compare import DIFFERS, NOT_SET_UP, REFUSED, REPORTED, SAME, compared
+from edge.questions.matrix.limits import limits_of
+from edge.questions.matrix.operators import Search, search
+from edge.questions.matrix.pictures import Pictures, pictures_in
+from edge.questions.matrix.pictures import read as read_pictures
+from edge.questions.matrix.rounding import FLOAT16_UNIT, FLOAT32_UNIT
+from edge.questions.matrix.section import SCHEMA
+from edge.questions.matrix.ways import FORCED_FP16, ways
+from edge.report.header import header
+from edge.report.question import QuestionReport
+from edge.report.strict import plain
+from edge.runtimes import Refused
+from edge.runtimes.foreign import Foreign, probabilities_of
+from edge.runtimes.foreign import tflite as tflite_files
+from edge.tflite.opens_from import opens_from
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".onnx": "onnx"}
+IMAGES = 8  # on an emulated processor each takes a second
+SHOWN = 12  # operators that differ, of one file in one runtime
+
+
+@dataclass(frozen=True, repr=False)
+class MatrixReport(QuestionReport):
+    """Where each file opens, and whether it gives one answer everywhere."""
+
+    name: ClassVar[str] = "matrix"
+
+    @property
+    def verdict(self) -> str:
+        """fail where an answer differs by more than rounding explains, else pass."""
+        return "fail" if self.failed else "pass"
+
+    def failing(self, *, strict: bool = False) -> list[str]:
+        """Files with the runtime, or the other file, where the answer is another one."""
+        rows = [row for row in (*self.report["rows"], *self.report["pairs"]) if row["state"] == DIFFERS]
+        return [f"{row['file']} {'on ' + row['runtime'] if 'runtime' in row else '≠ ' + row['other']}" for row in rows]
+
+    def tables(self) -> list[Table | str]:
+        return tables.all_of(self.report)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One file: how it is opened where phones run it, and what it says there."""
+
+    path: Path
+    form: str
+    contents: tflite_files.Contents | None  # of a .tflite
+    mode: str
+    numbers: np.ndarray  # (N, K), as probabilities_of gives them
+    gives: str
+    pixels: str
+    rounds: bool | None  # in half precision; None: in a way of which no limit is derived
+
+
+def measure(
+    files: Sequence[Path],
+    photos: Path | None = None,
+    *,
+    pixels: str | None = None,
+    modes: Sequence[str] | None = None,
+    count: int = IMAGES,
+    threads: int = 1,
+    on_progress: Listener | None = None,
+) -> MatrixReport:
+    """Files of one network, each on every runtime for its format, and each against the first.
+
+    `photos`: a folder with pictures; None: the photographs at hand. `pixels`: what a float input expects, a key of
+    `edge.runtimes.foreign.PIXELS`, where the file does not say it. `modes`: runtimes of .tflite files, as
+    docs/phones.md names them; None: all. InputError for files that are not an image in and a vector out, or not of
+    one shape.
+    """
+    at_least_one(count=count, threads=threads)
+    check_files(files)
+    with listening(on_progress):
+        chosen = pictures_in(photos, count)
+        subjects: list[Subject] = []
+        rows: list[dict[str, Any]] = []
+        squares: np.ndarray | None = None
+        for path in files:
+            with busy(f"opening {path.name}"):
+                opened, mode, contents = open_first(path, pixels, threads)
+            try:
+                takes = opened.pixels
+                if squares is None:
+                    squares = read_pictures(chosen, takes.height, takes.width)
+                check_shape(path, (takes.height, takes.width), opened.classes, squares, subjects)
+                numbers, gives = probabilities_of(opened.run(squares))
+                rounds = halves(opened)
+            finally:
+                opened.close()
+            subject = Subject(path, FORMATS[path.suffix], contents, mode, numbers, gives, takes.source, rounds)
+            subjects.append(subject)
+            rows += rows_of(subject, squares, list(modes or ways()), threads)
+        assert squares is not None
+        pairs = [pair_of(subjects[0], subject, squares) for subject in subjects[1:]]
+    return MatrixReport(report_of(subjects, rows, pairs, chosen))
+
+
+def files_in(paths: Sequence[Path]) -> list[Path]:
+    """The files that are named, and of a folder those in it, by name; InputError for a folder without any."""
+    files: list[Path] = []
+    for path in paths:
+        if path.suffix in FORMATS or not path.is_dir():
+            files.append(path)
+            continue
+        inside = sorted(file for file in path.iterdir() if file.suffix in FORMATS)
+        if not inside:
+            raise InputError(f"{path} holds none of {', '.join(FORMATS)}")
+        files += inside
+    return files
+
+
+def check_files(files: Sequence[Path]) -> None:
+    if not files:
+        raise InputError("no file to look at; name a .tflite, .mlpackage or .onnx")
+    for path in files:
+        if path.suffix not in FORMATS:
+            raise InputError(f"{path} is none of {', '.join(FORMATS)}")
+        if not path.exists():
+            raise InputError(f"no file at {path}")
+    names = [path.name for path in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"two files are called {twice}; give one of them another name")
+
+
+def check_shape(
+    path: Path, size: tuple[int, int], classes: int, squares: np.ndarray, others: Sequence[Subject]
+) -> None:
+    """InputError where files cannot be of one network."""
+    if others and (size != squares.shape[1:3] or classes != others[0].numbers.shape[1]):
+        first = others[0]
+        raise InputError(
+            f"{path.name} takes {size[0]} x {size[1]} pixels and gives {classes} numbers, {first.path.name} "
+            f"{squares.shape[1]} x {squares.shape[2]} and {first.numbers.shape[1]}; files of one network are compared"
+        )
+
+
+def open_first(path: Path, pixels: str | None, threads: int) -> tuple[Foreign, str, tflite_files.Contents | None]:
+    """A file where phones run it: a .tflite on XNNPACK, or on the plain kernels where that does not take it."""
+    if path.suffix == ".mlpackage":
+        from edge.runtimes.foreign.package import Package
+
+        return Package(path, pixels), "interpreter", None
+    if path.suffix == ".onnx":
+        from edge.runtimes.foreign.onnx_file import Onnx
+
+        return Onnx(path, pixels, threads=threads), "onnxruntime", None
+    contents = tflite_files.read(path, pixels)
+    try:
+        return tflite_files.TFLite(contents, "xnnpack", threads=threads), "xnnpack", contents
+    except Refused as refusal:
+        with suppress(Refused):
+            return tflite_files.TFLite(contents, "reference", threads=threads), "reference", contents
+        raise InputError(f"LiteRT here does not open it, so that there is nothing to compare with: {refusal}") from None
+
+
+def halves(opened: Foreign) -> bool | None:
+    """Whether a package or an .onnx computes in half precision; None where it has rounded weights or 8-bit values."""
+    return getattr(opened, "half", False)
+
+
+def rows_of(subject: Subject, squares: np.ndarray, modes: Sequence[str], threads: int) -> list[dict[str, Any]]:
+    """The file in every runtime against where phones run it."""
+    base = {"file": subject.path.name, "format": subject.form}
+    first = base | {"runtime": subject.mode, "version": litert() if subject.contents else "", "state": REPORTED,
+                    "why": "what the others are held against"}  # fmt: skip
+    if subject.contents is None:
+        return [first]
+    limits: dict[float, np.ndarray | str] = {}
+    rows = [first]
+    for mode in modes:
+        if mode == subject.mode:
+            continue
+        row: dict[str, Any] = base | {"runtime": mode, "version": ""}
+        unit = FLOAT16_UNIT if mode == FORCED_FP16 else FLOAT32_UNIT
+        try:
+            with busy(f"{subject.path.name} on {mode}"):
+                vectors, row["version"] = answers_of(subject.contents, mode, squares, threads)
+        except NotSetUp as missing:
+            rows.append(row | {"state": NOT_SET_UP, "why": str(missing), "command": missing.command})
+            continue
+        except InputError as refusal:
+            state = REFUSED if isinstance(refusal, Refused) else NOT_SET_UP
+            rows.append(row | {"state": state, "why": str(refusal)})
+            continue
+        if unit not in limits:
+            limits[unit] = derived(subject.contents, squares, unit)
+        limit = limits[unit]
+        result = compared(subject.numbers, vectors, limit if isinstance(limit, np.ndarray) else None)
+        if isinstance(limit, str):
+            result["why"] = limit
+        row |= result
+        if row["state"] == DIFFERS:
+            row["operators"] = operators_of(subject.contents, mode, squares[row["image"]], unit)
+        rows.append(row)
+    return rows
+
+
+def derived(contents: tflite_files.Contents, squares: np.ndarray, unit: float) -> np.ndarray | str:
+    """The limit for each picture, or why there is none."""
+    try:
+        with busy(f"what rounding does in {contents.path.name}"):
+            return limits_of(contents, squares, unit)
+    except InputError as error:
+        return str(error)
+
+
+def answers_of(contents: tflite_files.Contents, mode: str, squares: np.ndarray, threads: int) -> tuple[np.ndarray, str]:
+    """What a file says in a runtime, and the version of that."""
+    runtime = tflite_files.TFLite(contents, mode, threads=threads)
+    try:
+        return runtime.run(squares), runtime.version or litert()
+    finally:
+        runtime.close()
+
+
+def litert() -> str:
+    try:
+        return version_of("ai-edge-litert")
+    except PackageNotFoundError:
+        return ""
+
+
+def operators_of(contents: tflite_files.Contents, mode: str, square: np.ndarray, unit: float) -> dict[str, Any]:
+    """Which operators differ, each alone, as JSON values."""
+    try:
+        result: Search = search(contents, mode, square, unit, cache_folder())
+    except InputError as error:
+        return {"compared": 0, "left_out": 0, "count": 0, "first": None, "different": [], "why": str(error)}
+    return {
+        "compared": result.compared,
+        "left_out": result.left_out,
+        "count": len(result.different),
+        "first": asdict(result.first) if result.first else None,
+        "different": [asdict(difference) for difference in result.different[:SHOWN]],
+        "why": "",
+    }
+
+
+def pair_of(first: Subject, second: Subject, squares: np.ndarray) -> dict[str, Any]:
+    """Two files of one network; how far apart they may be follows from the .tflite among them."""
+    limits, why = None, ""
+    graph = next((s.contents for s in (first, second) if s.contents is not None), None)
+    if graph is None:
+        why = "neither is a .tflite, from whose operators a limit is derived"
+    elif first.rounds is None or second.rounds is None:
+        why = "one of them has rounded weights, and is no .tflite, whose roundings can be read"
+    else:
+        parts = []
+        try:
+            for subject in (first, second):
+                unit = FLOAT16_UNIT if subject.rounds else FLOAT32_UNIT
+                parts.append(limits_of(subject.contents or graph, squares, unit, source=subject.contents is not None))
+            limits = np.sqrt(parts[0] ** 2 + parts[1] ** 2)
+        except InputError as error:
+            why = str(error)
+    result = compared(first.numbers, second.numbers, limits)
+    if second.gives != first.gives and {first.gives, second.gives} != {"probabilities", "logits"}:
+        why = why or f"{first.path.name} gives {first.gives}, {second.path.name} {second.gives}"
+    return {"file": second.path.name, "other": first.path.name, **result, "why": result["why"] or why}
+
+
+def report_of(
+    subjects: Sequence[Subject], rows: list[dict[str, Any]], pairs: list[dict[str, Any]], chosen: Pictures
+) -> dict[str, Any]:
+    data = {
+        "name": chosen.name,
+        "images": len(chosen.paths),
+        "synthetic": chosen.synthetic,
+        "note": chosen.note,
+        "names": [path.name for path in chosen.paths],
+    }
+    files = [
+        {
+            "file": subject.path.name,
+            "sha256": sha256(subject.path),
+            "bytes": size_of(subject.path),
+            "format": subject.form,
+            "pixels": subject.pixels,
+            "gives": subject.gives,
+            "classes": subject.numbers.shape[1],
+            "opens_from": opens_from(subject.path.read_bytes()) if subject.contents is not None else None,
+        }
+        for subject in subjects
+    ]
+    counts = {state: sum(row["state"] == state for row in rows) for state in (SAME, DIFFERS, REFUSED, NOT_SET_UP)}
+    model = " and ".join(file["file"] for file in files[:2]) + (" and others" if len(files) > 2 else "")
+    return plain(
+        {**header(SCHEMA, model=model, data=data), "files": files, "rows": rows, "pairs": pairs, "counts": counts}
+    )

@@ -1,0 +1,25 @@
+"""Every runtime that could run a .tflite here: what is set up, and by name what is not."""
+
+from __future__ import annotations
+
+from edge.phones import android, home
+from edge.runtimes.litert import MODES, PHONES
+from edge.runtimes.open import modes_of
+
+FORCED_FP16 = "xnnpack-fp16"
+
+
+def ways() -> list[str]:
+    """The modes of a .tflite, those of this process first; of Android's library each version that is set up.
+
+    What is listed in `edge.runtimes.litert` appears here by itself.
+    """
+    versions = sorted(folder.name.removeprefix("android-") for folder in home().glob("android-*") if folder.is_dir())
+    older = [
+        f"{library}:{version}"
+        for library in ("android", "android-x86_64")
+        for version in versions
+        if version != android.TFLITE
+    ]
+    listed = [*modes_of("tflite"), *MODES, *PHONES, *older]
+    return list(dict.fromkeys(listed))

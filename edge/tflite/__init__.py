@@ -1,0 +1,1 @@
+"""A .tflite file as it lies on disk: its objects, the versions of its operators, the release that opens it."""
