@@ -120,21 +120,43 @@ def part_against_whole(
     `labels`: (N,); `right`: bool (N,), which images were answered rightly; `part`: bool (N,). Both figures are of the
     classes that the part has, so that a class that it lacks is no difference. Part and whole are resampled together.
     """
-    labels, part = np.asarray(labels), np.asarray(part, bool)
+    labels, right, part = np.asarray(labels), np.asarray(right, bool), np.asarray(part, bool)
+    names = np.asarray(groups, dtype=object)
     inside = np.isin(labels, np.unique(labels[part]))
-    labels, right, part = labels[inside], np.asarray(right, bool)[inside], part[inside]
-    groups = [group for group, kept in zip(groups, inside, strict=True) if kept]
-    if not part.any():
+    first, second = ((labels[rows], right[rows], names[rows].tolist()) for rows in (part, inside))
+    return difference_of_sets(first, second, draws=draws, seed=seed)
+
+
+Answered = tuple[Ints, npt.NDArray[np.bool_], Sequence[str]]  # labels (N,), which are answered rightly (N,), N groups
+
+
+def difference_of_sets(first: Answered, second: Answered, *, draws: int = DRAWS, seed: int = 0) -> Estimate:
+    """Balanced accuracy on the first set of images minus that on the second, with its two-sided 95 % interval.
+
+    Groups that are in both sets are resampled in both together; a draw in which one set has nobody is left out. NaN
+    where a set is empty.
+    """
+    if not len(first[0]) or not len(second[0]):
         return Estimate(math.nan, math.nan, math.nan)
-    counts = [class_counts(labels, groups, chosen) for chosen in (right & part, part, right, np.ones_like(part))]
-    value = [
-        mean_recall(own.sum(axis=0)[None], images.sum(axis=0)[None])[0] for own, images in (counts[:2], counts[2:])
-    ]
-    weights = multiplicities(len(counts[0]), draws, seed)
-    with np.errstate(invalid="ignore"):  # a draw may hold nobody of the part
-        drawn = [mean_recall(totals(weights, own), totals(weights, images)) for own, images in (counts[:2], counts[2:])]
+    names = [*first[2], *second[2]]
+    weights = multiplicities(len(set(names)), draws, seed)
+    values: list[float] = []
+    drawn: list[Floats] = []
+    for number, (labels, right, _) in enumerate((first, second)):
+        own = np.zeros(len(names), bool)
+        own[slice(len(first[2])) if number == 0 else slice(len(first[2]), None)] = True
+        everybody, rightly = np.zeros(len(names), np.int64), np.zeros(len(names), bool)
+        everybody[own], rightly[own] = np.unique(labels, return_inverse=True)[1], right
+        images, all_right = (
+            np.stack([class_counts(np.zeros(len(names), np.int64), names, chosen & (everybody == k))[:, 0]
+                      for k in range(everybody.max() + 1)], axis=1)
+            for chosen in (own, own & rightly)
+        )  # fmt: skip
+        values.append(float(mean_recall(all_right.sum(axis=0)[None], images.sum(axis=0)[None])[0]))
+        with np.errstate(invalid="ignore"):  # a draw may hold nobody of a small set
+            drawn.append(mean_recall(totals(weights, all_right), totals(weights, images)))
     low, high = np.nanquantile(drawn[0] - drawn[1], [0.025, 0.975])
-    return Estimate(float(value[0] - value[1]), float(low), float(high))
+    return Estimate(float(values[0] - values[1]), float(low), float(high))
 
 
 def class_counts(labels: Ints, groups: Sequence[str], chosen: np.ndarray | None = None) -> Floats:

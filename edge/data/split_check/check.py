@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import numpy as np
 from edge.data.listing import contents_of, index_photos
 from edge.data.near_copies import alike, hash_of
 from edge.data.quick_look import looked_at
+from edge.data.rows import write_rows
 from edge.errors import InputError
-from edge.files import moved_into_place, write_json
+from edge.files import write_json
 from edge.progress import Listener, listening
 
 from .belonging import LESION, PATIENT, Belonging
@@ -230,13 +230,3 @@ def first_of_each_kind(leaks: Sequence[Leak], number: int) -> list[Leak]:
         if seen[leak.kind] <= number:
             first.append(leak)
     return first
-
-
-def write_rows(target: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    with (
-        moved_into_place(target) as path,
-        path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows(rows)

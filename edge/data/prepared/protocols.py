@@ -1,0 +1,98 @@
+"""Which photographs and copies are in which fold: as published, and soundly."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.data.splits import patient_folds
+from edge.data.table import PhotoSet
+from edge.progress import track
+
+from .hardness import chances, easiest
+
+Item = tuple[int, int]  # place of a photograph in its set, and the number of its copy; 0: itself
+
+
+@dataclass(frozen=True)
+class Fold:
+    train: tuple[Item, ...]
+    test: tuple[Item, ...]
+
+
+def published(
+    photos: PhotoSet, pixels: np.ndarray, *, per_class: int, folds: int, seed: int, jobs: int = 1
+) -> list[Fold]:
+    """All classes are cut down and filled up to `per_class` first; then photographs, with their copies, go into folds.
+
+    `pixels`: uint8 (N, ...) of the photographs, by which hardness is told. Patients are in several folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    targets = np.array(photos.targets)
+    own = chances(pixels, targets, None, seed=seed, jobs=jobs)
+    items = balanced(photos, np.arange(len(photos)), own, per_class=per_class, seed=seed)
+    originals = sorted({place for place, _ in items})
+    fold_of: dict[int, int] = {}
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for fold, (_, judged) in enumerate(splitter.split(originals, targets[originals])):
+            fold_of |= {originals[row]: fold for row in judged}
+    return [
+        Fold(
+            tuple(item for item in items if fold_of[item[0]] != fold),
+            tuple(item for item in items if fold_of[item[0]] == fold),
+        )
+        for fold in range(folds)
+    ]
+
+
+def sound(photos: PhotoSet, pixels: np.ndarray, *, per_class: int, folds: int, seed: int, jobs: int = 1) -> list[Fold]:
+    """Patients go into folds first; the training part of each is balanced by itself, its test part stays as it is.
+
+    A class of a training part has as many as in one of `published`: `per_class` without a fold's share.
+    """
+    targets = np.array(photos.targets)
+    fold_of = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
+    wanted = per_class * (folds - 1) // folds
+    result = []
+    for fold in track(range(folds), "balancing the training part of each fold", folds):
+        learned = np.flatnonzero(fold_of != fold)
+        own = np.zeros(len(photos))
+        if Counter(targets[learned].tolist()).most_common(1)[0][1] > wanted:  # else nothing is left out
+            groups = [photos.patients[place] for place in learned]
+            own[learned] = chances(pixels[learned], targets[learned], groups, seed=seed, jobs=jobs)
+        train = balanced(photos, learned, own, per_class=wanted, seed=seed)
+        result.append(Fold(tuple(train), tuple((int(place), 0) for place in np.flatnonzero(fold_of == fold))))
+    return result
+
+
+def balanced(photos: PhotoSet, places: np.ndarray, own: np.ndarray, *, per_class: int, seed: int) -> list[Item]:
+    """`per_class` of each class among `places`: the easiest by `own` (N,), or all and copies of some at random."""
+    targets, names = np.array(photos.targets), [photo.image_id for photo in photos.photos]
+    rng = np.random.default_rng(seed)
+    items: list[Item] = []
+    for target in range(len(photos.classes)):
+        members = [int(place) for place in places if targets[place] == target]
+        if len(members) > per_class:
+            kept = easiest(own[members], [names[place] for place in members], per_class)
+            items += [(members[row], 0) for row in kept]
+            continue
+        items += [(place, 0) for place in members]
+        if members:
+            items += copies(members, per_class - len(members), rng)
+    return items
+
+
+def copies(members: Sequence[int], number: int, rng: np.random.Generator) -> list[Item]:
+    drawn = Counter[int]()
+    items = []
+    for place in rng.choice(members, number).tolist():
+        drawn[place] += 1
+        items.append((place, drawn[place]))
+    return items
