@@ -174,7 +174,7 @@ class Call:
             result = self.function(*around, **arguments)
         except PredictionError:  # of an operation in one of its blocks, which is named there
             raise
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError) as error:
             shapes = {k: tuple(v.shape) for k, v in arguments.items() if isinstance(v, Tensor)}
             raise PredictionError(
                 f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "

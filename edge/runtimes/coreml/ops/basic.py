@@ -14,6 +14,8 @@ CASTS = {
 
 def cast(x: Tensor, dtype: str) -> Tensor:
     """To another type: floats lose their fraction towards zero, anything but zero is true."""
+    if dtype not in CASTS:
+        raise ValueError(f"the type {dtype} is not one of {', '.join(CASTS)}")
     if dtype in {"fp16", "fp32", "fp64"}:
         return x.half().float() if dtype == "fp16" else x.to(CASTS[dtype])
     return x.to(CASTS[dtype])

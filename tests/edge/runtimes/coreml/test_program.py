@@ -38,3 +38,14 @@ def test_a_function_of_several_is_opened_by_name(tmp_path: Path):
     assert answer(function_name="triple") == answer() == [4.5, -6]
     with pytest.raises(InputError, match="no function quadruple; it has double, triple"):
         coreml.load(package, function_name="quadruple")
+
+
+def test_a_cast_to_a_type_that_does_not_exist_is_named(tmp_path: Path):
+    x = {"x": np.array([1.5], np.float32)}
+    path = saved(lambda x: mb.cast(x=mb.cast(x=x, dtype="int32"), dtype="fp32"), x, tmp_path)
+    file = path / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    content = file.read_bytes()
+    assert b"int32" in content
+    file.write_bytes(content.replace(b"int32", b"inx32"))
+    with pytest.raises(InputError, match=r"cast .*the type inx32 is not one of"):
+        coreml.load(path).predict(x)
