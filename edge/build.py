@@ -93,13 +93,20 @@ def remember(build: Build, right: Sequence[tuple[str, Run]], slow: Sequence[tupl
     What is in `right` and not in `slow` is no longer called slow there. The manifest is read again: others may have
     added files since. A file that was replaced meanwhile was not seen.
     """
-    ran = {entry.file: entry.sha256 for entry in build.manifest.files}
-    with alone_in(build.folder):
-        manifest = artifact.read(build.folder)
+    remember_in(build.folder, build.manifest, right, slow)
+
+
+def remember_in(
+    folder: Path, seen: Manifest, right: Sequence[tuple[str, Run]], slow: Sequence[tuple[str, Run]] = ()
+) -> None:
+    """The same of a folder whose manifest was `seen` before the runs."""
+    ran = {entry.file: entry.sha256 for entry in seen.files}
+    with alone_in(folder):
+        manifest = artifact.read(folder)
         files = []
         for entry in manifest.files:
             same = ran.get(entry.file) == entry.sha256
-            own, own_slow = ([run for file, run in seen if file == entry.file and same] for seen in (right, slow))
+            own, own_slow = ([run for file, run in runs if file == entry.file and same] for runs in (right, slow))
             before = [run for run in entry.seen_slow if run not in own]
             files.append(
                 replace(
@@ -109,7 +116,7 @@ def remember(build: Build, right: Sequence[tuple[str, Run]], slow: Sequence[tupl
                 )
             )
         if tuple(files) != manifest.files:
-            artifact.write(build.folder, replace(manifest, files=tuple(files)))
+            artifact.write(folder, replace(manifest, files=tuple(files)))
 
 
 def open_build(folder: str | Path, *, checkpoint: str | Path | None = None) -> Build:

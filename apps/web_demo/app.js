@@ -3,6 +3,7 @@ import {encode, inForce, tempered} from './core/answers.js';
 import {check, decide, failedChecks, measure} from './core/decision.js';
 import {modelInput} from './core/preprocess.js';
 import {Refused} from './core/refused.js';
+import {deviceReport} from './device_report.js';
 import {Model} from './model.js';
 import {frameOf, readPhoto} from './photo.js';
 import {selfTest} from './self_test.js';
@@ -197,6 +198,7 @@ function showTested() {
     ...rows.map((row) => line('td', [row.image, list(row.expected), list(row.obtained), row.delta.toExponential(1)])),
   );
   byId('table').hidden = false;
+  byId('save').hidden = false;
 }
 
 /** Everything that was loaded is kept for the next time, with or without a network. */
@@ -230,6 +232,12 @@ byId('run').addEventListener('click', attempt(async () => {
   byId('verdict').textContent = say('computing');
   tested = await selfTest(model);
   showTested();
+}));
+byId('save').addEventListener('click', attempt(async () => {
+  const text = await deviceReport(model, tested);
+  const address = URL.createObjectURL(new Blob([text], {type: 'application/json'}));
+  element('a', '', {href: address, download: 'device-report.json'}).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60000);
 }));
 
 byId('language').value = Object.keys(TEXTS).find((language) => navigator.language.startsWith(language)) ?? 'en';

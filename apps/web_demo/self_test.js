@@ -4,6 +4,7 @@ import {checkedFile, LITERTJS, sha256} from './model.js';
 import {readPhoto, rgbOf} from './photo.js';
 
 const REPEATS = 10; // timed runs of each image
+const SEEN_AS = ['browser', 'device-litertjs'];
 const LEAD = 0.2; // between the float model's first two probabilities: it is not in doubt
 
 const highest = (numbers) => numbers.indexOf(Math.max(...numbers));
@@ -15,7 +16,7 @@ function wrong(obtained, reference) {
   return first - second > LEAD && highest(obtained) !== highest(reference);
 }
 
-/** {rows, failed, delta, cold, median, p90, seen}: times in milliseconds. `seen`: the maker saw it right in this runtime. */
+/** {rows, failed, delta, cold, runs, median, p90, seen}: times in milliseconds. `seen`: the maker saw it right in this runtime. */
 export async function selfTest(model) {
   const {manifest, entry, side} = model;
   const rows = [];
@@ -37,14 +38,16 @@ export async function selfTest(model) {
     }
     const expected = test.expected[entry.file];
     const delta = Math.max(...expected.map((p, i) => Math.abs(p - obtained[i])));
-    rows.push({image: test.image, expected, obtained, delta, failed: wrong(obtained, test.reference)});
+    rows.push({
+      image: test.image, rgb: test.rgb_sha256, answers: test.answers ?? null, expected, obtained, delta, failed: wrong(obtained, test.reference),
+    });
   }
   if (!rows.length) throw new Refused('the bundle has no self-test image for its file');
   times.sort((a, b) => a - b);
   return {
-    rows, cold, median: at(times, 0.5), p90: at(times, 0.9),
+    rows, cold, runs: times.length, median: at(times, 0.5), p90: at(times, 0.9),
     failed: rows.filter((row) => row.failed).map(({image}) => image),
     delta: Math.max(...rows.map((row) => row.delta)),
-    seen: entry.seen_right.some(({runtime, version}) => runtime === 'browser' && version === LITERTJS),
+    seen: entry.seen_right.some(({runtime, version}) => SEEN_AS.includes(runtime) && version === LITERTJS),
   };
 }

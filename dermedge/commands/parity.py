@@ -18,6 +18,11 @@ into the manifest where each was right. An emulated processor is not timed, beca
 android-x86_64, android-java, browser and earlier interpreters (tflite-runtime, tensorflow, litert) the manifest also
 says where a file is slower than the fp32 file beside it.
 
+--device-report device-report.json, as an app's self-test saves it, says instead what a phone answered: whether it is
+right, its largest difference to what the manifest expects, and its times. A report of another file or of other images,
+or one that was changed, is refused. Where the device was right, the manifest says so under seen_right; exit code 1
+where not.
+
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
 shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a
 file with a binding gate has one.
@@ -26,6 +31,7 @@ file with a binding gate has one.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermedge.commands._noise import runtimes_quiet
@@ -38,6 +44,10 @@ if TYPE_CHECKING:
     from edge.report.question import QuestionReport
 
 SIMULATED = 16  # photographs
+PROVES = (
+    "A report shows what a device is said to have answered for the self-test images. Its digest shows accidental "
+    "changes; it is no signature, so that trust in a report is trust in whoever sent it."
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,6 +88,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="with --layers: this file or recipe alone",
     )
+    p.add_argument(
+        "--device-report",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="judge what a phone answered in an app's self-test",
+    )
     p.add_argument("--strict", action="store_true", help="let every gate bind (smaller palettes have none)")
     return p
 
@@ -89,6 +106,8 @@ def main(argv: list[str] | None = None) -> int:
     from edge.files import check_writable
     from edge.questions.parity.measure import seen_right, seen_slow
 
+    if args.device_report:
+        return judge_devices(args)
     if args.views is not None and (args.layers or args.simulate):
         raise InputError("--views goes with the verdicts; --layers and --simulate look at photographs as they are")
     if args.file and not args.layers:
@@ -118,6 +137,37 @@ def main(argv: list[str] | None = None) -> int:
         screen().print(", ".join(failed), soft_wrap=True, markup=False)
         return GATE_FAILED
     return GOOD
+
+
+def judge_devices(args: argparse.Namespace) -> int:
+    """What phones answered, judged and remembered; nothing is run here."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edge import artifact
+    from edge.build import remember_in
+    from edge.bundles.device_report import certified, read_device_report
+    from edge.files import check_writable
+
+    if args.layers or args.simulate or args.mode or args.runtime or args.views is not None:
+        raise InputError(
+            "--device-report runs nothing here; leave out --layers, --simulate, --mode, --runtime and --views"
+        )
+    manifest = artifact.read(args.build)
+    judged = [certified(read_device_report(path), manifest, where=str(path)) for path in args.device_report]
+    check_writable(Path(args.build))
+    table = Table("file", "runtime", "device", "images", "largest |Δp|", "first ms", "median ms", "p90 ms", "verdict")
+    for device in judged:
+        times = (f"{number:.1f}" for number in (device.first_ms, device.median_ms, device.p90_ms))
+        run = f"{device.run.runtime} {device.run.version}"
+        table.add_row(
+            escape(device.entry.file), run, escape(device.run.processor), str(device.images),
+            f"{device.largest_delta_p:.2g}", *times, device.verdict,
+        )  # fmt: skip
+    screen().print(table)
+    screen().print(PROVES, soft_wrap=True, markup=False)
+    remember_in(Path(args.build), manifest, [(device.entry.file, device.run) for device in judged if not device.wrong])
+    return GATE_FAILED if any(device.wrong for device in judged) else GOOD
 
 
 def ways(args: argparse.Namespace) -> list[str] | None:

@@ -15,9 +15,10 @@ EXAMPLES = {"android": "tflite-2.16.1 or litert-1.4.0", "ios": "ios-17", "web": 
 # LiteRT went on from TFLite 2.17, whose Maven artefact points to LiteRT 1.0.1; 2.0 came after TFLite 2.20. What is
 # newer in one of them is not counted, so that a file is refused rather than promised.
 AT_LEAST = {("litert", 1): (2, 17), ("litert", 2): (2, 20), ("litertjs", 2): (2, 20)}
-# A runtime of an app by the names that `dermedge parity --runtime` notes under seen_right.
+# A runtime of an app by the names that `dermedge parity --runtime` and `--device-report` note under seen_right.
 SEEN_AS = {
-    "tflite": {"android", "android-x86_64", "android-java"}, "litert": {"arm64"}, "litertjs": {"browser"}, "ios": set(),
+    "tflite": {"android", "android-x86_64", "android-java", "device-tflite"}, "litert": {"arm64", "device-litert"},
+    "litertjs": {"browser", "device-litertjs"}, "ios": {"device-coreml"},
 }  # fmt: skip
 NAME = re.compile(r"(tflite|litert|litertjs|ios)-(\d{1,3})((?:\.\d{1,3}){0,2})")
 TFLITE = re.compile(r"LiteRT / TFLite (\d+)\.(\d+)")  # of a manifest's opens_from

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 
 from edge import artifact
 from edge.bundles import page
+from edge.bundles.device_report import certified, read_device_report
 from edge.files import sha256, size
 from edge.labels import Label
 from edge.manifest import SelfTest
@@ -103,6 +105,17 @@ def check_photograph(chromium: Chromium, file: Path, bundle: Path) -> None:
     assert list(answer) == [LABELS[i].code for i in np.argsort(-expected)]
 
 
+def saved_report(chromium: Chromium, folder: Path) -> Path:
+    folder.mkdir()
+    chromium.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    chromium.evaluate("document.getElementById('save').click()")
+    deadline = monotonic() + chromium.patience_s
+    while not (folder / "device-report.json").is_file():
+        assert monotonic() < deadline
+        sleep(0.1)
+    return folder / "device-report.json"
+
+
 @needs_browser
 def test_it_says_what_python_says_also_without_a_network(
     chromium: Chromium, site: Site, bundle: Path, tmp_path: Path
@@ -115,6 +128,10 @@ def test_it_says_what_python_says_also_without_a_network(
     chromium.evaluate(UNTIL.format("document.getElementById('verdict').dataset.delta"))
     assert text_of(chromium, "#verdict").startswith("Passed")
     assert float(chromium.evaluate("document.getElementById('verdict').dataset.delta")) < 1e-6
+    report = saved_report(chromium, tmp_path / "saved")
+    result = certified(read_device_report(report), artifact.read(bundle), where="the page's")
+    assert result.verdict == "pass" and result.largest_delta_p < 1e-6
+    assert (result.run.runtime, result.run.version) == ("device-litertjs", browser.LITERTJS)
     chromium.evaluate(UNTIL.format("document.body.dataset.offline"))
     site.close()
     opened(chromium, site)

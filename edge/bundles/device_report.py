@@ -1,0 +1,106 @@
+"""What a device answered in an app's self-test, read as hostile, and held against the build that the file is from.
+
+`device-report.json` is an object of two texts: `body`, the report as JSON (device_report.schema.json), and `sha256`,
+the digest of that text. The digest shows that a report was changed by accident or in passing. It is no signature:
+whoever makes up a report can make up its digest too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.bundles.self_test import answers_wrongly, tests_of
+from edge.errors import InputError
+from edge.files import read_json, without_doubles
+from edge.manifest import FileEntry, Manifest, Run, first_fault
+
+SCHEMA_FILE = Path(__file__).with_name("device_report.schema.json")
+EXPECTED = "a device report, which an app's self-test saves"
+MAX_BYTES = 4 * 2**20
+LONGEST = 100  # letters of a run's words in a manifest
+
+
+@dataclass(frozen=True)
+class Certified:
+    """One device report, judged."""
+
+    entry: FileEntry
+    run: Run  # the device as a manifest notes it
+    images: int
+    largest_delta_p: float  # against what the manifest expects of this file, 0..1
+    wrong: tuple[str, ...]  # the self-test images that were answered wrongly
+    first_ms: float
+    median_ms: float
+    p90_ms: float
+
+    @property
+    def verdict(self) -> str:
+        return "fail" if self.wrong else "pass"
+
+
+def read_device_report(path: str | Path) -> dict[str, Any]:
+    """The body of a report; InputError if it is none, was changed, or does not fit the schema."""
+    path = Path(path)
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} is larger than {MAX_BYTES} bytes; expected {EXPECTED}")
+    sealed = read_json(path, expected=EXPECTED)
+    body, digest = sealed.get("body"), sealed.get("sha256")
+    if sealed.keys() != {"body", "sha256"} or not isinstance(body, str) or not isinstance(digest, str):
+        raise InputError(f"{path} has not the two texts `body` and `sha256`; expected {EXPECTED}")
+    if hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest() != digest:
+        raise InputError(
+            f"{path} was changed after the app saved it (its SHA-256 differs); save it again on the device"
+        )
+    try:
+        report = json.loads(body, object_pairs_hook=without_doubles)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: the body is not JSON ({error}); expected {EXPECTED}") from error
+    fault = first_fault(report, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    if fault is not None:
+        raise InputError(f"{path}: {'/'.join(fault[0]) or 'the whole report'}: {fault[1]}; expected {EXPECTED}")
+    return report
+
+
+def certified(report: Mapping[str, Any], manifest: Manifest, *, where: str) -> Certified:
+    """A report held against the manifest; InputError where it is of another file or of other images.
+
+    Judged are the probabilities that the report states; it has no verdict of its own.
+    """
+    name, digest = report["file"]["name"], report["file"]["sha256"]
+    entry = next((entry for entry in manifest.files if entry.sha256 == digest), None)
+    if entry is None:
+        raise InputError(f"{where} is of a file {name!r} with SHA-256 {digest[:12]}…, which the manifest does not have")
+    tests = {(test.rgb_sha256, test.answers): test for test in tests_of(manifest, entry)}
+    answered: dict[tuple[str, tuple[float, ...] | None], np.ndarray] = {}
+    for image in report["images"]:
+        told = image["answers"]
+        answered[image["rgb_sha256"], None if told is None else tuple(told)] = np.array(image["probabilities"])
+    if answered.keys() != tests.keys() or len(answered) != len(report["images"]):
+        raise InputError(
+            f"{where} has {len(report['images'])} images, which are not the {len(tests)} of the self-test of "
+            f"{entry.file}"
+        )
+    classes = len(manifest.labels)
+    wrong, largest = [], 0.0
+    for key, answer in answered.items():
+        test = tests[key]
+        if len(answer) != classes:
+            raise InputError(
+                f"{where}: {test.image} has {len(answer)} probabilities, {entry.file} has {classes} classes"
+            )
+        if answers_wrongly(answer, test.reference):
+            wrong.append(test.image)
+        largest = max(largest, float(np.abs(answer - np.array(test.expected[entry.file])).max()))
+    device, runtime, times = report["device"], report["runtime"], report["milliseconds"]
+    processor = f"{device['model']}, {runtime['accelerator']}, {device['system']}"[:LONGEST]
+    return Certified(
+        entry, Run(f"device-{runtime['library']}", runtime["version"], processor), len(answered), largest,
+        tuple(wrong), times["first"], times["median"], times["p90"],
+    )  # fmt: skip

@@ -1,0 +1,133 @@
+"""What a phone is said to have answered: judged by its numbers, refused where it was changed or is of another file."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermedge.commands import parity
+from edge import artifact
+from edge.bundles.app_runtimes import app_runtime
+from edge.bundles.device_report import certified, read_device_report
+from edge.errors import InputError
+from edge.files import sha256, size
+from edge.manifest import Run, SelfTest
+from tests.edge._manifests import entry, manifest
+
+SIDE = 16
+SURE, EXPECTED = (0.9, 0.1), (0.88, 0.12)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    folder = tmp_path / "build"
+    folder.mkdir()
+    path = folder / "net-int8.tflite"
+    path.write_bytes(b"int8")
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "self_test_0.png")
+    rgb = hashlib.sha256(pixels.tobytes()).hexdigest()
+    test = SelfTest("self_test_0.png", sha256(folder / "self_test_0.png"), rgb, SURE, {path.name: EXPECTED})
+    files = (entry(path.name, sha256=sha256(path), bytes=size(path)),)
+    artifact.write(folder, manifest(side=SIDE, files=files, self_test=(test,)))
+    return folder
+
+
+@pytest.fixture
+def body(build: Path) -> dict:
+    facts = artifact.read(build)
+    return {
+        "schema": "dermedge/device-report/1",
+        "device": {"model": "Pixel 9", "system": "Android 16"},
+        "runtime": {"library": "tflite", "version": "2.16.1", "accelerator": "cpu"},
+        "file": {"name": "net-int8.tflite", "sha256": facts.files[0].sha256},
+        "images": [{"rgb_sha256": facts.self_test[0].rgb_sha256, "answers": None, "probabilities": [0.85, 0.15]}],
+        "milliseconds": {"load": 90, "first": 12.5, "median": 4.5, "p90": 5.0, "runs": 10},
+        "memory_bytes": None,
+    }
+
+
+def sealed(folder: Path, report: dict, **changes: str) -> Path:
+    text = json.dumps(report)
+    value = {"body": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    (folder / "device-report.json").write_text(json.dumps(value | changes))
+    return folder / "device-report.json"
+
+
+def test_a_device_that_is_right_is_remembered(build: Path, tmp_path: Path, body: dict, capsys) -> None:
+    path = sealed(tmp_path, body)
+    result = certified(read_device_report(path), artifact.read(build), where="here")
+    assert (result.verdict, result.largest_delta_p) == ("pass", pytest.approx(0.03))
+    for _ in range(2):  # the second time changes nothing
+        assert parity.main([str(build), "--device-report", str(path)]) == 0
+        seen = artifact.read(build).files[0].seen_right
+        assert seen == (Run("device-tflite", "2.16.1", "Pixel 9, cpu, Android 16"),)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "it is no signature" in said and "pass" in said
+    assert app_runtime("tflite-2.16.1", "android").saw_right(artifact.read(build).files[0]) == seen
+
+
+def test_a_device_that_is_wrong_fails_and_is_not_remembered(build: Path, tmp_path: Path, body: dict) -> None:
+    body["images"][0]["probabilities"] = [0.4, 0.6]
+    assert parity.main([str(build), "--device-report", str(sealed(tmp_path, body))]) == 1
+    assert not artifact.read(build).files[0].seen_right
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda b: b["file"].update(sha256="0" * 64), "manifest does not have"),
+        (lambda b: b["images"][0].update(rgb_sha256="0" * 64), "which are not the 1 of the self-test"),
+        (lambda b: b["images"][0].update(answers=[1.0]), "which are not the 1 of the self-test"),
+        (lambda b: b["images"].append(b["images"][0]), "which are not the 1 of the self-test"),
+        (lambda b: b["images"][0].update(probabilities=[0.2, 0.3, 0.5]), "has 3 probabilities"),
+        (lambda b: b["images"][0].update(probabilities=[2.0, 0.1]), "greater than the maximum"),
+        (lambda b: b.update(schema="dermedge/device-report/2"), "'dermedge/device-report/1' was expected"),
+        (lambda b: b.update(verdict="pass"), "'verdict' was unexpected"),
+        (lambda b: b["runtime"].update(version="2.16.1; x"), "does not match"),
+        (lambda b: b["device"].update(model="x" * 1000), "device/model: 'xxx"),
+        (lambda b: b["milliseconds"].update(median=-1), "less than the minimum"),
+        (lambda b: b["milliseconds"].update(median=float("nan")), "is not of type 'number'"),
+    ],
+)
+def test_another_report_is_refused(build: Path, tmp_path: Path, body: dict, change: Callable, words: str) -> None:
+    changed = copy.deepcopy(body)
+    change(changed)
+    with pytest.raises(InputError, match=words):
+        certified(read_device_report(sealed(tmp_path, changed)), artifact.read(build), where="here")
+    assert parity.main([str(build), "--device-report", str(sealed(tmp_path, changed))]) == 2
+    assert not artifact.read(build).files[0].seen_right
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "does not exist"), ("[]", "no JSON object"), ("{", "is not JSON"),
+        ('{"body": 1, "sha256": "x"}', "two texts"),
+        ('{"body": "{}", "sha256": "x", "more": 1}', "two texts"), ("x" * (4 * 2**20 + 1), "is larger than"),
+    ],
+)  # fmt: skip
+def test_what_is_no_report_is_named(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "device-report.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_device_report(path)
+
+
+def test_a_report_that_was_changed_is_refused(tmp_path: Path, body: dict) -> None:
+    text = json.dumps(body).replace("0.85", "0.86")
+    with pytest.raises(InputError, match="was changed after the app saved it"):
+        read_device_report(sealed(tmp_path, body, body=text))
+
+
+def test_a_report_needs_nothing_run(build: Path, tmp_path: Path, body: dict, capsys) -> None:
+    assert parity.main([str(build), "--device-report", str(sealed(tmp_path, body)), "--simulate"]) == 2
+    assert "runs nothing here" in capsys.readouterr().err
