@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -12,21 +13,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edge.data.squares import cache_folder
 from edge.errors import InputError, at_least_one
 from edge.files import sha256
 from edge.files import size as size_of
 from edge.phones import NotSetUp
 from edge.progress import Listener, busy, listening
 from edge.questions.matrix import tables
+from edge.questions.matrix.against import Against
 from edge.questions.matrix.compare import DIFFERS, NOT_SET_UP, REFUSED, REPORTED, SAME, compared
 from edge.questions.matrix.limits import limits_of
-from edge.questions.matrix.operators import Search, search
 from edge.questions.matrix.pictures import Pictures, pictures_in
 from edge.questions.matrix.pictures import read as read_pictures
 from edge.questions.matrix.rounding import FLOAT16_UNIT, FLOAT32_UNIT
 from edge.questions.matrix.section import SCHEMA
-from edge.questions.matrix.ways import FORCED_FP16, ways
+from edge.questions.matrix.ways import ways
 from edge.report.header import header
 from edge.report.question import QuestionReport
 from edge.report.strict import plain
@@ -38,9 +38,10 @@ from edge.tflite.opens_from import opens_from
 if TYPE_CHECKING:
     from rich.table import Table
 
+log = logging.getLogger("dermedge")
+
 FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".onnx": "onnx"}
 IMAGES = 8  # on an emulated processor each takes a second
-SHOWN = 12  # operators that differ, of one file in one runtime
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,6 +130,10 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
             files.append(path)
             continue
         inside = sorted(file for file in path.iterdir() if file.suffix in FORMATS)
+        with_answers = [file.name for file in inside if "-answers-" in file.name]  # dermedge's own: two inputs
+        if with_answers:
+            log.info("left out, because they take answers beside the picture: %s", ", ".join(with_answers))
+            inside = [file for file in inside if file.name not in with_answers]
         if not inside:
             raise InputError(f"{path} holds none of {', '.join(FORMATS)}")
         files += inside
@@ -192,13 +197,12 @@ def rows_of(subject: Subject, squares: np.ndarray, modes: Sequence[str], threads
                     "why": "what the others are held against"}  # fmt: skip
     if subject.contents is None:
         return [first]
-    limits: dict[float, np.ndarray | str] = {}
+    against = Against(subject.contents, squares, subject.numbers)
     rows = [first]
     for mode in modes:
         if mode == subject.mode:
             continue
         row: dict[str, Any] = base | {"runtime": mode, "version": ""}
-        unit = FLOAT16_UNIT if mode == FORCED_FP16 else FLOAT32_UNIT
         try:
             with busy(f"{subject.path.name} on {mode}"):
                 vectors, row["version"] = answers_of(subject.contents, mode, squares, threads)
@@ -209,26 +213,9 @@ def rows_of(subject: Subject, squares: np.ndarray, modes: Sequence[str], threads
             state = REFUSED if isinstance(refusal, Refused) else NOT_SET_UP
             rows.append(row | {"state": state, "why": str(refusal)})
             continue
-        if unit not in limits:
-            limits[unit] = derived(subject.contents, squares, unit)
-        limit = limits[unit]
-        result = compared(subject.numbers, vectors, limit if isinstance(limit, np.ndarray) else None)
-        if isinstance(limit, str):
-            result["why"] = limit
-        row |= result
-        if row["state"] == DIFFERS:
-            row["operators"] = operators_of(subject.contents, mode, squares[row["image"]], unit)
+        row |= against.row(mode, vectors)
         rows.append(row)
     return rows
-
-
-def derived(contents: tflite_files.Contents, squares: np.ndarray, unit: float) -> np.ndarray | str:
-    """The limit for each picture, or why there is none."""
-    try:
-        with busy(f"what rounding does in {contents.path.name}"):
-            return limits_of(contents, squares, unit)
-    except InputError as error:
-        return str(error)
 
 
 def answers_of(contents: tflite_files.Contents, mode: str, squares: np.ndarray, threads: int) -> tuple[np.ndarray, str]:
@@ -245,22 +232,6 @@ def litert() -> str:
         return version_of("ai-edge-litert")
     except PackageNotFoundError:
         return ""
-
-
-def operators_of(contents: tflite_files.Contents, mode: str, square: np.ndarray, unit: float) -> dict[str, Any]:
-    """Which operators differ, each alone, as JSON values."""
-    try:
-        result: Search = search(contents, mode, square, unit, cache_folder())
-    except InputError as error:
-        return {"compared": 0, "left_out": 0, "count": 0, "first": None, "different": [], "why": str(error)}
-    return {
-        "compared": result.compared,
-        "left_out": result.left_out,
-        "count": len(result.different),
-        "first": asdict(result.first) if result.first else None,
-        "different": [asdict(difference) for difference in result.different[:SHOWN]],
-        "why": "",
-    }
 
 
 def pair_of(first: Subject, second: Subject, squares: np.ndarray) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.errors import InputError
 from edge.files import scratch_in
+from edge.phones import NotSetUp
 from edge.progress import track
 from edge.questions.matrix.limits import RISK
 from edge.runtimes.foreign.tflite import Contents, invoked, opened
@@ -117,6 +118,8 @@ def results_of(
         finally:
             if hasattr(engine, "close"):
                 engine.close()
+    except NotSetUp:
+        raise
     except InputError as refusal:
         said = str(refusal)
     if not said:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge.phones import android, home
+from edge.environments import is_set_up
+from edge.phones import android, home, legacy, processor
 from edge.runtimes.litert import MODES, PHONES
 from edge.runtimes.open import modes_of
 
@@ -21,5 +22,11 @@ def ways() -> list[str]:
         for version in versions
         if version != android.TFLITE
     ]
-    listed = [*modes_of("tflite"), *MODES, *PHONES, *older]
+    for library, env in legacy.every_environment():
+        version = env.name.removeprefix(f"{library}-").split("-")[0]
+        if is_set_up(env):
+            older.append(f"{library}:{version}" + (f":{processor.DEFAULT}" if env.foreign else ""))
+    known = {mode.partition(":")[0] for mode in older}
+    libraries = [library for library in PHONES if library not in legacy.LIBRARIES or library not in known]
+    listed = [*modes_of("tflite"), *MODES, *libraries, *older]
     return list(dict.fromkeys(listed))

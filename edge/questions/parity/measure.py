@@ -22,6 +22,7 @@ from edge.questions.answered import CASES, NONE, vectors_of
 from edge.questions.observe import observations_of
 from edge.questions.parity import tables
 from edge.questions.parity.report import Entry, build_report
+from edge.questions.parity.runtimes import apart, differing, lines
 from edge.questions.parity.section import shown_images
 from edge.questions.parity.slower import SLOWER, times_fp32
 from edge.report.header import data_block
@@ -54,19 +55,23 @@ class ParityReport(QuestionReport):
     @property
     def verdict(self) -> str:
         """The worst of the files whose gate binds (of all where none does): pass, fail, inconclusive or reported."""
+        if differing(self.report):
+            return Verdict.FAIL.value
         binding = [file["verdict"] for file in self.report["files"] if file.get("binding")]
         return overall(Verdict(verdict) for verdict in binding).value if binding else self.report["verdict"]
 
     def failing(self, *, strict: bool = False) -> list[str]:
         """The files whose binding gate failed, with the runtime; `strict` makes every gate bind."""
-        return [
+        failed = [
             f"{file_of(file)} on {file['runtime']}"
             for file in self.report["files"]
             if file["verdict"] == "fail" and (strict or file["binding"])
         ]
+        others = [f"{file} on {runtime}" for file, runtime in differing(self.report)]
+        return list(dict.fromkeys([*failed, *others]))
 
     def tables(self) -> list[Table | str]:
-        return [tables.table(self.report), *tables.reasons(self.report)]
+        return [tables.table(self.report), *tables.reasons(self.report), *map(tables.escaped, lines(self.report))]
 
     def other_files(self) -> dict[str, str]:
         return {"parity.xml": junit(self.report)}
@@ -151,6 +156,9 @@ def measure(
     )
     ran = dict.fromkeys(entry.runtime for entry in entries if on_phone(entry.runtime))
     report["environments"] = {mode: environment for mode in ran if (environment := environment_of(mode))}
+    libraries = apart(build, entries, answers, squares)
+    if libraries:
+        report["runtimes"] = libraries
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
     return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})
@@ -169,7 +177,7 @@ def seen_right(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
     Of a file that takes answers with none, some and all of them.
     """
     rows = [row for row in report["files"] if on_phone(row["runtime"])]
-    wrong = {(row["file"], row["runtime"]) for row in rows if not right_on_phone(row)}
+    wrong = {(row["file"], row["runtime"]) for row in rows if not right_on_phone(row)} | set(differing(report))
     seen = {(row["file"], row["runtime"]): run_of(row) for row in rows}
     return [(file, run) for (file, mode), run in seen.items() if (file, mode) not in wrong]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge.questions.parity import scheme_section
+from edge.questions.parity.runtimes import lines
 from edge.report import class_counts, malignancy, plots, words
 from edge.report.template import template
 
@@ -32,6 +33,7 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         report=report,
         sentence=sentence(report),
         views=views_line(report),
+        runtimes=list(lines(report)),
         counts=_counts(report),
         signs=SIGNS,
         files=[_file(file, index, flags, synthetic) for index, file in enumerate(report["files"], start=1)],

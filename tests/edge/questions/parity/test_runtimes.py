@@ -1,0 +1,71 @@
+"""A phone's library that is further from XNNPACK here than rounding explains fails the report, with its name."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge.questions.parity.measure import ParityReport, seen_right
+from edge.questions.parity.runtimes import PICTURES, apart, differing, lines
+from edge.runtimes.foreign.tflite import TFLite, read
+from tests._phones import needs_android
+from tests.edge.questions.matrix._files import dynamic_file, pictures
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A build with one file, its answers here, and the pictures."""
+    folder = tmp_path_factory.mktemp("runtimes")
+    (folder / "net.tflite").write_bytes(with_facts(dynamic_file()))
+    squares = pictures(PICTURES)
+    runtime = TFLite(read(folder / "net.tflite"), "xnnpack")
+    yield SimpleNamespace(folder=folder), runtime.run(squares), squares
+    runtime.close()
+
+
+def with_facts(content: bytes) -> bytes:
+    """As dermedge's converters leave it: it takes 0..255 and says so."""
+    from convert._tflite.file import with_metadata
+
+    return with_metadata(content, {})
+
+
+def entry(runtime: str) -> SimpleNamespace:
+    return SimpleNamespace(file="net.tflite", format="tflite", runtime=runtime, answered=None)
+
+
+def asked(judged, answers: np.ndarray, runtime: str = "android") -> dict:
+    build, here, squares = judged
+    return {"files": [], "runtimes": apart(build, [entry("xnnpack"), entry(runtime)], [here, answers], squares)}
+
+
+def test_rounding_passes(judged):
+    _, here, _ = judged
+    report = asked(judged, here + 1e-7)
+    (row,) = report["runtimes"]
+    assert row["state"] == "same" and row["largest"] == pytest.approx(1e-7) and row["images"] == PICTURES
+    assert not differing(report) and "rounding explains" in next(iter(lines(report)))
+
+
+def test_another_answer_fails_and_is_not_called_right(judged, monkeypatch, tmp_path):
+    monkeypatch.setenv("DERMEDGE_PHONES", str(tmp_path))  # so that no operator can be asked
+    _, here, _ = judged
+    report = asked(judged, np.roll(here, 1, axis=1))
+    row = {"file": "net.tflite", "runtime": "android", "recipe": "int8-dynamic", "verdict": "pass", "binding": True}
+    report["files"] = [row]
+    assert differing(report) == [("net.tflite", "android")]
+    proof = ParityReport(report)
+    assert proof.verdict == "fail" and proof.failed == ["net.tflite on android"]
+    assert not seen_right(report) and "another answer" in next(iter(lines(report)))
+
+
+@needs_android
+def test_the_operator_is_named(judged):
+    build, _, squares = judged
+    runtime = TFLite(read(build.folder / "net.tflite"), "android")
+    answers = runtime.run(squares[:1])
+    runtime.close()
+    report = asked(judged, answers)
+    assert report["runtimes"][0]["operators"]["first"]["kind"] == "FULLY_CONNECTED"
