@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from edge.runtimes.onnx import IMAGE, METADATA
 
 from .._graph.graph import results, trace
 from .._graph.lowering import Unwritten, written
-from .._graph.passes import ONNX_PASSES
+from .._graph.passes import ONNX_PASSES, Pass
 from .._graph.refusals import refused
 from .emit import OPSET, TABLE, emit
 
@@ -41,19 +41,28 @@ def float_model(checkpoint: Checkpoint, *, opset: int = OPSET) -> Lowered:
     return lower(checkpoint.deployed(layout="NHWC"), torch.zeros(1, side, side, 3), opset=opset)
 
 
-def lower(module: nn.Module, example: Tensor, *, opset: int = OPSET) -> Lowered:
+def lower(
+    module: nn.Module,
+    example: Tensor,
+    *,
+    opset: int = OPSET,
+    before: Sequence[Pass] = (),
+    without: Mapping[str, str] | None = None,
+) -> Lowered:
     """The float32 model of a module that keeps the tensor contract: `example` (1, S, S, 3) in, (1, K) out, and behind
     it, where the module gives one, a mask (1, S, S, 1).
 
-    Raises InputError with the operation, its arguments and its module where no operator stands for it.
+    `before`: rewrites before ONNX's own; `without`: operators that may not be used, and why. Raises InputError with the
+    operation,
+    its arguments and its module where no operator stands for it.
     """
 
     def write(graph: fx.GraphModule) -> bytes:
         names = OUTPUTS[: len(results(graph))]
-        return emit(graph, inputs=[IMAGE], outputs=names, opset=opset).SerializeToString()
+        return emit(graph, inputs=[IMAGE], outputs=names, opset=opset, without=without).SerializeToString()
 
     try:
-        done = written(trace(module, example), ONNX_PASSES, TABLE, write)
+        done = written(trace(module, example), (*before, *ONNX_PASSES), TABLE, write)
     except Unwritten as stop:
         missing = stop.missing
         raise refused(missing.node, f"there is no ONNX operator for {missing.why}") from None

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 LOG = "convert.log"
 LOG_WIDTH = 160  # characters of a line of its tables
-FORMAT_CLASSES = {"tflite": "TFLiteFormat", "coreml": "CoreMLFormat", "coreai": "CoreAIFormat", "onnx": "ONNXFormat"}
+# what follows `convert._` in the name of a room -> the class in its `format`
+FORMAT_CLASSES = {
+    "tflite": "TFLiteFormat", "coreml": "CoreMLFormat", "coreai": "CoreAIFormat", "onnx": "ONNXFormat",
+    "onnx_tf": "OnnxTfFormat",
+}  # fmt: skip
+OLD_ROAD = "-onnx-tf"  # behind the name of a folder
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "reported": "yellow"}
 
 
@@ -80,7 +85,12 @@ def add_flags(p: argparse.ArgumentParser, recipes: Mapping[str, Recipe]) -> None
 
 
 def run(args: argparse.Namespace, form: str) -> int:
-    """Convert as the flags say; `form` is `tflite`, `coreml`, `coreai` or `onnx`. Returns the exit code."""
+    """Convert as the flags say; `form` is one of FORMAT_CLASSES. Returns the exit code."""
+    return converted(args, form)[0]
+
+
+def converted(args: argparse.Namespace, form: str) -> tuple[int, Conversion]:
+    """The same, and what was converted."""
     from edge.data.selection import check_folder  # brings NumPy along, which --help does without
 
     check_folder(args.data)
@@ -88,6 +98,8 @@ def run(args: argparse.Namespace, form: str) -> int:
     folder = args.out or Path("build") / checkpoint.model
     if path is not None and args.untrained is not None:
         folder = path.parent
+    if form == "onnx_tf" and not args.out:
+        folder = folder.with_name(folder.name + OLD_ROAD)
     check_writable(folder)
     log = folder / LOG
     try:
@@ -123,7 +135,7 @@ def run(args: argparse.Namespace, form: str) -> int:
         screen().print(part, soft_wrap=isinstance(part, str))
     for line in five_lines(conversion, log):
         screen().print(line, soft_wrap=True)
-    return GATE_FAILED if conversion.rejected else GOOD
+    return (GATE_FAILED if conversion.rejected else GOOD), conversion
 
 
 def own_network(args: argparse.Namespace) -> tuple[None, Checkpoint]:

@@ -7,12 +7,13 @@
     dermedge setup browser                   LiteRT.js, which runs files in a browser
     dermedge setup legacy                    earlier TFLite interpreters, each in a locked environment of its own
     dermedge setup legacy --only litert      those of one library alone: tflite-runtime, tensorflow or litert
+    dermedge setup onnx-tf                   onnx-tf and TensorFlow 2.15 for `to-tflite --route onnx-tf`, likewise
 
 Downloads from the machine's own Debian archive, Python index, Maven repository and npm registry, into DERMEDGE_PHONES
 or dermedge's cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc,
 gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. Half a minute each. legacy
-needs Python 3.11 (DERMEDGE_PYTHON names one that is not on the path) and 7 GB, or 1 GB without TensorFlow; what is
-there already is used again.
+and onnx-tf need Python 3.11 (DERMEDGE_PYTHON names one that is not on the path) and 7 GB, or 1 GB without TensorFlow,
+and 1.5 GB; what is there already is used again.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from dermedge._rooms import room
 from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["arm", "android", "browser", "legacy"], help="the runtime")
+    p.add_argument("what", choices=["arm", "android", "browser", "legacy", "onnx-tf"], help="the runtime")
     p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
     p.add_argument("--missing", action="store_true", help="do nothing where it is set up already")
     p.add_argument("--aar", type=Path, help="android: a library of your own, instead of a download")
@@ -53,6 +55,11 @@ def main(argv: list[str] | None = None) -> int:
             folders = legacy.set_up_all(args.only)
         for folder in folders:
             screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
+        return GOOD
+    if args.what == "onnx-tf":
+        with busy("setting up onnx-tf"):
+            folder = room("convert._onnx_tf.road").set_up_environment()
+        screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
         return GOOD
     version = args.tflite or android.TFLITE
     ways: dict[str, tuple[Path, Callable[[], bool], Callable[[], Path]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import fx
@@ -15,13 +15,20 @@ from .writer import OPSET, Writer
 __all__ = ["OPSET", "TABLE", "emit"]
 
 
-def emit(graph: fx.GraphModule, *, inputs: Sequence[str], outputs: Sequence[str], opset: int = OPSET) -> Any:
+def emit(
+    graph: fx.GraphModule,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    opset: int = OPSET,
+    without: Mapping[str, str] | None = None,
+) -> Any:
     """The float32 model (`onnx.ModelProto`) of a graph whose values know their shapes (`meta["val"]`).
 
     `inputs` and `outputs` name the values of the contract, in the graph's order. Raises NoOperator, with the node, for
-    an operation or a form of one that there is no operator for.
+    an operation or a form of one that there is no operator for, or only one of `without`, operator -> why not.
     """
-    writer = Writer(opset)
+    writer = Writer(opset, without)
     constants = {
         node: value.double().numpy() if value.is_floating_point() else value.numpy()
         for node in graph.graph.nodes

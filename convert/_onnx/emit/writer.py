@@ -17,8 +17,8 @@ TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "bool": Tenso
 class Writer:
     """Collects one graph. A value is its name."""
 
-    def __init__(self, opset: int = OPSET) -> None:
-        self.opset = opset
+    def __init__(self, opset: int = OPSET, without: Mapping[str, str] | None = None) -> None:
+        self.opset, self.without = opset, without or {}
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.constants: dict[tuple, str] = {}
@@ -58,7 +58,12 @@ class Writer:
         types: Sequence[type] = (),
         **attributes: Any,
     ) -> list[str]:
-        """Append a node; its results, one value per shape, float32 where `types` do not say otherwise."""
+        """Append a node; its results, one value per shape, float32 where `types` do not say otherwise.
+
+        NotImplementedError for an operator that the graph has to do `without`, with the reason.
+        """
+        if kind in self.without:
+            raise NotImplementedError(f"{kind}: {self.without[kind]}")
         kinds = types or [np.float32] * len(shapes)
         outputs = [self.value(shape, name, dtype=dtype) for shape, dtype in zip(shapes, kinds, strict=True)]
         self.nodes.append(helper.make_node(kind, list(inputs), outputs, name=outputs[0], **attributes))
