@@ -11,9 +11,9 @@
 
 Downloads from the machine's own Debian archive, Python index, Maven repository and npm registry, into DERMEDGE_PHONES
 or dermedge's cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc,
-gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. Half a minute each. legacy
-and onnx-tf need Python 3.11 (DERMEDGE_PYTHON names one that is not on the path) and 7 GB, or 1 GB without TensorFlow,
-and 1.5 GB; what is there already is used again.
+gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. These
+take half a minute each. legacy needs 7 GB (1 GB without TensorFlow), onnx-tf 1.5 GB; both need Python 3.11
+(DERMEDGE_PYTHON names one that is not on the path). What is there already is used again.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ EXAMPLES = {"android": "tflite-2.16.1 or litert-1.4.0", "ios": "ios-17", "web": 
 AT_LEAST = {("litert", 1): (2, 17), ("litert", 2): (2, 20), ("litertjs", 2): (2, 20)}
 # A runtime of an app by the names that `dermedge parity --runtime` and `--device-report` note under seen_right.
 SEEN_AS = {
-    "tflite": {"android", "android-x86_64", "android-java", "device-tflite"}, "litert": {"arm64", "device-litert"},
+    "tflite": {"android", "android-x86_64", "android-java", "device-tflite"},
+    "litert": {"arm64", "litert", "device-litert"},
     "litertjs": {"browser", "device-litertjs"}, "ios": {"device-coreml"},
 }  # fmt: skip
 NAME = re.compile(r"(tflite|litert|litertjs|ios)-(\d{1,3})((?:\.\d{1,3}){0,2})")

@@ -101,8 +101,10 @@ def entry_for(manifest: Manifest, form: str, name: str, *, answers: bool) -> Fil
 
 def mode_here(runtime: AppRuntime) -> str | None:
     """The mode of edge/runtimes that is this very runtime, where it is set up on this machine; None without it."""
-    from edge.phones import android, arm, browser
+    from edge.phones import android, arm, browser, legacy
 
+    if runtime.library == "litert" and runtime.number != arm.LITERT:
+        return f"litert:{runtime.number}" if legacy.is_here("litert", runtime.number) else None
     set_up: dict[str, tuple[str, bool, Callable[[], bool]]] = {
         "tflite": (f"android:{runtime.number}", True, lambda: android.is_set_up(runtime.number)),
         "litert": ("arm64", runtime.number == arm.LITERT, arm.is_set_up),

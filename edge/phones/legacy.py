@@ -54,6 +54,11 @@ def environment_of(library: str, version: str, machine: str | None = None) -> En
     return environment(f"{library}-{version}", machine=machine)
 
 
+def is_here(library: str, version: str) -> bool:
+    """Whether that very version is set up for this machine's own processor."""
+    return version in LIBRARIES[library].versions and is_set_up(environment_of(library, version))
+
+
 def every_environment(library: str | None = None) -> list[tuple[str, Environment]]:
     """The library's name and each of its environments, those for ARM last; of all libraries without a name."""
     own = platform.machine()

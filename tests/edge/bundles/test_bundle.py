@@ -19,6 +19,7 @@ from edge.bundles.app_runtimes import AppRuntime, app_runtime, check_opens
 from edge.errors import InputError
 from edge.files import sha256, size
 from edge.manifest import FileEntry, Run, SelfTest
+from edge.phones import legacy
 from edge.runtimes import Outputs
 from tests.edge._manifests import entry, manifest
 
@@ -182,6 +183,14 @@ def test_the_self_test_is_run_in_the_apps_runtime(
     assert command.main(flags) == (0 if right else 2)
     assert opened.closed
     assert (tmp_path / "app").exists() == right
+
+
+def test_earlier_litert_is_asked_where_it_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(legacy, "is_set_up", lambda env: env.name == "litert-1.2.0")
+    assert bundles.mode_here(AppRuntime("litert", (1, 2, 0))) == "litert:1.2.0"
+    assert bundles.mode_here(AppRuntime("litert", (1, 4, 0))) is None  # locked, and not set up
+    assert bundles.mode_here(AppRuntime("litert", (1, 9, 9))) is None  # no lock is known
+    assert AppRuntime("litert", (1, 2, 0)).saw_right(entry(seen_right=(Run("litert", "1.2.0", "x86_64"),)))
 
 
 def test_an_app_whose_runtime_is_not_here_is_told_so(build: Path, tmp_path: Path, capsys) -> None:
