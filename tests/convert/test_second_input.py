@@ -274,9 +274,10 @@ def test_whole_numbers_at_the_end_are_refused(build: Build) -> None:
         with_second_input(pack(model), np.zeros((K, Q), np.float32))
 
 
-def test_a_network_without_answers_is_refused(convert: Convert, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"hierattn_xs takes no answers.*docs/answers.md"):
-        convert("hierattn_xs", out=tmp_path / "x", recipes=["fp32"])
+def test_a_network_without_answers_is_refused(convert: Convert, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    alone = replace(checkpoint, questions=(), answers_weight=None)
+    with pytest.raises(InputError, match=r"small takes no answers.*docs/answers.md"):
+        convert(alone, out=tmp_path / "x", recipes=["fp32"])
     assert not (tmp_path / "x" / "manifest.json").exists()
 
 

@@ -103,7 +103,8 @@ def test_tflite_fp32_and_fp16_answer_as_the_model(mode, float32, images, wanted,
     found = runtime.run(images)
     near = 0.02 if mode == "xnnpack-fp16" else 1e-5
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=near)
-    np.testing.assert_allclose(found.masks, wanted.masks, atol=near)
+    # a processor with fp16 products sums them in fp16 too, and these random masks lie around a half
+    np.testing.assert_allclose(found.masks, wanted.masks, atol=0.05 if mode == "xnnpack-fp16" else near)
     np.testing.assert_array_equal(runtime.run(images).probabilities, found.probabilities)
 
 
