@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.errors import InputError, install
+from edge.errors import InputError, did_you_mean, install
 from edge.exporting import first_line
 from edge.runtimes import Outputs, Refused, check_images, checked_answers
 from edge.runtimes.engine import Engine, Input
@@ -44,8 +44,7 @@ class LiteRT:
         path = Path(path)
         if threads < 1:
             raise InputError(f"a file runs on at least one thread, got {threads}")
-        if mode not in MODES and not on_phone(mode):
-            raise InputError(f"a .tflite file runs as {', '.join(MODES + PHONES)}; got {mode!r}")
+        check_mode(mode)
         check_tflite(path)
         self.path, self.name, self.mode, self.labels = path, path.name, mode, tuple(labels)
         try:
@@ -110,7 +109,16 @@ def on_phone(mode: str) -> bool:
     return mode.partition(":")[0] in PHONES
 
 
+def check_mode(mode: str) -> None:
+    """InputError for a mode that there is not."""
+    if mode not in MODES and not on_phone(mode):
+        near = did_you_mean(mode.partition(":")[0], MODES + PHONES)
+        raise InputError(f"a .tflite file runs as {', '.join(MODES + PHONES)}; got {mode!r}{near}")
+
+
 def engine_of(path: Path, mode: str, threads: int) -> Engine:
+    """The file in a runtime. InputError for a mode that there is not; RuntimeError and ValueError of LiteRT's own."""
+    check_mode(mode)
     if on_phone(mode):
         from edge.runtimes.phone import BROWSER, Phone, choice_of
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from edge.errors import InputError
 from edge.exporting import first_line
-from edge.runtimes.foreign import probabilities_of
+from edge.runtimes.foreign import as_kind
 from edge.runtimes.foreign.tflite import Contents
 from edge.runtimes.litert import load_runtime
 from edge.tflite.flatbuffer import pack, unpack
-from edge.tflite.graph import Node, nodes_of
+from edge.tflite.graph import DAMAGED, Node, nodes_of
 from edge.tflite.versions import FLOAT32, INT8, UINT8
 
 from .inside import inner_values
@@ -24,13 +24,29 @@ RISK = 1e-3  # that right runtimes are called different, for a whole file
 
 
 def limits_of(
-    contents: Contents, pictures_u8: np.ndarray, unit: float, *, source: bool = False, seed: int = 0
+    contents: Contents, pictures_u8: np.ndarray, unit: float, *, gives: str, source: bool = False, seed: int = 0
 ) -> np.ndarray:
-    """The largest difference of a probability that rounding explains, for each picture, (N,).
+    """The largest difference of a probability that rounding explains, for each picture, (N,); not finite where the
+    file's own numbers are not.
 
-    `unit`: unit roundoff of float arithmetic. `source`: against the float network that the file was made of, instead of
-    between two runtimes. InputError where LiteRT here cannot run the file operator by operator.
+    `unit`: unit roundoff of float arithmetic. `gives`: what the file's answers are, as `probabilities_of` says.
+    `source`: against the float network that the file was made of, instead of between two runtimes. InputError where
+    LiteRT here cannot run the file operator by operator, or its operators cannot be read.
     """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite inner values give limits that are not finite
+            return derived(contents, pictures_u8, unit, gives, source=source, seed=seed)
+    except InputError:
+        raise
+    except DAMAGED as error:  # files of anybody's hold what nobody thought of
+        raise InputError(
+            f"{contents.path.name}: no limit can be derived ({type(error).__name__}: {first_line(error)})"
+        ) from error
+
+
+def derived(
+    contents: Contents, pictures_u8: np.ndarray, unit: float, gives: str, *, source: bool, seed: int
+) -> np.ndarray:
     nodes = nodes_of(contents.model)
     wanted = {tensor for node in nodes for tensor in (*node.live, *node.makes)}
     random = np.random.default_rng(seed)
@@ -50,7 +66,7 @@ def limits_of(
         }  # fmt: skip
         if contents.scale != 1.0:  # the last rounding is one step, whatever comes before
             spreads.pop(output, None)
-        disturbed = disturbed or Disturbed(contents, nodes, values)
+        disturbed = disturbed or Disturbed(contents, nodes, values, gives)
         deviations.append(disturbed.deviation(tensor, spreads, random))
     return factor(len(pictures_u8) * contents.classes) * np.array(deviations) + last_step(contents)
 
@@ -71,8 +87,8 @@ def factor(numbers: int) -> float:
 class Disturbed:
     """A file in which a number can be added to each result: an input of its own and an ADD behind each operator."""
 
-    def __init__(self, contents: Contents, nodes: list[Node], values: dict[int, np.ndarray]) -> None:
-        self.contents = contents
+    def __init__(self, contents: Contents, nodes: list[Node], values: dict[int, np.ndarray], gives: str) -> None:
+        self.contents, self.gives = contents, gives
         content, self.order = with_additions(contents, {n.makes[0] for n in nodes if n.makes and n.makes[0] in values})
         interpreter_of, _ = load_runtime()
         try:
@@ -106,7 +122,7 @@ class Disturbed:
             self.interpreter.set_tensor(detail["index"], noise)
         self.interpreter.invoke()
         codes = np.asarray(self.interpreter.get_tensor(self.output), np.float64).reshape(1, -1)
-        return probabilities_of((codes - self.contents.zero) * self.contents.scale)[0][0]
+        return as_kind((codes - self.contents.zero) * self.contents.scale, self.gives)[0]
 
 
 def with_additions(contents: Contents, results: set[int]) -> tuple[bytes, list[int]]:

@@ -33,6 +33,8 @@ from edge.report.strict import plain
 from edge.runtimes import Refused
 from edge.runtimes.foreign import Foreign, probabilities_of
 from edge.runtimes.foreign import tflite as tflite_files
+from edge.runtimes.litert import check_mode, on_phone
+from edge.runtimes.phone import choice_of
 from edge.tflite.opens_from import opens_from
 
 if TYPE_CHECKING:
@@ -93,14 +95,14 @@ def measure(
     `photos`: a folder with pictures; None: the photographs at hand. `pixels`: what a float input expects, a key of
     `edge.runtimes.foreign.PIXELS`, where the file does not say it. `modes`: runtimes of .tflite files, as
     docs/phones.md names them; None: all. InputError for files that are not an image in and a vector out, or not of
-    one shape.
+    one shape, and for a runtime that there is not.
     """
     at_least_one(count=count, threads=threads)
     check_files(files)
+    check_modes(modes or ())
     with listening(on_progress):
         chosen = pictures_in(photos, count)
         subjects: list[Subject] = []
-        rows: list[dict[str, Any]] = []
         squares: np.ndarray | None = None
         for path in files:
             with busy(f"opening {path.name}"):
@@ -110,14 +112,15 @@ def measure(
                 if squares is None:
                     squares = read_pictures(chosen, takes.height, takes.width)
                 check_shape(path, (takes.height, takes.width), opened.classes, squares, subjects)
-                numbers, gives = probabilities_of(opened.run(squares))
+                vectors, mode = first_answers(opened, mode, contents, squares, threads)
+                numbers, gives = probabilities_of(vectors)
                 rounds = halves(opened)
             finally:
                 opened.close()
             subject = Subject(path, FORMATS[path.suffix], contents, mode, numbers, gives, takes.source, rounds)
             subjects.append(subject)
-            rows += rows_of(subject, squares, list(modes or ways()), threads)
         assert squares is not None
+        rows = [row for subject in subjects for row in rows_of(subject, squares, list(modes or ways()), threads)]
         pairs = [pair_of(subjects[0], subject, squares) for subject in subjects[1:]]
     return MatrixReport(report_of(subjects, rows, pairs, chosen))
 
@@ -154,6 +157,14 @@ def check_files(files: Sequence[Path]) -> None:
         raise InputError(f"two files are called {twice}; give one of them another name")
 
 
+def check_modes(modes: Sequence[str]) -> None:
+    """InputError for a runtime that there is not."""
+    for mode in modes:
+        check_mode(mode)
+        if on_phone(mode):
+            choice_of(mode)
+
+
 def check_shape(
     path: Path, size: tuple[int, int], classes: int, squares: np.ndarray, others: Sequence[Subject]
 ) -> None:
@@ -185,6 +196,21 @@ def open_first(path: Path, pixels: str | None, threads: int) -> tuple[Foreign, s
         raise InputError(f"LiteRT here does not open it, so that there is nothing to compare with: {refusal}") from None
 
 
+def first_answers(
+    opened: Foreign, mode: str, contents: tflite_files.Contents | None, squares: np.ndarray, threads: int
+) -> tuple[np.ndarray, str]:
+    """What a file says where phones run it, (N, K), and in which mode: one that XNNPACK opens and then stops in runs on
+    the plain kernels, as one that it does not open."""
+    try:
+        return opened.run(squares), mode
+    except Refused as refusal:
+        if contents is None or mode == "reference":
+            raise
+        with suppress(Refused):
+            return answers_of(contents, "reference", squares, threads)[0], "reference"
+        raise InputError(f"LiteRT here does not run it, so that there is nothing to compare with: {refusal}") from None
+
+
 def halves(opened: Foreign) -> bool | None:
     """Whether a package or an .onnx computes in half precision; None where it has rounded weights or 8-bit values."""
     return getattr(opened, "half", False)
@@ -197,7 +223,7 @@ def rows_of(subject: Subject, squares: np.ndarray, modes: Sequence[str], threads
                     "why": "what the others are held against"}  # fmt: skip
     if subject.contents is None:
         return [first]
-    against = Against(subject.contents, squares, subject.numbers)
+    against = Against(subject.contents, squares, subject.numbers, subject.gives)
     rows = [first]
     for mode in modes:
         if mode == subject.mode:
@@ -236,25 +262,38 @@ def litert() -> str:
 
 def pair_of(first: Subject, second: Subject, squares: np.ndarray) -> dict[str, Any]:
     """Two files of one network; how far apart they may be follows from the .tflite among them."""
-    limits, why = None, ""
-    graph = next((s.contents for s in (first, second) if s.contents is not None), None)
-    if graph is None:
-        why = "neither is a .tflite, from whose operators a limit is derived"
-    elif first.rounds is None or second.rounds is None:
-        why = "one of them has rounded weights, and is no .tflite, whose roundings can be read"
-    else:
-        parts = []
+    limits, why = None, unlike(first, second)
+    if not why:
         try:
-            for subject in (first, second):
-                unit = FLOAT16_UNIT if subject.rounds else FLOAT32_UNIT
-                parts.append(limits_of(subject.contents or graph, squares, unit, source=subject.contents is not None))
-            limits = np.sqrt(parts[0] ** 2 + parts[1] ** 2)
+            limits = limits_between(first, second, squares)
         except InputError as error:
             why = str(error)
     result = compared(first.numbers, second.numbers, limits)
-    if second.gives != first.gives and {first.gives, second.gives} != {"probabilities", "logits"}:
-        why = why or f"{first.path.name} gives {first.gives}, {second.path.name} {second.gives}"
     return {"file": second.path.name, "other": first.path.name, **result, "why": result["why"] or why}
+
+
+def unlike(first: Subject, second: Subject) -> str:
+    """Why no limit can be derived for two files; empty where one can."""
+    kinds = {first.gives, second.gives}
+    if len(kinds) > 1 and kinds != {"probabilities", "logits"}:
+        return f"{first.path.name} gives {first.gives}, {second.path.name} {second.gives}"
+    if first.contents is None and second.contents is None:
+        return "neither is a .tflite, from whose operators a limit is derived"
+    if first.rounds is None or second.rounds is None:
+        return "one of them has rounded weights, and is no .tflite, whose roundings can be read"
+    return ""
+
+
+def limits_between(first: Subject, second: Subject, squares: np.ndarray) -> np.ndarray:
+    """Both files' limits together, for each picture, (N,); a file that is no .tflite has the other's operators."""
+    parts = []
+    for subject, other in ((first, second), (second, first)):
+        unit = FLOAT16_UNIT if subject.rounds else FLOAT32_UNIT
+        graph = subject if subject.contents is not None else other
+        assert graph.contents is not None
+        own = graph is subject
+        parts.append(limits_of(graph.contents, squares, unit, gives=graph.gives, source=own))
+    return np.sqrt(parts[0] ** 2 + parts[1] ** 2)
 
 
 def report_of(

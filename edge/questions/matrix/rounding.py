@@ -141,8 +141,7 @@ def of_layer(
 
 def weights_of(model: Any, node: Node) -> Weights | None:
     """None of a layer whose second factor depends on the network's input."""
-    place = {"TRANSPOSE_CONV": 1}.get(node.kind, 1)
-    tensor = node.reads[place] if len(node.reads) > place else -1
+    tensor = node.reads[1] if len(node.reads) > 1 else -1
     if tensor < 0 or tensor in node.live:
         if node.kind != "BATCH_MATMUL" or node.reads[0] in node.live:
             return None

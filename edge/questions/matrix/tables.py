@@ -46,15 +46,24 @@ def small(value: float | None) -> str:
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
     """What differs and why, what was refused, and what could be set up; one line each."""
-    lines = []
+    lines = [
+        f"{file['file']}: its answers where phones run it are not finite numbers"
+        for file in report["files"]
+        if file["gives"] == "not finite"
+    ]
     for row in report["rows"]:
         if row["state"] == "differs":
-            lines.append(f"{row['file']} on {row['runtime']}: another answer. {operator(row.get('operators') or {})}")
+            why = f" ({row['why']})" if row["why"] else ""
+            said = operator(row.get("operators") or {})
+            lines.append(f"{row['file']} on {row['runtime']}: another answer{why}. {said}")
         elif row["state"] in {"refused", "not set up"} or (row["state"] == "reported" and "agreement" in row):
             lines.append(f"{row['file']} on {row['runtime']}: {row['state']}: {row['why']}")
     for pair in report["pairs"]:
         if pair["state"] == "differs":
-            lines.append(f"{pair['file']} against {pair['other']}: another answer than the same network would give")
+            why = f": {pair['why']}" if pair["why"] else ""
+            lines.append(
+                f"{pair['file']} against {pair['other']}: another answer than the same network would give{why}"
+            )
         elif pair["why"]:
             lines.append(f"{pair['file']} against {pair['other']}: no limit: {pair['why']}")
     return list(dict.fromkeys(lines))

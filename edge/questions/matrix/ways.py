@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge.environments import is_set_up
+from edge.environments import Environment, is_set_up
+from edge.errors import InputError
 from edge.phones import android, home, legacy, processor
 from edge.runtimes.litert import MODES, PHONES
 from edge.runtimes.open import modes_of
@@ -22,7 +23,7 @@ def ways() -> list[str]:
         for version in versions
         if version != android.TFLITE
     ]
-    for library, env in legacy.every_environment():
+    for library, env in earlier():
         version = env.name.removeprefix(f"{library}-").split("-")[0]
         if is_set_up(env):
             older.append(f"{library}:{version}" + (f":{processor.DEFAULT}" if env.foreign else ""))
@@ -30,3 +31,11 @@ def ways() -> list[str]:
     libraries = [library for library in PHONES if library not in legacy.LIBRARIES or library not in known]
     listed = [*modes_of("tflite"), *MODES, *libraries, *older]
     return list(dict.fromkeys(listed))
+
+
+def earlier() -> list[tuple[str, Environment]]:
+    """Environments of earlier interpreters; none but on Linux, for which alone their wheels are locked."""
+    try:
+        return legacy.every_environment()
+    except InputError:
+        return []

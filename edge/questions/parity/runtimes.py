@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dermedge")
 
 HERE = "xnnpack"
+GIVES = "probabilities"  # of every file that dermedge converts
 PICTURES = 8  # the limit of each takes some twenty runs
 
 
@@ -54,7 +55,7 @@ def apart(
 def opened(build: Build, file: str, squares: np.ndarray, here: np.ndarray) -> Against | None:
     """None, with a word in the log, of a file that does not say what a pixel is: no limit can be derived."""
     try:
-        return Against(read(build.folder / file), squares, np.asarray(here, np.float64)[: len(squares)])
+        return Against(read(build.folder / file), squares, np.asarray(here, np.float64)[: len(squares)], GIVES)
     except InputError as error:
         log.info("not held against this machine's answers: %s", error)
         return None

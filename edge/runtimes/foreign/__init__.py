@@ -8,7 +8,7 @@ import numpy as np
 
 from .pixels import PIXELS, Pixels
 
-__all__ = ["PIXELS", "Foreign", "Pixels", "probabilities_of"]
+__all__ = ["PIXELS", "Foreign", "Pixels", "as_kind", "probabilities_of"]
 
 SUM_OFF = 0.02  # probabilities of an 8-bit output add up to 1 within this
 
@@ -33,13 +33,28 @@ def probabilities_of(vectors: np.ndarray) -> tuple[np.ndarray, str]:
     which the softmax is returned.
     """
     values = np.asarray(vectors, np.float64)
+    gives = kind_of(values)
+    return as_kind(values, gives), gives
+
+
+def as_kind(vectors: np.ndarray, gives: str) -> np.ndarray:
+    """Vectors (N, K) as numbers that can be compared, float64 (N, K), by what `probabilities_of` said of the file they
+    come from: of `logits` the softmax, where all are finite; others as they are.
+
+    Decided once for a file: numbers that are a little off, or wrong, must not change what they are taken for.
+    """
+    values = np.asarray(vectors, np.float64)
+    return softmax(values) if gives == "logits" and np.isfinite(values).all() else values
+
+
+def kind_of(values: np.ndarray) -> str:
     if not np.isfinite(values).all():
-        return values, "not finite"
+        return "not finite"
     if values.min() >= -1e-6 and values.max() <= 1 + 1e-6:
         if values.shape[1] > 1 and np.abs(values.sum(axis=1) - 1).max() <= SUM_OFF:
-            return values, "probabilities"
-        return values, "shares"
-    return softmax(values), "logits"
+            return "probabilities"
+        return "shares"
+    return "logits"
 
 
 def softmax(values: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ def test_right_runtimes_give_the_same_answer(folder, name):
 
 def test_the_limit_of_a_float_file_is_that_of_float32(folder):
     """Sharp enough to see what the fp32 gate of 1e-4 would not."""
-    limits = limits_of(read(folder / "float.tflite", "0..255"), pictures(IMAGES), FLOAT32_UNIT)
+    limits = limits_of(read(folder / "float.tflite", "0..255"), pictures(IMAGES), FLOAT32_UNIT, gives="probabilities")
     assert limits.shape == (IMAGES,) and (limits > 1e-7).all() and (limits < 5e-5).all()
 
 

@@ -61,6 +61,19 @@ def test_another_answer_fails_and_is_not_called_right(judged, monkeypatch, tmp_p
     assert not seen_right(report) and "another answer" in next(iter(lines(report)))
 
 
+def test_a_finished_run_is_kept_where_no_limit_can_be_derived(judged, monkeypatch):
+    """Files of anybody's hold what nobody thought of: the row says so, and the report stays."""
+
+    def broken(*_, **__):
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("edge.questions.matrix.limits.spread_of", broken)
+    report = asked(judged, judged[1])
+    (row,) = report["runtimes"]
+    assert row["state"] == "reported" and "no limit can be derived (IndexError" in row["why"]
+    assert "no limit" in next(iter(lines(report)))
+
+
 @needs_android
 def test_the_operator_is_named(judged):
     build, _, squares = judged
