@@ -22,6 +22,7 @@ from pathlib import Path
 from edge.errors import InputError
 from edge.files import moved_into_place, read_json, write_json
 from edge.locks import alone_in
+from edge.patience import INSTALL_S, PROBE_S, in_time
 from edge.phones import home
 
 LOCKS = Path(__file__).with_name("locked")
@@ -97,7 +98,7 @@ def set_up(wanted: Environment, check: Callable[[Path], None] | None = None) -> 
                 where = ["--target", str(new / PACKAGES), *other_platform(str(wanted.machine), wanted.python)]
                 pip(wanted, ["install", *where])
             else:
-                run([*venv_maker(wanted.python), str(new)])
+                run([*venv_maker(wanted.python), str(new)], patience_s=PROBE_S)
                 pip(wanted, ["--python", str(new / "bin" / "python"), "install"])
             if check:
                 check(new)
@@ -130,7 +131,8 @@ def pip(wanted: Environment, arguments: list[str]) -> None:
     """Install the lock's packages and no others; only wheels, each with the digest that the lock states."""
     strict = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--quiet", "--no-warn-script-location"]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, *strict, "-r", str(wanted.lock)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with in_time(f"pip, which makes the environment {wanted.name},"):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S)
     if done.returncode:
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         said = next((line for line in lines if "No matching distribution" in line), lines[-1] if lines else "nothing")
@@ -168,8 +170,8 @@ def interpreter(python: str) -> tuple[str, str]:
         if not candidate:
             continue
         try:
-            done = subprocess.run([candidate, "-I", "-c", program], capture_output=True, text=True)
-        except OSError:
+            done = subprocess.run([candidate, "-I", "-c", program], capture_output=True, text=True, timeout=PROBE_S)
+        except (OSError, subprocess.TimeoutExpired):
             continue
         path, _, version = done.stdout.strip().rpartition(" ")
         if done.returncode == 0 and version.startswith(f"{python}."):
@@ -181,10 +183,12 @@ def interpreter(python: str) -> tuple[str, str]:
     )
 
 
-def run(command: list[str]) -> str:
-    """What a program says on standard output; InputError with its last words where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
+def run(command: list[str], *, patience_s: float = INSTALL_S) -> str:
+    """What a program says on standard output; InputError with its last words where it fails or takes longer."""
+    name = f"`{' '.join(command[:2])} …`"
+    with in_time(name):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "?").splitlines()[-1]
-        raise InputError(f"`{' '.join(command[:2])} …` failed: {said[:300]}")
+        raise InputError(f"{name} failed: {said[:300]}")
     return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,16 +47,15 @@ def compared(direct: Path, old: Path, images: np.ndarray) -> Comparison:
     """Run both files on uint8 `images` (N, S, S, 3). InputError where they take other sides or give other classes."""
     audits = audit(direct), audit(old)
     names = sorted(audits[0].operators.keys() | audits[1].operators.keys())
-    files = LiteRT(direct), LiteRT(old)
-    if (files[0].side, files[0].classes) != (files[1].side, files[1].classes):
-        raise InputError(
-            f"{direct.name} and {old.name} are not of one network: {files[0].side} pixels and {files[0].classes} "
-            f"classes against {files[1].side} and {files[1].classes}"
-        )
-    answers = [runtime.run(images).probabilities for runtime in files]
-    ratio = time_ratio(*files, images[:TIMED])
-    for runtime in files:
-        runtime.close()
+    with ExitStack() as opened:
+        files = opened.enter_context(closing(LiteRT(direct))), opened.enter_context(closing(LiteRT(old)))
+        if (files[0].side, files[0].classes) != (files[1].side, files[1].classes):
+            raise InputError(
+                f"{direct.name} and {old.name} are not of one network: {files[0].side} pixels and {files[0].classes} "
+                f"classes against {files[1].side} and {files[1].classes}"
+            )
+        answers = [runtime.run(images).probabilities for runtime in files]
+        ratio = time_ratio(*files, images[:TIMED])
     logits = [st.read_back_logits(probabilities) for probabilities in answers]
     noise = np.minimum(st.sqnr_db(logits[0], logits[1]), EQUAL_DB)
     inner = [look_inside(path, "tflite", images[:LOOKED_INTO]) for path in (direct, old)]

@@ -18,6 +18,7 @@ from edge.checkpoint import Checkpoint
 from edge.environments import environment, folder_of, is_set_up, python_in, set_up
 from edge.errors import InputError
 from edge.exporting import shortened
+from edge.patience import PROBE_S, in_time
 from edge.runtimes.onnx import check_installed
 
 from .._onnx import program
@@ -39,9 +40,9 @@ def set_up_environment() -> Path:
 
 def starts(folder: Path) -> None:
     """InputError unless both converters can be imported."""
-    done = subprocess.run(
-        [*python_in(folder), "-c", "import onnx_tf.backend, tensorflow"], capture_output=True, text=True, env=quiet()
-    )
+    command = [*python_in(folder), "-c", "import onnx_tf.backend, tensorflow"]
+    with in_time(f"the import of the environment {ENVIRONMENT}"):
+        done = subprocess.run(command, capture_output=True, text=True, env=quiet(), timeout=PROBE_S)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise InputError(f"the environment {ENVIRONMENT} does not start here: {said[:300]}")
@@ -83,10 +84,8 @@ def through_tensorflow(onnx: bytes, environment_folder: Path, work: Path) -> byt
     source.write_bytes(onnx)
     digest = hashlib.sha256(onnx).hexdigest()
     command = [*python_in(environment_folder), str(STEP), str(source), digest, str(target)]
-    try:
+    with in_time("onnx-tf and TensorFlow"):
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=quiet(), timeout=PATIENCE)
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"onnx-tf and TensorFlow did not finish within {PATIENCE} s") from error
     facts = facts_of(done)
     if "error" in facts:
         raise InputError(f"the route onnx-tf cannot take the network: {in_words(str(facts['error']))}")

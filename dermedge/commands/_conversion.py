@@ -296,6 +296,6 @@ def all_figures(conversion: Conversion) -> Iterator[Table | str]:
         told = alone.audit.warnings if result.answers and alone.audit else ()  # a file with answers adds to its other
         for warning in result.audit.warnings if result.audit else ():
             if warning not in told:
-                yield f"[yellow]{result.name}[/] {escape(warning)}"
+                yield f"[yellow]{escape(result.name)}[/] {escape(warning)}"
     for remark, recipes in by_remark(judged).items():
-        yield f"[bold]{', '.join(recipes)}[/] {escape(remark)}"
+        yield f"[bold]{escape(', '.join(recipes))}[/] {escape(remark)}"

@@ -66,15 +66,17 @@ def rejected(conversion: Conversion) -> list[str]:
         return [escape(kept)] if failed else []
     causes = dict.fromkeys(remark for result in conversion.judged if result.rejected for remark in result.remarks)
     why = "; ".join(causes) or "with --strict the audit's warnings count, and --verbose shows them"
-    line = f"[bold red]rejected[/] {', '.join(names)}: {escape(why)}"
+    line = f"[bold red]rejected[/] {escape(', '.join(names))}: {escape(why)}"
     return [f"{line}; {escape(kept)}" if failed else line]
 
 
 def open_questions(conversion: Conversion) -> list[str]:
     """What too few patients leave undecided, in one line."""
+    from rich.markup import escape
+
     checks = [check for result in conversion.judged for check in result.undecided]
     line = words.undecided(checks, len(set(conversion.photos.patients)))
-    return [f"[yellow]{line}[/]"] if line else []
+    return [f"[yellow]{escape(line)}[/]"] if line else []
 
 
 def places(conversion: Conversion, log: Path) -> str:

@@ -3,10 +3,11 @@
     dermedge bundle build/hierattn_xs --app web --out my_page
     dermedge bundle build/hierattn_xs --app android --recipe int8 --runtime tflite-2.16.1 --out my_app
 
-Writes <out>/model for a web page, <out>/app/src/main/assets/model for Android and <out>/Demo/Model for iOS; what was
-there before is replaced. Sizes and hashes are checked, and so is the oldest runtime that opens the file. --runtime says
-which one the app has: tflite-2.16.1 or litert-1.4.0 (Android), litertjs-2.5.3 (web), ios-17. Where `dermedge setup` has
-brought that runtime here, the self-test images are run in it, and a file that it answers wrongly for is refused.
+Writes <out>/model for a web page, <out>/app/src/main/assets/model for Android and <out>/Demo/Model for iOS; an
+earlier bundle there is replaced, and a folder that holds something else is refused. Sizes and hashes are checked, and
+so is the oldest runtime that opens the file. --runtime says which one the app has: tflite-2.16.1 or litert-1.4.0
+(Android), litertjs-2.5.3 (web), ios-17. Where `dermedge setup` has brought that runtime here, the self-test images are
+run in it, and a file that it answers wrongly for is refused.
 
 Exit code 2 where something is missing, was changed, or would not work on the phone.
 """

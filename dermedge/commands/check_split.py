@@ -82,18 +82,19 @@ def main(argv: list[str] | None = None) -> int:
         screen().print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     if args.out:
         checked.write(args.out)
-        screen().print(f"{args.out}")
+        screen().print(str(args.out), soft_wrap=True, markup=False)
     return GATE_FAILED if checked.leaks and not args.allow_leaks else GOOD
 
 
 def parts_table(facts: dict) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="the split")
     for name in ("part", "images", "clean"):
         table.add_column(name, justify="left" if name == "part" else "right")
     for part, images in facts["parts"].items():
-        table.add_row(part, str(images), str(facts["clean"][part]))
+        table.add_row(escape(part), str(images), str(facts["clean"][part]))
     return table
 
 

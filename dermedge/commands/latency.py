@@ -46,9 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         screen().print_json(json.dumps([asdict(row) for row in rows]))
         return GOOD
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{args.file.name}: foretold from published figures, not measured")
+    table = Table(title=escape(f"{args.file.name}: foretold from published figures, not measured"))
     for name in ("phone", "processor", "arithmetic", "ms", "interval", "left-out error", "figures"):
         table.add_column(name)
     for row in rows:

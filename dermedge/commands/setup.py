@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", choices=["arm", "android", "browser", "legacy", "onnx-tf"], help="the runtime")
     p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
-    p.add_argument("--missing", action="store_true", help="do nothing where it is set up already")
+    p.add_argument(
+        "--missing", action="store_true", help="do nothing where it is set up already; legacy and onnx-tf never do"
+    )
     p.add_argument("--aar", type=Path, help="android: a library of your own, instead of a download")
     p.add_argument("--only", metavar="LIBRARY", help="legacy: tflite-runtime, tensorflow or litert alone")
     return p

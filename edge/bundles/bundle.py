@@ -11,13 +11,14 @@ from edge import artifact
 from edge.bundles.app_runtimes import FORMATS, AppRuntime, app_runtime, check_opens
 from edge.bundles.self_test import check_answers, checked_image, tests_of
 from edge.errors import InputError, did_you_mean
-from edge.files import moved_into_place, write_json
+from edge.files import LEFT_BEHIND, moved_into_place, read_json, write_json
 from edge.manifest import FileEntry, Manifest, Run, SelfTest, from_json_value, to_json_value
 from edge.preprocess import check_version
 from edge.runtimes.open import open_file
 
 # Where an app of each kind looks for its model, below the app's own folder.
 PLACES = {"android": "app/src/main/assets/model", "ios": "Demo/Model", "web": "model"}
+SCHEMAS = "dermedge/manifest/"  # how the schema of every manifest of ours begins
 DEFAULT_RECIPE = "fp16"  # float arithmetic on a CPU, half the download
 
 
@@ -42,12 +43,13 @@ def bundle(
     runtime: str | None = None,
     answers: bool = False,
 ) -> Bundle:
-    """Check a build folder and copy what an app needs into `target`/PLACES[app], replacing what was there.
+    """Check a build folder and copy what an app needs into `target`/PLACES[app], replacing an earlier bundle.
 
     `recipe`: of the file, or its name; `answers`: the file with the second input. `runtime`: as `tflite-2.16.1`, by
     default the usual one of that kind of app. Where dermedge has that runtime on this machine, the self-test is run in
     it first. Raises InputError for a folder without a manifest, with one of another schema, or with a file that is
-    missing or not the one described; for a file that this runtime does not open or answers wrongly for.
+    missing or not the one described; for a file that this runtime does not open or answers wrongly for; and where the
+    place holds what is no bundle.
     """
     chosen = app_runtime(runtime, app)
     manifest = artifact.read(folder)
@@ -59,6 +61,8 @@ def bundle(
     if not tests:
         raise InputError(f"{folder}: no self-test image says what {entry.file} must answer; convert again")
     images = [checked_image(folder, test, manifest.side) for test in tests]
+    place = target / PLACES[app]
+    check_replaceable(place)
     delta, why_not = None, None
     mode = mode_here(chosen)
     if mode is None:
@@ -70,7 +74,6 @@ def bundle(
         files=(entry,),
         self_test=tuple(of_file(test, entry.file) for test in tests),
     )
-    place = target / PLACES[app]
     write(folder, place, small, entry)
     return Bundle(place, entry, chosen, chosen.saw_right(entry), delta, why_not)
 
@@ -113,6 +116,27 @@ def mode_here(runtime: AppRuntime) -> str | None:
     }
     mode, same_version, is_set_up = set_up[runtime.library]
     return mode if same_version and is_set_up() else None
+
+
+def check_replaceable(place: Path) -> None:
+    """InputError where something lies at the place that no bundle of ours is, of whatever schema version."""
+    if not place.is_dir():
+        if place.exists():
+            raise InputError(
+                f"{place} is a file, and the app's model folder goes there; move it, or give another `out`"
+            )
+        return
+    if all(path.name in LEFT_BEHIND for path in place.iterdir()):
+        return
+    try:
+        schema = read_json(place / artifact.MANIFEST, expected="a bundle's manifest").get("schema")
+    except InputError:
+        schema = None
+    if not str(schema).startswith(SCHEMAS):
+        raise InputError(
+            f"{place} holds something else than an earlier bundle ({artifact.MANIFEST} of dermedge is not there), and "
+            "would be replaced as a whole; move it away, or give another `out`"
+        )
 
 
 def write(folder: Path, place: Path, manifest: Manifest, entry: FileEntry) -> None:

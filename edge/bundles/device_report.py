@@ -24,6 +24,8 @@ from edge.manifest import FileEntry, Manifest, Run, first_fault
 SCHEMA_FILE = Path(__file__).with_name("device_report.schema.json")
 EXPECTED = "a device report, which an app's self-test saves"
 MAX_BYTES = 4 * 2**20
+# library of a report -> the format of the files that it runs
+RUNS = {"litertjs": "tflite", "tflite": "tflite", "litert": "tflite", "coreml": "mlpackage"}
 LONGEST = 100  # letters of a run's words in a manifest
 
 
@@ -69,7 +71,7 @@ def read_device_report(path: str | Path) -> dict[str, Any]:
 
 
 def certified(report: Mapping[str, Any], manifest: Manifest, *, where: str) -> Certified:
-    """A report held against the manifest; InputError where it is of another file or of other images.
+    """A report held against the manifest; InputError where it is of another file, library or images.
 
     Judged are the probabilities that the report states; it has no verdict of its own.
     """
@@ -77,6 +79,13 @@ def certified(report: Mapping[str, Any], manifest: Manifest, *, where: str) -> C
     entry = next((entry for entry in manifest.files if entry.sha256 == digest), None)
     if entry is None:
         raise InputError(f"{where} is of a file {name!r} with SHA-256 {digest[:12]}…, which the manifest does not have")
+    if name != entry.file:
+        raise InputError(f"{where} is of a file {name!r}; the manifest has that SHA-256 under the name {entry.file}")
+    library = report["runtime"]["library"]
+    if RUNS[library] != entry.format:
+        raise InputError(
+            f"{where} says that {library} ran {entry.file}; it runs .{RUNS[library]} files, and this is no report of it"
+        )
     tests = {(test.rgb_sha256, test.answers): test for test in tests_of(manifest, entry)}
     answered: dict[tuple[str, tuple[float, ...] | None], np.ndarray] = {}
     for image in report["images"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from edge.errors import InputError
+from edge.exporting import first_line
 from edge.files import sha256
 from edge.manifest import FileEntry, Manifest, SelfTest
 from edge.metrics.measure import WIDE_MARGIN
 from edge.runtimes import Runtime
 
 MAX_BYTES = 64 * 2**20  # of a self-test image
+NO_PNG = (OSError, SyntaxError, ValueError, LookupError, EOFError, struct.error)  # what Pillow raises on a broken one
 
 
 def tests_of(manifest: Manifest, entry: FileEntry) -> list[SelfTest]:
@@ -32,8 +35,11 @@ def checked_image(folder: Path, test: SelfTest, side: int) -> np.ndarray:
         raise InputError(f"{path} is not the self-test image of the manifest (its SHA-256 differs); convert again")
     from PIL import Image
 
-    with Image.open(path, formats=["PNG"]) as picture:
-        pixels = np.asarray(picture.convert("RGB")) if picture.size == (side, side) else np.zeros(0, np.uint8)
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            pixels = np.asarray(picture.convert("RGB")) if picture.size == (side, side) else np.zeros(0, np.uint8)
+    except (*NO_PNG, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{path} is no PNG that can be read ({first_line(error)}); convert again") from error
     if pixels.shape != (side, side, 3) or hashlib.sha256(pixels.tobytes()).hexdigest() != test.rgb_sha256:
         raise InputError(f"{path} has other pixels than the manifest states; convert again")
     return pixels

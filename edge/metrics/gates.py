@@ -145,7 +145,7 @@ def _logit_difference(statistics: Statistics, limit: float) -> Check:
 def _median_sqnr(statistics: Statistics, limit: float) -> Check:
     name, interval = "Median SQNR of the logits", statistics.sqnr_db
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
-    needed = _needed(verdict, statistics.patients, interval, limit)
+    needed = _needed(verdict, statistics.patients, interval, limit, proportion=False)
     bounds = (interval.value, interval.low, interval.high)
     return Check(name, verdict, Unit.DECIBEL, *bounds, limit, "at least", needed)
 
@@ -153,7 +153,7 @@ def _median_sqnr(statistics: Statistics, limit: float) -> Check:
 def _agreement(statistics: Statistics, limit: float) -> Check:
     interval = statistics.agreement
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
-    needed = _needed(verdict, statistics.patients, interval, limit)
+    needed = _needed(verdict, statistics.patients, interval, limit, proportion=True)
     bounds = (interval.value, interval.low, interval.high)
     note = f"top-1 flips: {statistics.disagreements} of {statistics.images} images"
     return Check("Top-1 agreement", verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
@@ -176,7 +176,7 @@ def _drop(statistics: Statistics, limit: float) -> Check:
         return Check(name, Verdict.NOT_JUDGED, Unit.POINTS, limit=limit, sense="at most", note="no labels")
     drop = labelled.drop
     verdict = _side(good=drop.high <= limit, bad=drop.low > limit)
-    needed = _needed(verdict, labelled.patients, drop, limit)
+    needed = _needed(verdict, labelled.patients, drop, limit, proportion=True)
     bounds = (drop.value, drop.low, drop.high)
     note = f"one-sided 95 % bounds from {labelled.images} labelled images of {labelled.patients} patients"
     return Check(name, verdict, Unit.POINTS, *bounds, limit, "at most", needed, note)
@@ -188,7 +188,7 @@ def _mask_dice(masks: Masks, patients: int, limit: float) -> Check:
         note = f"all {masks.images} masks are empty, and so are the float model's"
         return Check(name, Verdict.NOT_JUDGED, Unit.SHARE, limit=limit, sense="at least", note=note)
     verdict = _side(good=interval.low >= limit, bad=interval.high < limit)
-    needed = _needed(verdict, patients, interval, limit)
+    needed = _needed(verdict, patients, interval, limit, proportion=False)
     bounds = (interval.value, interval.low, interval.high)
     note = f"one of the two masks is empty on {masks.one_empty} of {masks.images} images" if masks.one_empty else ""
     return Check(name, verdict, Unit.SHARE, *bounds, limit, "at least", needed, note)
@@ -206,8 +206,10 @@ def _side(*, good: bool, bad: bool) -> Verdict:
     return Verdict.PASS if good else Verdict.FAIL if bad else Verdict.INCONCLUSIVE
 
 
-def _needed(verdict: Verdict, patients: int, interval: Estimate | Loss, limit: float) -> int | None:
+def _needed(
+    verdict: Verdict, patients: int, interval: Estimate | Loss, limit: float, *, proportion: bool
+) -> int | None:
     """Of an inconclusive check."""
     if verdict is not Verdict.INCONCLUSIVE:
         return None
-    return patients_needed(patients, interval.value, interval.low, interval.high, limit)
+    return patients_needed(patients, interval.value, interval.low, interval.high, limit, proportion=proportion)

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.environments import other_platform, run
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
+from edge.patience import PROBE_S, in_time
 
 from . import home, not_set_up, processor
 
@@ -52,7 +53,9 @@ def set_up(version: str = LITERT) -> Path:
             str(new / "packages"), *other_platform("aarch64", PYTHON), "--only-binary=:all:",
             f"ai-edge-litert=={version}", f"numpy=={NUMPY}",
         ])  # fmt: skip
-    said = subprocess.run([*python(version, processor.DEFAULT), "-c", "import numpy, ai_edge_litert.interpreter"])
+    probe = [*python(version, processor.DEFAULT), "-c", "import numpy, ai_edge_litert.interpreter"]
+    with in_time(f"LiteRT {version} for ARM"):
+        said = subprocess.run(probe, timeout=PROBE_S)
     if said.returncode:
         raise InputError(f"LiteRT {version} for ARM does not start here")
     return target

@@ -10,10 +10,13 @@ import hashlib
 import json
 import shutil
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 from edge.errors import InputError
 from edge.files import moved_into_place
+from edge.locks import alone_in
+from edge.patience import INSTALL_S, in_time
 
 from . import chromium, home, not_set_up
 from .chromium import Chromium, PageError
@@ -37,26 +40,29 @@ def is_set_up() -> bool:
 def set_up() -> Path:
     """Download LiteRT.js by npm and open it in Chromium once; the folder. Replaces what an earlier set-up left.
 
-    Raises InputError without npm or Chromium, and where npm cannot give the packages, with what it said.
+    Raises InputError without npm or Chromium, where npm cannot give the packages, with what it said, and where the
+    page does not start; what was there before then stays.
     """
     chromium.program()
     if not shutil.which("npm"):
         raise InputError("no npm, which fetches LiteRT.js: `apt-get install npm`")
-    with moved_into_place(folder()) as new:
+    target = folder()
+    with alone_in(target.parent), moved_into_place(target) as new:
         new.mkdir()
         for name in ("package.json", "package-lock.json"):
             shutil.copy(SOURCES / name, new / name)
-        done = subprocess.run(["npm", "ci", *ONCE], cwd=new, capture_output=True, text=True)
+        with in_time("`npm ci`"):
+            done = subprocess.run(["npm", "ci", *ONCE], cwd=new, capture_output=True, text=True, timeout=INSTALL_S)
         if done.returncode:
             lines = [line for line in done.stderr.strip().splitlines() if "npm error" in line] or ["it gave no reason"]
             raise InputError(f"`npm ci` failed: {'; '.join(lines)[:300]}")
-    try:
-        browser, site = page()
-    except PageError as error:
-        raise InputError(f"LiteRT.js {LITERTJS} does not start here: {error}") from error
-    browser.close()
-    site.close()
-    return folder()
+        try:
+            browser, site = page_from(new)
+        except PageError as error:
+            raise InputError(f"LiteRT.js {LITERTJS} does not start here: {error}") from error
+        browser.close()
+        site.close()
+    return target
 
 
 def page(model: Path | None = None) -> tuple[Chromium, Site]:
@@ -66,17 +72,21 @@ def page(model: Path | None = None) -> tuple[Chromium, Site]:
     """
     if not is_set_up():
         raise not_set_up(folder(), f"LiteRT.js {LITERTJS}", "dermedge setup browser")
-    places = {"/": SOURCES, "/litertjs/": folder() / "node_modules" / "@litertjs"}
+    return page_from(folder(), model)
+
+
+def page_from(packages: Path, model: Path | None = None) -> tuple[Chromium, Site]:
+    """The same with npm's packages of any folder. Whatever it raises, nothing stays open."""
+    places = {"/": SOURCES, "/litertjs/": packages / "node_modules" / "@litertjs"}
     if model is not None:
         places["/model.tflite"] = model
-    browser = Chromium()
-    site = Site(places)
-    try:
+    with ExitStack() as opened:
+        site = Site(places)
+        opened.callback(site.close)
+        browser = Chromium()
+        opened.callback(browser.close)
         browser.open(f"{site.address}/")
         if browser.evaluate("typeof globalThis.answer") != "function":
             raise PageError("its modules do not load in this browser")
-    except BaseException:
-        browser.close()
-        site.close()
-        raise
+        opened.pop_all()
     return browser, site

@@ -84,6 +84,9 @@ class Chromium:
             words = self.last_words()
             self.close()
             raise InputError(f"{name} does not start here: {words}") from error
+        except BaseException:
+            self.close()
+            raise
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the protocol to the page; before there is one, to the browser. PageError if it fails."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edge.environments import PACKAGES, Environment, environment, folder_of, is_set_up, python_in, set_up
 from edge.errors import InputError
+from edge.patience import PROBE_S, in_time
 
 from . import arm, not_set_up, processor
 
@@ -89,7 +90,9 @@ def set_up_all(library: str | None = None) -> list[Path]:
 
 def starts(module: str, env: Environment, folder: Path) -> None:
     """InputError unless the interpreter of that folder runs a file rightly."""
-    done = subprocess.run(worker(python_of(env, folder), PROBE, 1, module), input=ASKED, capture_output=True)
+    python = python_of(env, folder)
+    with in_time(env.name):
+        done = subprocess.run(worker(python, PROBE, 1, module), input=ASKED, capture_output=True, timeout=PROBE_S)
     if done.stdout.partition(b"\n")[2] != ANSWER:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         said = lines[-1] if lines else f"exit code {done.returncode}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from edge.errors import InputError
 
 HOST = "127.0.0.1"
+LAST_PORT = 65535
 TYPES = {
     ".css": "text/css; charset=utf-8", ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".json": "application/json", ".png": "image/png", ".svg": "image/svg+xml", ".wasm": "application/wasm",
@@ -25,7 +27,9 @@ class Site:
     """`places`: what stands behind each path, `/model.tflite` -> a file, `/wasm/` -> a folder and all that is in it."""
 
     def __init__(self, places: Mapping[str, Path], *, port: int = 0, headers: Mapping[str, str] | None = None) -> None:
-        """Serves from now on; port 0 is any free one. Raises InputError where the port is taken."""
+        """Serves from now on; port 0 is any free one. Raises InputError where the port is taken or is none."""
+        if not 0 <= port <= LAST_PORT:
+            raise InputError(f"port {port} is none; expected 1 to {LAST_PORT}, or 0 for any free one")
         self.places = {path: place.resolve() for path, place in places.items()}
         self.headers = dict(headers or {})
         try:
@@ -59,6 +63,10 @@ class Site:
 
 def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # whoever reloads a page hangs up in the middle of its files
+                super().handle()
+
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             file = None if "\0" in path else site.file(path)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from convert._graph.graph import trace
 from convert._graph.passes import rewrite
 from convert._onnx import program
-from convert._onnx_tf import road
+from convert._onnx_tf import compare, road
 from convert._onnx_tf.compare import layers_not_found
 from convert._onnx_tf.plain_gelu import plain_gelu
 from dermedge.commands import to_tflite
@@ -115,6 +116,30 @@ def test_without_its_environment_it_says_what_makes_it(given: list[str], tmp_pat
 def inside(**values: np.ndarray) -> Inside:
     ops = tuple(Op(n, "CONV_2D", name, ("image",), (name,), Precision()) for n, name in enumerate(values))
     return Inside("image", ops, {name: [value] for name, value in values.items()})
+
+
+@pytest.mark.parametrize("sides", [(64, 32), (64, 64)], ids=["another_network", "a_run_that_fails"])
+def test_whatever_fails_no_interpreter_stays_open(sides: tuple[int, int], tmp_path: Path, monkeypatch) -> None:
+    opened = []
+
+    class Interpreter:
+        classes, closed = 2, False
+
+        def __init__(self, path: Path) -> None:
+            self.side = sides[len(opened)]
+            opened.append(self)
+
+        def run(self, images: np.ndarray) -> None:
+            raise InputError("are not of one network, so to say")
+
+        def close(self) -> None:
+            self.closed = True
+
+    monkeypatch.setattr(compare, "LiteRT", Interpreter)
+    monkeypatch.setattr(compare, "audit", lambda path: SimpleNamespace(operators={}))
+    with pytest.raises(InputError, match="are not of one network"):
+        compare.compared(tmp_path / "a.tflite", tmp_path / "b.tflite", np.zeros((1, 64, 64, 3), np.uint8))
+    assert [interpreter.closed for interpreter in opened] == [True, True]
 
 
 def test_numbers_are_found_in_whatever_order() -> None:

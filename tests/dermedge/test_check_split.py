@@ -28,6 +28,13 @@ def test_a_leak_is_exit_code_1_unless_allowed(files: list[str], tmp_path: Path, 
     assert "nothing that is known is in two parts" in capsys.readouterr().out
 
 
+def test_a_part_may_have_any_name(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "split.csv").write_text("image,split\na,[/x]\nb,[bold]\nc,[bold]\n")
+    assert main([*files, "--allow-leaks", "--out", str(tmp_path / "[red]")]) == 0
+    said = capsys.readouterr().out
+    assert "[/x]" in said and "[bold]" in said and said.rstrip().endswith("[red]")
+
+
 def test_a_slip_names_its_flag(files: list[str], capsys: pytest.CaptureFixture) -> None:
     assert main([*files, "--part", "cv"]) == 2
     assert "has no column cv; it has image, split" in capsys.readouterr().err

@@ -89,6 +89,9 @@ def test_the_command_says_why_in_words_and_in_json(tmp_path: Path, capsys: pytes
     assert command.main([str(PROBE)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "no number, because it has 0 million multiply-accumulates" in said and "source: https://" in said
+    (tmp_path / "net[bold].tflite").write_bytes(PROBE.read_bytes())  # no markup, but a name
+    assert command.main([str(tmp_path / "net[bold].tflite")]) == 0
+    assert "net[bold].tflite: foretold" in " ".join(capsys.readouterr().out.split())
     assert command.main([str(PROBE), "--json"]) == 0
     assert all(row["milliseconds"] is None and row["reason"] for row in json.loads(capsys.readouterr().out))
     (tmp_path / "x.tflite").write_bytes(PROBE.read_bytes()[:200])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +73,7 @@ def test_an_app_gets_one_file_and_what_belongs_to_it(build: Path, tmp_path: Path
     old = tmp_path / "app" / bundles.PLACES[app] / "old.tflite"
     old.parent.mkdir(parents=True)
     old.write_text("of yesterday")
+    old.with_name("manifest.json").write_text('{"schema": "dermedge/manifest/1"}')
     done = bundles.bundle(build, app, tmp_path / "app")
     assert done.folder / done.entry.file == tmp_path / "app" / file
     assert {path.name for path in done.folder.iterdir()} == {done.entry.file, "manifest.json", "self_test_0.png"}
@@ -108,6 +111,43 @@ def test_what_is_missing_or_changed_stays_out(build: Path, tmp_path: Path, spoil
     with pytest.raises(InputError, match=words):
         bundles.bundle(build, "web", tmp_path / "app")
     assert list(kept.parent.iterdir()) == [kept]  # the app is as it was
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("notes.txt", "mine"), ("manifest.json", '{"name": "my page"}'), ("manifest.json", "{")]
+)
+def test_a_folder_that_is_no_bundle_is_not_replaced(build: Path, tmp_path: Path, name: str, content: str) -> None:
+    mine = tmp_path / "app" / "model" / name
+    mine.parent.mkdir(parents=True)
+    assert bundles.bundle(build, "web", tmp_path / "other").folder.is_dir()
+    mine.write_text(content)
+    with pytest.raises(InputError, match=r"app/model holds something else than an earlier bundle"):
+        bundles.bundle(build, "web", tmp_path / "app")
+    assert mine.read_text() == content
+    mine.unlink()
+    assert bundles.bundle(build, "web", tmp_path / "app").folder == mine.parent  # an empty folder is a place
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no picture",
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)),
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 12000, 12000, 8, 2, 0, 0, 0)),
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", b"\0"),
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)) + b"\0" * 12,
+    ],
+    ids=["no_png", "bomb", "half_a_bomb", "short_header", "broken_chunk"],
+)
+def test_a_picture_that_cannot_be_read_is_named(build: Path, tmp_path: Path, content: bytes) -> None:
+    (build / "self_test_0.png").write_bytes(content)
+    rewritten(build, lambda v: v["self_test"][0].update(sha256=sha256(build / "self_test_0.png")))
+    with pytest.raises(InputError, match=r"self_test_0\.png is no PNG that can be read .*convert again"):
+        bundles.bundle(build, "web", tmp_path / "app")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ def test_a_device_that_is_wrong_fails_and_is_not_remembered(build: Path, tmp_pat
     ("change", "words"),
     [
         (lambda b: b["file"].update(sha256="0" * 64), "manifest does not have"),
+        (lambda b: b["file"].update(name="other.tflite"), "has that SHA-256 under the name net-int8.tflite"),
+        (lambda b: b["runtime"].update(library="coreml"), "coreml ran net-int8.tflite; it runs .mlpackage files"),
         (lambda b: b["images"][0].update(rgb_sha256="0" * 64), "which are not the 1 of the self-test"),
         (lambda b: b["images"][0].update(answers=[1.0]), "which are not the 1 of the self-test"),
         (lambda b: b["images"].append(b["images"][0]), "which are not the 1 of the self-test"),

@@ -243,11 +243,17 @@ def test_patients_needed():
     def exact(patients: int) -> float:  # Clopper and Pearson's lower bound of a share of 1, by SciPy
         return float(binomtest(patients, patients).proportion_ci(method="exact").low)
 
-    assert patients_needed(40, 1.0, exact(40), 1.0, 0.98) == 183
+    assert patients_needed(40, 1.0, exact(40), 1.0, 0.98, proportion=True) == 183
     assert exact(183) >= 0.98 > exact(182)
-    assert patients_needed(100, 0.005, -0.005, 0.015, 0.01) == pytest.approx(400)  # the bound falls as 1 / sqrt(n)
-    assert patients_needed(100, 0.01, 0.0, 0.02, 0.01) is None  # it lies on the limit
-    assert patients_needed(3, 41.0, -math.inf, math.inf, 30.0) == 6  # fewer have no interval of the median
+    assert patients_needed(100, 0.005, -0.005, 0.015, 0.01, proportion=True) == pytest.approx(
+        400
+    )  # the bound falls as 1 / sqrt(n)
+    assert patients_needed(100, 0.01, 0.0, 0.02, 0.01, proportion=True) is None  # it lies on the limit
+    assert (
+        patients_needed(3, 41.0, -math.inf, math.inf, 30.0, proportion=False) == 6
+    )  # fewer have no interval of the median
+    # a median in decibels that is an end of its own interval is no share: half the distance takes four times as many
+    assert patients_needed(10, 30.0, 29.2, 30.0, 29.6, proportion=False) == pytest.approx(40, abs=1)
 
 
 def test_interval_of_a_mean_equals_scipys_and_resamples_groups():

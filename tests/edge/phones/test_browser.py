@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from edge.errors import InputError
 from edge.phones import browser, chromium
 from edge.phones.chromium import Chromium, PageError
-from edge.phones.site import Site
+from edge.phones.site import Site, handler_of
 from edge.runtimes import Refused
 from edge.runtimes.litert import LiteRT
 from tests._phones import needs_browser
@@ -58,6 +59,40 @@ def test_what_is_missing_is_named(programs: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "none").glob("*"))  # nothing half-made
 
 
+@pytest.mark.usefixtures("nothing_set_up")
+def test_packages_that_do_not_start_are_not_kept(programs: Path, tmp_path: Path) -> None:
+    program(programs, "npm", f"/bin/mkdir -p {browser.PACKAGE}")
+    program(programs, "chromium", "echo cannot open display >&2; exit 1")
+    with pytest.raises(InputError, match="cannot open display"):
+        browser.set_up()
+    assert not browser.is_set_up() and not list((tmp_path / "none").glob("*"))
+
+
+@pytest.mark.usefixtures("nothing_set_up")
+def test_an_npm_that_hangs_is_ended(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(programs, "chromium", "exit 1")
+    program(programs, "npm", "exec /bin/sleep 60")
+    monkeypatch.setattr(browser, "INSTALL_S", 0.2)
+    with pytest.raises(InputError, match="`npm ci` did not finish within 0 s"):
+        browser.set_up()
+
+
+def test_a_browser_that_is_interrupted_while_it_starts_is_ended(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(programs, "chromium", "exec /bin/cat <&3")  # ends when its pipe does
+    opened = []
+
+    def interrupted(self: Chromium, method: str) -> None:
+        opened.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Chromium, "call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Chromium()
+    assert opened[0].process.poll() is not None and not Path(opened[0].profile.name).exists()
+
+
 def test_a_browser_that_does_not_start_says_why(programs: Path) -> None:
     program(programs, "chromium", "echo cannot open display >&2; exit 1")
     with pytest.raises(InputError, match="chromium does not start here: cannot open display"):
@@ -98,6 +133,31 @@ def test_a_page_reads_what_is_served_and_nothing_beside_it(tmp_path: Path) -> No
             Site({}, port=site.server.server_port)
     finally:
         site.close()
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    with pytest.raises(InputError, match=f"port {port} is none; expected 1 to 65535"):
+        Site({}, port=port)
+
+
+def test_a_browser_that_hangs_up_is_no_error(tmp_path: Path) -> None:
+    class Gone:
+        def makefile(self, *_: object) -> io.BytesIO:
+            return io.BytesIO(b"GET /model HTTP/1.0\r\n\r\n")
+
+        def sendall(self, _: bytes) -> None:
+            tried.append(True)
+            raise BrokenPipeError
+
+    (tmp_path / "model").write_bytes(b"m")
+    tried: list[bool] = []
+    site = Site({"/model": tmp_path / "model"})
+    try:
+        handler_of(site)(Gone(), ("", 0), site.server)  # type: ignore[arg-type]
+    finally:
+        site.close()
+    assert tried
 
 
 @pytest.fixture(scope="module")
