@@ -121,7 +121,7 @@ def test_what_was_measured_is_kept_and_gives_the_same_files(
     kept = [build / f"checkpoint{kind}" for kind in (".rounding.npz", ".scheme.json")]
     for path in (*stems, *kept):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    arguments = ["--checkpoint", str(tmp_path / weights.name), "--out", str(tmp_path / "out"), "--verbose"]
+    arguments = ["--checkpoint", str(tmp_path / weights.name), "--verbose", "--out", str(tmp_path / "out")]
     assert to_tflite.main([*arguments, "--recipe", "int8", "--recipe", "int8-weights"]) == 0
     assert "as kept with the checkpoint" in " ".join(capsys.readouterr().out.split())
     for recipe in ("int8", "int8-weights"):
