@@ -43,7 +43,7 @@ def pytest_configure(config: Any) -> None:
         path = model.package_path
         if path not in opened:
             opened.clear()
-            opened[path] = coreml.load(path, function_name=model.function_name)
+            opened[path] = coreml.load_program(path, model.function_name)
         return opened[path]
 
     def predict(model: Any, data: Any, state: Any = None) -> Any:

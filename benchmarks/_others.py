@@ -403,6 +403,6 @@ CASES: dict[str, Case] = {
     ),
     "a counter": Case("state", counting),
     "two functions": Case("multifunction", two_functions),
-    "two programs in a row": Case("pipeline", one_after_the_other, "one by one"),
+    "two programs in a row": Case("pipeline", one_after_the_other),
     "neural network": Case("before iOS 15", of_2020, "convert_to='mlprogram'"),
 }  # fmt: skip

@@ -46,7 +46,7 @@ def half_ranges(path: Path, images: np.ndarray) -> list[RangeRow]:
     """Every operation of a float32 classifier package that makes float numbers, on uint8 images (N, S, S, 3)."""
     from PIL import Image
 
-    model = coreml.load(path)
+    model = coreml.load_program(path)
     name = model.input_description[0].name
     sums: dict[str, np.ndarray] = {}  # largest, numbers other than zero, subnormal, lost, signal, noise
 

@@ -31,7 +31,7 @@ class Imitation:
     """One classifier package, opened once and run under many choices."""
 
     def __init__(self, path: Path) -> None:
-        self.model = coreml.load(path)
+        self.model = coreml.load_program(path)
         self.layers: list[Weighted] = weighted(self.model.program)
         self.reads = {layer.operation.name: layer.input for layer in self.layers}
         self.halves = {  # names of the tensors that the program holds in fp16

@@ -16,7 +16,7 @@ from convert._graph.graph import trace
 from convert._graph.passes import NEURAL_ENGINE_PASSES, rewrite
 from convert._onnx.program import lower as lower_to_onnx
 from convert._tflite.file import lower
-from edge.runtimes.coreml.model import CoreMLModel, load
+from edge.runtimes.coreml import CoreMLModel, load_program
 from edge.runtimes.onnx import opened
 from tests.convert._operations import KINDS, SIDE, Each, wanted
 from tests.convert.tflite.test_emit import answer
@@ -82,4 +82,4 @@ def package(kind: str, folder: Path) -> CoreMLModel:
         skip_model_load=True,
     )
     model.save(str(folder / "x.mlpackage"))
-    return load(folder / "x.mlpackage")
+    return load_program(folder / "x.mlpackage")

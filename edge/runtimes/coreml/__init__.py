@@ -4,11 +4,13 @@
     model = coreml.load("model.mlpackage")
     model.predict({"image": picture})          # {"probabilities": ..., "classLabel": ...}
 
-The interface is that of coremltools' `MLModel`, so that only the import changes. See `model.py` for what is and is not
-run.
+The interface is that of coremltools' `MLModel`, so that only the import changes. `saved.py` opens, `model.py` runs a
+program, `pipeline.py` several in a row.
 """
 
-from .model import CoreMLModel, load
+from .model import CoreMLModel
+from .pipeline import CoreMLPipeline
+from .saved import RuntimeDependentWarning, load, load_program
 from .state import MLState
 
-__all__ = ["CoreMLModel", "MLState", "load"]
+__all__ = ["CoreMLModel", "CoreMLPipeline", "MLState", "RuntimeDependentWarning", "load", "load_program"]

@@ -15,7 +15,7 @@ from edge.errors import InputError
 from edge.runtimes import Outputs, check_images, checked_answers
 
 from .features import ARRAYS
-from .model import RuntimeDependentWarning, load
+from .saved import RuntimeDependentWarning, load_program
 
 # How a package can be run: by our interpreter anywhere, by Core ML itself on macOS.
 INTERPRETER = "interpreter"
@@ -42,7 +42,7 @@ class CoreML:
         self.path, self.name, self.mode, self.threads = Path(path), Path(path).name, mode, threads
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeDependentWarning)  # `notices` has it
-            model = load(path)
+            model = load_program(path)
         self.notices = model.notices if mode == INTERPRETER else []
         self.engine: Any = model if mode == INTERPRETER else native(path, NATIVE[mode])
         images = [feature for feature in model.input_description if feature.type.WhichOneof("Type") == "imageType"]

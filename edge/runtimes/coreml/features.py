@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from edge.errors import InputError
+
+from .values import MAX_VALUES
 
 # ArrayFeatureType.ArrayDataType -> NumPy
 ARRAYS = {65552: np.float16, 65568: np.float32, 65600: np.float64, 131104: np.int32, 131080: np.int8}
@@ -28,6 +31,9 @@ def read_inputs(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
     for name, feature in wanted.items():
         if name not in data:
             if feature.type.isOptional:
+                usual = default_of(feature)
+                if usual is not None:
+                    inputs[name] = usual
                 continue
             raise InputError(f"the input {name} is missing; predict takes {{{', '.join(wanted)}}}")
         kind = feature.type.WhichOneof("Type")
@@ -36,10 +42,29 @@ def read_inputs(description: Any, data: Mapping[str, Any]) -> dict[str, Tensor]:
         elif kind == "multiArrayType":
             inputs[name] = from_array(name, feature.type.multiArrayType, data[name])
         elif kind in {"int64Type", "doubleType"}:
-            inputs[name] = torch.tensor([data[name]], dtype=torch.int32 if kind == "int64Type" else torch.float32)
+            inputs[name] = from_number(name, data[name], whole=kind == "int64Type")
         else:
             raise InputError(f"the input {name} is a {kind}; images, arrays and numbers are taken here")
     return inputs
+
+
+def default_of(feature: Any) -> Tensor | None:
+    """What an optional array holds that is not given; None where the package does not say."""
+    kind = feature.type.multiArrayType
+    stated = kind.WhichOneof("defaultOptionalValue")
+    if feature.type.WhichOneof("Type") != "multiArrayType" or stated is None:
+        return None
+    if min(kind.shape, default=0) < 0 or prod(kind.shape) > MAX_VALUES:
+        raise InputError(f"the input {feature.name} is optional and has the shape {tuple(kind.shape)}; give it")
+    dtype = ARRAYS.get(int(kind.dataType), np.float32)
+    return torch.from_numpy(np.full(tuple(kind.shape), getattr(kind, stated)).astype(dtype))
+
+
+def from_number(name: str, value: Any, *, whole: bool) -> Tensor:
+    array = np.asarray(value) if np.isscalar(value) or isinstance(value, np.ndarray) else np.empty(0)
+    if array.size != 1 or array.dtype.kind not in ("iub" if whole else "iufb"):
+        raise InputError(f"the input {name} is a {'whole ' if whole else ''}number, got {value!r:.40}")
+    return torch.from_numpy(array.reshape(1).astype(np.int32 if whole else np.float64))
 
 
 def from_image(name: str, kind: Any, picture: Any) -> Tensor:

@@ -1,15 +1,13 @@
-"""`load` and `predict`: a saved package, executed operation by operation with the types that its program states.
+"""`predict` of an ML program, executed operation by operation with the types that it states.
 
 An fp16 program computes in fp16: every result that the program calls fp16 is rounded to it; sums inside one operation
-are made in float32. Weights are expanded as they are stored. Not run: neural networks and pipelines (the older
-formats). How Apple's hardware schedules, fuses or rounds inside an operation is not imitated.
+are made in float32. Weights are expanded as they are stored. How Apple's hardware schedules, fuses or rounds inside an
+operation is not imitated.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,53 +16,21 @@ from edge.errors import InputError
 
 from . import features
 from .bind import Call, bind
+from .described import Described
 from .ops.states import State
-from .program import Operation, Program, listed, read_program, read_spec
+from .program import Operation, Program
 from .runtime_dependent import runtime_dependent
 from .state import MLState
-from .values import Weights
 
 Observer = Callable[[Operation, tuple[Any, ...]], None]
 
 
-def load(path: str | Path, compute_units: object = None, function_name: str | None = None) -> CoreMLModel:
-    """Open a saved .mlpackage (or a bare ML program file). InputError names what is wrong with it.
-
-    A RuntimeDependentWarning says of a package that Apple's runtime is known to answer otherwise.
-
-    `function_name`: of a package with several functions, which to open; None takes the package's default.
-    `compute_units` is there for code that is written for coremltools; here all is computed on the CPU.
-    """
-    if not isinstance(path, str | Path):
-        raise InputError(f"load takes the path of a saved package, got {type(path).__name__}; save the model first")
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"no Core ML package at {path}")
-    spec = read_spec(path)
-    folder = (path / listed(path)).parent if path.is_dir() else path.parent
-    try:
-        model = CoreMLModel(spec, read_program(spec, Weights(folder), function_name), function_name)
-        notices = model.notices
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except (ValueError, LookupError, AttributeError, TypeError, OverflowError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the program of {path} is damaged ({reason}); copy or convert it again") from error
-    for notice in notices:
-        said = f"{path.name}: the answer depends on the runtime: {notice}"
-        warnings.warn(said, RuntimeDependentWarning, stacklevel=2)
-    return model
-
-
-class RuntimeDependentWarning(UserWarning):
-    """A package has an operation to which Apple's runtime and this interpreter give different answers."""
-
-
-class CoreMLModel:
+class CoreMLModel(Described):
     """A program that answers, with the interface of coremltools' `MLModel`."""
 
     def __init__(self, spec: Any, program: Program, function_name: str | None = None) -> None:
-        self.spec, self.program = spec, program
+        super().__init__(spec)
+        self.program = program
         self.function_name = function_name or spec.description.defaultFunctionName or "main"
         description = spec.description
         if description.functions:
@@ -85,33 +51,10 @@ class CoreMLModel:
         self.calls, self.constants = bind(program)
         self.last_use = last_uses(self.calls, program.outputs)
 
-    def get_spec(self) -> Any:
-        return self.spec
-
     @property
     def notices(self) -> list[str]:
         """Operations of the program to which Apple's runtime is known to give other answers; usually none."""
         return runtime_dependent(self.program, self.calls)
-
-    @property
-    def user_defined_metadata(self) -> dict[str, str]:
-        return dict(self.spec.description.metadata.userDefined)
-
-    @property
-    def short_description(self) -> str:
-        return str(self.spec.description.metadata.shortDescription)
-
-    @property
-    def author(self) -> str:
-        return str(self.spec.description.metadata.author)
-
-    @property
-    def license(self) -> str:
-        return str(self.spec.description.metadata.license)
-
-    @property
-    def version(self) -> str:
-        return str(self.spec.description.metadata.versionString)
 
     def make_state(self) -> MLState:
         """What the model keeps between predictions, all zero: give it to `predict`. InputError if it keeps nothing."""

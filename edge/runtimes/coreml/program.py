@@ -26,7 +26,9 @@ OTHER_KINDS: dict[str | None, str] = {
     "neuralNetwork": BEFORE_IOS_15,
     "neuralNetworkClassifier": BEFORE_IOS_15,
     "neuralNetworkRegressor": BEFORE_IOS_15,
-    "pipeline": f"a pipeline{AGAIN}: open the models that it was made of one by one",
+    "pipeline": f"a pipeline of models{AGAIN}: open it with dermedge.coreml.load",
+    "pipelineClassifier": f"a pipeline of models{AGAIN}: open it with dermedge.coreml.load",
+    "pipelineRegressor": f"a pipeline of models{AGAIN}: open it with dermedge.coreml.load",
     None: f"nothing{AGAIN}: copy or convert it again",
 }
 OPSETS = ("CoreML5", "CoreML6", "CoreML7", "CoreML8")  # iOS 15, 16, 17, 18
@@ -83,7 +85,21 @@ class Program(Block):
 
 
 def read_spec(path: Path) -> Any:
-    """The Model message of a saved package; InputError if it is not one, or not an ML program."""
+    """The Model message of a saved ML program; InputError if it is not one."""
+    spec = read_model(path)
+    if spec.WhichOneof("Type") != "mlProgram":
+        raise InputError(f"{path} holds {kind_of(spec)}")
+    return spec
+
+
+def kind_of(spec: Any) -> str:
+    """What a Model message that is no ML program holds, and what to do about it."""
+    kind = spec.WhichOneof("Type")
+    return OTHER_KINDS.get(kind, f"a {kind}, which is no ML program")
+
+
+def read_model(path: Path) -> Any:
+    """The Model message of a saved package of any kind; InputError if it is not one."""
     spec_file = path / listed(path) if path.is_dir() else path
     if not spec_file.is_file():
         raise InputError(f"{path} is no whole .mlpackage: {spec_file} is missing; copy or convert it again")
@@ -97,9 +113,6 @@ def read_spec(path: Path) -> Any:
         spec.ParseFromString(spec_file.read_bytes())
     except DecodeError as error:
         raise InputError(f"{spec_file} is no Core ML model ({error}); copy or convert it again") from error
-    kind = spec.WhichOneof("Type")
-    if kind != "mlProgram":
-        raise InputError(f"{path} holds {OTHER_KINDS.get(kind, f'a {kind}, which is no ML program')}")
     return spec
 
 

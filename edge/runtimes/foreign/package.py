@@ -20,7 +20,7 @@ class Package:
     def __init__(self, path: Path, pixels: str | None = None) -> None:
         from PIL import Image
 
-        from edge.runtimes.coreml.model import RuntimeDependentWarning, load
+        from edge.runtimes.coreml.saved import RuntimeDependentWarning, load
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeDependentWarning)

@@ -9,7 +9,7 @@ import pytest
 from coremltools.converters.mil import Builder as mb
 
 from convert._coreml.audit import audit
-from edge.runtimes.coreml.model import RuntimeDependentWarning, load
+from edge.runtimes.coreml import RuntimeDependentWarning, load
 from tests.edge.runtimes.coreml._programs import saved
 
 X = np.zeros((1, 4, 8, 6), np.float32)

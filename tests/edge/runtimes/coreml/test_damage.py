@@ -337,3 +337,21 @@ def without_end(kind) -> None:
 def test_a_state_that_cannot_be_kept(package: Path, change, words: str) -> None:
     with pytest.raises(InputError, match=words):
         coreml.load(edited(package, lambda spec: change(spec.mlProgram.functions["main"].inputs[0].type)))
+
+
+def test_an_optional_input_takes_the_value_that_the_package_states(package: Path) -> None:
+    """Core ML fills it; where nothing is stated, the input is asked for by name."""
+
+    def optional(spec) -> None:
+        spec.description.input[0].type.isOptional = True
+
+    def stated(spec) -> None:
+        spec.description.input[0].type.multiArrayType.floatDefaultValue = 0.5
+
+    model = coreml.load(edited(package, optional))
+    with pytest.raises(InputError, match="input x was not given"):
+        model.predict({})
+    model = coreml.load(edited(package, stated))
+    (mine,), (right,) = model.predict({}).values(), model.predict({"x": np.full((1, 8, 6, 6), 0.5)}).values()
+    np.testing.assert_array_equal(mine, right)
+    assert mine.any()
