@@ -54,7 +54,8 @@ def nodes_of(model) -> list[Node]:
 
 def stored(model, tensor: int) -> int:
     """The tensor that holds the numbers of a constant: itself, or what a DEQUANTIZE makes it of."""
+    expands = {place for place, code in enumerate(model.operatorCodes) if code_name(code) == "DEQUANTIZE"}
     for operator in model.subgraphs[0].operators:
-        if tensor in operator.outputs and code_name(model.operatorCodes[operator.opcodeIndex]) == "DEQUANTIZE":
+        if operator.opcodeIndex in expands and tensor in operator.outputs:
             return int(operator.inputs[0])
     return tensor

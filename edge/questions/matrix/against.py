@@ -45,11 +45,13 @@ class Against:
         return row
 
 
-def derived(contents: Contents, squares: np.ndarray, unit: float, gives: str) -> np.ndarray | str:
-    """The limit for each picture, or why there is none."""
+def derived(
+    contents: Contents, squares: np.ndarray, unit: float, gives: str, *, source: bool = False
+) -> np.ndarray | str:
+    """The limit for each picture, or why there is none. `source`: against the float network instead of a runtime."""
     try:
         with busy(f"what rounding does in {contents.path.name}"):
-            return limits_of(contents, squares, unit, gives=gives)
+            return limits_of(contents, squares, unit, gives=gives, source=source)
     except InputError as error:
         return str(error)
 

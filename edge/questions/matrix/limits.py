@@ -21,6 +21,7 @@ from .rounding import Spread, scale_of, spread_of
 
 DRAWS = 16
 RISK = 1e-3  # that right runtimes are called different, for a whole file
+POOL = 2**21 + 7  # normal numbers that are drawn once; each result takes them from another place of the pool
 
 
 def limits_of(
@@ -99,30 +100,47 @@ class Disturbed:
                 f"{contents.path.name}: LiteRT does not run it with additions ({first_line(error)}); no limit can be "
                 "derived"
             ) from error
+        self.pool = np.random.default_rng(0).standard_normal(POOL, np.float32)
         self.inputs = self.interpreter.get_input_details()
         self.output = self.interpreter.get_output_details()[contents.output]["index"]
 
     def deviation(self, picture: np.ndarray, spreads: dict[int, Spread], random: np.random.Generator) -> float:
         """Standard deviation of the answer, of that of its numbers which moves most."""
         self.interpreter.set_tensor(self.inputs[0]["index"], picture)
-        still = self.answer({}, random)
-        draws = np.array([self.answer(spreads, random) - still for _ in range(DRAWS)])
-        return float(np.sqrt((draws**2).mean(axis=0)).max())
-
-    def answer(self, spreads: dict[int, Spread], random: np.random.Generator) -> np.ndarray:
+        moved: list[tuple[dict[str, Any], Spread]] = []
         for tensor, detail in zip(self.order, self.inputs[1:], strict=True):
             shape, kind = tuple(detail["shape"]), detail["dtype"]
+            self.interpreter.set_tensor(detail["index"], np.full(shape, 128 if kind == np.uint8 else 0, kind))
             spread = spreads.get(tensor, Spread())
-            noise = np.full(shape, 128 if kind == np.uint8 else 0, kind)
-            if kind == np.float32 and not spread.is_zero:
-                noise = (random.standard_normal(shape, np.float32) * spread.sigma).astype(np.float32)
-            elif spread.flips:
+            if spread.flips if kind != np.float32 else np.any(spread.sigma):
+                moved.append((detail, Spread(np.asarray(spread.sigma, np.float32), spread.flips)))
+        still = self.answer([], random)
+        draws = np.array([self.answer(moved, random) - still for _ in range(DRAWS)])
+        return float(np.sqrt((draws**2).mean(axis=0)).max())
+
+    def answer(self, moved: list[tuple[dict[str, Any], Spread]], random: np.random.Generator) -> np.ndarray:
+        """What the file says with a random number added to these results; what was added before stays elsewhere."""
+        for detail, spread in moved:
+            shape, kind = tuple(detail["shape"]), detail["dtype"]
+            if kind == np.float32:
+                noise = self.normal(shape, random) * spread.sigma
+            else:
                 signs = random.choice(np.array([-1, 1], np.int16), shape)
-                noise = (noise + signs * (random.random(shape) < spread.flips)).astype(kind)
+                middle = 128 if kind == np.uint8 else 0
+                noise = (middle + signs * (random.random(shape, np.float32) < spread.flips)).astype(kind)
             self.interpreter.set_tensor(detail["index"], noise)
         self.interpreter.invoke()
         codes = np.asarray(self.interpreter.get_tensor(self.output), np.float64).reshape(1, -1)
         return as_kind((codes - self.contents.zero) * self.contents.scale, self.gives)[0]
+
+    def normal(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+        """Normal numbers of deviation 1, float32: a run of the pool from a random place, around its end."""
+        size = int(np.prod(shape))
+        start = int(random.integers(POOL))
+        numbers = self.pool[start : start + size]
+        if len(numbers) < size:
+            numbers = np.resize(np.concatenate([numbers, self.pool]), size)
+        return numbers.reshape(shape)
 
 
 def with_additions(contents: Contents, results: set[int]) -> tuple[bytes, list[int]]:

@@ -1,8 +1,9 @@
 """How far apart two right implementations of one operator may be, from its own numbers: docs/matrix.md, "Limits".
 
-A float result may be off by the rounding of its sum, u sqrt(n) |w| |x| (Higham and Mary, SIAM J. Sci. Comput. 41,
-2019), or by a few units in the last place; a layer with 8-bit weights and float inputs (dynamic quantisation) by two
-roundings of its inputs to 8 bits; an 8-bit result by one step, where what is rounded lies near the middle of two.
+A float result may be off by the roundings on the way through its sum, whose partial sums grow as a random walk (Higham
+and Mary, SIAM J. Sci. Comput. 42, 2020), or by a few units in the last place; a layer with 8-bit weights and float
+inputs (dynamic quantisation) by two roundings of its inputs to 8 bits; an 8-bit result by one step, where what is
+rounded lies near the middle of two.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edge.tflite.graph import Node, stored
 from edge.tflite.versions import FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, UINT8
 
 from .constants import constant_of
+from .squares import reduced_squares, squares_of_layer, squares_of_two
 
 FLOAT32_UNIT, FLOAT16_UNIT = 2.0**-24, 2.0**-11  # unit roundoff
 # The numbers come as they are from what is read, or as the larger or smaller of them.
@@ -28,12 +30,15 @@ MOVES = {
     "GREATER", "LESS", "GREATER_EQUAL", "LESS_EQUAL", "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "WHERE",
     "DEQUANTIZE", "RESIZE_NEAREST_NEIGHBOR",
 }  # fmt: skip
-# Units in the last place of a result, where several formulas or a few roundings are in use.
-ULPS = {
+# Roundings of a result in each implementation, where several formulas or a few roundings are in use.
+ROUNDINGS = {
     "ADD": 1, "SUB": 1, "MUL": 1, "SQUARE": 1, "DIV": 2, "SQRT": 2, "RSQRT": 4, "SQUARED_DIFFERENCE": 3, "PRELU": 1,
     "LEAKY_RELU": 1, "RESIZE_BILINEAR": 6,
 }  # fmt: skip
-OTHER_ULPS = 8  # functions such as EXP, LOGISTIC and TANH, and operators that are not named here
+OTHER_ROUNDINGS = 8  # functions such as EXP, LOGISTIC and TANH, and operators that are not named here
+PRODUCT_ROUNDINGS = 3  # of a term of a sum: both factors where they are stored shorter, and their product
+PAIR = np.sqrt(2 / 3)  # deviation of the difference of two roundings, each even between -1 and 1 of the unit
+MOST_BELOW = 104.0  # float32's exponential of the negative is 0
 SUMS = {"MEAN", "SUM", "AVERAGE_POOL_2D", "L2_POOL_2D", "L2_NORMALIZATION", "SOFTMAX", "LOG_SOFTMAX", "CUMSUM"}
 LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL"}
 # 8-bit results that come of tables, divisions or fixed-point functions: any of them may be the neighbour.
@@ -61,20 +66,16 @@ class Spread:
     sigma: np.ndarray | float = 0.0  # float results: standard deviation, to be broadcast to the result
     flips: float = 0.0  # 8-bit results: the share that may be one step off, 0..1
 
-    @property
-    def is_zero(self) -> bool:
-        return not self.flips and not np.any(self.sigma)
-
 
 @dataclass(frozen=True)
 class Weights:
     """A layer's weights by output channel."""
 
+    squares: np.ndarray  # squared, float64, in their stored shape
     norms: np.ndarray  # of each output channel, (C,) or (1,)
     length: int  # products in a sum
     dynamic: bool  # the operator itself gets 8-bit numbers
-    rounded: np.ndarray  # standard deviation of a weight's rounding, by output channel
-    kind: str  # in words
+    rounded: np.ndarray  # variance of a weight's rounding, to be broadcast to `squares`
 
 
 def spread_of(
@@ -93,50 +94,73 @@ def spread_of(
         return Spread(flips=1.0 if node.kind in APPROXIMATE else NEAR_MIDDLE)
     if kind not in (FLOAT32, FLOAT16) or not np.issubdtype(result.dtype, np.floating):
         return Spread()
+    size = np.abs(result.astype(np.float64))
     if node.kind in MOVES:
-        return Spread(0.0 if unit == FLOAT32_UNIT else unit * np.abs(result))  # a stored value is rounded
+        return Spread(0.0 if unit == FLOAT32_UNIT else PAIR * unit * size)  # a stored value is rounded
     values = [value for value in reads.values() if np.issubdtype(value.dtype, np.floating)]
-    most = max((float(np.abs(value).max(initial=0.0)) for value in values), default=1.0)
+    if not values:
+        return Spread(PAIR * unit * OTHER_ROUNDINGS * size)
+    most = max(float(np.abs(value).max(initial=0.0)) for value in values)
     if node.kind in LAYERS:
         return of_layer(model, node, values, result, unit, source=source)
+    if node.kind == "SOFTMAX":
+        return of_softmax(model, node, values[0], size, unit)
+    if node.kind in {"MEAN", "SUM"}:
+        squares, terms = reduced_squares(model, node, values[0], result.shape)
+        whole = size * terms if node.kind == "MEAN" else size
+        return Spread(of_sum(squares, whole, terms, unit) / (terms if node.kind == "MEAN" else 1))
     if node.kind in SUMS:
-        length = max(2, max((value.size for value in values), default=2) // max(1, result.size))
-        if node.kind in {"SOFTMAX", "LOG_SOFTMAX", "L2_NORMALIZATION"}:
-            size = (OTHER_ULPS + np.sqrt(result.shape[-1])) * np.abs(result)
-            # an exponential takes over the absolute error of its argument
-            return Spread(unit * (size + (most * np.abs(result) if node.kind == "SOFTMAX" else most)))
-        return Spread(float(unit * np.sqrt(length) * most * (length if node.kind == "SUM" else 1)))
-    if node.kind in {"ADD", "SUB", "SQUARED_DIFFERENCE"}:
-        return Spread(unit * ULPS[node.kind] * np.abs(result))
-    if node.kind in {"SIN", "COS", "GELU", "HARD_SWISH", "ELU"} or node.kind not in ULPS:
-        return Spread(unit * OTHER_ULPS * np.maximum(np.abs(result), min(most, 1.0)))
-    return Spread(unit * ULPS[node.kind] * np.maximum(np.abs(result), most if node.kind == "RESIZE_BILINEAR" else 0))
+        terms = max(2, values[0].size // max(1, result.size))
+        return Spread(PAIR * unit * np.sqrt(terms) * np.maximum(size, most))
+    if node.kind not in ROUNDINGS:  # a function may take over an absolute error of its argument
+        return Spread(PAIR * unit * OTHER_ROUNDINGS * np.maximum(size, min(most, 1.0)))
+    return Spread(PAIR * unit * ROUNDINGS[node.kind] * np.maximum(size, most if node.kind == "RESIZE_BILINEAR" else 0))
+
+
+def of_sum(squares: Any, size: Any, terms: int, unit: float) -> Any:
+    """Standard deviation between two sums of the same terms, each in an order of its own: `squares` of the terms added
+    up, `size` of the sum, or of what is added first if that is larger."""
+    return PAIR * unit * np.sqrt((terms / 6 + PRODUCT_ROUNDINGS) * squares + terms / 3 * np.square(size))
+
+
+def of_softmax(model: Any, node: Node, argument: np.ndarray, size: np.ndarray, unit: float) -> Spread:
+    """An exponential takes over the absolute error of its argument, which is its distance to the largest one."""
+    beta = getattr(model.subgraphs[0].operators[node.place].builtinOptions, "beta", None) or 1.0
+    below = np.abs(beta) * (argument.max(axis=-1, keepdims=True) - argument.astype(np.float64))
+    below = np.minimum(below, MOST_BELOW)  # e to that is 0: nothing is left to be off
+    return Spread(PAIR * unit * size * (OTHER_ROUNDINGS + below + np.sqrt(size.shape[-1] / 3)))
 
 
 def of_layer(
     model: Any, node: Node, values: list[np.ndarray], result: np.ndarray, unit: float, *, source: bool
 ) -> Spread:
     weights = weights_of(model, node)
-    if not values:
-        return Spread(unit * OTHER_ULPS * np.abs(result))
+    size = np.abs(result.astype(np.float64))
     if weights is None:  # a product of two results
-        first, second = values[0], values[-1]
-        length = first.shape[-1]
-        return Spread(float(unit * length * np.abs(first).max() * np.abs(second).max()))
-    rows = np.sqrt((values[0].astype(np.float64) ** 2).sum(axis=-1))  # length of each position's vector
-    if node.kind in {"FULLY_CONNECTED", "BATCH_MATMUL"}:
-        length = float(rows.max(initial=0.0))
-    elif node.kind == "DEPTHWISE_CONV_2D":
-        length = float(np.sqrt(weights.length) * np.abs(values[0]).max(initial=0.0))
-    else:
-        length = float(np.sqrt(max(1, weights.length // values[0].shape[-1])) * rows.max(initial=0.0))
-    sigma = unit * np.sqrt(weights.length) * weights.norms * length
+        squares, terms = squares_of_two(model, node, values, result.shape)
+        return Spread(of_sum(squares, size, terms, unit))
+    squares = squares_of_layer(model, node, values[0], weights.squares, result.shape)
+    sigma = of_sum(squares, np.maximum(size, np.abs(bias_of(model, node))), weights.length, unit)
+    variance = np.square(sigma)
     if weights.dynamic:  # each implementation rounds its inputs once
         step = float(np.abs(values[0]).max(initial=0.0)) / STEPS
-        sigma = sigma + np.sqrt((1 if source else 2) / 12) * step * weights.norms
+        variance = variance + by_channel(np.square(step * weights.norms) * (1 if source else 2) / 12, result.shape)
     if source:
-        sigma = sigma + weights.rounded * length
-    return Spread(sigma if sigma.size == result.shape[-1] else float(sigma.max()))
+        rounded = np.broadcast_to(weights.rounded, weights.squares.shape)
+        variance = variance + squares_of_layer(model, node, values[0], rounded, result.shape)
+    return Spread(np.sqrt(variance))
+
+
+def by_channel(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | float:
+    """Numbers of output channels as they are broadcast to a result; the largest where they are no channels of it."""
+    return numbers if numbers.size == shape[-1] else float(numbers.max(initial=0.0))
+
+
+def bias_of(model: Any, node: Node) -> np.ndarray | float:
+    """What a layer's sums begin with."""
+    tensor = node.reads[2] if len(node.reads) > 2 and node.kind != "BATCH_MATMUL" else -1
+    constant = constant_of(model, tensor) if tensor >= 0 and tensor not in node.live else None
+    return constant[0].reshape(-1).astype(np.float64) if constant is not None else 0.0
 
 
 def weights_of(model: Any, node: Node) -> Weights | None:
@@ -151,11 +175,17 @@ def weights_of(model: Any, node: Node) -> Weights | None:
         return None
     numbers, steps = constant
     axis = {"DEPTHWISE_CONV_2D": 3, "BATCH_MATMUL": numbers.ndim - 1}.get(node.kind, 0)
-    rows = np.moveaxis(numbers, axis, 0).reshape(numbers.shape[axis], -1)
-    norms = np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1))
+    squares = np.square(numbers.astype(np.float64))
+    sums = squares.sum(axis=tuple(other for other in range(numbers.ndim) if other != axis))
     kind = model.subgraphs[0].tensors[tensor].type
-    rounded = np.broadcast_to(steps, norms.shape) if steps.size in (1, norms.size) else np.full_like(norms, steps.max())
-    return Weights(norms, rows.shape[1], kind in EIGHT_OR_FEWER, rounded / np.sqrt(12), described(model, tensor))
+    variance = np.square(steps) / 12
+    if model.subgraphs[0].tensors[stored(model, tensor)].type == FLOAT16:
+        variance = squares * FLOAT16_UNIT**2 / 3
+    elif steps.size > 1 and steps.size == sums.size:
+        variance = variance.reshape([-1 if place == axis else 1 for place in range(numbers.ndim)])
+    elif steps.size > 1:
+        variance = variance.max()
+    return Weights(squares, np.sqrt(sums), squares.size // max(1, sums.size), kind in EIGHT_OR_FEWER, variance)
 
 
 def described(model: Any, tensor: int) -> str:

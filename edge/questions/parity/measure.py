@@ -21,6 +21,8 @@ from edge.progress import Listener, busy, listening
 from edge.questions.answered import CASES, NONE, vectors_of
 from edge.questions.observe import observations_of
 from edge.questions.parity import tables
+from edge.questions.parity.explained import explained
+from edge.questions.parity.explained import lines as explained_lines
 from edge.questions.parity.report import Entry, build_report
 from edge.questions.parity.runtimes import apart, differing, lines
 from edge.questions.parity.section import shown_images
@@ -71,7 +73,8 @@ class ParityReport(QuestionReport):
         return list(dict.fromkeys([*failed, *others]))
 
     def tables(self) -> list[Table | str]:
-        return [tables.table(self.report), *tables.reasons(self.report), *map(tables.escaped, lines(self.report))]
+        said = [*lines(self.report), *explained_lines(self.report)]
+        return [tables.table(self.report), *tables.reasons(self.report), *map(tables.escaped, said)]
 
     def other_files(self) -> dict[str, str]:
         return {"parity.xml": junit(self.report)}
@@ -159,6 +162,10 @@ def measure(
     libraries = apart(build, entries, answers, squares)
     if libraries:
         report["runtimes"] = libraries
+    if not every_way:
+        against_torch = explained(build, entries, answers, observations.reference, squares)
+        for file, row in zip(report["files"], against_torch, strict=True):
+            file["explained"] = row
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
     return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge.questions.matrix.tables import small
 from edge.questions.parity import scheme_section
+from edge.questions.parity.explained import lines as explained_lines
 from edge.questions.parity.runtimes import lines
 from edge.report import class_counts, malignancy, plots, words
 from edge.report.template import template
@@ -13,6 +15,7 @@ from edge.report.template import template
 SCHEMA = "dermedge/parity/1"
 TITLE = "Is the phone's answer the model's answer?"
 SIGNS = {"pass": "✓", words.ON_DRAWN: "✓", "fail": "✗", "inconclusive": "?", "reported": "•", "not judged": "–"}
+EXPLAINED = {"same": "pass", "differs": "fail", "reported": "reported"}  # state -> class of the page's style
 SENTENCES = {
     "pass": "Every file gives the model's answers",
     "fail": "Not every file gives the model's answers",
@@ -34,6 +37,8 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         sentence=sentence(report),
         views=views_line(report),
         runtimes=list(lines(report)),
+        against_source=any(file.get("explained") for file in report["files"]),
+        beyond=list(explained_lines(report)),
         counts=_counts(report),
         signs=SIGNS,
         files=[_file(file, index, flags, synthetic) for index, file in enumerate(report["files"], start=1)],
@@ -131,6 +136,7 @@ def _file(file: Mapping[str, Any], index: int, flags: list[bool | None], synthet
         "headline": _headline(file),
         "checks": [_check(check) for check in file["checks"]],
         "worst": [_image(image) for image in file["worst"]],
+        "explained": _explained(file.get("explained")),
         "numbers": None,
     }
     statistics = file["statistics"]
@@ -146,6 +152,18 @@ def _file(file: Mapping[str, Any], index: int, flags: list[bool | None], synthet
         else:
             view["labelled"] = None
     return view
+
+
+def _explained(row: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """How far a file is from PyTorch on the pictures that a limit was derived for, and that limit."""
+    if row is None:
+        return None
+    return {
+        "largest": small(row["largest"]),
+        "limit": small(row["limit"]),
+        "verdict": EXPLAINED[row["state"]],
+        "why": row["why"],
+    }
 
 
 def _headline(file: Mapping[str, Any]) -> str:

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from edge.questions.parity.explained import beyond, explained
+from edge.questions.parity.explained import lines as explained_lines
 from edge.questions.parity.measure import ParityReport, seen_right
 from edge.questions.parity.runtimes import PICTURES, apart, differing, lines
 from edge.runtimes.foreign.tflite import TFLite, read
 from tests._phones import needs_android
-from tests.edge.questions.matrix._files import dynamic_file, pictures
+from tests.edge.questions.matrix._files import dynamic_file, float_file, pictures
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,24 @@ def test_a_finished_run_is_kept_where_no_limit_can_be_derived(judged, monkeypatc
     (row,) = report["runtimes"]
     assert row["state"] == "reported" and "no limit can be derived (IndexError" in row["why"]
     assert "no limit" in next(iter(lines(report)))
+
+
+def test_an_8_bit_file_is_as_far_from_its_float_network_as_its_roundings_explain(judged, tmp_path):
+    """And another network's answers are not explained; a file in another format is not asked."""
+    build, here, squares = judged
+    (tmp_path / "float.tflite").write_bytes(with_facts(float_file()))
+    runtime = TFLite(read(tmp_path / "float.tflite"), "xnnpack")
+    source = runtime.run(squares)
+    runtime.close()
+    entries = [entry("xnnpack"), SimpleNamespace(file="net.onnx", format="onnx", runtime="onnxruntime", answered=None)]
+    rows = explained(build, entries, [here, here], source, squares)
+    assert rows[1] is None
+    assert rows[0]["state"] == "same" and 0 < rows[0]["largest"] < rows[0]["limit"] < 0.5
+    other = explained(build, entries[:1], [here], np.roll(source, 1, axis=1), squares)
+    report = {"files": [{"file": "net.tflite", "runtime": "xnnpack", "explained": row} for row in (*rows, *other)]}
+    assert beyond(report) == [("net.tflite", "xnnpack")]
+    said = list(explained_lines(report))
+    assert "--layers" in said[0] and "1 of 2" in said[1]
 
 
 @needs_android
