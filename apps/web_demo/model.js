@@ -1,10 +1,9 @@
 // The bundled model: its manifest and file, checked, and what it says of a square.
 import {loadAndCompile, loadLiteRt, Tensor} from '@litertjs/core';
 
-import {VERSION as PREPROCESS} from './core/preprocess.js';
+import {fileOf, readManifest} from './core/manifest.js';
 import {Refused} from './core/refused.js';
 
-export const SCHEMA = 'dermedge/manifest/3';
 export const LITERTJS = '2.5.3'; // as in edge/phones/litertjs/package.json; a test compares them
 const FOLDER = './model/';
 const ARRAYS = {float32: Float32Array, int32: Int32Array, uint8: Uint8Array};
@@ -31,15 +30,8 @@ export class Model {
   /** Reads and checks the bundle and opens its file. Throws Refused with a sentence for the person at the screen. */
   static async load() {
     const begun = performance.now();
-    const manifest = JSON.parse(new TextDecoder().decode(await fetched('manifest.json')));
-    if (manifest.schema !== SCHEMA) {
-      throw new Refused(`this page reads ${SCHEMA}, the model's manifest is ${manifest.schema}; bundle it again`);
-    }
-    if (manifest.preprocess.version !== PREPROCESS) {
-      throw new Refused(`this page prepares pictures by ${PREPROCESS}, the model wants ${manifest.preprocess.version}`);
-    }
-    const entry = manifest.files.find(({format}) => format === 'tflite');
-    if (!entry) throw new Refused('the bundle holds no .tflite file');
+    const manifest = readManifest(new TextDecoder().decode(await fetched('manifest.json')));
+    const entry = fileOf(manifest, `LiteRT.js ${LITERTJS}`);
     const bytes = await checkedFile(entry.file, entry.sha256);
     await loadLiteRt('./litertjs/core/wasm/');
     const compiled = await loadAndCompile(bytes, {accelerator: 'wasm'});

@@ -12,26 +12,13 @@ import pytest
 from edge.phones.chromium import PROGRAMS, Chromium
 from edge.phones.site import Site
 from tests._sources import ROOT
+from tests.apps._golden import GOLDEN, counted
 
 WEB = ROOT / "apps" / "web_demo"
-GOLDEN = ROOT / "tests" / "golden"
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no node: `apt-get install nodejs`")
 needs_chromium = pytest.mark.skipif(
     not any(map(shutil.which, PROGRAMS)), reason="no Chromium: `apt-get install chromium`"
 )
-
-
-@pytest.fixture(scope="module")
-def counted() -> dict[str, int]:
-    """How many vectors each file has: a runner that leaves some out must not pass."""
-    preprocess, decision, answers = (
-        json.loads((GOLDEN / name / "cases.json").read_text("utf-8")) for name in ("preprocess", "decision", "answers")
-    )
-    return {
-        "preprocess": sum(1 + len(case["inputs"]) for case in preprocess["cases"]),
-        "decision": sum(len(decision[part]) for part in ("pictures", "outcomes", "refused")),
-        "answers": sum(len(answers[part]) for part in ("encoded", "refused", "thresholds")),
-    }
 
 
 def under_node(web: Path) -> dict:
@@ -42,12 +29,12 @@ def under_node(web: Path) -> dict:
 
 
 @needs_node
-def test_the_golden_vectors_under_node(counted: dict[str, int]) -> None:
-    assert under_node(WEB) == {"checked": counted, "failed": []}
+def test_the_golden_vectors_under_node() -> None:
+    assert under_node(WEB) == {"checked": counted(), "failed": []}
 
 
 @needs_chromium
-def test_the_golden_vectors_in_chromium(counted: dict[str, int]) -> None:
+def test_the_golden_vectors_in_chromium() -> None:
     site = Site({"/": WEB, "/golden/": GOLDEN})
     browser = Chromium()
     try:
@@ -59,7 +46,7 @@ def test_the_golden_vectors_in_chromium(counted: dict[str, int]) -> None:
     finally:
         browser.close()
         site.close()
-    assert result == {"checked": counted, "failed": []}
+    assert result == {"checked": counted(), "failed": []}
 
 
 @needs_node

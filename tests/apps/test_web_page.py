@@ -17,6 +17,7 @@ from PIL import Image
 
 from edge import artifact
 from edge.bundles import page
+from edge.bundles.app_runtimes import app_runtime
 from edge.bundles.device_report import certified, read_device_report
 from edge.files import sha256, size
 from edge.labels import Label
@@ -27,14 +28,13 @@ from edge.phones.site import Site
 from edge.preprocess import to_input
 from edge.runtimes.litert import LiteRT
 from tests._phones import needs_browser
+from tests.apps._page import UNTIL, opened, probabilities, text_of
 from tests.edge._manifests import entry, manifest
 
 WEB = page.PAGE
 SIDE = 16
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 LABELS = tuple(Label(code, name, malignant=False) for code, name in (("A", "first"), ("B", "second"), ("C", "third")))
-# Asks again until it is true; a machine that is busy takes its time.
-UNTIL = "new Promise((done) => {{ const ask = () => ({0}) ? done(true) : setTimeout(ask, 50); ask(); }})"
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +68,12 @@ def chromium() -> Iterator[Chromium]:
     opened.close()
 
 
-def text_of(chromium: Chromium, selector: str) -> str:
-    return chromium.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")
-
-
-def opened(chromium: Chromium, site: Site) -> None:
-    chromium.open(f"{site.address}/")
-    chromium.evaluate(UNTIL.format("document.body.dataset.state"))
-
-
 def photograph(path: Path) -> Path:
     picture = np.random.default_rng(1).integers(0, 256, (40, 61, 3), np.uint8)
     exif = Image.Exif()
     exif[274] = 6  # to be turned by 90 degrees
     Image.fromarray(picture).resize((610, 400)).save(path, quality=95, exif=exif)
     return path
-
-
-def probabilities(chromium: Chromium) -> dict[str, float]:
-    return chromium.evaluate(
-        "Object.fromEntries([...document.querySelectorAll('#ranked li')].map("
-        "(item) => [item.dataset.code, Number(item.dataset.probability)]))"
-    )
 
 
 def check_photograph(chromium: Chromium, file: Path, bundle: Path) -> None:
@@ -221,7 +205,7 @@ def test_the_camera_gives_a_picture(chromium: Chromium, site: Site) -> None:
 @pytest.mark.parametrize(
     ("mode", "kind", "words"),
     [("CMYK", "jpg", "made for print"), ("RGBA", "png", "transparent in places"), ("I;16", "png", "16 bits per colour"),
-     ("RGB", "webp", "neither a JPEG nor a PNG")],
+     ("RGB", "gif", "neither a JPEG nor a PNG")],
 )  # fmt: skip
 def test_a_picture_that_browsers_read_differently_is_refused(
     chromium: Chromium, site: Site, tmp_path: Path, mode: str, kind: str, words: str
@@ -241,6 +225,7 @@ def test_a_picture_that_browsers_read_differently_is_refused(
     [
         ({"schema": "dermedge/manifest/9"}, "the model's manifest is dermedge/manifest/9"),
         ({"preprocess": {"version": "area-9"}}, "the model wants area-9"), ({}, "is not the file of the manifest"),
+        ({"labels": []}, "lacks or misspells labels"), ({"files": None}, "lacks or misspells files"),
     ],
 )  # fmt: skip
 def test_another_model_is_refused(chromium: Chromium, bundle: Path, tmp_path: Path, spoil: dict, words: str) -> None:
@@ -258,6 +243,21 @@ def test_another_model_is_refused(chromium: Chromium, bundle: Path, tmp_path: Pa
         site.close()
 
 
+@needs_browser
+def test_a_file_for_a_newer_runtime_is_refused(chromium: Chromium, bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "model")
+    place = tmp_path / "model" / "manifest.json"
+    place.write_text(place.read_text().replace("LiteRT / TFLite 2.14", "LiteRT / TFLite 2.99"))
+    site = page.served(tmp_path / "model")
+    try:
+        opened(chromium, site)
+        assert f"opens from LiteRT / TFLite 2.99 on, and LiteRT.js {browser.LITERTJS} is older" in text_of(
+            chromium, "#status"
+        )
+    finally:
+        site.close()
+
+
 def test_the_page_names_its_runtime_and_the_hash_of_its_import_map() -> None:
     html = (WEB / "index.html").read_text("utf-8")
     content = re.search(r'<script type="importmap">(.*?)</script>', html, re.S)
@@ -265,6 +265,8 @@ def test_the_page_names_its_runtime_and_the_hash_of_its_import_map() -> None:
     digest = base64.b64encode(hashlib.sha256(content[1].encode()).digest()).decode()
     assert f"'sha256-{digest}'" in html
     assert f"LITERTJS = '{browser.LITERTJS}'" in (WEB / "model.js").read_text("utf-8")
+    major, minor = app_runtime(None, "web").opens_up_to
+    assert f"OPENS_UP_TO = [{major}, {minor}]" in (WEB / "core" / "manifest.js").read_text("utf-8")
 
 
 def test_every_word_is_there_in_each_language() -> None:
