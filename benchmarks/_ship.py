@@ -11,7 +11,7 @@ import numpy as np
 
 from edge import scheme, thresholds
 from edge.checkpoint import Checkpoint
-from edge.data.selection import order
+from edge.data.selection import images_in, order
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
@@ -67,8 +67,7 @@ def listed_unseen(checkpoint: Checkpoint, sets: Sequence[PhotoSet]) -> PhotoSet:
     """The photographs that the checkpoint lists as unseen, of all sets together."""
     parts = []
     for photos in sets:
-        listed = set(checkpoint.unseen.get(photos.domain, {}).get("images", []))
-        parts += sorted((photo for photo in photos.photos if photo.image_id in listed), key=order)
+        parts += sorted(filter(images_in(checkpoint.unseen), photos.photos), key=order)
     if not parts:
         raise InputError(
             f"none of the photographs that {checkpoint.model} lists as unseen are in {', '.join(p.name for p in sets)};"

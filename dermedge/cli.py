@@ -12,6 +12,7 @@ from edge.errors import did_you_mean
 COMMANDS = {
     "prepare": "look a data set over, or draw the synthetic sample",
     "check-split": "does a split part a patient, a lesion or a picture, and what is the figure without?",
+    "join-sets": "several data sets in one table, and what their classes lose by it",
     "train": "photographs -> checkpoint",
     "cross-validate": "train on every fold, pool the answers on unseen patients",
     "evaluate": "how good a checkpoint is on photographs",

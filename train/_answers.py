@@ -101,7 +101,7 @@ def parts_of(checkpoint: Checkpoint, photos: PhotoSet, split: Split) -> Cut:
     """Who trained the network, who set its temperature, and who it never saw; InputError where one is nobody."""
     if not photos.photos:
         raise InputError(f"{photos.name} has no photograph of the classes of {checkpoint.model}")
-    trained, held_back = (seen_in([role], photos.domain) for role in (checkpoint.trained, checkpoint.held_back))
+    trained, held_back = (seen_in([role]) for role in (checkpoint.trained, checkpoint.held_back))
     if not any(trained(photo) or held_back(photo) for photo in photos.photos):
         log.warning(
             "%s lists no patients of %s: which of them trained it is unknown, and they are cut anew", checkpoint.model,

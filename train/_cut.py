@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge.data.identity import patient_key
+from edge.data.identity import own_id, patient_key
 from edge.data.splits import check_disjoint, cut, patient_folds
-from edge.data.table import UNKNOWN, PhotoSet
+from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.errors import InputError
 
 from ._options import Split
@@ -74,16 +74,15 @@ def cut_sets(sets: Sequence[PhotoSet], split: Split) -> list[Cut]:
 
 def by_domain(parts: Iterable[PhotoSet]) -> dict[str, dict[str, list[str]]]:
     """What a checkpoint says of the same part of several sets: data set -> patients and images, sorted."""
-    parts_of: dict[str, list[PhotoSet]] = {}
-    for part in parts:
-        if part.photos:
-            parts_of.setdefault(part.photos[0].domain, []).append(part)
-    return {domain: ids(*own) for domain, own in parts_of.items()}
+    photos_of: dict[str, list[Photo]] = {}
+    for photo in (photo for part in parts for photo in part.photos):
+        photos_of.setdefault(photo.domain, []).append(photo)
+    return {domain: ids(domain, photos) for domain, photos in photos_of.items()}
 
 
-def ids(*parts: PhotoSet) -> dict[str, list[str]]:
-    """Patients and images, sorted."""
+def ids(domain: str, photos: Sequence[Photo]) -> dict[str, list[str]]:
+    """Patients and images of one data set as it has them itself, sorted."""
     return {
-        "patients": sorted({patient for part in parts for patient in part.patients}),
-        "images": sorted(photo.image_id for part in parts for photo in part.photos),
+        "patients": sorted({own_id(domain, photo.patient) for photo in photos}),
+        "images": sorted(own_id(domain, photo.image_id) for photo in photos),
     }

@@ -197,9 +197,9 @@ def preprocess_for(recipe: Recipe, start: Checkpoint | None) -> Preprocess:
 
 def refuse_seen(start: Checkpoint, parts: Iterable[PhotoSet], *, option: str = "init") -> None:
     """InputError if the checkpoint that `option` gave learned from patients that this run keeps apart."""
+    was_seen = seen_in([start.trained])
     for part in parts:
-        was_seen = seen_in([start.trained], part.photos[0].domain) if part.photos else None
-        seen = sorted({photo.patient for photo in part.photos if was_seen and was_seen(photo)})
+        seen = sorted({photo.patient for photo in part.photos if was_seen(photo)})
         if seen:
             raise InputError(
                 f"`{option}` learned from {len(seen)} patients of {part.name} that this run keeps apart, first "

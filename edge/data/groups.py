@@ -93,6 +93,7 @@ class Groups:
         self._joined: set[Node] = set()  # those that others are below of
         self._pairs = 0
         self._blocks: dict[Node, Node] = {}  # they count only where no patient or lesion is named
+        self._lesions: dict[Node, str] = {}  # image -> its lesion, as the first table says
 
     def add(self, table: Path) -> None:
         """Take in what a table says; one that names no groups changes nothing. Raises InputError as `read_table`."""
@@ -101,6 +102,8 @@ class Groups:
             self._pairs += 1
         for image, owners in owners_in(table):
             node = self._image(image, table)
+            if "lesion_id" in owners:
+                self._lesions.setdefault(node, owners["lesion_id"])
             for rank, name in enumerate(OWNERS):
                 if name not in owners:
                     continue
@@ -158,6 +161,10 @@ class Groups:
         node = self._image(image_id)
         top = self._top(node)
         return image_id if top == node and node not in self._joined else top[1]
+
+    def lesion_of(self, image_id: str) -> str:
+        """The image's lesion, equal for images of one; empty where no table says which."""
+        return self._lesions.get(self._image(image_id), "")
 
     def notes(self, images: list[str]) -> list[str]:
         """What a person should know of the groups of these images."""

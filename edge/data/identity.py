@@ -30,3 +30,16 @@ def photo_key(photo: Photo) -> str:
 def patient_key(photo: Photo) -> str:
     """Equal for the same patient, or lesion, in two sets."""
     return f"{'isic' if photo.domain in DOMAINS else photo.domain}/{photo.patient}"
+
+
+JOINED = "::"  # between the data set and an id, where a table joins sets whose ids may be the same
+
+
+def joined_id(domain: str, own: str, *, unique: bool) -> str:
+    """An id for a table of several sets; `unique`: no other set has such ids, as those of PAD-UFES-20 and ISIC."""
+    return own if unique else f"{domain}{JOINED}{own}"
+
+
+def own_id(domain: str, joined: str) -> str:
+    """The id that the data set itself has."""
+    return joined.removeprefix(f"{domain}{JOINED}")

@@ -11,6 +11,7 @@ from edge.data.answer_columns import answers_in_tables
 from edge.data.csv_table import header, known, read_lines, read_table
 from edge.data.groups import groups_in
 from edge.data.listing import Contents, index_photos, refuse_doubles, refuse_missing
+from edge.data.official import altered
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -40,7 +41,6 @@ TWO_CLASSES = (Label("BEN", "benign lesion", malignant=False), Label("MEL", "mel
 # of 2016 and 2020, whose malignant lesions are melanomas; the test table of 2016 has numbers
 TWO_WORDS = {"benign": "BEN", "malignant": "MEL", "0": "BEN", "1": "MEL", "0.0": "BEN", "1.0": "MEL"}
 LEVELS = tuple(f"diagnosis_{level}" for level in range(5, 0, -1))  # of today's archive, the most exact first
-PUBLISHED = {"isic_2018": 10_015, "isic_2019": 25_331}  # rows of the training tables
 LICENCES = dict.fromkeys(("isic_2016", "isic_2018", "isic_2019", "isic_2020"), "CC BY-NC 4.0")
 REDUCED = "_downsampled"  # end of names of 2019
 ISIC_ID = re.compile(r"ISIC_\d{7}", re.IGNORECASE)
@@ -124,7 +124,12 @@ def read_isic(
             missing.append(image)
         else:
             patient = f"isic:{groups.of(image)}"
-            photos.append(Photo(path, image, rows.codes[image], patient, rows.domain, answers=said.of(image)))
+            photos.append(
+                Photo(
+                    path, image, rows.codes[image], patient, rows.domain, answers=said.of(image),
+                    lesion=groups.lesion_of(image),
+                )
+            )  # fmt: skip
     refuse_doubles(own, photos)
     refuse_reduced(own[0], photos)
     if not rows.images:
@@ -132,10 +137,10 @@ def read_isic(
     notes = refuse_missing(own[0], missing, len(rows.images), contents, skip_missing=skip_missing)
     if rows.left_out:
         notes.append(f"left out, no such class: {most_of(rows.left_out)}")
-    if rows.total != PUBLISHED.get(rows.domain, rows.total):
-        notes.append(f"{rows.total} rows; the training table of {rows.name} has {PUBLISHED[rows.domain]}")
+    apart = altered(rows.domain, Counter(rows.codes[image] for image in rows.images))
+    notes += [apart] if apart else []
     notes += groups.notes([photo.image_id for photo in photos]) + said.notes()
-    return PhotoSet(rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes))
+    return PhotoSet(rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes), altered=apart)
 
 
 def refuse_reduced(table: Path, photos: list[Photo]) -> None:

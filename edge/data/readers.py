@@ -14,6 +14,8 @@ from edge.data.csv_table import ENDINGS, NOT_READ, header, known, read_table
 from edge.data.groups import names_groups
 from edge.data.identity import archive_id
 from edge.data.isic import CHALLENGE_FOLDER, DOMAINS, kind_of, read_isic
+from edge.data.joined.reading import is_joined
+from edge.data.joined.reading import read as read_joined
 from edge.data.listing import (
     MASK_ENDING,
     Contents,
@@ -26,13 +28,12 @@ from edge.data.listing import (
     refuse_doubles,
     refuse_missing,
 )
+from edge.data.official import altered
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS
 from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 
-# doi:10.17632/zr7vgbcyr2.1, counted in the official metadata.csv
-PAD_COUNTS = {"ACK": 730, "BCC": 845, "MEL": 52, "NEV": 244, "SCC": 192, "SEK": 235}
 PAD_COLUMNS = ("patient_id", "lesion_id", "diagnostic", "img_id")  # of its 26, those that are used
 SYNTHETIC_MARK = "SYNTHETIC.txt"  # a file that the synthetic sample carries
 FIRST_SETS = ("pad_ufes_20", "isic")  # of a folder that holds several sets; the others by the alphabet
@@ -87,6 +88,7 @@ def open_photos(folder: str | Path, *, skip_missing: bool = False, unlabelled: b
     * a table with `isic_id` and `diagnosis`, or today's `diagnosis_1` to `diagnosis_5`: an ISIC Archive download
     * the tables of the ISIC challenges of 2016 to 2020, of SIIM and of HAM10000, at the top or in the folder that they
       unpack to
+    * the table that `dermedge join-sets` wrote
     * sub-folders that hold photographs, also in folders of their own: one class each
     * a folder in which one of these lies, up to three folders deep
     * photographs with masks and no class at all, as of ISIC 2018, task 1: only with `unlabelled`; `classes` is empty
@@ -135,7 +137,13 @@ def sets_in(folder: Path) -> list[Path]:
 
 def below(folder: Path, depth: int) -> list[Path]:
     """Sets in sub-folders of a folder that is none by a table of its own, those of FIRST_SETS first."""
-    if depth == 0 or tables_of(folder).classes or (folder / "metadata.csv").is_file() or labels_file(folder):
+    if (
+        depth == 0
+        or is_joined(folder)
+        or tables_of(folder).classes
+        or (folder / "metadata.csv").is_file()
+        or labels_file(folder)
+    ):
         return []
     children = [
         child
@@ -146,12 +154,14 @@ def below(folder: Path, depth: int) -> list[Path]:
     sets: list[Path] = []
     for child in sorted(children, key=lambda path: (ranks.get(path.name, len(ranks)), path.name)):
         own = tables_of(child).classes or labels_file(child)
-        sets += [child] if own and contents_of(child).photos else below(child, depth - 1)
+        sets += [child] if is_joined(child) or (own and contents_of(child).photos) else below(child, depth - 1)
     return sets
 
 
 def open_one(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
     """The set whose own folder this is."""
+    if is_joined(folder):
+        return read_joined(folder, skip_missing=skip_missing)
     contents = contents_of(folder)
     photos = with_masks(read_set(contents, skip_missing=skip_missing), contents)
     if not photos.classes and not unlabelled:
@@ -298,7 +308,13 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
         else:
             image = row["img_id"]
             said.add(image, row)
-            photos.append(Photo(path, image, code, row["patient_id"], "pad_ufes_20", answers=said.of(image)))
+            lesion = known(row["lesion_id"], table)
+            photos.append(
+                Photo(
+                    path, image, code, row["patient_id"], "pad_ufes_20", answers=said.of(image),
+                    lesion=f"{row['patient_id']}/{lesion}" if lesion else "",
+                )
+            )  # fmt: skip
     refuse_doubles([table], photos)
     notes = [*refuse_missing(table, missing, len(rows), contents, skip_missing=skip_missing), *said.notes()]
     if (contents.folder / SYNTHETIC_MARK).is_file():
@@ -306,11 +322,9 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
         return PhotoSet(
             "synthetic sample", PAD_UFES_20, drawn, synthetic=True, licence="Apache-2.0 (drawn)", notes=tuple(notes)
         )
-    counts = Counter(row["diagnostic"].upper() for row in rows)
-    short = [f"{code} {counts[code]} of {PAD_COUNTS[code]}" for code in PAD_COUNTS if counts[code] != PAD_COUNTS[code]]
-    if short:
-        notes.append(f"the table has {len(rows)} of the official {sum(PAD_COUNTS.values())} rows: {', '.join(short)}")
-    return PhotoSet("PAD-UFES-20", PAD_UFES_20, tuple(photos), licence="CC BY 4.0", notes=tuple(notes))
+    apart = altered("pad_ufes_20", Counter(row["diagnostic"].upper() for row in rows))
+    notes += [apart] if apart else []
+    return PhotoSet("PAD-UFES-20", PAD_UFES_20, tuple(photos), licence="CC BY 4.0", notes=tuple(notes), altered=apart)
 
 
 def read_unlabelled(contents: Contents) -> PhotoSet | None:

@@ -7,11 +7,12 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from edge.checkpoint import Checkpoint
 from edge.data import isic
-from edge.data.identity import archive_id
+from edge.data.identity import archive_id, own_id
 from edge.data.readers import FIRST_SETS, check_there, open_one, open_photos, sets_in
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet, stem
@@ -83,8 +84,10 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
         measured = set(calibration_patients(photos))
         rest = photos.where(lambda photo: photo.patient not in measured)
         return replace(rest, notes=(*photos.notes, *doubt))
-    seen = seen_in((checkpoint.trained, checkpoint.held_back), photos.photos[0].domain)
-    left = photos.where(lambda photo: not seen(photo))
+    seen = seen_in((checkpoint.trained, checkpoint.held_back))
+    several = len({photo.domain for photo in photos.photos}) > 1  # who is seen in one of them is seen in all
+    patients = {photo.patient for photo in photos.photos if several and seen(photo)}
+    left = photos.where(lambda photo: photo.patient not in patients and not seen(photo))
     if not left.photos:
         raise InputError(
             f"all {len(photos)} photographs of {photos.name} are of patients that this checkpoint was trained on; "
@@ -93,18 +96,37 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     return replace(left, notes=(*left.notes, *doubt)) if doubt else left
 
 
-def seen_in(parts: Iterable[Listing], domain: str) -> Callable[[Photo], bool]:
-    """A function that says whether `parts`, lists of a checkpoint, name a photograph of `domain` or its patient."""
-    patients: set[str] = set()
-    images: set[str] = set()
-    archive: set[str | None] = set()  # an ISIC or PAD-UFES-20 id counts in whatever set it was listed
-    for part in parts:
-        listed = listed_for(part, domain)
-        patients.update(listed["patients"])
-        images.update(stem(name) for name in listed["images"])
-        archive.update(archive_id(name) for every in part.values() for name in every.get("images", []))
-    archive.discard(None)
-    return lambda p: p.patient in patients or stem(p.image_id) in images or archive_id(p.image_id) in archive
+def seen_in(parts: Iterable[Listing]) -> Callable[[Photo], bool]:
+    """A function that says whether `parts`, lists of a checkpoint, name a photograph or its patient."""
+    parts = list(parts)
+    archive = {archive_id(name) for part in parts for every in part.values() for name in every.get("images", [])}
+    archive.discard(None)  # an ISIC or PAD-UFES-20 id counts in whatever set it was listed
+
+    @cache
+    def of(domain: str) -> tuple[set[str], set[str]]:
+        listed = [listed_for(part, domain) for part in parts]
+        patients = {patient for own in listed for patient in own["patients"]}
+        return patients, {stem(image) for own in listed for image in own["images"]}
+
+    def seen(photo: Photo) -> bool:
+        patients, images = of(photo.domain)
+        return (
+            own_id(photo.domain, photo.patient) in patients
+            or stem(own_id(photo.domain, photo.image_id)) in images
+            or archive_id(photo.image_id) in archive
+        )
+
+    return seen
+
+
+def images_in(part: Listing) -> Callable[[Photo], bool]:
+    """A function that says whether a list of a checkpoint names a photograph."""
+
+    @cache
+    def of(domain: str) -> set[str]:
+        return set(listed_for(part, domain)["images"])
+
+    return lambda photo: own_id(photo.domain, photo.image_id) in of(photo.domain)
 
 
 def listed_for(part: Listing, domain: str) -> dict[str, list[str]]:
@@ -133,8 +155,7 @@ def calibration_set(checkpoint: Checkpoint, data: Photographs, *, limit: int, sk
             patients = set(calibration_patients(photos))
             trained = sorted((photo for photo in photos.photos if photo.patient in patients), key=order)
         else:
-            listed = set(listed_for(checkpoint.trained, photos.photos[0].domain)["images"])
-            trained = sorted((photo for photo in photos.photos if photo.image_id in listed), key=order)
+            trained = sorted(filter(images_in(checkpoint.trained), photos.photos), key=order)
         parts.append(replace(photos, photos=tuple(trained[: limit // len(sets)])))
     chosen = tuple(photo for part in parts for photo in part.photos)
     if chosen:
@@ -163,8 +184,7 @@ def role_sets(checkpoint: Checkpoint, role: str, data: Photographs, *, skip_miss
     """The photographs found that a checkpoint lists as `trained` or `held_back`, by set; sets without any left out."""
     sets = []
     for photos in find_sets(data, skip_missing=skip_missing):
-        listed = set(listed_for(getattr(checkpoint, role), photos.photos[0].domain)["images"])
-        chosen = tuple(sorted((photo for photo in photos.photos if photo.image_id in listed), key=order))
+        chosen = tuple(sorted(filter(images_in(getattr(checkpoint, role)), photos.photos), key=order))
         if chosen:
             sets.append(replace(photos, photos=chosen))
     return sets

@@ -34,6 +34,7 @@ class Photo:
     mask: Path | None = None  # of the lesion, where somebody drew one
     # what the person said, by question (`edge.nine_questions`); what is not there was not answered
     answers: Mapping[str, Answer] = field(default_factory=dict, hash=False)
+    lesion: str = ""  # equal for photographs of one lesion; empty where no table says so
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class PhotoSet:
     synthetic: bool = False
     licence: str = "unknown"
     notes: tuple[str, ...] = ()  # what a person should know: rows missing, groups guessed
+    altered: str = ""  # how the table differs from the official one of this set, in a sentence that `notes` has too
 
     def __len__(self) -> int:
         return len(self.photos)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.data import csv_table, readers
+from edge.data import csv_table
+from edge.data.official import OFFICIAL
 from edge.data.readers import open_photos
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -103,18 +104,13 @@ def test_pad_inside_the_folder_given(tmp_path):
 
 def test_pad_counts_are_compared_with_the_official_ones(tmp_path):
     (note,) = open_photos(pad(tmp_path)).notes
-    assert "4 of the official 2298 rows" in note
+    assert "4 of the 2,298 rows of the official metadata.csv" in note
     assert "ACK 0 of 730" in note and "MEL 1 of 52" in note and "BCC 2 of 845" in note
 
 
 def test_pad_complete_table_has_no_note(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "PAD_COUNTS", {"BCC": 2, "MEL": 1, "NEV": 1})
+    monkeypatch.setitem(OFFICIAL, "pad_ufes_20", {"metadata.csv": {"BCC": 2, "MEL": 1, "NEV": 1}})
     assert not open_photos(pad(tmp_path)).notes
-
-
-def test_official_counts_add_up():
-    assert sum(readers.PAD_COUNTS.values()) == 2298
-    assert tuple(readers.PAD_COUNTS) == tuple(label.code for label in PAD_UFES_20)
 
 
 def test_pad_ids_without_suffix(tmp_path):

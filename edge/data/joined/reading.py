@@ -1,0 +1,111 @@
+"""The table of several sets, as it lies on disk, -> PhotoSet.
+
+photographs.csv   a row for each photograph; `file` and `mask` from this folder
+labels.json       the classes in output order
+left_out.csv      what is in no class of these, with the reason
+joined.json       which sets, what each of their classes became, what that loses
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.capture import SUFFIXES
+from edge.data.answer_columns import AnswersOf
+from edge.data.class_labels import LABELS
+from edge.data.csv_table import read_table
+from edge.data.table import Photo, PhotoSet
+from edge.errors import InputError
+from edge.files import read_json, sha256
+from edge.labels import from_json
+from edge.nine_questions import QUESTIONS
+
+TABLE, LEFT_OUT, FACTS = "photographs.csv", "left_out.csv", "joined.json"
+SCHEMA = "dermedge/joined/1"
+IDS = ("image", "file", "patient_id", "lesion_id", "label", "source_label", "source", "licence", "mask")
+COLUMNS = (*IDS, *(question.id for question in QUESTIONS))
+
+
+def is_joined(folder: Path) -> bool:
+    """Whether a folder has the table of several sets."""
+    return (folder / FACTS).is_file() and (folder / TABLE).is_file()
+
+
+def read(folder: Path, *, skip_missing: bool) -> PhotoSet:
+    """The set that a table in `folder` joins.
+
+    Raises InputError where a file is none of `write`'s, a class or photograph is there twice or not at all, or
+    photographs are missing (`skip_missing` goes on without them).
+    """
+    stated = read_json(folder / FACTS, expected="facts of joined sets")
+    if stated.get("schema") != SCHEMA or not isinstance(stated.get("name"), str):
+        raise InputError(f"{folder / FACTS} is not of the form {SCHEMA}; join the sets again with this version")
+    classes = from_json(read_json(folder / LABELS, expected="class labels").get("classes"), where=str(folder / LABELS))
+    codes = {label.code for label in classes}
+    table = folder / TABLE
+    rows = read_table(table)
+    lacking = [column for column in IDS if column not in rows[0]]
+    if lacking:
+        raise InputError(f"{table} lacks the column(s) {', '.join(lacking)} of a table of several sets")
+    said, here = AnswersOf(), folder.resolve()
+    photos, missing, licences = [], [], dict[str, None]()
+    images: set[str] = set()
+    for line, row in enumerate(rows, start=2):
+        where = f"{table}:{line}"
+        if row["label"] not in codes:
+            raise InputError(f"{where}: label {row['label']!r:.40} is none of {', '.join(sorted(codes))}")
+        for column in ("image", "file", "patient_id", "source"):
+            if not row[column]:
+                raise InputError(f"{where}: {column} is empty; without it no split is safe")
+        if row["image"] in images:
+            raise InputError(f"{where}: {row['image']} is there twice; keep one row")
+        images.add(row["image"])
+        path, mask = (Path(os.path.normpath(here / row[column])) for column in ("file", "mask"))
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{where}: {row['file']:.80} is no photograph by its ending; expected .jpg, .png, .heic …")
+        absent = [file for file in ([path, mask] if row["mask"] else [path]) if not file.is_file()]
+        if absent:
+            missing.append(str(absent[0]))
+            continue
+        said.add(where, row)  # by row: images may differ in their endings alone
+        licences[row["licence"] or "unknown"] = None
+        photos.append(
+            Photo(
+                path, row["image"], row["label"], row["patient_id"], row["source"], mask=mask if row["mask"] else None,
+                answers=said.of(where), lesion=row["lesion_id"],
+            )
+        )  # fmt: skip
+    notes = [*missing_note(table, missing, len(rows), skip_missing=skip_missing), *notes_of(stated), *said.notes()]
+    if sha256(table) != stated.get("table_sha256"):
+        notes.append(f"{table} was changed since the sets were joined")
+    return PhotoSet(
+        stated["name"], classes, tuple(photos), synthetic=stated.get("synthetic") is not False,
+        licence=", ".join(licences), notes=tuple(notes),
+    )  # fmt: skip
+
+
+def missing_note(table: Path, missing: Sequence[str], rows: int, *, skip_missing: bool) -> list[str]:
+    if not missing:
+        return []
+    text = f"{len(missing)} of the {rows} photographs in {table} or their masks are missing, first {missing[0]}"
+    if not skip_missing or len(missing) == rows:
+        raise InputError(
+            f"{text}. The table names files where they lay: put them there again, join the sets anew, or go on without "
+            "them with `skip_unreadable`"
+        )
+    return [text]
+
+
+def notes_of(stated: dict[str, Any]) -> list[str]:
+    """What joining said, in two lines at most."""
+    try:
+        left_out = sum(int(item["photographs"]) for item in stated["left_out"])
+        mixed = [f"{item['source_label']} of {item['source']} in {item['label']}" for item in stated["mapping"]
+                 if item["kind"] == "mixes"]  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{FACTS} does not say what became of each class; join the sets again") from error
+    notes = [f"left out when the sets were joined: {left_out} photographs ({LEFT_OUT} says why)"] if left_out else []
+    return notes + ([f"classes that are mixed: {', '.join(mixed)}"] if mixed else [])

@@ -1,0 +1,99 @@
+"""The joined rows -> the folder that `reading` reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from edge.data.answer_columns import shown
+from edge.data.class_labels import LABELS
+from edge.data.rows import write_rows
+from edge.errors import InputError
+from edge.files import moved_into_place, sha256, write_json
+from edge.labels import to_json
+from edge.nine_questions import QUESTIONS
+from edge.questionnaire import Answer
+
+from .join import Joined, Row
+from .reading import COLUMNS, FACTS, LEFT_OUT, SCHEMA, TABLE, is_joined
+
+
+def write(joined: Joined, folder: Path) -> None:
+    """Write all four files, the whole folder at once; what was there is replaced."""
+    folder = folder.resolve()
+    if folder.exists() and not is_joined(folder) and any(folder.iterdir()):
+        raise InputError(f"{folder} has other files in it; give a new folder for the table")
+    with moved_into_place(folder) as new:
+        new.mkdir()
+        write_rows(new / TABLE, COLUMNS, [fields(row, folder) for row in joined.rows])
+        write_rows(
+            new / LEFT_OUT,
+            ("image", "source", "source_label", "reason"),
+            [(row.photo.image_id, row.photo.domain, row.source_label, row.reason) for row in joined.left_out],
+        )
+        write_json(new / LABELS, {"classes": to_json(joined.classes)})
+        write_json(new / FACTS, facts(joined) | {"table_sha256": sha256(new / TABLE)})
+
+
+def fields(row: Row, folder: Path) -> list[str]:
+    """Of a row of TABLE in `folder`, in the order of COLUMNS."""
+    photo = row.photo
+    ids = [
+        photo.image_id, from_folder(photo.path, folder), photo.patient, photo.lesion, photo.label, row.source_label,
+        photo.domain, row.licence, from_folder(photo.mask, folder) if photo.mask else "",
+    ]  # fmt: skip
+    return [*ids, *(field(photo.answers.get(question.id)) for question in QUESTIONS)]
+
+
+def field(answer: Answer | None) -> str:
+    """As tables have it: an answer, or nothing where it was not given."""
+    return "" if answer is None else repr(answer) if isinstance(answer, float) else shown(answer)
+
+
+def from_folder(path: Path, folder: Path) -> str:
+    """The path from the table's folder, so that both can be moved together; Windows' other drives have none."""
+    path = path.parent.resolve() / path.name  # a link itself stays, as its ending says what it is
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def facts(joined: Joined) -> dict[str, Any]:
+    """What joined.json says beside the table's digest."""
+    return {
+        "schema": SCHEMA,
+        "name": joined.name,
+        "classes_of": joined.target,
+        "synthetic": joined.synthetic,
+        "photographs": len(joined.rows),
+        "classes": joined.counts,
+        "sets": [
+            {
+                "name": photos.name,
+                "source": photos.domain,
+                "photographs": len(photos),
+                "licence": photos.licence,
+                "altered": photos.altered,
+                "notes": list(photos.notes),
+            }
+            for photos in joined.sets
+        ],
+        "mapping": [
+            {
+                "set": pair.source,
+                "source": pair.domain,
+                "source_label": pair.label.code,
+                "photographs": pair.photographs,
+                "label": pair.becomes.code or None,
+                "kind": pair.becomes.kind,
+                "why": pair.becomes.why,
+            }
+            for pair in joined.pairs
+        ],
+        "left_out": [
+            {"source": source, "source_label": label, "reason": reason, "photographs": number}
+            for (source, label, reason), number in joined.reasons.items()
+        ],
+    }
