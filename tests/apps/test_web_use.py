@@ -1,0 +1,246 @@
+"""The page for whoever uses it: camera and its refusal, retake, masks, keyboard, screen readers, small screens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import dermedge
+from edge import artifact
+from edge.bundles import page
+from edge.files import moved_into_place, sha256, size
+from edge.labels import PAD_UFES_20
+from edge.manifest import Mask, Output, SelfTest
+from edge.phones import browser, home
+from edge.phones.chromium import Chromium
+from edge.phones.site import Site
+from edge.runtimes.litert import LiteRT
+from tests._phones import needs_browser
+from tests.apps._page import opened, press, probabilities, text_of, until
+from tests.edge._manifests import entry, manifest
+
+SIDE = 32
+PHOTOGRAPHS = {"name": "drawn", "images": 1, "patients": 1}
+DECISION = {  # dark, bright and green pictures are sent back
+    "version": "gate-2", "side": SIDE, "abstain_threshold": 0.2, "coverage": 0.9,
+    "quality": {
+        "light": 60, "clipped": 300, "contrast": 0, "fine": 0, "coarse": 0, "busy": 9999, "warm": 0, "green": 20,
+        "spot": 0,
+    },
+    "measured": {
+        "quality_from": PHOTOGRAPHS, "abstain_from": PHOTOGRAPHS, "alarm_share_per_check": 0.01, "false_alarms": [],
+    },
+}  # fmt: skip
+AXE = Path(__file__).with_name("axe")
+NO_CAMERA = ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
+
+class Painted(nn.Module):
+    """Classes by the mean colour; the lesion is where it is dark."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, len(PAD_UFES_20))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return 3 * self.head(x.mean((2, 3))), -5 * x.mean(1, keepdim=True)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with a mask and with thresholds that send a blurred or dark picture back."""
+    from convert._tflite.file import float_model
+
+    folder = tmp_path_factory.mktemp("masked")
+    torch.manual_seed(0)
+    mean, std = (0.5,) * 3, (0.25,) * 3
+    checkpoint = dermedge.wrap(Painted().eval(), list(PAD_UFES_20), side=SIDE, mean=mean, std=std, name="painted")
+    path = folder / "painted-fp32.tflite"
+    path.write_bytes(float_model(checkpoint).content)
+    lesion(folder / "self_test_0.png", SIDE)
+    pixels = np.asarray(Image.open(folder / "self_test_0.png"))
+    told = LiteRT(path).run(pixels[None])
+    assert told.masks is not None
+    probabilities = tuple(map(float, told.probabilities[0]))
+    test = SelfTest(
+        "self_test_0.png", sha256(folder / "self_test_0.png"), hashlib.sha256(pixels.tobytes()).hexdigest(),
+        probabilities, {path.name: probabilities},
+    )  # fmt: skip
+    files = (entry(path.name, sha256=sha256(path), bytes=size(path)),)
+    artifact.write(folder, manifest(
+        side=SIDE, labels=tuple(PAD_UFES_20), files=files, self_test=(test,), mask=Mask("drawn", SIDE, 0.5),
+        decision=DECISION, output=Output("softmax", 1.0, 0.2),
+    ))  # fmt: skip
+    return folder
+
+
+def lesion(path: Path, side: int) -> None:
+    """A drawn spot on drawn skin, with the grain of a camera, so that the quality gate lets it pass."""
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    inside = 1 / (1 + np.exp(40 * (np.hypot(x, 0.8 * y) - 0.22)))
+    grain = np.random.default_rng(5).normal(0, 3, (side, side, 1))
+    skin, spot = np.array([214, 168, 146]), np.array([96, 58, 44])
+    picture = skin + inside[..., None] * (spot - skin) + grain
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def site(bundle: Path) -> Iterator[Site]:
+    served = page.served(bundle)
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    started = Chromium(*CAMERA, "--lang=en-GB", patience_s=180)
+    yield started
+    started.close()
+
+
+def chosen(chromium: Chromium, file: Path) -> None:
+    chromium.evaluate("document.getElementById('result').hidden = true")
+    chromium.choose("#file", file)
+    until(chromium, "!document.getElementById('result').hidden")
+
+
+@needs_browser
+def test_the_mask_lies_over_the_square(chromium: Chromium, site: Site, bundle: Path) -> None:
+    opened(chromium, site)
+    chosen(chromium, bundle / "self_test_0.png")
+    pixels = np.asarray(Image.open(bundle / "self_test_0.png")).astype(int)
+    masks = LiteRT(bundle / "painted-fp32.tflite").run(pixels[None].astype(np.uint8)).masks
+    assert masks is not None
+    inside = masks.reshape(SIDE, SIDE) >= 0.5
+    assert 0.05 < inside.mean() < 0.5
+    shown = chromium.evaluate(
+        f"[...document.getElementById('square').getContext('2d').getImageData(0, 0, {SIDE}, {SIDE}).data]"
+    )
+    shown = np.array(shown).reshape(SIDE, SIDE, 4)[..., :3]
+    assert ((shown[..., 2] == 255) == (inside | (pixels[..., 2] == 255))).all()
+    assert (shown[~inside] == pixels[~inside]).all()
+
+
+@needs_browser
+def test_a_picture_is_sent_back_with_the_reason(chromium: Chromium, site: Site, bundle: Path, tmp_path: Path) -> None:
+    opened(chromium, site)
+    for name, colour, words in (("dark", (9, 6, 5), "too dark"), ("white", (255, 255, 255), "too bright")):
+        Image.new("RGB", (80, 60), colour).save(tmp_path / f"{name}.png")
+        chosen(chromium, tmp_path / f"{name}.png")
+        assert text_of(chromium, "#outcome").startswith(f"Please take another picture: {words}")
+        assert chromium.evaluate("document.getElementById('ranked').hidden")  # no probabilities of such a picture
+    chosen(chromium, bundle / "self_test_0.png")
+    assert chromium.evaluate("document.getElementById('outcome').dataset.outcome") in {"class", "uncertain"}
+    assert len(probabilities(chromium)) == len(PAD_UFES_20)
+
+
+@needs_browser
+def test_the_open_camera_hints_and_gives_a_picture(chromium: Chromium, site: Site) -> None:
+    opened(chromium, site)
+    chromium.evaluate("document.getElementById('camera').click()")
+    until(chromium, "document.getElementById('hint').innerText")
+    hint = text_of(chromium, "#hint")  # Chromium's fake camera shows a green screen with a clock
+    chromium.evaluate("document.getElementById('take').click()")
+    until(chromium, "!document.getElementById('result').hidden")
+    assert (
+        hint in text_of(chromium, "#outcome")
+        and chromium.evaluate("document.getElementById('outcome').dataset.outcome") == "retake"
+    )
+
+
+@needs_browser
+def test_a_refused_camera_is_said(site: Site) -> None:
+    with_none = Chromium(*NO_CAMERA, "--lang=en-GB", patience_s=240)
+    try:
+        opened(with_none, site)
+        with_none.evaluate("document.getElementById('camera').click()")
+        until(with_none, "document.getElementById('status').innerText.startsWith('The camera')")
+        assert "NotAllowedError" in text_of(with_none, "#status")
+        assert not with_none.evaluate("document.getElementById('camera').hidden")
+        assert with_none.evaluate("document.getElementById('video').hidden")
+    finally:
+        with_none.close()
+
+
+@needs_browser
+def test_everything_is_reached_by_the_keyboard(chromium: Chromium, site: Site) -> None:
+    opened(chromium, site)
+    chromium.evaluate("document.body.focus()")
+    reached = []
+    for _ in range(6):
+        press(chromium, "Tab", 9)
+        reached.append(chromium.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert reached[:4] == ["language", "file", "camera", "run"]
+    chromium.evaluate("document.getElementById('run').focus()")
+    ring = chromium.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    press(chromium, "Enter", 13, "\r")
+    until(chromium, "document.getElementById('verdict').dataset.delta")
+    assert text_of(chromium, "#verdict").startswith("Passed") and ring == "solid"
+    assert chromium.evaluate("getComputedStyle(document.getElementById('run')).minHeight") == "44px"
+
+
+def keep_picture(chromium: Chromium, name: str) -> None:
+    """The page down to its self-test, for docs/apps.md, where DERMEDGE_APP_PICTURES names a folder."""
+    folder = os.environ.get("DERMEDGE_APP_PICTURES")
+    if not folder:
+        return
+    chromium.evaluate("scrollTo(0, 0)")
+    height = chromium.evaluate("document.getElementById('test-title').getBoundingClientRect().top") - 16
+    clip = {"x": 0, "y": 0, "width": 360, "height": height, "scale": 0.5}
+    shot = chromium.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
+    picture = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
+    picture.quantize(64).save(Path(folder) / f"{name}.png", optimize=True)
+
+
+def axe() -> Path:
+    """axe-core of the lock, brought by npm once; the script."""
+    target = home() / f"axe-{hashlib.sha256((AXE / 'package-lock.json').read_bytes()).hexdigest()[:12]}"
+    if not target.is_dir():
+        if not shutil.which("npm"):
+            pytest.skip("no npm, which brings axe-core: `apt-get install npm`")
+        with moved_into_place(target) as new:
+            shutil.copytree(AXE, new)
+            done = subprocess.run(["npm", "ci", *browser.ONCE], cwd=new, capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"npm cannot bring axe-core: {done.stderr.strip()[-200:]}")
+    return target / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_screen_reader_finds_its_way(chromium: Chromium, site: Site, bundle: Path, scheme: str) -> None:
+    """axe-core of WCAG 2.2 AA, contrast too, with a result, an open self-test and on a screen of 360 pixels."""
+    script = axe().read_text("utf-8")
+    chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    chromium.call("Emulation.setDeviceMetricsOverride", width=360, height=640, deviceScaleFactor=2, mobile=True)
+    try:
+        opened(chromium, site)
+        chosen(chromium, bundle / "self_test_0.png")
+        chromium.evaluate("document.getElementById('run').click()")
+        until(chromium, "!document.getElementById('table').hidden")
+        chromium.evaluate(f"{script}; 0")
+        found = chromium.evaluate(
+            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']}).then((result) => ({"
+            "broken: result.violations.map(({id, nodes}) => `${id}: ${nodes.map(({html}) => html).join(' ')}`), "
+            "kept: result.passes.map(({id}) => id)}))"
+        )
+        assert found["broken"] == []
+        keep_picture(chromium, f"web_{scheme}")
+        assert "color-contrast" in found["kept"] and len(found["kept"]) > 15
+        assert chromium.evaluate("document.documentElement.scrollWidth") <= 360
+    finally:
+        chromium.call("Emulation.clearDeviceMetricsOverride")
+        chromium.call("Emulation.setEmulatedMedia", features=[])
