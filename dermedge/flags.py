@@ -134,6 +134,13 @@ def add_images(p: argparse.ArgumentParser) -> None:
     p.add_argument("--images", type=int, help="at most so many photographs (default: all unseen ones)")
 
 
+def add_no_phones(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--no-phones", action="store_true",
+        help="do not ask the phones' libraries that are set up here (`dermedge setup arm`, `dermedge setup android`)",
+    )  # fmt: skip
+
+
 def add_threads(p: argparse.ArgumentParser) -> None:
     p.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
 

@@ -44,6 +44,7 @@ def cache(tmp_path, monkeypatch):
     """An empty cache folder of the test's own, so that no test reads or fills the user's."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("DERMEDGE_CACHE", str(folder))
+    monkeypatch.setenv("DERMEDGE_PHONE_SECONDS", "0")  # phones' libraries, where set up, are asked by their own tests
     return folder
 
 

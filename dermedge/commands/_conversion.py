@@ -16,6 +16,7 @@ from edge.files import check_writable
 from edge.models import DEFAULT_MODEL, MODELS, USUAL_SIDE, family_name
 from edge.recipes import Recipe
 
+from ._phones import on_phones, wrong_on_phones
 from ._shipping import five_lines
 
 if TYPE_CHECKING:
@@ -133,9 +134,10 @@ def converted(args: argparse.Namespace, form: str) -> tuple[int, Conversion]:
             plain.print(part, soft_wrap=isinstance(part, str))
     for part in figures if args.verbose else ():
         screen().print(part, soft_wrap=isinstance(part, str))
-    for line in five_lines(conversion, log):
+    looked = on_phones(conversion, args, log) if form == "tflite" else None
+    for line in five_lines(conversion, log, looked):
         screen().print(line, soft_wrap=True)
-    return (GATE_FAILED if conversion.rejected else GOOD), conversion
+    return (GATE_FAILED if conversion.rejected or wrong_on_phones(looked) else GOOD), conversion
 
 
 def own_network(args: argparse.Namespace) -> tuple[None, Checkpoint]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from dermedge._rooms import room
 from edge.artifact import MANIFEST
@@ -15,24 +16,33 @@ if TYPE_CHECKING:
     from convert._judge import Judged
 
 
-def five_lines(conversion: Conversion, log: Path) -> list[str]:
-    """For rich's console: what to ship, the next best, what was rejected, what is open, and where all is."""
+def five_lines(conversion: Conversion, log: Path, looked: Mapping[str, Any] | None = None) -> list[str]:
+    """For rich's console: what to ship, the next best, what was rejected, what is open, and where all is.
+
+    `looked`: what phones' libraries that are set up here said, as `edge.questions.parity.beside` has it; None where
+    they were not asked.
+    """
     from rich.markup import escape
 
-    lines = [*map(escape, shipping(conversion)), *rejected(conversion), *open_questions(conversion)]
-    return [*lines, escape(places(conversion, log))]
+    lines = [*map(escape, shipping(conversion, looked)), *rejected(conversion, looked), *open_questions(conversion)]
+    return [*lines, escape(places(conversion, log, looked))]
 
 
-def shipping(conversion: Conversion) -> list[str]:
+def shipping(conversion: Conversion, looked: Mapping[str, Any] | None) -> list[str]:
     """The file to ship and the next."""
     if conversion.checkpoint.untrained:
         return ["ship nothing: the weights are random, and only sizes, times and SQNR mean something"]
     kept = [result for result in conversion.judged if not result.rejected]
-    best = room("convert._recommend").recommended(conversion.form, kept)
+    wrong = {row["file"] for row in (looked or {}).get("rows", ()) if row["state"] == "differs"}
+    best = [
+        result
+        for result in room("convert._recommend").recommended(conversion.form, kept)
+        if result.path.name not in wrong
+    ]
     if not best:
         return ["ship nothing yet: no file passed its gate"]
     first, *others = best
-    lines = [f"ship {described(conversion, first)}; {on_what(conversion, first)}"]
+    lines = [f"ship {described(conversion, first)}; {on_what(conversion, first)}{as_here(first, looked)}"]
     return [*lines, f"next {described(conversion, others[0])}"] if others else lines
 
 
@@ -45,6 +55,13 @@ def described(conversion: Conversion, result: Judged) -> str:
     return f"{result.path.name} ({', '.join(filter(None, facts))}): {why}"
 
 
+def as_here(result: Judged, looked: Mapping[str, Any] | None) -> str:
+    """The phones' libraries that were seen to answer as this machine does."""
+    rows = [row for row in (looked or {}).get("rows", ()) if (row["file"], row["state"]) == (result.path.name, "same")]
+    names = [f"{row['runtime']} {row['version']}".strip() for row in rows]
+    return f"; the same answer on {' and '.join(names)}, emulated, {rows[0]['images']} image" if rows else ""
+
+
 def on_what(conversion: Conversion, result: Judged) -> str:
     """That a file passed, and what it was judged on."""
     parity, photos = result.parity, conversion.photos
@@ -55,10 +72,15 @@ def on_what(conversion: Conversion, result: Judged) -> str:
     return f"{passed}: {len(photos)} {things}{each}, of {len(set(photos.patients))} patients"
 
 
-def rejected(conversion: Conversion) -> list[str]:
-    """What was rejected and why, and what is kept although it failed."""
+def rejected(conversion: Conversion, looked: Mapping[str, Any] | None) -> list[str]:
+    """What a phone answers otherwise, what was rejected and why, and what is kept although it failed."""
     from rich.markup import escape
 
+    from edge.questions.parity.beside import wrong_lines
+
+    wrong = [f"[bold red]wrong on a phone[/] {escape(line)}" for line in wrong_lines(looked)]
+    if wrong:
+        return ["; ".join(wrong)]
     names = conversion.rejected
     failed = [result.name for result in conversion.judged if result.verdict == "fail" and not result.rejected]
     kept = f"{', '.join(failed)} failed a gate that does not bind and {'are' if len(failed) > 1 else 'is'} kept"
@@ -79,12 +101,14 @@ def open_questions(conversion: Conversion) -> list[str]:
     return [f"[yellow]{escape(line)}[/]"] if line else []
 
 
-def places(conversion: Conversion, log: Path) -> str:
+def places(conversion: Conversion, log: Path, looked: Mapping[str, Any] | None) -> str:
     """How many files lie where, and how to see the rest."""
     written = len(conversion.judged) - len(conversion.rejected)
     warnings = sum(len(result.audit.warnings) for result in conversion.judged if result.audit)
     notes = f", {warnings} notes on accelerators" if warnings else ""
+    missing = [f"`{command}`" for command in (looked or {}).get("missing", ())]
+    phones = f"; not run in phones' libraries ({' and '.join(missing)})" if missing else ""
     return (
         f"{written} file(s) and {MANIFEST} in {conversion.folder}, {conversion.seconds:.0f} s; "
-        f"figures, operators{notes}: --verbose, or {log}"
+        f"figures, operators{notes}: --verbose, or {log}{phones}"
     )

@@ -13,6 +13,10 @@ makes every gate bind.
 runs by the interpreter, an .onnx in ONNX Runtime with and without its rewrites of the graph, an .aimodel by Core AI's
 own runtime where that is installed. Times are this host's.
 
+LiteRT for ARM and Android's library, where `dermedge setup arm` and `dermedge setup android` have put them, say what
+they answer for the first photograph, for at most 15 seconds (DERMEDGE_PHONE_SECONDS); --no-phones leaves them out. Exit
+code 1 where one answers something else than XNNPACK here.
+
 --runtime arm64, android or browser runs the files in a phone's own library too, set up by `dermedge setup`, and writes
 into the manifest where each was right. An emulated processor is not timed, because it says nothing about a phone's; on
 android-x86_64, android-java, browser and earlier interpreters (tflite-runtime, tensorflow, litert) the manifest also
@@ -36,7 +40,14 @@ from typing import TYPE_CHECKING
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import add_build_and_photographs, add_images, add_report_folder, add_several, add_threads
+from dermedge.flags import (
+    add_build_and_photographs,
+    add_images,
+    add_no_phones,
+    add_report_folder,
+    add_several,
+    add_threads,
+)
 from edge.errors import GATE_FAILED, GOOD, InputError
 
 if TYPE_CHECKING:
@@ -71,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "android-java, browser, tflite-runtime, tensorflow or litert; with version and processor as in "
         "android:2.12.0:cortex-a53",
     )  # fmt: skip
+    add_no_phones(p)
     add_threads(p)
     looks = p.add_mutually_exclusive_group()
     looks.add_argument(
@@ -184,6 +196,7 @@ def measured(args: argparse.Namespace, build: Build) -> QuestionReport:
             build, args.data, images=args.images, files=args.file, skip_unreadable=args.skip_unreadable
         )
     from edge.questions.parity import measure as parity
+    from edge.questions.parity.beside import seconds_allowed
 
     return parity.measure(
         build,
@@ -192,6 +205,7 @@ def measured(args: argparse.Namespace, build: Build) -> QuestionReport:
         views=1 if args.simulate else args.views,
         modes=ways(args),
         every_way=args.simulate,
+        phone_seconds=0.0 if args.no_phones or args.simulate else seconds_allowed(),
         threads=args.threads,
         skip_unreadable=args.skip_unreadable,
     )

@@ -9,7 +9,9 @@ come from --data or $DERMEDGE_PHOTOS; without either, from the embedded syntheti
 --route onnx-tf takes the old road, ONNX -> onnx-tf -> TensorFlow -> TFLite, in an environment of its own that `dermedge
 setup onnx-tf` makes, to build/<model>-onnx-tf, under the same gates; both takes both roads and holds their fp32 files
 against each other, operator by operator and number by number (routes.json). docs/onnx.md says what that gives.
-Exit code 1 if a file fails its gate; that file is then not left behind.
+LiteRT for ARM and Android's library, where `dermedge setup arm` and `dermedge setup android` have put them, say what
+they answer for the first photograph, for at most 15 seconds (DERMEDGE_PHONE_SECONDS); --no-phones leaves them out.
+Exit code 1 if a file fails its gate, which is then not left behind, or if a phone's library answers something else.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 
 from dermedge.console import entry
+from dermedge.flags import add_no_phones
 from edge.errors import InputError
 from edge.recipes import TFLITE
 
@@ -28,6 +31,7 @@ ROUTES = ("direct", "onnx-tf", "both")
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_flags(p, TFLITE)
+    add_no_phones(p)
     p.add_argument(
         "--route", choices=ROUTES, default=ROUTES[0],
         help="direct: operators are written from the network's graph; onnx-tf: the old road; both: compare them "

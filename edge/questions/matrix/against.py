@@ -31,12 +31,16 @@ class Against:
         self.contents, self.squares, self.numbers, self.gives = contents, squares, numbers, gives
         self.limits: dict[float, np.ndarray | str] = {}
 
+    def derive(self, unit: float = FLOAT32_UNIT) -> np.ndarray | str:
+        """The limit for each picture, or why there is none; worked out once for each unit roundoff."""
+        if unit not in self.limits:
+            self.limits[unit] = derived(self.contents, self.squares, unit, self.gives)
+        return self.limits[unit]
+
     def row(self, mode: str, vectors: np.ndarray) -> dict[str, Any]:
         """`vectors`: (N, K), as the runtime `mode` gives them."""
         unit = FLOAT16_UNIT if mode == FORCED_FP16 else FLOAT32_UNIT
-        if unit not in self.limits:
-            self.limits[unit] = derived(self.contents, self.squares, unit, self.gives)
-        limit = self.limits[unit]
+        limit = self.derive(unit)
         row = compared(self.numbers, as_kind(vectors, self.gives), limit if isinstance(limit, np.ndarray) else None)
         if isinstance(limit, str):
             row["why"] = row["why"] or limit

@@ -20,11 +20,11 @@ from edge.metrics.observations import Observations
 from edge.progress import Listener, busy, listening
 from edge.questions.answered import CASES, NONE, vectors_of
 from edge.questions.observe import observations_of
-from edge.questions.parity import tables
+from edge.questions.parity import beside, tables
 from edge.questions.parity.explained import explained
 from edge.questions.parity.explained import lines as explained_lines
 from edge.questions.parity.report import Entry, build_report
-from edge.questions.parity.runtimes import apart, differing, lines
+from edge.questions.parity.runtimes import HERE, apart, differing, lines
 from edge.questions.parity.section import shown_images
 from edge.questions.parity.slower import SLOWER, times_fp32
 from edge.report.header import data_block
@@ -57,7 +57,7 @@ class ParityReport(QuestionReport):
     @property
     def verdict(self) -> str:
         """The worst of the files whose gate binds (of all where none does): pass, fail, inconclusive or reported."""
-        if differing(self.report):
+        if differing(self.report) or beside.differing(self.report):
             return Verdict.FAIL.value
         binding = [file["verdict"] for file in self.report["files"] if file.get("binding")]
         return overall(Verdict(verdict) for verdict in binding).value if binding else self.report["verdict"]
@@ -69,11 +69,11 @@ class ParityReport(QuestionReport):
             for file in self.report["files"]
             if file["verdict"] == "fail" and (strict or file["binding"])
         ]
-        others = [f"{file} on {runtime}" for file, runtime in differing(self.report)]
+        others = [f"{file} on {runtime}" for file, runtime in (*differing(self.report), *beside.differing(self.report))]
         return list(dict.fromkeys([*failed, *others]))
 
     def tables(self) -> list[Table | str]:
-        said = [*lines(self.report), *explained_lines(self.report)]
+        said = [*lines(self.report), *explained_lines(self.report), *beside.lines(self.report.get("phones"))]
         return [tables.table(self.report), *tables.reasons(self.report), *map(tables.escaped, said)]
 
     def other_files(self) -> dict[str, str]:
@@ -88,6 +88,7 @@ def measure(
     views: int | None = None,
     modes: Sequence[str] | None = None,
     every_way: bool = False,
+    phone_seconds: float = 0.0,
     threads: int = 1,
     skip_unreadable: bool = False,
     on_progress: Listener | None = None,
@@ -97,6 +98,7 @@ def measure(
     `images`: at most so many photographs, each in so many `views` (None: `edge.data.views.usual_views`; of random
     weights, whose classes mean nothing, 1). A phone's own library, which is slow, sees the photographs alone. `modes`:
     how .tflite files run; without it as phones run them, or with `every_way` in every way that there is here.
+    `phone_seconds`: how long phones' libraries that `modes` does not name are asked about the first photograph.
     InputError if the photographs cannot be used or no file can be run.
     """
     at_least_one(images=images, views=views, threads=threads)
@@ -166,9 +168,26 @@ def measure(
         against_torch = explained(build, entries, answers, observations.reference, squares)
         for file, row in zip(report["files"], against_torch, strict=True):
             file["explained"] = row
+    if phone_seconds > 0:
+        report["phones"] = asked_beside(build, entries, answers, squares, phone_seconds)
     shown = shown_images(report)
     pictures = zip(observations.image_ids, squares, strict=True)
     return ParityReport(report, {name: jpeg(square, name=name) for name, square in pictures if name in shown})
+
+
+def asked_beside(
+    build: Build, entries: Sequence[Entry], answers: Sequence[np.ndarray], squares: np.ndarray, seconds: float
+) -> dict[str, Any] | None:
+    """What phones' libraries that nobody asked for say of the files that ran on XNNPACK here, as JSON values; None
+    where some were asked for, or no file was."""
+    if any(on_phone(entry.runtime) for entry in entries):
+        return None
+    here = {
+        entry.file: np.asarray(values)
+        for entry, values in zip(entries, answers, strict=True)
+        if entry.format == "tflite" and entry.runtime == HERE and not entry.answered
+    }
+    return beside.look(build.folder, here, squares, seconds=seconds).document() if here else None
 
 
 def by_case(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge.questions.matrix.tables import small
-from edge.questions.parity import scheme_section
+from edge.questions.parity import beside, scheme_section
 from edge.questions.parity.explained import lines as explained_lines
-from edge.questions.parity.runtimes import lines
+from edge.questions.parity.runtimes import HERE, lines
 from edge.report import class_counts, malignancy, plots, words
 from edge.report.template import template
 
@@ -39,6 +39,8 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         runtimes=list(lines(report)),
         against_source=any(file.get("explained") for file in report["files"]),
         beyond=list(explained_lines(report)),
+        phones=_phones(report),
+        phone_lines=list(beside.lines(report.get("phones"))),
         counts=_counts(report),
         signs=SIGNS,
         files=[_file(file, index, flags, synthetic) for index, file in enumerate(report["files"], start=1)],
@@ -130,6 +132,8 @@ def _file(file: Mapping[str, Any], index: int, flags: list[bool | None], synthet
         "name": words.file_of(file),
         "recipe": file["recipe"],
         "runtime": file["runtime"],
+        "here": file["runtime"] == HERE and not file.get("answered"),
+        "file": file["file"],
         "size": words.size(file["bytes"]),
         "sha256": file["sha256"],
         "verdict": words.verdict_on(file["verdict"], synthetic=synthetic),
@@ -152,6 +156,19 @@ def _file(file: Mapping[str, Any], index: int, flags: list[bool | None], synthet
         else:
             view["labelled"] = None
     return view
+
+
+def _phones(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+    """Phone's library -> file -> what a place of its column shows, in the rows of this machine's own runtime."""
+    columns: dict[str, dict[str, dict[str, str]]] = {}
+    for row in (*report.get("runtimes", ()), *(report.get("phones") or {}).get("rows", ())):
+        numbers = f"{small(row['largest'])} ({small(row['limit'])})" if row["largest"] is not None else row["state"]
+        columns.setdefault(row["runtime"], {})[row["file"]] = {
+            "verdict": EXPLAINED.get(row["state"], "reported"),
+            "text": numbers,
+            "images": f"{row['images']} image{'s' if row['images'] > 1 else ''}",
+        }
+    return columns
 
 
 def _explained(row: Mapping[str, Any] | None) -> dict[str, str] | None:
