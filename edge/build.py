@@ -14,7 +14,7 @@ from edge.locks import alone_in
 from edge.manifest import FileEntry, Manifest, Run
 from edge.preprocess import check_version
 from edge.questionnaire import Question
-from edge.scheme import COREML_SUFFIX, SUFFIX, Scheme
+from edge.scheme import COREML_SUFFIX, ONNX_SUFFIX, SUFFIX, Scheme
 from edge.scheme import load as load_scheme
 
 
@@ -79,7 +79,7 @@ class Build:
     def schemes(self) -> dict[str, Scheme]:
         """Format -> the quantisation scheme beside its files, if it is the one that they were made with."""
         schemes = {}
-        for form, suffix in (("tflite", SUFFIX), ("mlpackage", COREML_SUFFIX)):
+        for form, suffix in (("tflite", SUFFIX), ("mlpackage", COREML_SUFFIX), ("onnx", ONNX_SUFFIX)):
             path = self.folder / f"{self.manifest.model}-int8{suffix}"
             scheme = load_scheme(path) if path.is_file() else None
             if scheme is not None and scheme.checkpoint_sha256 == self.checkpoint.sha256:

@@ -140,6 +140,12 @@ TABLE = (
         "onnx", "fp16", 16, 32, "half the download; weights are expanded when the file is opened, float32 arithmetic",
         FLOAT16, ALWAYS, "ONNX Runtime 1.6", untrained_gate=UNTRAINED_FLOAT16,
     ),
+    Recipe(
+        "onnx", "int8", 8, 8,
+        "CPU with 8-bit dot products, accelerators that take QuantizeLinear: fixed ranges for convolutions that bear "
+        "them, live ranges for linear layers, the rest float32",
+        EIGHT_BITS, TRAINED, "ONNX Runtime 1.6", measured=True, untrained_gate=UNTRAINED_EIGHT_BITS,
+    ),
 )  # fmt: skip
 
 # format -> recipe name -> recipe, in the order of the table

@@ -22,6 +22,7 @@ from .files import read_json, write_json
 SCHEMA = "dermedge/scheme/1"
 SUFFIX = ".scheme.json"
 COREML_SUFFIX = ".coreml.scheme.json"
+ONNX_SUFFIX = ".onnx.scheme.json"
 COREML_OPERATORS = {"conv", "linear"}
 KINDS = ("static", "input", "dynamic", "float")
 Range = tuple[float, float]  # smallest and largest value
@@ -31,7 +32,7 @@ LARGEST = 1e30  # of a range; float32 ends at 3e38, and so would the width of th
 @dataclass(frozen=True)
 class Layer:
     tensor: str  # the operator's output in the float file: its name there
-    operator: str  # CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED or TRANSPOSE_CONV; of Core ML conv or linear
+    operator: str  # CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED or TRANSPOSE_CONV; conv or linear; Conv, Gemm or MatMul
     kind: str
     macs: int
     module: str | None = None  # path of the torch module that owns the weight; None where the trace has lost it

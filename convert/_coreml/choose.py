@@ -27,9 +27,9 @@ from .._aim import Aim
 from .._curve import noise
 from .._fidelity import sqnr
 from .._ranges import SAMPLED, least_squares
+from .._trial import Limit, Trial, along, best_of, fewest_with, measured_alone, with_kind
 from .imitate import Imitation, fits, ranges_in
 from .layers import macs_with_weights
-from .trial import Limit, Trial, along, best_of, fewest_with, measured_alone, with_kind
 
 ALONE = 24  # images for trying each layer alone
 OTHERS = " (the rest are of operations that Apple's passes leave in fp16)"

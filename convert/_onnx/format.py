@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +12,68 @@ import numpy as np
 from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import ONNX
 from edge.runtimes.onnx import OnnxRuntime, check_installed
+from edge.scheme import ONNX_SUFFIX
+from edge.scheme import save as save_scheme
 
+from .._aim import Unreachable
 from .._format import Source
+from .audit import audit
+from .choose import OTHERS, Network, reachable_share
 from .half import with_half_weights
+from .layers import Graph
+from .measured import Measured, measure
 from .program import Lowered, float_model, save
 from .second_input import with_second_input
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The lowered network."""
+    """The lowered network, and for 8 bits its rounding and the scheme of its layers."""
 
     remark: str
     lowered: Lowered
     labels: tuple[str, ...]
     side: int
+    measurement: Measured | None = None
+    missed: str | None = None  # why no int8 file can pass its gate
 
     def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
-        return self
+        wanted = next((ONNX[recipe] for recipe in recipes if ONNX[recipe].measured), None)
+        if wanted is None:
+            return self
+        aim = source.aim(wanted)
+        try:
+            aim.check_share(reachable_share(Graph(self.lowered.content)), OTHERS)
+        except Unreachable as error:
+            return replace(self, missed=str(error))
+        measurement = measure(
+            source.checkpoint,
+            self.lowered.content,
+            data=source.data,
+            kept=source.kept,
+            target=source.written,
+            skip_unreadable=source.skip_unreadable,
+            aim=aim,
+        )
+        if measurement.scheme:  # beside the files, for the report
+            save_scheme(source.folder / f"{source.checkpoint.model}-{wanted.name}{ONNX_SUFFIX}", measurement.scheme)
+        remark = f"{self.remark}; rounding: {measurement.how}"
+        return replace(self, remark=remark, measurement=measurement, missed=measurement.unreachable)
 
     def unreachable(self, recipe: str) -> str | None:
-        return None
+        return self.missed if ONNX[recipe].measured else None
 
     def model(self, recipe: str) -> Any:
         from onnx import ModelProto
 
         if recipe == "fp16":
             return with_half_weights(self.lowered.content)
-        return ModelProto.FromString(self.lowered.content)
+        if not ONNX[recipe].measured:
+            return ModelProto.FromString(self.lowered.content)
+        if self.measurement is None or self.measurement.scheme is None:
+            raise ValueError(f"{recipe} needs a scheme")
+        network = Network(self.lowered.content, self.measurement.rounding)
+        return ModelProto.FromString(network.file(self.measurement.scheme.layers))
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         save(self.model(recipe), target, manifest, recipe)
@@ -55,8 +89,8 @@ class Prepared:
         finally:
             runtime.close()
 
-    def audit(self, recipe: str, path: Path) -> Audit | None:
-        return None
+    def audit(self, recipe: str, path: Path) -> Audit:
+        return audit(path)
 
     def opens_from(self, recipe: str, path: Path) -> str:
         return ONNX[recipe].opens_from

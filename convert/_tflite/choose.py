@@ -28,11 +28,12 @@ from edge.tflite.flatbuffer import unpack
 from .._aim import Aim
 from .._curve import POINTS, TAIL_DB, noise, point
 from .._fidelity import sqnr
+from .._kept_rounding import Rounding
 from .._ranges import SAMPLED, least_squares
 from .audit import macs_with_weights
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
 from .quantise import FloatFile
-from .rounding import Rounding, rounded, with_float_depthwise
+from .rounding import rounded, with_float_depthwise
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
 STATIC = {"CONV_2D"}

@@ -16,14 +16,14 @@ from edge.errors import InputError
 from edge.scheme import SUFFIX, Layer, Scheme
 from edge.tflite.flatbuffer import unpack
 
+from .. import _kept_rounding
 from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
-from . import kept_rounding
 from .choose import NO_AIM, choose
 from .file import Lowered, graph_key
 from .layer_inputs import means_of, moments_of
 from .layers import described, name_of
-from .rounding import halved, rounded, rounding_for
+from .rounding import KEPT, halved, rounded, rounding_for
 
 IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
 COMPARED = ("sqnr_db", "agreement")
@@ -57,7 +57,7 @@ def measure(
     `target`. `aim`: what the gate asks of the choice; where no choice can pass, there is no scheme and it says why.
     """
     key, content, sha256 = graph_key(lowered.content), lowered.content, checkpoint.sha256
-    kept_one = first(kept_rounding.load(kept_rounding.beside(path), checkpoint_sha256=sha256, key=key) for path in kept)
+    kept_one = first(_kept_rounding.load(path.with_suffix(KEPT), checkpoint_sha256=sha256, key=key) for path in kept)
     scheme = first(kept_scheme(schemes.beside(path), sha256, key) for path in kept)
     if scheme is not None:
         check_layers(scheme, content)
@@ -87,7 +87,7 @@ def measure(
             why = str(error)
         how += tuning_in_words(tuned[1], scheme.measured) if tuned and scheme else ""
     if target:
-        kept_rounding.save(kept_rounding.beside(target), measured, checkpoint_sha256=sha256, key=key)
+        _kept_rounding.save(target.with_suffix(KEPT), measured, checkpoint_sha256=sha256, key=key)
         if scheme:
             schemes.save(schemes.beside(target), scheme)
     return Measured(halved(content, measured.means), rounded(content, measured), scheme, how, why)

@@ -9,7 +9,6 @@ nearly all 0, 1 or -1, and the means of what each layer reads, so that a checkpo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,17 +16,11 @@ from edge.errors import InputError
 from edge.tflite.flatbuffer import constant_of, hold, pack, unpack
 
 from .._joint_rounding import LEVELS, bias_correction, rounded_rows, scales_of
+from .._kept_rounding import Means, Rounding
 from .._moments import Moments
 from .layers import STAY_FLOAT, Weighted, name_of, values_of, weighted
 
-Steps = Mapping[str, np.ndarray]  # weight tensor -> int8, how many grid points away from the nearest
-Means = Mapping[str, np.ndarray]  # weight tensor -> float32 (G, K), as in `layer_inputs`
-
-
-@dataclass(frozen=True)
-class Rounding:
-    steps: Steps
-    means: Means = field(default_factory=dict)  # empty of what was kept before biases were corrected: they stay
+KEPT = ".rounding.npz"  # ending of the file beside a checkpoint that keeps it
 
 
 def rounding_for(content: bytes, moments: Mapping[int, Moments]) -> Rounding:
@@ -114,8 +107,7 @@ def holding(model, held: Mapping[int, np.ndarray], means: Means) -> bytes:
 
 def unfit(what: str) -> InputError:
     return InputError(
-        f"the kept rounding (.rounding.npz) does not fit {what}; it was changed or damaged: measure anew with "
-        "`measure_again`"
+        f"the kept rounding ({KEPT}) does not fit {what}; it was changed or damaged: measure anew with `measure_again`"
     )
 
 

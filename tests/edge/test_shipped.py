@@ -23,7 +23,7 @@ def test_the_list_is_what_lies_there() -> None:
     named = {f"{model}{ending}" for model in shipped_models() for ending in (".safetensors", ".json", ".md")}
     kept = {f"{model}{kind}" for model in shipped_models()
             for kind in (".decision.json", ".scheme.json", ".coreml.scheme.json", ".rounding.npz",
-                         ".coreml.rounding.npz")}  # fmt: skip
+                         ".coreml.rounding.npz", ".onnx.scheme.json", ".onnx.rounding.npz")}  # fmt: skip
     assert named <= set(files) <= named | kept
     assert set(shipped_models()) <= set(MODELS) and shipped_models()
     assert sum(shipped(model).stat().st_size for model in shipped_models()) <= LARGEST_SUM
@@ -53,7 +53,7 @@ def test_each_is_described_and_small(model: str) -> None:
 def test_what_was_measured_belongs_to_these_weights(model: str) -> None:
     weights = shipped(model)
     facts = read_json(weights.with_suffix(".json"), expected="a shipped checkpoint")
-    for kind in (scheme.SUFFIX, scheme.COREML_SUFFIX):
+    for kind in (scheme.SUFFIX, scheme.COREML_SUFFIX, scheme.ONNX_SUFFIX):
         path = weights.with_name(f"{model}{kind}")
         if path.is_file():
             assert scheme.load(path).checkpoint_sha256 == facts["weights"]["sha256"], path.name

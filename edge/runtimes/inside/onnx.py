@@ -15,6 +15,12 @@ from edge.runtimes.onnx import IMAGE, MODES, check_installed, opened, read
 from .operations import FLOAT16, FLOAT32, Inside, Op, Precision
 
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+# Integers, whose results are no numbers of the network yet: what they lose shows in the Mul that scales them back.
+INTEGERS = {
+    "DynamicQuantizeLinear": Precision(given=8),
+    "MatMulInteger": Precision(weights=8),
+    "ConvInteger": Precision(weights=8),
+}
 EXPANDING = {"Cast", "DequantizeLinear"}  # of a constant: stored weights made float again
 
 
@@ -77,6 +83,9 @@ def operations(model: Any) -> tuple[list[Op], list[str]]:
             step = float(np.max(numpy_helper.to_array(stored[reads[1]])))
             steps |= dict.fromkeys(makes, step)
             precision = Precision(step=step)
+        elif node.op_type in INTEGERS:
+            ops.append(Op(place, node.op_type, makes[0], computed, tuple(makes), INTEGERS[node.op_type]))
+            continue
         else:
             floats += makes
         half = any(kinds[name] == TensorProto.FLOAT16 for name in held)

@@ -11,10 +11,10 @@ import torch
 from coremltools.optimize.coreml import OpPalettizerConfig, OptimizationConfig, palettize_weights
 from torch import nn
 
+from convert import _trial as _coreml_trial
 from convert._aim import Aim, Unreachable
 from convert._coreml import choose as _coreml_choose
 from convert._coreml import program as _coreml
-from convert._coreml import trial as _coreml_trial
 from convert._coreml.audit import audit
 from convert._coreml.imitate import Imitation, fits, grid_of
 from convert._coreml.layers import macs_with_weights

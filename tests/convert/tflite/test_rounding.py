@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from convert import _kept_rounding
 from convert._graph.graph import trace
 from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._joint_rounding import rounded_rows, scales_of
 from convert._moments import PLACES, step_between
-from convert._tflite import kept_rounding
 from convert._tflite import rounding as _rounding
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, unpack
@@ -161,7 +161,7 @@ def test_every_layer_keeps_its_mean_output(file: bytes, images: np.ndarray, reci
     made, own = unpack(changed), unpack(file)
     kept = {
         "fp16": _rounding.halved(file, {}),
-        "int8-weights": _rounding.rounded(file, _rounding.Rounding(rounding.steps)),
+        "int8-weights": _rounding.rounded(file, _kept_rounding.Rounding(rounding.steps)),
     }
     uncorrected = unpack(kept[recipe])
     seen: dict[str, list[torch.Tensor]] = {}
@@ -244,13 +244,13 @@ def test_large_maps_are_looked_at_in_every_column() -> None:
 def test_kept_steps_come_back_and_foreign_ones_do_not(file: bytes, images: np.ndarray, tmp_path: Path) -> None:
     rounding = _rounding.rounding_for(file, moments_of(file, images))
     path = tmp_path / "x.rounding.npz"
-    assert kept_rounding.load(path, checkpoint_sha256="a", key="k") is None
-    kept_rounding.save(path, rounding, checkpoint_sha256="a", key="k")
-    again = kept_rounding.load(path, checkpoint_sha256="a", key="k")
+    assert _kept_rounding.load(path, checkpoint_sha256="a", key="k") is None
+    _kept_rounding.save(path, rounding, checkpoint_sha256="a", key="k")
+    again = _kept_rounding.load(path, checkpoint_sha256="a", key="k")
     assert again is not None and _rounding.rounded(file, again) == _rounding.rounded(file, rounding)
     assert _rounding.halved(file, again.means) == _rounding.halved(file, rounding.means)
-    assert kept_rounding.load(path, checkpoint_sha256="b", key="k") is None
-    assert kept_rounding.load(path, checkpoint_sha256="a", key="other") is None
+    assert _kept_rounding.load(path, checkpoint_sha256="b", key="k") is None
+    assert _kept_rounding.load(path, checkpoint_sha256="a", key="other") is None
     name = next(iter(rounding.steps))
     short, sick = rounding.means[name][:, :-1], np.full_like(rounding.means[name], np.nan)
     with pytest.raises(InputError, match="does not fit"):
@@ -265,11 +265,11 @@ def test_kept_steps_come_back_and_foreign_ones_do_not(file: bytes, images: np.nd
     for damage in (b"", b"hello", path.read_bytes()[:200], bytes(flipped)):
         path.write_bytes(damage)
         with pytest.raises(InputError, match="remove it"):
-            kept_rounding.load(path, checkpoint_sha256="a", key="k")
+            _kept_rounding.load(path, checkpoint_sha256="a", key="k")
 
 
 def test_a_pickle_in_the_kept_file_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "x.rounding.npz"
     np.savez(path, **{"k/a": np.zeros(0, np.int8), "w": np.array([print], dtype=object)})
     with pytest.raises(InputError, match="remove it"):
-        kept_rounding.load(path, checkpoint_sha256="a", key="k")
+        _kept_rounding.load(path, checkpoint_sha256="a", key="k")

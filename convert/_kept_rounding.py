@@ -1,18 +1,27 @@
-"""The file beside a checkpoint that keeps how its weights are rounded and what its layers read on average."""
+"""How the weights of a network are rounded together: steps from the nearest number, kept in a file beside a checkpoint.
+
+The same for every format that keeps steps and means; each has its own grid and its own names of weights.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import _kept_arrays
-from .rounding import Rounding
+import numpy as np
+
+from . import _kept_arrays
 
 MEAN = "mean of "  # begins the name of what a layer reads on average; the rest is its weight tensor
+Steps = Mapping[str, np.ndarray]  # weight tensor -> int8, how many grid points away from the nearest
+Means = Mapping[str, np.ndarray]  # weight tensor -> float32 (G, K): what the weights are multiplied with, on average
 
 
-def beside(checkpoint: Path) -> Path:
-    """Where the rounding of a checkpoint's weights is kept."""
-    return checkpoint.with_suffix(".rounding.npz")
+@dataclass(frozen=True)
+class Rounding:
+    steps: Steps
+    means: Means = field(default_factory=dict)  # empty of what was kept before biases were corrected: they stay
 
 
 def save(path: Path, rounding: Rounding, *, checkpoint_sha256: str, key: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -13,19 +14,26 @@ from edge.recipes import COREML
 from edge.runtimes import Outputs
 from edge.scheme import Layer
 
-from .._curve import POINTS, TAIL_DB, point
-from .._fidelity import sqnr
-from .imitate import Imitation
+from ._curve import POINTS, TAIL_DB, point
+from ._fidelity import sqnr
 
-BUDGET_DB = 38.0  # median SQNR; 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges
+# Median SQNR, of a package: 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges.
+BUDGET_DB = 38.0
 GATE_DB = COREML["int8"].gate.median_sqnr_db or 0.0
 DOUBLED_DB = 10 * math.log10(2)  # dB that are lost when the noise doubles
+
+
+class Stored(Protocol):
+    """A network with its weights in 8 bits, whose activations may be."""
+
+    def answers(self, images: np.ndarray, layers: Sequence[Layer]) -> Outputs:
+        """What it says of uint8 (N, S, S, 3) with the layers in these kinds."""
 
 
 class Trial:
     """Choices of layers that were tried on the judging images, and what each gave."""
 
-    def __init__(self, stored: Imitation, judging: np.ndarray, wanted: Outputs, total: int) -> None:
+    def __init__(self, stored: Stored, judging: np.ndarray, wanted: Outputs, total: int) -> None:
         self.stored, self.judging, self.wanted, self.total = stored, judging, wanted, total
         self.schemes: list[list[Layer]] = []
         self.curve: list[Mapping[str, float]] = []
@@ -93,12 +101,12 @@ class Limit:
     p5_db: float
 
     @classmethod
-    def of(cls, weights: Mapping[str, float]) -> Limit:
+    def of(cls, weights: Mapping[str, float], budget_db: float = BUDGET_DB) -> Limit:
         """`weights`: the point with only the weights in 8 bits, the best that any choice can reach."""
         as_much_again = weights["sqnr_db"] - DOUBLED_DB
         if weights["sqnr_db"] >= GATE_DB:
             as_much_again = max(as_much_again, GATE_DB)  # what passes its gate must not be pushed below it
-        median = min(BUDGET_DB, as_much_again)
+        median = min(budget_db, as_much_again)
         return cls(median, min(median - TAIL_DB, weights["sqnr_db_p5"] - DOUBLED_DB))
 
     def holds(self, point: Mapping[str, float]) -> bool:

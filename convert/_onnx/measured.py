@@ -1,0 +1,101 @@
+"""Rounding and scheme of the int8 file: those kept with the checkpoint, or measured on photographs now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge import scheme as schemes
+from edge.checkpoint import Checkpoint
+from edge.data.selection import Photographs, calibration_set
+from edge.data.squares import load_squares
+from edge.errors import InputError
+from edge.scheme import ONNX_SUFFIX, Scheme
+
+from .. import _kept_rounding
+from .._aim import Aim, Unreachable
+from .._kept import first, kept_scheme, measured_on
+from .._kept_rounding import Rounding
+from .choose import NO_AIM, able, choose
+from .layer_inputs import moments_of
+from .layers import Graph
+from .rounding import KEPT, rounding_for
+
+IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
+
+
+@dataclass(frozen=True)
+class Measured:
+    rounding: Rounding
+    scheme: Scheme | None
+    how: str  # in words
+    unreachable: str | None = None  # why no choice of layers can pass the gate, where none can
+
+
+def measure(
+    checkpoint: Checkpoint,
+    content: bytes,
+    *,
+    data: Photographs,
+    kept: Sequence[Path] = (),
+    target: Path | None = None,
+    skip_unreadable: bool = False,
+    aim: Aim = NO_AIM,
+) -> Measured:
+    """What 8 bits need of a float32 model.
+
+    `kept`: weight files that may have it beside them; what is of exactly this graph and checkpoint is used as it is.
+    Otherwise it is measured on photographs of training patients from `data` (or drawn images) and written beside
+    `target`. `aim`: what the gate asks of the choice; where no choice can pass, there is no scheme and it says why.
+    """
+    graph = Graph(content)
+    key, sha256 = graph_key(graph), checkpoint.sha256
+    rounding = first(_kept_rounding.load(path.with_suffix(KEPT), checkpoint_sha256=sha256, key=key) for path in kept)
+    scheme = first(kept_scheme(path.with_suffix(ONNX_SUFFIX), sha256, key) for path in kept)
+    if scheme is not None:
+        check_layers(scheme, graph)
+    if rounding is not None and scheme is not None:
+        return Measured(rounding, scheme, "rounding and scheme as kept with the checkpoint")
+    photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
+    photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+    squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
+    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
+    layers = able(graph)
+    rounding = rounding_for(layers, graph, moments_of(graph, layers, calibrating))
+    facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
+    scheme, why = None, None
+    try:
+        scheme = choose(content, rounding, calibrating, judging, facts=facts, aim=aim)
+    except Unreachable as error:
+        why = str(error)
+    if target:
+        _kept_rounding.save(target.with_suffix(KEPT), rounding, checkpoint_sha256=sha256, key=key)
+        if scheme:
+            schemes.save(target.with_suffix(ONNX_SUFFIX), scheme)
+    return Measured(rounding, scheme, measured_on(photos), why)
+
+
+def graph_key(graph: Graph) -> str:
+    """SHA-256 of a model's operators, names and shapes. Weights are not in it: the checkpoint's own covers them."""
+    plain = [
+        [node.op_type, list(node.input), [[name, list(graph.shapes.get(name, ()))] for name in node.output]]
+        for node in graph.nodes
+    ]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+
+
+def check_layers(scheme: Scheme, graph: Graph) -> None:
+    """InputError if a kept scheme does not name the layers of the model, each once."""
+    named = sorted((layer.tensor, layer.operator) for layer in scheme.layers)
+    there = sorted((layer.tensor, layer.operator) for layer in graph.layers)
+    if named != there:
+        odd = next(iter(set(named) ^ set(there)), named[0] if named else ("", ""))
+        raise InputError(
+            f"the kept scheme ({ONNX_SUFFIX}) of {scheme.model} does not name the layers of its graph, each once "
+            f"(first at {odd[0] or 'its end'}); it was changed or damaged: measure anew with `measure_again`"
+        )
