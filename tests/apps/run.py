@@ -29,12 +29,17 @@ class Platform:
     packages: tuple[str, ...]  # of Debian
     set_up: tuple[tuple[str, ...], ...]  # arguments of `dermedge setup`
     tests: tuple[str, ...]  # patterns, from the top of the repository
+    fetches: tuple[tuple[str, ...], ...] = ()  # other commands that bring what the tests take along
 
 
 PLATFORMS = {
     "web": Platform(
         ("chromium", "nodejs", "npm"), (("browser", "--missing"),),
         ("tests/apps/test_web*.py", "tests/edge/bundles/test_*.py"),
+    ),
+    "android": Platform(
+        ("maven", "openjdk-17-jdk-headless"), (), ("tests/apps/test_android*.py",),
+        (("mvn", "-q", "-B", "-f", "apps/android_demo/core/pom.xml", "test"),),  # Kotlin and JUnit, the first time
     ),
 }  # fmt: skip
 
@@ -63,6 +68,9 @@ def prepare(platform: Platform) -> list[str]:
         subprocess.run(install, stdout=subprocess.DEVNULL, env=quiet)
         missing = [name for name in missing if not installed(name)]
     problems = [f"as root: apt-get install {' '.join(missing)}"] if missing else []
+    for command in platform.fetches:
+        if shutil.which(command[0]) and subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode:
+            problems.append(f"{' '.join(command)} failed")
     for arguments in platform.set_up:
         done = subprocess.run(
             [sys.executable, "-m", "dermedge", "setup", *arguments], cwd=ROOT, text=True, stderr=subprocess.PIPE
