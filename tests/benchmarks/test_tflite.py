@@ -186,7 +186,7 @@ def test_random_peers_still_look_at_the_image(name, noise):
 
 
 def test_weights_that_are_not_shipped_look_at_the_image_too(noise):
-    found = settled_on(noise, checkpoint_at("hierattn_s", 64))
+    found = settled_on(noise, checkpoint_at("hierattn_m", 64))
     answers = Reference(found).run(noise).probabilities
     assert len(set(answers.argmax(axis=1))) > 1 and answers.std(axis=0).min() > 0.05 and answers.max() < 0.99
 
@@ -195,7 +195,7 @@ def test_any_side_and_any_known_model():
     found, own = checkpoint_at("hierattn_xs", 96), load(shipped("hierattn_xs"))
     assert found.preprocess.side == 96
     assert (found.preprocess.mean, found.preprocess.std) == (own.preprocess.mean, own.preprocess.std)
-    assert checkpoint_at("hierattn_s", 64).model == "hierattn_s"  # none is shipped: random weights
+    assert checkpoint_at("hierattn_m", 64).model == "hierattn_m"  # none is shipped: random weights
     for model, side, said in (("made_up", 64, "hierattn_xs"), ("hierattn_xs", 65, "--side")):
         with pytest.raises(InputError, match=said):
             checkpoint_at(model, side)
