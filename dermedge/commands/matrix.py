@@ -32,7 +32,11 @@ IMAGES = 8
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="a .tflite, .mlpackage or .onnx, or a folder of them"
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="a .tflite, .mlpackage, .onnx or .aimodel, or a folder of them",
     )
     p.add_argument(
         "--images", type=Path, metavar="FOLDER",

@@ -15,6 +15,9 @@ EXAMPLES = {"android": "tflite-2.16.1 or litert-1.4.0", "ios": "ios-17", "web": 
 # LiteRT went on from TFLite 2.17, whose Maven artefact points to LiteRT 1.0.1; 2.0 came after TFLite 2.20. What is
 # newer in one of them is not counted, so that a file is refused rather than promised.
 AT_LEAST = {("litert", 1): (2, 17), ("litert", 2): (2, 20), ("litertjs", 2): (2, 20)}
+# What operators' versions do not tell, as was seen (benchmarks/old_runtimes.csv): XNNPACK of these releases of LiteRT
+# takes a file and then refuses its depthwise convolutions with weights in half precision, so that it does not open.
+HALF_DEPTHWISE = ("litert", (1, 1), (1, 2))  # library, first and last release
 # A runtime of an app by the names that `dermedge parity --runtime` and `--device-report` note under seen_right.
 SEEN_AS = {
     "tflite": {"android", "android-x86_64", "android-java", "device-tflite"},
@@ -74,8 +77,16 @@ def app_runtime(text: str | None, app: str) -> AppRuntime:
     return AppRuntime(match[1], version)
 
 
+def seen_refusing(entry: FileEntry, runtime: AppRuntime) -> bool:
+    """Whether a runtime that knows all of a file's operators was seen to refuse such files all the same."""
+    library, first, last = HALF_DEPTHWISE
+    depthwise = entry.audit is None or "DEPTHWISE_CONV_2D" in entry.audit.operators
+    return runtime.library == library and first <= runtime.version[:2] <= last and entry.recipe == "fp16" and depthwise
+
+
 def check_opens(entry: FileEntry, runtime: AppRuntime) -> None:
-    """InputError where a file needs a newer runtime than the app's, or says so in words that nobody here knows."""
+    """InputError where a file needs a newer runtime than the app's, where such files were seen not to open in it, and
+    where the file says what it needs in words that nobody here knows."""
     match = (IOS if runtime.library == "ios" else TFLITE).match(entry.opens_from)
     if match is None:
         raise InputError(
@@ -86,4 +97,9 @@ def check_opens(entry: FileEntry, runtime: AppRuntime) -> None:
         raise InputError(
             f"{entry.file} opens from {entry.opens_from} on, and this app's runtime is {runtime.name}, which is older: "
             "it would refuse the file on the phone. Take another recipe, or give the app a newer runtime"
+        )
+    if seen_refusing(entry, runtime):
+        raise InputError(
+            f"{entry.file}: {runtime.name} was seen to refuse depthwise convolutions with weights in half precision, "
+            "so that the file does not open. Take int8-weights, or another LiteRT"
         )

@@ -31,6 +31,7 @@ from edge.report.header import header
 from edge.report.question import QuestionReport
 from edge.report.strict import plain
 from edge.runtimes import Refused
+from edge.runtimes.coreai import MODE, missing
 from edge.runtimes.foreign import Foreign, probabilities_of
 from edge.runtimes.foreign import tflite as tflite_files
 from edge.runtimes.litert import check_mode, on_phone
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dermedge")
 
-FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".onnx": "onnx"}
+FORMATS = {".tflite": "tflite", ".mlpackage": "mlpackage", ".onnx": "onnx", ".aimodel": "aimodel"}
 IMAGES = 8  # on an emulated processor each takes a second
 
 
@@ -137,6 +138,10 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
         if with_answers:
             log.info("left out, because they take answers beside the picture: %s", ", ".join(with_answers))
             inside = [file for file in inside if file.name not in with_answers]
+        away = missing() if any(file.suffix == ".aimodel" for file in inside) else None
+        if away:
+            log.info("left out the .aimodel files of %s: %s", path, away)
+            inside = [file for file in inside if file.suffix != ".aimodel"]
         if not inside:
             raise InputError(f"{path} holds none of {', '.join(FORMATS)}")
         files += inside
@@ -145,7 +150,7 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
 
 def check_files(files: Sequence[Path]) -> None:
     if not files:
-        raise InputError("no file to look at; name a .tflite, .mlpackage or .onnx")
+        raise InputError("no file to look at; name a .tflite, .mlpackage, .onnx or .aimodel")
     for path in files:
         if path.suffix not in FORMATS:
             raise InputError(f"{path} is none of {', '.join(FORMATS)}")
@@ -183,6 +188,10 @@ def open_first(path: Path, pixels: str | None, threads: int) -> tuple[Foreign, s
         from edge.runtimes.foreign.package import Package
 
         return Package(path, pixels), "interpreter", None
+    if path.suffix == ".aimodel":
+        from edge.runtimes.foreign.aimodel import AIModel
+
+        return AIModel(path), MODE, None
     if path.suffix == ".onnx":
         from edge.runtimes.foreign.onnx_file import Onnx
 

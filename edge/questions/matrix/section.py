@@ -19,6 +19,10 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """The section's HTML; names from outside are escaped by the template."""
     runtimes = list(dict.fromkeys(row["runtime"] for row in report["rows"]))
     by_place = {(row["file"], row["runtime"]): row for row in report["rows"]}
+    # a package, .onnx or .aimodel has one runtime here: what its place shows is how it stands to the first file
+    alone = {file["file"] for file in report["files"] if file["format"] != "tflite"}
+    beside_first = {pair["file"]: pair for pair in report["pairs"] if pair["file"] in alone}
+    by_place |= {place: beside_first[place[0]] for place in by_place if place[0] in beside_first}
     return template("edge.questions.matrix", "matrix.html.j2").render(
         report=report,
         runtimes=runtimes,

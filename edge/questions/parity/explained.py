@@ -27,16 +27,18 @@ PICTURES = 2  # the limit of each takes a second of a processor, for each file
 def explained(
     build: Build, entries: Sequence[Entry], answers: Sequence[np.ndarray], wanted: np.ndarray, squares: np.ndarray
 ) -> list[dict[str, Any] | None]:
-    """A row for each entry, as JSON values; None of one that the limit is not for: of another format, with answers, or
-    in forced half precision.
+    """A row for each entry, as JSON values; None of one that the limit is not for: of another format, with answers, in
+    forced half precision, or not asked on this machine too.
 
     `answers`: probabilities (n, K) of each entry; `wanted`: PyTorch's, (N, K); both of the first of `squares`, uint8
     (N, S, S, 3).
     """
+    here = {entry.file for entry in entries if entry.runtime == HERE and not entry.answered}
     limits: dict[str, np.ndarray | str] = {}
     rows: list[dict[str, Any] | None] = []
     for entry, values in zip(entries, answers, strict=True):
-        if entry.format != "tflite" or entry.answered or not (entry.runtime == HERE or on_phone(entry.runtime)):
+        other = entry.format != "tflite" or entry.answered or entry.file not in here
+        if other or not (entry.runtime == HERE or on_phone(entry.runtime)):
             rows.append(None)
             continue
         count = min(PICTURES, len(values))

@@ -1,0 +1,73 @@
+"""Packages and .aimodel files in the matrix: what their place shows, and that a missing Core AI stops nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import InputError
+from edge.questions.matrix import measure
+from edge.questions.matrix.section import section
+from edge.runtimes import Outputs
+from edge.runtimes.foreign import aimodel
+from tests.edge.questions.matrix._files import float_file
+
+SIDE, CLASSES = 8, 3
+
+
+class Runtime:
+    """Core AI's, as edge.runtimes.coreai has it."""
+
+    answer_places = 0
+
+    def __init__(self, path: Path) -> None:
+        self.side, self.classes, self.recipe, self.closed = SIDE, CLASSES, "fp16", False
+
+    def run(self, pictures: np.ndarray) -> Outputs:
+        assert pictures.dtype == np.uint8
+        return Outputs(np.full((len(pictures), CLASSES), 1 / CLASSES), None)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_aimodel_takes_pictures_as_they_are(monkeypatch):
+    monkeypatch.setattr(aimodel, "CoreAI", Runtime)
+    opened, mode, contents = measure.open_first(Path("net-fp16.aimodel"), None, 1)
+    assert (mode, contents, opened.classes, measure.halves(opened)) == ("core-ai", None, CLASSES, True)
+    assert (opened.pixels.height, opened.pixels.width) == (SIDE, SIDE)
+    assert opened.run(np.zeros((2, SIDE, SIDE, 3), np.uint8)).shape == (2, CLASSES)
+    monkeypatch.setattr(Runtime, "answer_places", 4)
+    with pytest.raises(InputError, match="takes answers"):
+        aimodel.AIModel(Path("net-answers-fp16.aimodel"))
+
+
+def test_without_core_ai_a_folder_is_looked_at_all_the_same(tmp_path, monkeypatch, messages):
+    (tmp_path / "net-fp32.tflite").write_bytes(float_file())
+    (tmp_path / "net-fp16.aimodel").mkdir()
+    monkeypatch.setattr(measure, "missing", lambda: "running .aimodel files needs Core AI")
+    assert [path.name for path in measure.files_in([tmp_path])] == ["net-fp32.tflite"]
+    assert "needs Core AI" in messages[-1]
+    monkeypatch.setattr(measure, "missing", lambda: None)
+    assert len(measure.files_in([tmp_path])) == 2
+
+
+def test_the_place_of_a_package_shows_how_it_stands_to_the_first_file():
+    """It has one runtime here, so that nothing else could stand there."""
+    rows = [
+        {"file": file, "format": form, "runtime": mode, "version": "", "state": "reported", "why": ""}
+        for file, form, mode in (("a.tflite", "tflite", "xnnpack"), ("b.mlpackage", "mlpackage", "interpreter"))
+    ]
+    files = [
+        {"file": row["file"], "format": row["format"], "sha256": "0" * 64, "bytes": 1, "pixels": "", "classes": 3,
+         "gives": "probabilities", "opens_from": None}
+        for row in rows
+    ]  # fmt: skip
+    pair = {"file": "b.mlpackage", "other": "a.tflite", "state": "same", "agreement": 1.0, "largest": 0.00123,
+            "limit": 0.01, "image": 0, "why": ""}  # fmt: skip
+    report = {"model": "a", "data": {"name": "x", "images": 2, "synthetic": False, "note": "", "names": []},
+              "files": files, "rows": rows, "pairs": [pair], "counts": {}, "dermedge": "1", "schema": "1"}  # fmt: skip
+    table = section(report, {}).partition("<h3>")[0]
+    assert "|Δp| 0.0012 of 0.01, 100% same class" in table and "held against a.tflite" in table
