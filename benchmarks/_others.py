@@ -16,6 +16,8 @@ import torch
 from coremltools import optimize
 from torch import Tensor, nn
 
+from ._tensorflow import tensorflow_package
+
 IDS, WORDS, SIDE = 12, 60, 64
 
 
@@ -276,6 +278,14 @@ def one_after_the_other(folder: Path) -> Example:
     return Example(folder / "m.mlpackage", [({"x": x}, right(second, {"middle": between}))])
 
 
+def of_tensorflow(name: str) -> Maker:
+    def maker(folder: Path) -> Example:
+        path, inputs, answers = tensorflow_package(name, folder)
+        return Example(path, [(inputs, answers)])
+
+    return maker
+
+
 def of_2020(folder: Path) -> Example:
     """A neural network, the format of before iOS 15."""
     net = torch.jit.trace(small().eval(), torch.zeros(1, 3, 32, 32))
@@ -404,5 +414,10 @@ CASES: dict[str, Case] = {
     "a counter": Case("state", counting),
     "two functions": Case("multifunction", two_functions),
     "two programs in a row": Case("pipeline", one_after_the_other),
+    "Keras: convolutions": Case("TensorFlow", of_tensorflow("convolutions")),
+    "Keras: MobileNetV2": Case("TensorFlow", of_tensorflow("mobilenet")),
+    "Keras: LSTM in both directions, GRU": Case("TensorFlow", of_tensorflow("recurrent")),
+    "Keras: attention, two inputs and answers": Case("TensorFlow", of_tensorflow("attention")),
+    "a loop that fills a TensorArray": Case("TensorFlow", of_tensorflow("loop")),
     "neural network": Case("before iOS 15", of_2020, "convert_to='mlprogram'"),
 }  # fmt: skip

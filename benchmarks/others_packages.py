@@ -1,9 +1,11 @@
 """Packages of other converters, run by the Core ML interpreter: each equals its source or is refused by name.
 
+    python benchmarks/others_packages.py --set-up
     python benchmarks/others_packages.py
 
-The packages are made here: coremltools from torch, torch.export and transformers' config classes,
-`coremltools.optimize`, several inputs, flexible shapes, states, several functions, a pipeline. A row is equal if the
+The packages are made here: coremltools from torch, torch.export, transformers' config classes and TensorFlow,
+`coremltools.optimize`, several inputs, flexible shapes, states, several functions, a pipeline. TensorFlow lives in an
+environment of its own, which --set-up makes (1.9 GB). A row is equal if the
 largest difference is below 1e-4 of the largest answer (2 % in float16). Writes --out/others_packages.md, a table.
 """
 
@@ -28,9 +30,10 @@ import numpy as np
 from dermedge.console import entry, screen, third_party_noise_into
 from edge.errors import GATE_FAILED, GOOD, InputError
 from edge.files import scratch_in, write_text
-from edge.progress import track
+from edge.progress import busy, track
 
 from ._flags import add_out
+from ._tensorflow import set_up_environment
 
 if TYPE_CHECKING:
     from ._others import Example
@@ -53,6 +56,7 @@ class Row:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these rows alone")
+    p.add_argument("--set-up", action="store_true", help="make the environment of TensorFlow, and nothing else")
     add_out(p)
     return p
 
@@ -60,6 +64,11 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    if args.set_up:
+        with busy("setting up TensorFlow"):
+            folder = set_up_environment()
+        screen().print(str(folder), markup=False)
+        return GOOD
     with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
         rows = judged(work, args.only)
     lines = ["| package | made by | verdict | difference |", "|---|---|---|---|", *(row.line() for row in rows)]

@@ -159,20 +159,20 @@ class Call:
 
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         arguments = dict(self.fixed)
-        for name, kind, source, several in self.arguments:
-            if several is not None:
-                value = [values[item.name] if isinstance(item, Ref) else item for item in several]
-            else:
-                value = values[source]  # type: ignore[index]  # one of both is there
-                if not kind and value.__class__ is Tensor:
-                    arguments[name] = value
-                    continue
-                value = wanted(value, kind)
-            arguments[name] = checked(value, kind or "Tensor", self.operation, name)
         try:
+            for name, kind, source, several in self.arguments:
+                if several is not None:
+                    value = [values[item.name] if isinstance(item, Ref) else item for item in several]
+                else:
+                    value = values[source]  # type: ignore[index]  # one of both is there
+                    if not kind and value.__class__ is Tensor:
+                        arguments[name] = value
+                        continue
+                    value = wanted(value, kind)
+                arguments[name] = checked(value, kind or "Tensor", self.operation, name)
             around = (self.bodies, values) if self.bodies else ()
             result = self.function(*around, **arguments)
-        except PredictionError:  # of an operation in one of its blocks, which is named there
+        except InputError:  # which names the argument, or an operation in one of its blocks
             raise
         except (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError) as error:
             shapes = {k: tuple(v.shape) for k, v in arguments.items() if isinstance(v, Tensor)}
@@ -275,7 +275,10 @@ def ready(operation: Operation, opset: str, constants: Mapping[str, Any], stated
             check_stated((ref for ref in refs if isinstance(ref, Ref)), stated, kind, operation, name)
             open_.append((name, kind, resolved))
         else:
-            value = [widened(v) for v in resolved] if kind in SEVERAL else wanted(widened(resolved), kind)
+            try:
+                value = [widened(v) for v in resolved] if kind in SEVERAL else wanted(widened(resolved), kind)
+            except ValueError as error:
+                raise InputError(f"{where(operation)}: its {name}: {error}; convert the model again") from error
             fixed[name] = checked(value, kind, operation, name)
     lacking = [
         name

@@ -42,7 +42,7 @@ def prelu(x: Tensor, alpha: Tensor) -> Tensor:
 
 
 def relu(x: Tensor) -> Tensor:
-    return x.clamp(min=0)
+    return torch.relu(x)
 
 
 def relu6(x: Tensor) -> Tensor:

@@ -54,6 +54,9 @@ def layer_norm(
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Over `size` channels around each; of an even number, one more lies before it than after."""
+    whole = 2 * x.shape[1]  # a window of this size has all channels wherever it lies
+    if size > whole:
+        alpha, size = alpha * whole / size, whole
     return F.local_response_norm(x, size, alpha, beta, k)
 
 

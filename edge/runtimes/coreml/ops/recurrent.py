@@ -1,8 +1,8 @@
 """Recurrent layers. x is (steps, batch, features); a hidden state is (batch, size).
 
-Where torch has the layer, torch computes it; otherwise the products with x are made for all steps at once, and each
-step takes what is left. A layer of direction `reverse` goes from the last step to the first and gives its results in
-the order in which it made them.
+Where torch has the layer, torch computes it; otherwise the products with x are made for all steps at once, and
+`stepwise` takes what is left. A layer of direction `reverse` goes from the last step to the first and gives its
+results in the order in which it made them.
 """
 
 from __future__ import annotations
@@ -15,24 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .kinds import GruRows, LstmRows
-
-Activation = Callable[[Tensor], Tensor]
-# Of those with parameters Core ML takes the defaults: scaled_tanh is tanh, hard_sigmoid is 0.2 x + 0.5, cut to 0..1.
-ACTIVATIONS: dict[str, Activation] = {
-    "tanh": torch.tanh,
-    "scaled_tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "hard_sigmoid": lambda x: (0.2 * x + 0.5).clamp(0, 1),
-    "sigmoid_hard": lambda x: (0.2 * x + 0.5).clamp(0, 1),
-    "relu": torch.relu,
-    "linear": lambda x: x,
-}
-
-
-def activation_of(name: str) -> Activation:
-    if name.lower() not in ACTIVATIONS:
-        raise ValueError(f"the activation {name} is not one of {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name.lower()]
+from .stepwise import activation_of, gru_steps, lstm_steps, rnn_steps
 
 
 def in_order(x: Tensor, direction: str) -> Tensor:
@@ -123,30 +106,14 @@ def one_way(
     if c.shape != h.shape:
         raise ValueError(f"the cell state is {tuple(c.shape)}, the hidden state {tuple(h.shape)}; expected the same")
     bias = bias_or_zeros(bias, x, 4 * size)
-    gate, cell, final = (activation_of(name) for name in names)
-    if (gate, cell, final) == (torch.sigmoid, torch.tanh, torch.tanh) and peephole is None and clip is None:
+    activations = activation_of(names[0]), activation_of(names[1]), activation_of(names[2])
+    if activations == (torch.sigmoid_, torch.tanh_, torch.tanh_) and peephole is None and clip is None:
         weights = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
         steps, last_h, last_c = torch.lstm(x, (h[None], c[None]), weights, True, 1, 0.0, False, False, False)
         return steps, last_h[0], last_c[0]
     if peephole is not None and peephole.shape != (3 * size,):
         raise ValueError(f"a peephole of shape {tuple(peephole.shape)}, expected ({3 * size},)")
-    # Input and forget gate lie side by side, and see the cell state before the step; the output gate that after it.
-    to_both, to_output = (None, None) if peephole is None else (peephole[: 2 * size], peephole[2 * size :])
-    recurrent = weight_hh.t()
-    states = []
-    for product in F.linear(x, weight_ih, bias).unbind():
-        both, z, o = torch.addmm(product, h, recurrent).split([2 * size, size, size], 1)
-        if to_both is not None:
-            both = torch.addcmul(both, c.repeat(1, 2), to_both)
-        i, f = gate(both).chunk(2, 1)
-        c = torch.addcmul(f * c, i, cell(z))
-        if clip is not None:
-            c = c.clamp(-clip, clip)
-        if to_output is not None:
-            o = torch.addcmul(o, c, to_output)
-        h = gate(o) * final(c)
-        states.append(h)
-    return torch.stack(states), h, c
+    return lstm_steps(F.linear(x, weight_ih, bias), h, c, weight_hh, peephole, clip, activations)
 
 
 def gru(
@@ -171,25 +138,13 @@ def gru(
     x = in_order(x, direction)
     bias, input_bias = (bias_or_zeros(values, x, 3 * size) for values in (bias, input_bias))
     gate, final = activation_of(recurrent_activation), activation_of(activation)
-    if reset_after and (gate, final) == (torch.sigmoid, torch.tanh):
+    if reset_after and (gate, final) == (torch.sigmoid_, torch.tanh_):
         weights = [weight_ih, weight_hh, input_bias, bias]
         steps, last = torch.gru(x, initial_h[None], weights, True, 1, 0.0, False, False, False)
         return steps if output_sequence else steps[-1:], last[0]
-    h, states = initial_h, []
-    to_gates, to_new = weight_hh[: 2 * size].t(), weight_hh[2 * size :].t()
     products = F.linear(x, weight_ih, input_bias if reset_after else input_bias + bias)
-    gate_bias, new_bias = bias[: 2 * size], bias[2 * size :]
-    for product in products.unbind():
-        before, after = product[:, : 2 * size], product[:, 2 * size :]
-        gates = torch.addmm(before, h, to_gates)
-        r, z = gate(gates + gate_bias if reset_after else gates).chunk(2, 1)
-        if reset_after:
-            new = final(after + r * torch.addmm(new_bias, h, to_new))
-        else:
-            new = final(torch.addmm(after, r * h, to_new))
-        h = torch.lerp(new, h, z)
-        states.append(h)
-    return torch.stack(states if output_sequence else states[-1:]), h
+    steps, last = gru_steps(products, initial_h, weight_hh, bias if reset_after else None, gate, final)
+    return steps if output_sequence else steps[-1:], last
 
 
 def gru_before_18(
@@ -221,16 +176,13 @@ def rnn(
     x = in_order(x, direction)
     bias = bias_or_zeros(bias, x, size)
     final = activation_of(activation)
-    if final is torch.tanh or final is torch.relu:
-        torchs = torch.rnn_tanh if final is torch.tanh else torch.rnn_relu
+    if final is torch.tanh_ or final is torch.relu_:
+        torchs = torch.rnn_tanh if final is torch.tanh_ else torch.rnn_relu
         weights = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
         steps, last = torchs(x, initial_h[None], weights, True, 1, 0.0, False, False, False)
         return steps if output_sequence else steps[-1:], last[0]
-    h, states = initial_h, []
-    for product in F.linear(x, weight_ih, bias).unbind():
-        h = final(torch.addmm(product, h, weight_hh.t()))
-        states.append(h)
-    return torch.stack(states if output_sequence else states[-1:]), h
+    steps, last = rnn_steps(F.linear(x, weight_ih, bias), initial_h, weight_hh, final)
+    return steps if output_sequence else steps[-1:], last
 
 
 TABLE: dict[str, Callable[..., Any] | Mapping[str, Callable[..., Any]]] = {

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from . import sampling
 from .kinds import Ints
+from .slicing import bounded
 
 TORCH = {"STRICT_ALIGN_CORNERS": True, "UNALIGN_CORNERS": False}  # the modes that torch has, by its align_corners
 
@@ -19,6 +20,7 @@ TORCH = {"STRICT_ALIGN_CORNERS": True, "UNALIGN_CORNERS": False}  # the modes th
 def points(mode: str, extent: Tensor, count: int) -> Tensor:
     """Where `count` points lie, from the first of `extent` pixels on; (..., count) for an extent of (...)."""
     extent = extent[..., None]
+    bounded([*extent.shape[:-1], count])
     steps = torch.arange(count, dtype=extent.dtype, device=extent.device)
     if mode in {"STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"}:
         if count == 1:
@@ -63,6 +65,7 @@ def nearest(x: Tensor, sizes: tuple[int, int], mode: str = "DEFAULT") -> Tensor:
     of each, as Apple's tests of `resize` have it; the other modes are those of bilinear sampling."""
     for dimension, size in zip((-2, -1), sizes, strict=True):
         length = x.shape[dimension]
+        bounded([size])
         if mode in {"DEFAULT", "UNALIGN_CORNERS"}:
             index = (2 * torch.arange(size, device=x.device) + 1) * length // (2 * size)
         else:
@@ -75,7 +78,10 @@ def nearest(x: Tensor, sizes: tuple[int, int], mode: str = "DEFAULT") -> Tensor:
 
 def scaled(length: int, scale: float) -> int:
     """Rounded down in float32, as the program's shapes are."""
-    return int(np.floor(np.float32(scale) * np.float32(length)))
+    if not 0 <= scale * length < np.inf:
+        raise ValueError(f"{length} pixels cannot be scaled by {scale}")
+    (size,) = bounded([int(np.floor(np.float32(scale) * np.float32(length)))])
+    return size
 
 
 def upsample_nearest_neighbor(x: Tensor, scale_factor_height: float = 1, scale_factor_width: float = 1) -> Tensor:
