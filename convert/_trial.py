@@ -17,7 +17,7 @@ from edge.scheme import Layer
 from ._curve import POINTS, TAIL_DB, point
 from ._fidelity import sqnr
 
-# Median SQNR, of a package: 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges.
+# Median SQNR: 3 dB above the .tflite file's, whose layers lose less to 8 bits with live ranges.
 BUDGET_DB = 38.0
 GATE_DB = COREML["int8"].gate.median_sqnr_db or 0.0
 DOUBLED_DB = 10 * math.log10(2)  # dB that are lost when the noise doubles
@@ -101,12 +101,12 @@ class Limit:
     p5_db: float
 
     @classmethod
-    def of(cls, weights: Mapping[str, float], budget_db: float = BUDGET_DB) -> Limit:
+    def of(cls, weights: Mapping[str, float]) -> Limit:
         """`weights`: the point with only the weights in 8 bits, the best that any choice can reach."""
         as_much_again = weights["sqnr_db"] - DOUBLED_DB
         if weights["sqnr_db"] >= GATE_DB:
             as_much_again = max(as_much_again, GATE_DB)  # what passes its gate must not be pushed below it
-        median = min(budget_db, as_much_again)
+        median = min(BUDGET_DB, as_much_again)
         return cls(median, min(median - TAIL_DB, weights["sqnr_db_p5"] - DOUBLED_DB))
 
     def holds(self, point: Mapping[str, float]) -> bool:

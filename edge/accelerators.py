@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PREFIX = "known-fault"  # of a notice
+PROVIDER = "provider"  # of a notice about an execution provider of ONNX Runtime
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,10 @@ def notice(fault: str, operators: str, place: str) -> str:
     return f"{PREFIX}: {operators} ({place}), {row.happens} ({row.name}, {row.link})"
 
 
+def provider_notice(name: str, takes: str, source: str) -> str:
+    """A line for an audit: what an execution provider takes of a file, and by which list."""
+    return f"{PROVIDER}: {name} takes {takes} ({source})"
+
+
 def is_notice(line: str) -> bool:
-    return line.startswith(f"{PREFIX}:")
+    return line.startswith((f"{PREFIX}:", f"{PROVIDER}:"))

@@ -1,4 +1,4 @@
-"""What an .onnx file is made of: operators, multiply-accumulates, memory."""
+"""What an .onnx file is made of: operators, multiply-accumulates, memory, and who takes it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edge.manifest import Audit
 from .._liveness import peak_bytes
 from .._resize_names import is_matrix
 from .layers import Graph, macs_of
+from .providers import provider_notices
 
 LAYOUT = {"Transpose", "Reshape", "Concat", "Slice", "Split", "Pad", "Gather", "Expand"}
 INTEGER = {"MatMulInteger", "ConvInteger"}
@@ -26,7 +27,8 @@ def audit(path: Path) -> Audit:
     are products of two activations, as in attention, or with the constant matrix of a resize. What only expands stored
     weights is no operator of these counts, for a runtime does it once, when it opens the file.
     """
-    graph = Graph(path.read_bytes())
+    content = path.read_bytes()
+    graph = Graph(content)
     shapes, types = inferred(graph)
     constant = set(graph.entries)
     steps, kinds, macs, macs_8bit, macs_weights, layout_bytes = [], [], 0, 0, 0, 0
@@ -62,6 +64,7 @@ def audit(path: Path) -> Audit:
         peak_activation_bytes=peak_bytes(
             steps, sizes, [entry.name for entry in graph.model.graph.input], sorted(graph.outputs)
         ),
+        warnings=tuple(provider_notices(content)),
     )
 
 

@@ -35,7 +35,6 @@ from .layers import Graph, Weighted
 from .quantise import quantised, with_weights
 from .rounding import Held, held
 
-BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
 ALONE = 16  # images for trying each layer alone
 KINDS = {"Conv": "static", "Gemm": "dynamic", "MatMul": "dynamic"}  # operator -> its kind in 8 bits
 OTHERS = " (the rest are of operators that ONNX Runtime has no fast 8-bit form of)"
@@ -80,7 +79,7 @@ def choose(
     aim.check_share(reachable_share(graph), OTHERS)
     trial.point(layers)
     aim.check_fidelity(trial.decibel[0], "with nothing but its weights in 8 bits")
-    limit = Limit.of(trial.curve[0], BUDGET_DB)
+    limit = Limit.of(trial.curve[0])
 
     layers = tried_alone(network, layers, ranges_of(graph, calibrating), judging[:ALONE], some(wanted, ALONE))
     order = in_order(layers)

@@ -3,7 +3,7 @@
 A `static` convolution reads and gives uint8 with fixed ranges, between the two operators that say so; ONNX Runtime
 makes one QLinearConv of it. A `dynamic` product takes the range of its input while the model runs: the runtime's
 DynamicQuantizeLinear and MatMulInteger, whose sums are scaled back to float32. Weights are int8, with one scale for
-each output channel.
+each output channel; those of layers that stay float32 are stored in half precision (`half.py`).
 
 ONNX Runtime puts a convolution that was left in float32 into 8 bits by itself, with one scale for all its weights, if
 it stands between the operators of two others (WeightBiasQuantization in ONNX Runtime 1.32). It leaves those alone whose
@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.scheme import Layer, Range
 
+from .half import SMALLEST, holds
 from .layers import CONVOLUTIONS, Graph, Weighted, shaped
 from .rounding import Held
 
@@ -124,8 +125,15 @@ class Writing:
             with_bias(self.graph, layer, bias)
 
     def keep_float(self, layers: Iterable[Weighted]) -> None:
-        """Biases of convolutions that read 8-bit values, in a form that ONNX Runtime leaves alone."""
+        """Weights in half precision, and biases of convolutions that read 8-bit values so that they are left alone."""
         for layer in layers:
+            weight = self.graph.stored(layer.weight)
+            if weight.size >= SMALLEST and holds(weight):
+                half = self.keep(f"{layer.tensor}_weight_half", weight.astype(np.float16))
+                name = f"{layer.tensor}_weight"
+                node = helper.make_node("Cast", [half], [name], name=name, to=TensorProto.FLOAT)
+                self.behind.setdefault("", []).append(node)
+                layer.node.input[1] = name
             if layer.operator not in CONVOLUTIONS or layer.input not in self.renamed.keys() | self.ranges.keys():
                 continue
             length = self.graph.shapes[layer.output][1]

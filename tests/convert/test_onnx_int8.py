@@ -240,11 +240,11 @@ def test_a_float_layer_between_others_is_left_alone(
     made = optimised(file, tmp_path / "seen.onnx")
     assert made["QLinearConv"] == 4 and made["Conv"] + made["FusedConv"] == 1
 
-    bare = onnx.ModelProto.FromString(file)  # the same with the bias as it was
-    node = next(node for node in bare.graph.node if node.op_type == "Conv" and entry.input[1] in node.input)
+    bare = onnx.ModelProto.FromString(file)  # the same with weights and bias as they were
+    node = next(node for node in bare.graph.node if depthwise in node.output)
     bias = next(stored for stored in one_loud.graph.initializer if stored.name == entry.input[2])
-    bare.graph.initializer.append(bias)
-    node.input[2] = entry.input[2]
+    bare.graph.initializer.extend([weight, bias])
+    node.input[1:] = entry.input[1:]
     assert optimised(bare.SerializeToString(), tmp_path / "seen.onnx")["QLinearConv"] == 5
 
 
