@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.environments import is_set_up
+from edge.phones import mediapipe
 from edge.phones.legacy import environment_of
 
 HOME = os.environ.get("DERMEDGE_PHONES")
@@ -28,4 +29,7 @@ needs_arm = pytest.mark.skipif(
 )
 needs_browser = pytest.mark.skipif(
     not BROWSER, reason="DERMEDGE_PHONES names no folder with LiteRT.js: `dermedge setup browser`"
+)
+needs_mediapipe = pytest.mark.skipif(
+    not (HOME and is_set_up(mediapipe.wanted())), reason="DERMEDGE_PHONES has no MediaPipe: `dermedge setup mediapipe`"
 )

@@ -13,7 +13,10 @@ from tests._sources import ROOT, SOURCES, called, docstrings, executed, name
 
 LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] != "dermedge"]
 # The few that may: a process of its own, which a pipe joins with ours.
-MAY_PRINT = {"edge/questions/zoo/worker.py", "convert/_onnx_tf/step.py", "edge/phones/worker.py"}
+MAY_PRINT = {
+    "edge/questions/zoo/worker.py", "convert/_onnx_tf/step.py", "edge/phones/worker.py",
+    "edge/phones/mediapipe_worker.py",
+}  # fmt: skip
 # Build the command line of a process of its own: a training run, which a round-trip test holds to the parser, and those
 # of compilers, apt, pip and browsers.
 MAY_NAME_FLAGS = {

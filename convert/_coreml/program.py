@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 INPUT, LABEL = "image", "classLabel"
 METADATA = "dermedge."  # begins our keys
+# What Xcode shows of a file with a mask: the user guide of coremltools, "Xcode Model Preview Types"; colours are RGB.
+PREVIEW_TYPE, PREVIEW_PARAMETERS = "com.apple.coreml.model.preview.type", "com.apple.coreml.model.preview.parameters"
+PREVIEW = {"labels": ["skin", "lesion"], "colors": ["#000000", "#ff3b30"]}
 PROBABILITIES, MASK = OUTPUTS
 INNER = "class_probabilities"  # what the classifier reads; a block must not have the name of its result twice
 DEBUG_MAP = "executorch_debug_handle_mapping.json"  # 0.16 MB in the package that no runtime reads
@@ -370,6 +373,8 @@ def save(model, target: Path, manifest: Manifest, recipe: str) -> None:
     model.output_description[PROBABILITIES] = manifest.output.meaning
     if manifest.mask:
         model.output_description[MASK] = manifest.mask.meaning
+        model.user_defined_metadata[PREVIEW_TYPE] = "imageSegmenter"
+        model.user_defined_metadata[PREVIEW_PARAMETERS] = json.dumps(PREVIEW)
     model.output_description[LABEL] = "code of the most probable class"
     model.save(str(target))
     (target / DEBUG_MAP).unlink(missing_ok=True)

@@ -137,8 +137,8 @@ def named(content: bytes) -> bytes:
     return pack(model)
 
 
-def with_metadata(content: bytes, facts: Mapping[str, object]) -> bytes:
-    """The file with the manifest's facts inside, as JSON under the metadata name `dermedge`.
+def with_metadata(content: bytes, facts: Mapping[str, object], others: Mapping[bytes, bytes] | None = None) -> bytes:
+    """The file with the manifest's facts inside, as JSON under the metadata name `dermedge`, and `others` by name.
 
     The metadata entry that lets XNNPACK compute a float file in fp16 is left out on purpose: without it a phone's CPU
     computes in float32, as in the comparison of the gate.
@@ -146,11 +146,16 @@ def with_metadata(content: bytes, facts: Mapping[str, object]) -> bytes:
     from ai_edge_litert import schema_py_generated as schema
 
     model = unpack(content)
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode(), np.uint8)
-    entry.name, entry.buffer = METADATA.encode(), len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(m for m in model.metadata or [] if m.name.decode() != METADATA), entry]
+    entries = {METADATA.encode(): json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode()}
+    entries |= others or {}
+    known = {entry.name: entry for entry in model.metadata or []}
+    for name, data in entries.items():
+        if name not in known:
+            entry = known[name] = schema.MetadataT()
+            entry.name, entry.buffer = name, len(model.buffers)
+            model.buffers.append(schema.BufferT())
+        model.buffers[known[name].buffer].data = np.frombuffer(data, np.uint8)
+    model.metadata = list(known.values())
     return pack(model)
 
 

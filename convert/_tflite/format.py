@@ -17,9 +17,10 @@ from edge.tflite.opens_from import opens_from
 from .._aim import Unreachable
 from .._format import Source
 from .audit import audit
-from .file import Lowered, float_model, with_metadata
+from .file import Lowered, float_model
 from .layers import reachable_share
 from .measured import measure
+from .model_metadata import with_facts
 from .quantise import CHOSEN, HALF, ROUNDED, recipe_file
 from .second_input import with_second_input
 
@@ -78,11 +79,11 @@ class Prepared:
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         layers = self.scheme.layers if self.scheme else None
         content = recipe_file(recipe, self.lowered.content, self.rounded, layers, halves=self.halves)
-        target.write_bytes(with_metadata(content, manifest.facts_inside() | {"recipe": recipe}))
+        target.write_bytes(with_facts(content, manifest, recipe))
 
     def write_with_answers(self, recipe: str, alone: Path, target: Path, manifest: Manifest) -> None:
         content = with_second_input(alone.read_bytes(), np.array(manifest.log_odds, np.float32))
-        target.write_bytes(with_metadata(content, manifest.facts_inside(answers=True) | {"recipe": recipe}))
+        target.write_bytes(with_facts(content, manifest, recipe, answers=True))
 
     def shortcomings(self, recipe: str, path: Path, *, answers: int = 0) -> list[str]:
         return []  # opening it checks the tensor contract

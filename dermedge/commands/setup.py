@@ -8,12 +8,13 @@
     dermedge setup legacy                    earlier TFLite interpreters, each in a locked environment of its own
     dermedge setup legacy --only litert      those of one library alone: tflite-runtime, tensorflow or litert
     dermedge setup onnx-tf                   onnx-tf and TensorFlow 2.15 for `to-tflite --route onnx-tf`, likewise
+    dermedge setup mediapipe                 MediaPipe Tasks, likewise: the tests open converted files with them
 
 Downloads from the machine's own Debian archive, Python index, Maven repository and npm registry, into DERMEDGE_PHONES
 or dermedge's cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc,
 gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. These
-take half a minute each. legacy needs 7 GB (1 GB without TensorFlow), onnx-tf 1.5 GB; both need Python 3.11
-(DERMEDGE_PYTHON names one that is not on the path). What is there already is used again.
+take half a minute each. legacy needs 7 GB (1 GB without TensorFlow), onnx-tf 1.5 GB, mediapipe 0.7 GB; these need
+Python 3.11 (DERMEDGE_PYTHON names one that is not on the path). What is there already is used again.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from edge.errors import GOOD, InputError
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["arm", "android", "browser", "legacy", "onnx-tf"], help="the runtime")
+    p.add_argument("what", choices=["arm", "android", "browser", "legacy", "mediapipe", "onnx-tf"], help="the runtime")
     p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
     p.add_argument(
-        "--missing", action="store_true", help="do nothing where it is set up already; legacy and onnx-tf never do"
+        "--missing",
+        action="store_true",
+        help="do nothing where it is set up already; legacy, mediapipe and onnx-tf never do",
     )
     p.add_argument("--aar", type=Path, help="android: a library of your own, instead of a download")
     p.add_argument("--only", metavar="LIBRARY", help="legacy: tflite-runtime, tensorflow or litert alone")
@@ -43,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.phones import android, arm, browser, legacy
+    from edge.phones import android, arm, browser, legacy, mediapipe
     from edge.progress import busy
 
     if args.what != "android" and (args.tflite or args.aar):
@@ -58,9 +61,11 @@ def main(argv: list[str] | None = None) -> int:
         for folder in folders:
             screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
         return GOOD
-    if args.what == "onnx-tf":
-        with busy("setting up onnx-tf"):
-            folder = room("convert._onnx_tf.road").set_up_environment()
+    if args.what in ("mediapipe", "onnx-tf"):
+        with busy(f"setting up {args.what}"):
+            folder = (
+                mediapipe.set_up() if args.what == "mediapipe" else room("convert._onnx_tf.road").set_up_environment()
+            )
         screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
         return GOOD
     version = args.tflite or android.TFLITE

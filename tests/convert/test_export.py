@@ -20,9 +20,11 @@ from dermedge.commands import parity
 from edge import artifact, checkpoint
 from edge.files import size as size_of
 from edge.labels import PAD_UFES_20
+from edge.phones import mediapipe
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.reference import Reference
 from edge.scheme import load as load_scheme
+from tests._phones import needs_mediapipe
 from tests.convert._random_weights import SIDE
 
 NEAR = 2e-6  # of a probability
@@ -88,6 +90,18 @@ def test_facts_are_inside_the_file(build: Path, weights: Path) -> None:
     ]  # fp16 arithmetic was not judged
     assert model.signatureDefs[0].inputs[0].name == b"image"
     assert model.signatureDefs[0].outputs[0].name == b"probabilities"
+
+
+@needs_mediapipe
+def test_mediapipe_gives_the_manifests_probabilities_with_every_file(build: Path) -> None:
+    from PIL import Image
+
+    tested = artifact.read(build).self_test[0]
+    images = np.asarray(Image.open(build / tested.image))[None]
+    for name, expected in tested.expected.items():
+        answer = mediapipe.classify(build / name, images)
+        assert answer.codes == tuple(label.code for label in PAD_UFES_20)
+        np.testing.assert_allclose(answer.probabilities[0], expected, atol=1e-6, err_msg=name)
 
 
 def test_self_test_can_be_repeated_by_an_app(build: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from edge.models import create_model, resformer_lite
 from edge.preprocess import PREPROCESS_VERSION
 from edge.runtimes import Outputs
 from edge.runtimes.coreml.classifier import CoreML
-from edge.runtimes.coreml_package import describe, shortcomings
+from edge.runtimes.coreml_package import describe, read_spec, shortcomings
 from edge.runtimes.litert import MODES, LiteRT
 from edge.runtimes.reference import Reference
 from tests.edge._manifests import manifest
@@ -157,6 +158,10 @@ def test_core_ml_packages_answer_as_the_model(recipe, near, checkpoint, program,
     labels = [label.code for label in PAD_UFES_20]
     assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels, mask=True) == []
     assert shortcomings(describe(path), recipe=recipe, side=SIDE, labels=labels) != []
+    about = read_spec(path).description.metadata.userDefined
+    assert about["com.apple.coreml.model.preview.type"] == "imageSegmenter"
+    shown = json.loads(about["com.apple.coreml.model.preview.parameters"])
+    assert shown["labels"] == ["skin", "lesion"] and len(shown["colors"]) == 2
     assert not [line for line in audit(path).warnings if "dilation" in line]  # the Neural Engine would leave it
     package = CoreML(path)
     by_name = {one.name: one.type for one in package.engine.output_description}

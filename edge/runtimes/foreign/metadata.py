@@ -7,8 +7,8 @@ import struct
 from typing import Any
 
 from edge.runtimes.litert import METADATA
+from edge.tflite.google_metadata import ENTRY as GOOGLES
 
-GOOGLES = b"TFLITE_METADATA"
 NORMALIZATION = 1  # of the union ProcessUnitOptions
 # places in the tables of metadata_schema.fbs, counted from 0
 SUBGRAPHS, INPUTS, UNITS, OPTIONS_TYPE, OPTIONS, MEAN, STD = 3, 2, 4, 0, 1, 0, 1
