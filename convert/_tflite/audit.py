@@ -1,14 +1,15 @@
 """Operators, cost and compatibility warnings of a .tflite file, read from the file itself.
 
 The rules: no tensor above rank 4 and no GATHER_ND for the GPU delegate (litert-torch pull request 1079 and issue 925),
-closed shapes for NPUs, one piece for XNNPACK. What GPUs are reported to get wrong (`known_faults.py`) is a notice among
-the warnings. XNNPACK's pieces are counted by opening the file: every operator that it
-does not support ends one. A file without warnings probably runs on a GPU or an NPU, but that is not certain.
+closed shapes for NPUs, one piece for XNNPACK. What parts of phones refuse or are reported to get wrong
+(`known_faults.py`) is a notice among the warnings. XNNPACK's pieces are counted by opening the file: every operator
+that it does not support ends one. A file without warnings probably runs on a GPU or an NPU, but that is not certain.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
@@ -26,8 +27,10 @@ BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1}  # of an element, by th
 INT8, UINT8 = 9, 3
 
 
-def audit(path: Path) -> Audit:
+def audit(path: Path, modules: Mapping[str, tuple[str, str | None]] | None = None) -> Audit:
     """Operators by type, ranks, layout operations, MACs, memory and broken rules of one file.
+
+    `modules`: name of a tensor -> the network's module that it is computed in, for the rules' places.
 
     `peak_activation_bytes` is the largest sum of tensors alive at once, in the file's order of operators, weights not
     counted. `macs_8bit` are those whose activations are 8-bit numbers: stored so, or quantised while the model runs.
@@ -63,7 +66,7 @@ def audit(path: Path) -> Audit:
         macs_weights=macs_with_weights(model),
         peak_activation_bytes=peak(graph, sizes, held),
         xnnpack_partitions=partitions,
-        warnings=(*warnings_of(partitions, operators, graph, shapes), *known_faults(model)),
+        warnings=(*warnings_of(partitions, operators, graph, shapes), *known_faults(model, modules)),
     )
 
 

@@ -15,6 +15,7 @@ from edge.tflite.versions import with_versions
 from .channel_scales import with_scales_behind
 from .half_constants import with_half_constants
 from .layers import described, preserved_tensors, resizing
+from .rank_four import with_rank_four
 from .rounding import with_float_depthwise
 
 ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
@@ -36,11 +37,12 @@ def recipe_file(
     if recipe in CHOSEN or recipe == "int8-dynamic":
         content = with_float_depthwise(content, float32)
     if recipe not in CHOSEN:
-        return with_versions(with_scales_behind(quantise(content, recipe)))
+        content = with_scales_behind(quantise(content, recipe))
+        return with_versions(with_rank_four(content) if recipe in ROUNDED else content)
     if layers is None:
         raise ValueError(f"{recipe} needs a scheme")
     content = with_half_constants(apply(content, layers))
-    content = with_scales_behind(content)
+    content = with_rank_four(with_scales_behind(content))
     return with_versions(with_byte_input(content) if recipe == "int8-io" else content)
 
 

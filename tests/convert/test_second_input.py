@@ -218,7 +218,8 @@ def test_old_phones_open_both_files_and_accelerators_see_nothing_new(build: Buil
         if entry.answers:
             alone = build.manifest.entry(entry.file.replace("-answers", ""))
             assert entry.opens_from == alone.opens_from
-            assert entry.audit.warnings == alone.audit.warnings
+            rules = [[line.rpartition(" (")[2] for line in e.audit.warnings] for e in (entry, alone)]
+            assert rules[0] == rules[1]  # there are more operators in float, which is told with their number
             assert entry.audit.xnnpack_partitions == alone.audit.xnnpack_partitions
 
 

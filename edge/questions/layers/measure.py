@@ -19,6 +19,7 @@ from edge.manifest import FileEntry
 from edge.progress import Listener, busy, listening
 from edge.questions.layers import tables
 from edge.questions.layers.merge import with_other_files
+from edge.questions.layers.model_explorer import node_data
 from edge.questions.layers.section import SCHEMA
 from edge.report.header import data_block, header
 from edge.report.question import QuestionReport
@@ -48,6 +49,10 @@ class LayersReport(QuestionReport):
 
     def tables(self) -> list[Table | str]:
         return [tables.table(file) for file in self.report["files"]]
+
+    def other_files(self) -> dict[str, str]:
+        """The losses of every .tflite for Model Explorer."""
+        return node_data(self.report)
 
     def write(self, folder: str | Path) -> Path:
         """As every question; what the folder's report says of files that were not looked into now is kept."""
