@@ -4,8 +4,8 @@
 
 Every test that makes an ML program (op sets of iOS 15 to 18, float32 and float16) is run as on a Mac, with the
 interpreter in the place of Core ML: the numbers that Apple's test expects are those that count. Prints how many passed,
-were refused by name, or gave another answer, and writes --out/apple_op_tests.json. All of them take about an hour on
-one core; --every 8 takes each eighth.
+were refused by name, or gave another answer, and writes --out/apple_op_tests.json. All of them take an hour or more on
+one core; --every 8 takes each eighth, and --every 8 --first 1 to --first 7 the others.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ TO_SEE = 20  # of the tests that did not pass
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--every", type=int, default=8, help="run one test of so many (default: %(default)s)")
+    p.add_argument("--first", type=int, default=0, help="the first of these, from 0 (default: %(default)s)")
     p.add_argument("--only", default="", metavar="WORDS", help="only tests whose names fit, as pytest's -k")
     add_out(p)
     return p
@@ -50,11 +51,16 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(every=args.every)
+    if not 0 <= args.first < args.every:
+        raise InputError(f"`first` is 0 to {args.every - 1}, below `every`; got {args.first}")
     with scratch_in(args.out) as work, busy("Apple's tests"):
-        rows = outcomes(work, args.every, args.only)
+        rows = outcomes(work, args.every, args.first, args.only)
     counts = Counter(row["outcome"] for row in rows)
     failed = [row for row in rows if row["outcome"] not in {PASSED, STEP, NO_PROGRAM} and not row["expected_to_fail"]]
-    report = {"every": args.every, "only": args.only, "counts": dict(counts), "failed": failed}
+    report = {
+        "every": args.every, "first": args.first, "only": args.only, "counts": dict(counts), "failed": failed,
+        "within_a_step": [row["test"] for row in rows if row["outcome"] == STEP],
+    }  # fmt: skip
     write_json(args.out / "apple_op_tests.json", report)
     screen().print(", ".join(f"{counts[kind]} {kind}" for kind in (PASSED, STEP, REFUSED, WRONG, BROKEN, NO_PROGRAM)))
     for row in failed[:TO_SEE]:
@@ -62,13 +68,14 @@ def main(argv: list[str] | None = None) -> int:
     return GATE_FAILED if failed else GOOD
 
 
-def outcomes(work: Path, every: int, only: str) -> list[dict]:
+def outcomes(work: Path, every: int, first: int, only: str) -> list[dict]:
     """What became of each test; InputError where none ran."""
     file = work / "outcomes.jsonl"
     chosen = ["-k", only] if only else []
     command = [
         sys.executable, "-m", "pytest", "-q", "-p", "benchmarks._apple_runs", "-p", "no:cacheprovider", "-W", "ignore",
-        "-c", os.devnull, "--rootdir", str(work), "--outcomes", str(file), "--every", str(every), *chosen,
+        "-c", os.devnull, "--rootdir", str(work), "--outcomes", str(file), "--every", str(every), "--first", str(first),
+        *chosen,
         "--pyargs", TESTS,
     ]  # fmt: skip
     settings = {"PYMIL_TEST_TARGETS": "mlprogram", "INCLUDE_MIL_FP32_UNIT_TESTS": "1"}

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import apple_op_tests
 from benchmarks._apple_runs import PASSED
-from edge.errors import GATE_FAILED, GOOD
+from edge.errors import BAD_INPUT, GATE_FAILED, GOOD
 
 
 @pytest.mark.slow(reason="coremltools' tests are collected in a process of their own, 10 s each time")
@@ -18,6 +18,11 @@ def test_apples_tests_of_loops_and_lists_pass(tmp_path: Path) -> None:
     assert apple_op_tests.main([*words, "--only", "test_control_flow and (Cond or WhileLoop or List)"]) == GOOD
     report = json.loads((tmp_path / "apple_op_tests.json").read_text())
     assert report["counts"][PASSED] >= 10 and not report["failed"]
+
+
+def test_a_piece_that_is_not_there_is_named(tmp_path: Path, capsys) -> None:
+    assert apple_op_tests.main(["--every", "4", "--first", "4", "--out", str(tmp_path)]) == BAD_INPUT
+    assert "--first" in capsys.readouterr().err
 
 
 def test_a_failed_test_of_apples_fails_the_command(tmp_path: Path, monkeypatch) -> None:

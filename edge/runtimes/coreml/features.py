@@ -153,20 +153,29 @@ def write_outputs(description: Any, values: Mapping[str, Any]) -> dict[str, Any]
         if kind == "multiArrayType" and isinstance(value, Tensor):
             value = value.numpy().astype(ARRAYS.get(int(feature.type.multiArrayType.dataType), np.float32))
         elif kind == "imageType" and isinstance(value, Tensor):
-            value = to_image(feature.type.imageType, value)
+            value = to_image(feature.name, feature.type.imageType, value)
         elif kind in {"int64Type", "doubleType"} and isinstance(value, Tensor):
+            if value.numel() != 1:
+                raise InputError(f"the output {feature.name} is described as a number; it has {tuple(value.shape)}")
             value = value.item()
         elif kind == "stringType" and isinstance(value, list):
+            if not value:
+                raise InputError(f"the output {feature.name} is described as a text; there is none")
             value = value[0]
         outputs[feature.name] = value
     return outputs
 
 
-def to_image(kind: Any, value: Tensor) -> Any:
+def to_image(name: str, kind: Any, value: Tensor) -> Any:
     """(1, C, H, W) of 0..255 -> a PIL image; values are rounded and cut to 0..255."""
     from PIL import Image
 
     colours = COLOURS.get(int(kind.colorSpace))
+    channels = 1 if colours in {"GRAYSCALE", "GRAYSCALE_FLOAT16"} else 3
+    if value.ndim != 4 or tuple(value.shape[:2]) != (1, channels) or not value.numel():
+        raise InputError(
+            f"the output {name} is described as a {colours} image, (1, {channels}, H, W); it has {tuple(value.shape)}"
+        )
     pixels = value[0].permute(1, 2, 0).numpy()
     if colours == "GRAYSCALE_FLOAT16":
         return Image.fromarray(pixels[..., 0].astype(np.float32), "F")

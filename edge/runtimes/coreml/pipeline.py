@@ -97,6 +97,9 @@ class CoreMLPipeline(Described):
                 raise PredictionError(f"{label} of the pipeline: {error}") from error
             except InputError as error:
                 raise InputError(f"{label} of the pipeline: {error}") from error
+        lacking = [feature.name for feature in self.output_description if feature.name not in values]
+        if lacking:
+            raise InputError(f"the pipeline promises an output {lacking[0]}, which is an input that was not given")
         return {feature.name: as_described(feature, values[feature.name]) for feature in self.output_description}
 
 

@@ -14,7 +14,7 @@ from . import features
 from .described import Described
 from .ops.making import survivors
 
-MAX_BOXES = 2**20  # in the result
+MAX_BOXES = 2**17  # that are compared, and in the result: the time grows with the square
 
 
 class Suppression(Described):
@@ -48,6 +48,16 @@ class Suppression(Described):
                 raise InputError(
                     f"the suppression of boxes works with {name or 'nothing'}; described are {', '.join(there)}"
                 )
+        for feature in self.input_description:
+            needed = feature.name in {self.confidence, self.boxes}
+            if needed and (feature.type.isOptional or feature.type.WhichOneof("Type") != "multiArrayType"):
+                raise InputError(
+                    f"the suppression of boxes needs {feature.name}, which is described as optional or no array"
+                )
+        if set(outputs) != {self.rated, self.placed}:
+            raise InputError(
+                f"the suppression of boxes gives {self.rated} and {self.placed}; described are {', '.join(outputs)}"
+            )
         limits = [rows_of(outputs[name]) for name in (self.rated, self.placed)]
         self.fewest, self.most = max(low for low, _ in limits), min(high for _, high in limits)
         if not 0 <= self.fewest <= self.most <= MAX_BOXES:
@@ -74,10 +84,15 @@ class Suppression(Described):
                 "expected (N, C) and (N, 4)"
             )
         overlap, least = (
-            float(values[name]) if name in values else usual for name, usual in (self.overlap, self.least)
+            number(name, values[name]) if name in values else usual for name, usual in (self.overlap, self.least)
         )
         best, classes = rated.max(dim=1)
         left = (best >= least).nonzero()[:, 0]
+        if len(left) > MAX_BOXES:
+            raise InputError(
+                f"{len(left)} boxes reach the confidence {least}; at most {MAX_BOXES} are compared, "
+                "ask for more confidence"
+            )
         if len(left):
             of_class = classes[left] if self.per_class else None
             left = left[survivors(boxes[left], best[left], of_class, overlap, float("-inf"), self.most)]
@@ -87,6 +102,12 @@ class Suppression(Described):
     def padded(self, rows: Tensor) -> Tensor:
         missing = max(0, self.fewest - len(rows))
         return torch.cat([rows, rows.new_zeros(missing, rows.shape[1])])
+
+
+def number(name: str, value: Tensor) -> float:
+    if value.numel() != 1:
+        raise InputError(f"the threshold {name} is one number, got {tuple(value.shape)}")
+    return float(value)
 
 
 def rows_of(feature: Any) -> tuple[int, int]:

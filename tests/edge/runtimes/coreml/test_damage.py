@@ -339,6 +339,22 @@ def test_a_state_that_cannot_be_kept(package: Path, change, words: str) -> None:
         coreml.load(edited(package, lambda spec: change(spec.mlProgram.functions["main"].inputs[0].type)))
 
 
+def number(feature) -> None:
+    feature.type.doubleType.SetInParent()
+
+
+def picture(feature) -> None:
+    feature.type.imageType.colorSpace = 20  # RGB
+
+
+@pytest.mark.parametrize(("kind", "words"), [(number, "described as a number"), (picture, "described as a RGB image")])
+def test_an_output_that_is_not_what_the_package_says_is_named(package: Path, kind, words: str) -> None:
+    """The program gives an array of 8 channels. Found by flipped bits."""
+    model = coreml.load(edited(package, lambda spec: kind(spec.description.output[0])))
+    with pytest.raises(InputError, match=words):
+        model.predict(X)
+
+
 def test_an_optional_input_takes_the_value_that_the_package_states(package: Path) -> None:
     """Core ML fills it; where nothing is stated, the input is asked for by name."""
 

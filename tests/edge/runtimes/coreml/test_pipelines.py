@@ -146,6 +146,22 @@ def test_what_is_not_run_is_refused_by_name(two, tmp_path, change, words) -> Non
         coreml.load(copied(two, tmp_path, change))
 
 
+def test_an_output_that_was_not_given_is_named(two, tmp_path) -> None:
+    """A pipeline may pass on an input, which may be optional."""
+
+    def passed_on(spec) -> None:
+        extra = spec.description.input.add()
+        extra.name = "extra"
+        extra.type.doubleType.SetInParent()
+        extra.type.isOptional = True
+        spec.description.output.add().CopyFrom(extra)
+
+    opened = coreml.load(copied(two, tmp_path, passed_on))
+    assert opened.predict({"x": X, "scale": np.ones(1), "extra": 3.5})["extra"] == 3.5
+    with pytest.raises(InputError, match="output extra, which is an input that was not given"):
+        opened.predict({"x": X, "scale": np.ones(1)})
+
+
 def test_a_model_that_fails_is_named(two, tmp_path) -> None:
     """The second model gets another shape than it takes."""
 
@@ -246,6 +262,53 @@ def test_a_stated_number_of_boxes_is_filled_with_zeros(scene, tmp_path) -> None:
     count = len(kept_by_opencv(scene, 0.4, 0.45, per_class=False))
     assert answers["coordinates"].shape == (30, 4) and answers["confidence"][:count].any(1).all()
     assert not answers["coordinates"][count:].any() and not answers["confidence"][count:].any()
+
+
+def test_too_many_boxes_are_refused(tmp_path) -> None:
+    """Their comparison would take hours; the threshold that leaves fewer is asked for."""
+
+    def of_any_size(spec) -> None:
+        del spec.pipeline.models[:1]
+        del spec.description.input[:2]
+        spec.description.input.extend(spec.pipeline.models[0].description.input[:2])
+
+    opened = coreml.load(edited(detector(tmp_path, per_class=False), of_any_size))
+    many = {"raw": np.ones((2**17 + 1, 1)), "raw_boxes": np.ones((2**17 + 1, 4))}
+    with pytest.raises(InputError, match="131073 boxes reach the confidence"):
+        opened.predict(many)
+    assert len(opened.predict({**many, "least": 2.0})["confidence"]) == 0
+
+
+def optional_boxes(last) -> None:
+    last.description.input[1].type.isOptional = True
+
+
+def third_output(last) -> None:
+    last.description.output.add().name = "third"
+
+
+def unnamed(last) -> None:
+    last.nonMaximumSuppression.confidenceInputFeatureName = ""
+
+
+def too_many(last) -> None:
+    last.description.output[0].type.multiArrayType.shape.extend([2**40, CLASSES])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (optional_boxes, "needs raw_boxes, which is described as optional"),
+        (third_output, "described are confidence, coordinates, third"),
+        (unnamed, "works with nothing"),
+        (too_many, "expected up to"),
+    ],
+)
+def test_a_damaged_suppression_is_named(tmp_path, change, words) -> None:
+    """Found by flipped bits."""
+    path = edited(detector(tmp_path, per_class=False), lambda spec: change(spec.pipeline.models[1]))
+    with pytest.raises(InputError, match=rf"model 2 \(boxes\) of the pipeline: .*{words}"):
+        coreml.load(path)
 
 
 def test_a_threshold_that_is_no_number_is_refused(scene, tmp_path) -> None:
