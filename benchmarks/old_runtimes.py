@@ -58,20 +58,17 @@ def main(argv: list[str] | None = None) -> int:
 
     manifest = read(args.build)
     files = {file.recipe: file.opens_from for file in manifest.files if file.format == "tflite" and not file.answers}
-    recipes = list(files)
-    rows, missing = [], []
+    missing = []
     modes = args.runtime or every_mode()
-    head = f"| runtime | {' | '.join(recipes)} |\n|---|{'---|' * len(recipes)}\n"
-    page = head
     for mode in track(modes, "runtimes", len(modes)):
         try:
             ran = answers(args.build, mode, args.images)
-            rows.append(f"| {mode} | {' | '.join(cell(ran[r]) if r in ran else 'refused' for r in recipes)} |")
-            remember_rows(args.table, [row_of(manifest.model, r, files[r], mode, ran.get(r)) for r in recipes])
+            rows = [row_of(manifest.model, recipe, since, mode, ran.get(recipe)) for recipe, since in files.items()]
+            remember_rows(args.table, rows)  # after each, because the whole takes long
         except NotSetUp as error:
-            missing.append(f"{mode}: {error}")
-        page = head + "\n".join([*rows, "", *missing]) + "\n"
-        write_text(args.out / "old_runtimes.md", page)  # after each, because the whole takes long
+            missing.append(f"{mode}: {error}\n")
+    page = page_of(rows_in(args.table), manifest.model) + "".join(["\n", *missing])
+    write_text(args.out / "old_runtimes.md", page)
     screen().print(page, markup=False, soft_wrap=True)
     return GOOD
 
@@ -135,12 +132,25 @@ def rows_in(table: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def cell(row: dict) -> str:
-    statistics = row["statistics"]
-    if statistics is None:
+def page_of(rows: list[Row], model: str) -> str:
+    """The table of one model as Markdown: a line for each runtime, a column for each recipe."""
+    cells = {((row["runtime"], row["version"], row["processor"]), row["recipe"]): row for row in rows
+             if row["model"] == model}  # fmt: skip
+    recipes = list(dict.fromkeys(recipe for _, recipe in cells))
+    lines = [f"| runtime | {' | '.join(recipes)} |", f"|---|{'---|' * len(recipes)}"]
+    for place in dict.fromkeys(place for place, _ in cells):
+        here = [cell(cells[place, recipe]) if (place, recipe) in cells else "not run" for recipe in recipes]
+        lines.append(f"| {place[0]} {place[1]}, {place[2]} | {' | '.join(here)} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(row: Row) -> str:
+    if row["opens"] == "no":
+        return "refused"
+    if not row["same_class"]:
         return "not a number"
-    ratio = "" if row["times_fp32"] is None else f"; {row['times_fp32']:.2g} x"
-    return f"{statistics['agreement']['value']:.0%}; {statistics['largest_delta_p']:.2g}{ratio}"
+    ratio = f"; {row['times_fp32']} x" if row["times_fp32"] else ""
+    return f"{float(row['same_class']):.0%}; {row['largest_delta_p']}{ratio}"
 
 
 if __name__ == "__main__":

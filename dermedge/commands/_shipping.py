@@ -78,18 +78,17 @@ def rejected(conversion: Conversion, looked: Mapping[str, Any] | None) -> list[s
 
     from edge.questions.parity.beside import wrong_lines
 
-    wrong = [f"[bold red]wrong on a phone[/] {escape(line)}" for line in wrong_lines(looked)]
-    if wrong:
-        return ["; ".join(wrong)]
+    parts = [f"[bold red]wrong on a phone[/] {escape(line)}" for line in wrong_lines(looked)]
     names = conversion.rejected
     failed = [result.name for result in conversion.judged if result.verdict == "fail" and not result.rejected]
     kept = f"{', '.join(failed)} failed a gate that does not bind and {'are' if len(failed) > 1 else 'is'} kept"
-    if not names:
-        return [escape(kept)] if failed else []
-    causes = dict.fromkeys(remark for result in conversion.judged if result.rejected for remark in result.remarks)
-    why = "; ".join(causes) or "with --strict the audit's warnings count, and --verbose shows them"
-    line = f"[bold red]rejected[/] {escape(', '.join(names))}: {escape(why)}"
-    return [f"{line}; {escape(kept)}" if failed else line]
+    if names:
+        causes = dict.fromkeys(remark for result in conversion.judged if result.rejected for remark in result.remarks)
+        why = "; ".join(causes) or "with --strict the audit's warnings count, and --verbose shows them"
+        parts.append(f"[bold red]rejected[/] {escape(', '.join(names))}: {escape(why)}")
+    if failed:
+        parts.append(escape(kept))
+    return ["; ".join(parts)] if parts else []
 
 
 def open_questions(conversion: Conversion) -> list[str]:

@@ -71,16 +71,20 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         if row["state"] == DIFFERS:
             largest = f"|Δp| {small(row['largest'])}" if row["largest"] is not None else row["why"]
             yield (
-                f"{file['file']} on {file['runtime']} against PyTorch, {row['images']} images: {largest}; "
-                f"the roundings of its weights and results explain up to {small(row['limit'])}; `dermedge "
-                "parity --layers` names the layer that is off"
+                f"{file['file']} on {file['runtime']} against PyTorch, {pictures(row)}: {largest}; the roundings of "
+                f"its weights and results explain up to {small(row['limit'])}; `dermedge parity --layers` names the "
+                "layer that is off"
             )
     within = [row for _, row in rows if row["state"] == SAME]
     if within:
         yield (
-            f"against PyTorch, {within[0]['images']} images: {len(within)} of {len(rows)} no further off than the "
-            "roundings of their weights and results explain"
+            f"against PyTorch, {pictures(within[0])}: {len(within)} of {len(rows)} no further off than the roundings "
+            "of their weights and results explain"
         )
+
+
+def pictures(row: Mapping[str, Any]) -> str:
+    return f"{row['images']} image{'s' if row['images'] > 1 else ''}"
 
 
 def beyond(report: Mapping[str, Any]) -> list[tuple[str, str]]:
