@@ -118,7 +118,9 @@ def answers_on_views(
     """
     photographs, images = len(source.photos), len(source.photos) * views
     plain = None if answers is None else answers[:photographs]
-    candidate, milliseconds = timed_run(runtime, source.images[:photographs], task=task, answers=plain)
+    candidate, milliseconds = timed_run(
+        runtime, source.images[:photographs], task=task, answers=plain, own_process=True
+    )
     if views == 1:
         return candidate, milliseconds
     others = source.images[photographs:images]

@@ -1,0 +1,34 @@
+"""How long an image takes: not how long other programs had the processor."""
+
+from __future__ import annotations
+
+from itertools import count
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge.runtimes import Outputs, timing
+from edge.runtimes.timing import timed_run
+
+
+class Runtime:
+    def run(self, images_u8: np.ndarray, answers: np.ndarray | None = None) -> Outputs:
+        return Outputs(np.full((len(images_u8), 2), 0.5, np.float32), None)
+
+
+def test_a_busy_machine_does_not_make_a_file_of_this_process_slow(monkeypatch: pytest.MonkeyPatch):
+    by_the_clock, of_the_processor = (count(0.0, step) for step in (0.5, 0.25))  # seconds: half went to other programs
+    monkeypatch.setattr(
+        timing,
+        "time",
+        SimpleNamespace(
+            perf_counter=lambda: next(by_the_clock),
+            process_time=lambda: next(of_the_processor),
+        ),
+    )
+    images = np.zeros((5, 8, 8, 3), np.uint8)
+    outputs, milliseconds = timed_run(Runtime(), images, task="judging", own_process=True)
+    assert milliseconds == 250.0 and len(outputs.probabilities) == 5
+    # another process computes: its processor time is not this one's
+    assert timed_run(Runtime(), images, task="judging")[1] == 500.0
