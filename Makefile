@@ -1,5 +1,5 @@
-# The commands that one needs: `make demo`, `make test`, `make test-slow`, `make test-apps`, `make phones`, `make fuzz`,
-# `make lock`, `make clean`.
+# The commands that one needs: `make demo`, `make test`, `make test-slow`, `make test-apps`, `make apk`, `make phones`,
+# `make fuzz`, `make lock`, `make clean`.
 # PyTorch's CPU build, where pip would take the CUDA one: see the README.
 
 PYTHON ?= python3
@@ -7,7 +7,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 
-.PHONY: demo test test-slow test-apps phones lint fuzz lock clean env
+ASSETS := apps/android_demo/app/src/main/assets/model/manifest.json
+
+.PHONY: demo test test-slow test-apps apk phones lint fuzz lock clean env
 
 env: $(VENV)/.complete
 
@@ -54,6 +56,12 @@ test-slow: env
 # says what that is. Each platform passes, fails or is skipped with the reason.
 test-apps: env
 	$(BIN)/python tests/apps/run.py $(APPS)
+
+# The Android app, signed for trying out, with the model that is bundled in apps/android_demo, else with the demo's.
+apk: env
+	@test -f $(ASSETS) || test -f $(DEMO)/hierattn_xs/manifest.json || $(MAKE) demo
+	@test -f $(ASSETS) || $(BIN)/dermedge bundle $(DEMO)/hierattn_xs --app android --out apps/android_demo
+	$(BIN)/python apps/android_demo/build_apk.py build/apps/android
 
 # Operations of networks, hostile files, frames: FUZZ times as many as in the suite (networks FUZZ / 10), other ones every
 # time; it takes long and may be stopped at any time. Without DERMEDGE_PHONES nothing is run on ARM.

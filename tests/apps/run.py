@@ -38,8 +38,12 @@ PLATFORMS = {
         ("tests/apps/test_web*.py", "tests/edge/bundles/test_*.py"),
     ),
     "android": Platform(
-        ("maven", "openjdk-17-jdk-headless"), (), ("tests/apps/test_android*.py",),
-        (("mvn", "-q", "-B", "-f", "apps/android_demo/core/pom.xml", "test"),),  # Kotlin and JUnit, the first time
+        ("maven", "openjdk-17-jdk-headless", "aapt", "zipalign", "apksigner", "dexdump", "binutils"), (),
+        ("tests/apps/test_android*.py",),
+        (  # Kotlin and JUnit; what the app's build takes
+            ("mvn", "-q", "-B", "-f", "apps/android_demo/core/pom.xml", "test"),
+            (sys.executable, "apps/android_demo/fetch.py"),
+        ),
     ),
 }  # fmt: skip
 
