@@ -9,12 +9,13 @@ from edge.checkpoint import Checkpoint
 from edge.manifest import INTENDED_USE
 from edge.metrics.statistics import Estimate
 from edge.models.cost import cost
+from edge.questions.training.groups import FEW_PATIENTS, Group
 from train._answer_figures import BOTH, CASES, IMAGE, KINDS, figures_of
 from train._summary import interval, summarise
 
 from ._evidence import Evidence
 from ._reproduce import OWN_START, command_of, starts_from_ours
-from ._subgroups import FEW_PATIENTS, Confounds, Group
+from ._subgroups import Confounds
 from ._unseen import Unseen
 
 # of a recipe's entry; what is put into words

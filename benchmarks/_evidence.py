@@ -15,9 +15,10 @@ from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import read_json
 from edge.metrics.statistics import balanced_accuracy
+from edge.questions.training.groups import Group
 
 from ._reproduce import command_of, seconds_of, sets_of
-from ._subgroups import Confounds, Group, confounds, subgroups
+from ._subgroups import Confounds, confounds, subgroups
 from ._unseen import Unseen, unseen_of
 
 SAME = 1e-3  # of a balanced accuracy: logits are written with six places, so that one may fall on the other side

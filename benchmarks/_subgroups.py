@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,46 +12,19 @@ from PIL import Image
 
 from edge.data.csv_table import header, read_table
 from edge.data.squares import load_squares
-from edge.data.table import Photo, PhotoSet, stem
+from edge.data.table import PhotoSet, stem
 from edge.decision import measure
-from edge.metrics.bootstrap import balanced_accuracy_interval
 from edge.metrics.roc import auc_interval
-from edge.metrics.statistics import Estimate, malignant_or_benign
+from edge.metrics.statistics import Estimate
+from edge.questions.training.groups import NOT_STATED, Group, by_person, group, groups_by
 
 from ._unseen import Unseen
 
-FEW_PATIENTS = 30  # below, a group's figures say little whatever they are
-NOT_STATED = "not stated"
-AGES = ((0, 40, "under 40"), (40, 60, "40 to 59"), (60, 80, "60 to 79"), (80, 200, "80 and over"))  # years
-BODY = {
-    "head and neck": ("scalp", "face", "ear", "nose", "lip", "neck"),
-    "trunk": ("chest", "abdomen", "back"),
-    "arms and hands": ("arm", "forearm", "hand"),
-    "legs and feet": ("thigh", "foot"),
-}
 SKIN_COLUMNS = ("fitspatrick", "fitzpatrick", "fitzpatrick_skin_type")  # the first is PAD-UFES-20's
 IMAGE_COLUMNS = ("img_id", "isic_id", "image", "image_id")
 SKIN_TYPES = {1: "I", 2: "II", 3: "III", 4: "IV to VI", 5: "IV to VI", 6: "IV to VI"}
 COPY = (300, 300)  # pixels: of the copies in which half of PAD-UFES-20 is passed on
 THIRDS = ("least sharp third", "middle third", "sharpest third")
-
-
-@dataclass(frozen=True)
-class Group:
-    """A part of the photographs, with 95 % intervals; the balanced accuracy is over the classes that occur in it."""
-
-    name: str
-    photographs: int
-    patients: int
-    malignant: int  # photographs
-    classes: int  # that occur
-    balanced_accuracy: Estimate
-    sensitivity: Estimate  # for malignancy
-    specificity: Estimate
-
-    @property
-    def few(self) -> bool:
-        return self.patients < FEW_PATIENTS
 
 
 @dataclass(frozen=True)
@@ -62,52 +35,14 @@ class Confounds:
     alone: dict[str, Estimate]  # area under the ROC curve for malignancy of that alone; 0.5 says nothing
 
 
-def group(name: str, unseen: Unseen, chosen: npt.NDArray[np.bool_]) -> Group:
-    """`chosen`: bool (N,), at least one of them true."""
-    targets, answers = unseen.targets[chosen], unseen.answers[chosen]
-    patients = np.array(unseen.patients)[chosen].tolist()
-    flags = [label.malignant for label in unseen.photos.classes]
-    sensitivity, specificity = malignant_or_benign(targets, answers, flags)
-    return Group(
-        name,
-        len(targets),
-        len(set(patients)),
-        int(np.array([flag is True for flag in flags])[targets].sum()),
-        len(set(targets.tolist())),
-        balanced_accuracy_interval(targets, answers, patients),
-        sensitivity,
-        specificity,
-    )
-
-
-def groups_by(unseen: Unseen, of: Callable[[Photo], str], order: Sequence[str]) -> list[Group]:
-    """The groups that have photographs, in this order; none where all are in the last, which is not stated."""
-    names = np.array([of(photo) for photo in unseen.photos.photos])
-    own = [name for name in order if (names == name).any()]
-    return [group(name, unseen, names == name) for name in own] if own != [NOT_STATED] else []
-
-
 def subgroups(unseen: Unseen, folders: Sequence[Path]) -> dict[str, list[Group]]:
     """What is divided by -> its groups, as far as tables say it. `folders`: where the tables of the sets lie."""
     skin = skin_types(folders)
-    by = {
-        "age": groups_by(unseen, age, [*(name for _, _, name in AGES), NOT_STATED]),
-        "sex": groups_by(unseen, lambda photo: str(photo.answers.get("gender", NOT_STATED)),
-                         ["female", "male", NOT_STATED]),
-        "place on the body": groups_by(unseen, place, [*BODY, NOT_STATED]),
+    by = by_person(unseen) | {
         "skin type (Fitzpatrick)": groups_by(unseen, lambda photo: skin.get(stem(photo.image_id), NOT_STATED),
                                              [*dict.fromkeys(SKIN_TYPES.values()), NOT_STATED]),
     }  # fmt: skip
     return {name: groups for name, groups in by.items() if groups}
-
-
-def age(photo: Photo) -> str:
-    years = photo.answers.get("age")
-    return next((name for low, high, name in AGES if isinstance(years, float) and low <= years < high), NOT_STATED)
-
-
-def place(photo: Photo) -> str:
-    return next((name for name, regions in BODY.items() if photo.answers.get("region") in regions), NOT_STATED)
 
 
 def skin_types(folders: Sequence[Path]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
 from edge.locks import refused_company
+from edge.report import pictures
 
 STATE = "resume.safetensors"  # of a run that is not finished
 UNSEEN = "unseen.csv"  # the logits on unseen patients
@@ -30,6 +31,8 @@ RUN_FILES = (
     UNSEEN,
     WITH_ANSWERS,
     MASKS,
+    "training.json",
+    "report.html",
 )
 
 
@@ -56,6 +59,7 @@ def remove_run(folder: Path) -> None:
     """Delete what a run writes, and nothing else that may be in the folder."""
     for name in RUN_FILES:
         (folder / name).unlink(missing_ok=True)
+    pictures.path_of(folder, "training").unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 

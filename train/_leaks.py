@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from edge.data.near_copies import MOST_PHOTOS, kept_near_copies
@@ -20,14 +21,24 @@ log = logging.getLogger("dermedge")
 NAMES_SHOWN = 3
 
 
-def check_leaks(cuts: Sequence[Cut], sets: Sequence[PhotoSet], side: int) -> None:
+@dataclass(frozen=True)
+class SplitLeaks:
+    """What a look at a split gave; images and patients in two parts are none, or the run would not have begun."""
+
+    compared: bool  # whether near-copies were looked for
+    near_copies: int  # that are in two parts
+    learned: int  # unseen photographs of which the same picture is learned
+
+
+def check_leaks(cuts: Sequence[Cut], sets: Sequence[PhotoSet], side: int) -> SplitLeaks:
     """Say which near-copies the split parts; `sets` were read at `side` pixels, so that their near-copies are kept.
 
     Raises InputError where a photograph or a patient is in two parts.
     """
     photos = [photo for own in sets for photo in own.photos]
     pairs: list[tuple[int, int]] = []
-    if len(photos) <= MOST_PHOTOS:
+    compared = len(photos) <= MOST_PHOTOS
+    if compared:
         squares = chain.from_iterable(load_squares(own, side)[1] for own in sets)  # not read where pairs are kept
         pairs = kept_near_copies(photos, squares, side)
     parts = {role: [photo for cut in cuts for photo in getattr(cut, role).photos] for role in ROLES}
@@ -39,10 +50,11 @@ def check_leaks(cuts: Sequence[Cut], sets: Sequence[PhotoSet], side: int) -> Non
         )
     if not leaks:
         log.info("the split has no photograph, patient or near-copy in two parts")
-        return
+        return SplitLeaks(compared, 0, 0)
     learned = {name for leak in leaks if {"train", "unseen"} <= set(leak.parts) for name in leak.images["unseen"]}
     shown = "; ".join(f"{leak.name} ({' and '.join(leak.parts)})" for leak in leaks[:NAMES_SHOWN])
     log.warning(
         f"the split parts {len(leaks)} near-copies: {shown}{'; …' if len(leaks) > NAMES_SHOWN else ''}; of "
         f"{len(learned)} unseen photographs the same picture is learned, and the figures flatter by that"
     )
+    return SplitLeaks(compared, len(leaks), len(learned))

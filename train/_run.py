@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -25,14 +25,16 @@ from edge.metrics.temperature import fit_temperature
 from edge.models import create_model, gives_masks
 from edge.program import SUFFIX
 from edge.progress import Listener, listening
+from edge.questions.training.measure import Judged
 
 from ._answers import Learned, add_answers, learn_answers, write_logits
 from ._cut import Cut, by_domain, cut_sets
 from ._folder import MASKS, UNSEEN, WITH_ANSWERS, only_run_in, prepare_folder, remove_run, remove_state, write_answers
-from ._leaks import check_leaks
+from ._leaks import SplitLeaks, check_leaks
 from ._masks import figures_by_set, mask_scores, write_scores
 from ._objective import last_layer
 from ._options import Machine, Split
+from ._page import Evidence, write_page
 from ._plots import confusion_plot, curves_plot
 from ._predict import predict
 from ._qat import FineTuned, FineTuning
@@ -58,6 +60,16 @@ class TrainingRun:
     history: list[dict]  # a row an epoch, as in history.csv
     notes: tuple[str, ...]  # what a person should know of the photographs
     fine_tuned: FineTuned | None  # what came of it, where it was for an 8-bit file; `.verdict` says it in words
+    evidence: Evidence | None = field(default=None, repr=False)  # for the page; None in all processes but the first
+
+    def write_page(self) -> Path | None:
+        """Write training.json and report.html into the folder; returns the page, None in all processes but the first.
+
+        Raises InputError where the folder has files of another checkpoint.
+        """
+        if self.evidence is None:
+            return None
+        return write_page(self.folder, self.checkpoint, self.metrics, self.history, self.evidence)
 
 
 @dataclass(frozen=True)
@@ -124,13 +136,13 @@ def train(
         prepare_folder(folder, resume=resume, force=force)
         sets = read_sets(plan, data, also)
         cuts = cut_apart(plan, sets)
-        check_leaks(cuts, sets, plan.recipe.side)
+        leaks = check_leaks(cuts, sets, plan.recipe.side)
         learned = learn_answers(cuts[0].train) if plan.answers else None  # first: what is wrong with them is said now
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)
         inputs = training_data(cuts, masks=plan.masks)
         fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
-        return judge_and_write(plan, cuts, inputs, fitted, learned)
+        return judge_and_write(plan, cuts, inputs, fitted, learned, leaks)
 
 
 def checked_plan(
@@ -252,7 +264,12 @@ def fit(
 
 
 def judge_and_write(
-    plan: Plan, cuts: Sequence[Cut], inputs: TrainingData, fitted: Fitted, learned: Learned | None
+    plan: Plan,
+    cuts: Sequence[Cut],
+    inputs: TrainingData,
+    fitted: Fitted,
+    learned: Learned | None,
+    leaks: SplitLeaks,
 ) -> TrainingRun:
     """Temperature from the held-back patients, figures from the unseen ones; all of it into the folder."""
     unseen, side = cuts[0].unseen, plan.recipe.side
@@ -298,7 +315,8 @@ def judge_and_write(
         remove_state(plan.folder)
         checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
     notes = tuple(note for part in cuts for note in part.train.notes)
-    return TrainingRun(plan.folder, path, checkpoint, metrics, fitted.history, notes, fine_tuned)
+    evidence = Evidence(Judged(unseen, logits), tuple(cuts), leaks) if fitted.leads else None
+    return TrainingRun(plan.folder, path, checkpoint, metrics, fitted.history, notes, fine_tuned, evidence)
 
 
 def with_weights(net: nn.Module, fitted: Fitted) -> nn.Module:

@@ -5,13 +5,14 @@
 
 Writes to --out: checkpoint.safetensors (checkpoint.pt2 of a network of your own) and .json,
 which conversion takes, history.csv, curves.png,
-confusion.png, unseen.csv (the answers on patients that were kept apart) and a TensorBoard log.
+confusion.png, unseen.csv (the answers on patients that were kept apart), report.html and a TensorBoard log.
 Ctrl-C saves; the same command with --resume goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermedge.console import Terminated, entry, screen
 from dermedge.flags import add_skip_unreadable, checkpoint_path, start_source
-from edge.errors import GOOD
+from edge.errors import GOOD, InputError
 from edge.models import MODELS
 
 from .._api.source import is_source
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from dermedge._api.training import OwnNetwork
     from train._options import Machine, Split
     from train._recipe import Recipe
+    from train._run import TrainingRun
+
+log = logging.getLogger("dermedge")
 
 _recipe = room("train._recipe")
 _options = room("train._options")
@@ -236,7 +240,18 @@ def main(argv: list[str] | None = None) -> int:
         if run.fine_tuned:
             screen().print(run.fine_tuned.verdict, soft_wrap=True)
         screen().print(f"checkpoint: {run.checkpoint_path}")
+        if page := page_of(run):
+            screen().print(f"page: {page}")
     return GOOD
+
+
+def page_of(run: TrainingRun) -> Path | None:
+    """The run's page; a folder that has files of another checkpoint goes without, as the run is finished."""
+    try:
+        return run.write_page()
+    except InputError as error:
+        log.warning("no page was written: %s", error)
+        return None
 
 
 def check_inputs(args: argparse.Namespace) -> None:
@@ -251,7 +266,6 @@ def check_inputs(args: argparse.Namespace) -> None:
 
 def check_start(init: Path | str, model: str, qat: Path | None) -> None:
     from edge.checkpoint import placed
-    from edge.errors import InputError
     from edge.pretrained import IMAGENET, imagenet_file, is_foreign
     from edge.weight_files import check_there
 

@@ -30,6 +30,7 @@ log = logging.getLogger("dermedge")
 PAGE = "report.html"
 # Question -> the module that shows its JSON: SCHEMA, TITLE and `section(report, pictures)`. In the order of the page.
 QUESTIONS = {
+    "training": "edge.questions.training.section",
     "parity": "edge.questions.parity.section",
     "layers": "edge.questions.layers.section",
     "mistakes": "edge.questions.mistakes.section",
@@ -256,6 +257,7 @@ def whole(parts: list[Part]) -> str:
     return template("edge.report", "report.html.j2").render(
         model=models[0] if models else None,
         checkpoint=checkpoints[0] if checkpoints else None,
+        on_a_phone=any(part.name != "training" for part in parts),
         notice=NOTICE,
         of_patients=any(shows_patients(part.report) for part in parts),
         sections=[(part.name, module_of(part.name).TITLE, part.body) for part in shown],

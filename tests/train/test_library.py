@@ -19,6 +19,7 @@ from dermedge.commands.train import main
 from edge.checkpoint import Preprocess, load
 from edge.data.readers import open_photos
 from edge.errors import InputError
+from edge.files import read_json, sha256
 from edge.labels import PAD_UFES_20, Label
 from edge.preprocess import PREPROCESS_VERSION
 from edge.progress import Progress
@@ -56,6 +57,16 @@ def test_a_run_returns_what_it_wrote(run: TrainingRun) -> None:
     assert {"reading set", "training"} <= {report.task for report in REPORTS}
     training = [report for report in REPORTS if report.task == "training"]
     assert training[-1].ended and [r.done for r in training[:-1]] == [1, 2, 3, 4, 5, 6] and training[0].total == 6
+
+
+def test_a_run_has_a_page_of_its_own_figures(run: TrainingRun) -> None:
+    page = run.write_page()
+    assert page == run.folder / "report.html" and run.checkpoint.sha256 in page.read_text()
+    written = read_json(run.folder / "training.json", expected="the page's figures")
+    assert written["figures"] == run.metrics and written["checkpoint_sha256"] == run.checkpoint.sha256
+    assert written["unseen_sha256"] == sha256(run.folder / "unseen.csv")
+    assert sum(map(sum, written["confusion"])) == run.metrics["images"] == written["sets"][0]["unseen"]["photographs"]
+    assert written["leaks"]["compared"] and written["sets"][0]["sha256"] == run.checkpoint.data[0]["sha256"]
 
 
 def test_the_command_trains_the_same_network(run: TrainingRun, folder_of_photographs, tmp_path, capsys) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.data.table import Photo, PhotoSet
 from edge.decision import CHECKS, OUTCOMES, Measurements
 from edge.files import write_json
+from edge.labels import Label
 from edge.metrics.gates import Observations, judge
 from edge.metrics.statistics import wilson
 from edge.questions.decision.coverage import risk_coverage
@@ -28,12 +30,14 @@ from edge.questions.robustness.corruptions import conditions_of
 from edge.questions.robustness.figures import FLOAT, figures
 from edge.questions.robustness.measure import RobustnessReport, described
 from edge.questions.robustness.section import SCHEMA as ROBUSTNESS
+from edge.questions.training.measure import Judged, TrainingReport, training_report
 from edge.questions.zoo.measure import ZooReport
 from edge.questions.zoo.section import SCHEMA as ZOO
 from edge.report.header import header
 from edge.report.question import QuestionReport
 from edge.report.strict import plain
 from tests.edge._manifests import SHA
+from train._summary import summarise
 
 HOSTILE = '<script>alert("1")</script>&$x^2$'
 DATA = {"name": "set", "images": 8, "patients": 4, "synthetic": True, "note": "a note"}
@@ -178,6 +182,32 @@ def matrix() -> MatrixReport:
     return MatrixReport({**about, "files": [file], "rows": rows, "pairs": [pair], "counts": {"same": 0}})
 
 
+def training() -> TrainingReport:
+    labels = (Label("A", "a", malignant=False), Label("B", "b", malignant=True), Label("C", "c", malignant=None))
+    photos = tuple(
+        Photo(Path(f"{n}.png"), f"{n}.png", "ABC"[n % 3], PATIENTS[n], "set", answers={"age": 30.0 + 20 * (n % 2)})
+        for n in range(8)
+    )
+    logits = np.log(REFERENCE + 1e-9)
+    judged = Judged(PhotoSet("set", labels, photos, synthetic=True), logits)
+    targets = np.array(judged.targets)
+    figures = summarise(targets, PATIENTS, logits, labels)
+    history = [
+        {"epoch": 1, "side": 32, "loss": 1.0, "seconds": 1.0, "held_back_balanced_accuracy": 0.4},
+        {"epoch": 2, "side": 64, "loss": 0.5, "seconds": 1.0},
+    ]
+    part = {"photographs": 8, "patients": 4}
+    own = {
+        "name": "set", "licence": "CC0", "synthetic": True, "sha256": SHA, "train": part, "held_back": part,
+        "unseen": part,
+    }  # fmt: skip
+    return training_report(
+        judged, np.zeros((8, 16, 16, 3), np.uint8), model="net", checkpoint_sha256=SHA, unseen_sha256=SHA,
+        figures=figures, history=history, recipe={"stages": [[32, 1], [64, 1]], "batch": 4, "seed": 0}, sets=[own],
+        leaks={"compared": True, "near_copies": 1, "learned": 1},
+    )  # fmt: skip
+
+
 def zoo() -> ZooReport:
     file = {
         "file": "net-fp32.tflite", "format": "tflite", "recipe": "fp32", "bytes": 1_000_000, "ms": 1.0, "ratio": 1.5,
@@ -195,7 +225,7 @@ def zoo() -> ZooReport:
 
 REPORTS: dict[str, Callable[[], QuestionReport]] = {
     "parity": parity, "layers": layers, "mistakes": mistakes, "robustness": robustness, "decision": decision,
-    "matrix": matrix, "zoo": zoo,
+    "matrix": matrix, "zoo": zoo, "training": training,
 }  # fmt: skip
 
 

@@ -183,9 +183,9 @@ def test_names_from_outside_stay_names(evil, tmp_path):
     """No file is called by them, and none of them is markup, in any section."""
     home = tmp_path / "in" / "side"
     pictures = {evil: jpeg(np.zeros((8, 8, 3), np.uint8))}
-    for name in NAMES[1:-1]:
+    for name in set(NAMES) - {"parity", "zoo"}:
         write_json(home / f"{name}.json", everywhere(example(name).report, evil))
-    for name in (NAMES[-1], NAMES[0]):  # these two write files beside their JSON
+    for name in ("zoo", "parity"):  # these two write files beside their JSON
         report = example(name)
         page = replace(report, report=everywhere(report.report, evil), pictures=pictures).write(home)
     sections = Sections(page)
