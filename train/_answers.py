@@ -110,8 +110,8 @@ def parts_of(checkpoint: Checkpoint, photos: PhotoSet, split: Split) -> Cut:
         return cut_photos(photos, split)
     part = Cut(
         photos.where(trained),
-        photos.where(lambda photo: held_back(photo) and not trained(photo)),
-        photos.where(lambda photo: not held_back(photo) and not trained(photo)),
+        photos.natural().where(lambda photo: held_back(photo) and not trained(photo)),
+        photos.natural().where(lambda photo: not held_back(photo) and not trained(photo)),
     )
     for name, own in (("trained on", part.train), ("held back", part.held_back), ("unseen", part.unseen)):
         if not own.photos:

@@ -29,11 +29,7 @@ def cut_photos(photos: PhotoSet, split: Split) -> Cut:
     photograph left to learn from.
     """
     split.check()
-    try:
-        outer = patient_folds(photos.targets, photos.patients, folds=split.folds, seed=split.seed)
-    except InputError as error:
-        raise InputError(f"{photos.name}, `folds` {split.folds}: {error}") from error
-    unseen, rest = cut(photos, outer == split.fold)
+    unseen, rest = own_fold(photos, split) if photos.prepared and photos.prepared.sound else outer_fold(photos, split)
     inner_folds = round(1 / split.held_back)
     try:
         inner = patient_folds(rest.targets, rest.patients, folds=inner_folds, seed=split.seed + 1)
@@ -42,12 +38,41 @@ def cut_photos(photos: PhotoSet, split: Split) -> Cut:
             f"{photos.name}, `held_back` {split.held_back:g} is one part of {inner_folds}: {error}"
         ) from error
     aside, train = cut(rest, inner == 0)
+    aside, unseen = aside.natural(), unseen.natural()
     check_disjoint(train, aside, unseen)
     present = {photo.label for photo in photos.photos} - {UNKNOWN}
     absent = sorted(code for code in present if train.counts[code] == 0)
     if absent:
         raise InputError(f"no photograph of {', '.join(absent)} is left to train on; add photographs or drop the class")
     return Cut(train, aside, unseen)
+
+
+def outer_fold(photos: PhotoSet, split: Split) -> tuple[PhotoSet, PhotoSet]:
+    """The fold that stays unseen, and the rest; InputError where there are too few patients."""
+    try:
+        outer = patient_folds(photos.targets, photos.patients, folds=split.folds, seed=split.seed)
+    except InputError as error:
+        raise InputError(f"{photos.name}, `folds` {split.folds}: {error}") from error
+    return cut(photos, outer == split.fold)
+
+
+def own_fold(photos: PhotoSet, split: Split) -> tuple[PhotoSet, PhotoSet]:
+    """Test and training part of a fold that the set itself has; what was made for other folds is in neither.
+
+    Raises InputError where `folds` is another number than the set's.
+    """
+    folds = photos.prepared
+    assert folds is not None
+    if split.folds != len(folds.test):
+        raise InputError(
+            f"{photos.name} was balanced in {len(folds.test)} folds, and `folds` is {split.folds}; give the set's own "
+            "number"
+        )
+    test, train = folds.test[split.fold], folds.train[split.fold]
+    parts = photos.where(lambda p: p.image_id in test), photos.where(lambda p: p.image_id in train)
+    if not all(part.photos for part in parts):
+        raise InputError(f"{photos.name}: fold {split.fold} has nothing to learn from, or nothing to judge")
+    return parts
 
 
 def cut_sets(sets: Sequence[PhotoSet], split: Split) -> list[Cut]:

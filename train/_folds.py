@@ -125,6 +125,12 @@ def cross_validate(
     commands = [start(replace(split, fold=k), folder=fold_folder(folder, k)) for k in range(split.folds)]
     with listening(on_progress):
         sets = open_sets(data, also, masks=masks, skip_missing=skip_unreadable)
+        balanced = next((photos.name for photos in sets if photos.prepared), None)
+        if balanced:
+            raise InputError(
+                f"{balanced} is a balanced set with folds of its own; train each of them (`dermedge train --fold`), or "
+                "cross-validate the photographs that it is made of"
+            )
         if masks:
             check_masks(sets, recipe.model)
         for fold in range(split.folds):

@@ -30,6 +30,7 @@ from edge.data.listing import (
 )
 from edge.data.official import altered
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS
+from edge.data.prepared.parts import is_prepared, with_folds
 from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
@@ -164,6 +165,8 @@ def open_one(folder: Path, *, skip_missing: bool = False, unlabelled: bool = Fal
         return read_joined(folder, skip_missing=skip_missing)
     contents = contents_of(folder)
     photos = with_masks(read_set(contents, skip_missing=skip_missing), contents)
+    if is_prepared(folder):
+        photos = with_folds(photos, folder)
     if not photos.classes and not unlabelled:
         raise InputError(
             f"{folder} has photographs and masks, but no classes: neither a table nor a folder per class. They can "

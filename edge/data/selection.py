@@ -76,8 +76,9 @@ def unseen(photos: PhotoSet, checkpoint: Checkpoint) -> PhotoSet:
     """The photographs of patients that neither trained `checkpoint` nor set its temperature.
 
     A patient or an image that the checkpoint lists counts as seen; everything else does not, and of a network of
-    unknown past a note says so. Raises InputError if nothing is left.
+    unknown past a note says so. Augmented copies of a balanced set are left out. Raises InputError if nothing is left.
     """
+    photos = photos.natural()
     note = f"{photos.name}: which patients trained this network is unknown, so some of these may have"
     doubt = (note,) if checkpoint.patients_unknown and not photos.synthetic else ()
     if calibrates_on_a_third(checkpoint):

@@ -38,6 +38,16 @@ class Photo:
 
 
 @dataclass(frozen=True)
+class PreparedFolds:
+    """The folds that a balanced set was made with (`edge.data.prepared`), by image ids."""
+
+    train: tuple[frozenset[str], ...]
+    test: tuple[frozenset[str], ...]
+    copies: frozenset[str]  # images that are augmented copies of others
+    sound: bool  # whether no patient is in two folds and test parts are photographs alone
+
+
+@dataclass(frozen=True)
 class PhotoSet:
     name: str
     classes: tuple[Label, ...]  # in output order; none where no photograph has one
@@ -46,6 +56,7 @@ class PhotoSet:
     licence: str = "unknown"
     notes: tuple[str, ...] = ()  # what a person should know: rows missing, groups guessed
     altered: str = ""  # how the table differs from the official one of this set, in a sentence that `notes` has too
+    prepared: PreparedFolds | None = None  # of a balanced set
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -57,6 +68,15 @@ class PhotoSet:
     def with_notes(self, notes: Iterable[str]) -> PhotoSet:
         """The set with further notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+    def prepared_as(self, folds: PreparedFolds, *, synthetic: bool, licence: str) -> PhotoSet:
+        """The set as one that was balanced, with its folds."""
+        return replace(self, prepared=folds, synthetic=synthetic, licence=licence)
+
+    def natural(self) -> PhotoSet:
+        """Without augmented copies: nothing but photographs is judged."""
+        copies = self.prepared.copies if self.prepared else frozenset[str]()
+        return self.where(lambda photo: photo.image_id not in copies) if copies else self
 
     @property
     def domain(self) -> str:

@@ -133,6 +133,9 @@ def check_sets(sets: Sequence[PhotoSet], *, official: bool) -> None:
         raise InputError(f"two folders of classes are called {same}, but for marks and capitals; rename one")
     if len({photos.synthetic for photos in sets}) > 1:
         raise InputError("drawn images are not joined with photographs; leave the synthetic sample out")
+    balanced = next((photos.name for photos in sets if photos.prepared), None)
+    if balanced:
+        raise InputError(f"{balanced} is a balanced set with augmented copies; join the photographs that it is made of")
     changed = [photos for photos in sets if photos.altered]
     if official and changed:
         raise InputError(f"{changed[0].name}: {changed[0].altered}; get the table again, or join without `official`")

@@ -27,16 +27,14 @@ from edge.preprocess import MAX_INPUT_SIDE, PREPROCESS_VERSION
 from edge.progress import Listener, listening
 
 from .augmented import VERSION
+from .files import FACTS, FOLDS, ITEMS, PUBLISHED, SOUND
 from .protocols import Fold, Item, published, sound
 from .recipes import balanced_set
 from .work import QUALITY, Each, reduced, workers, write_squares
 
-FACTS = "set.json"
-FOLDS, ITEMS = "lists/folds.csv", "lists/items.csv"  # beside the class folders a table would be one that nobody reads
 SIDE = 256  # pixels of the squares, as published
 REDUCED = 16  # side of the pixels that hardness is told by; published: SIDE, which takes 786 kB a photograph as float32
 CHUNK = 64  # photographs that are reduced at a time
-PUBLISHED, SOUND = "as published", "sound"
 
 
 @dataclass(frozen=True)
