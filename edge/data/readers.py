@@ -32,6 +32,7 @@ from edge.data.official import altered
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS
 from edge.data.prepared.parts import is_prepared, with_folds
 from edge.data.table import UNKNOWN, Photo, PhotoSet
+from edge.data.zipped import is_zip, readable
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 
@@ -42,8 +43,8 @@ MAX_DEPTH = 3  # of a set below the folder that was given: archives unpack to a 
 
 
 def check_there(folder: Path) -> None:
-    """InputError if there is no such folder."""
-    if not folder.is_dir():
+    """InputError if there is no such folder, nor a zip file."""
+    if not folder.is_dir() and not is_zip(folder):
         raise InputError(f"no data folder at {folder}; give `photos` a folder of photographs (docs/your_own_model.md)")
 
 
@@ -95,7 +96,7 @@ def open_photos(folder: str | Path, *, skip_missing: bool = False, unlabelled: b
     * photographs with masks and no class at all, as of ISIC 2018, task 1: only with `unlabelled`; `classes` is empty
 
     A file `<image>_segmentation.png` anywhere below is the mask of that image's lesion, as in the ISIC challenges.
-    What is left out is named in `notes`, a line for each reason.
+    What is left out is named in `notes`, a line for each reason. Zip files are read like folders (`edge.data.zipped`).
 
     Raises InputError where there is none of these or several sets, where there are no classes, where the same bytes
     have two classes, or where images of the table are missing (`skip_missing` goes on without them).
@@ -114,9 +115,11 @@ def open_photos(folder: str | Path, *, skip_missing: bool = False, unlabelled: b
 def sets_in(folder: Path) -> list[Path]:
     """The folder itself where it is a set, else the sets that lie in it, of which a table or labels.json tells.
 
-    Raises InputError where there is no such folder, or class folders stand beside a set.
+    A zip file stands for the folder that it was packed from, also one in the folder. Raises InputError where there is
+    no such folder, where a zip file cannot be trusted, or class folders stand beside a set.
     """
     check_there(folder)
+    folder = readable(folder)
     inside = below(folder, MAX_DEPTH)
     if not inside:
         return [folder]

@@ -13,6 +13,7 @@ from edge.data.listing import contents_of, index_photos
 from edge.data.near_copies import alike, hash_of
 from edge.data.quick_look import looked_at
 from edge.data.rows import write_rows
+from edge.data.zipped import is_zip, readable
 from edge.errors import InputError
 from edge.files import write_json
 from edge.progress import Listener, listening
@@ -139,8 +140,9 @@ def near_copies_of(
     """Pairs of image keys that show the same picture, how many pictures were compared, and notes."""
     paths = {belonging.key(image): path for image, path in stated.paths.items()}
     if photographs is not None:
-        if not photographs.is_dir():
+        if not photographs.is_dir() and not is_zip(photographs):
             raise InputError(f"no folder {photographs}; `photographs` is where the images of the split lie")
+        photographs = readable(photographs)
         index = index_photos(contents_of(photographs))
         located = ((key, index.find(name)) for key, name in images.names.items())
         paths |= {key: path for key, path in located if path}

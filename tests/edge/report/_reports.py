@@ -224,8 +224,8 @@ def zoo() -> ZooReport:
 
 
 REPORTS: dict[str, Callable[[], QuestionReport]] = {
-    "parity": parity, "layers": layers, "mistakes": mistakes, "robustness": robustness, "decision": decision,
-    "matrix": matrix, "zoo": zoo, "training": training,
+    "training": training, "parity": parity, "layers": layers, "mistakes": mistakes, "robustness": robustness,
+    "decision": decision, "matrix": matrix, "zoo": zoo,
 }  # fmt: skip
 
 
