@@ -13,7 +13,7 @@ PREFERRED: Mapping[str, tuple[str, ...]] = {
     "tflite": ("int8", "int8-weights", "int8-dynamic", "int8-io", "fp16", "fp32"),
     "mlpackage": ("fp16", "int8-weights", "palette8", "int8", "fp32"),
     "aimodel": ("fp16", "fp32"),
-    "onnx": ("int8", "fp32", "fp16"),
+    "onnx": ("fp32", "int8", "fp16"),  # int8 saves bytes, and on x86 no time (docs/onnx.md)
 }
 # What earlier runtimes were seen to do with the files (docs/phones.md), beside what a recipe is for.
 SEEN: Mapping[tuple[str, str], str] = {

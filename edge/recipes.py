@@ -142,8 +142,8 @@ TABLE = (
     ),
     Recipe(
         "onnx", "int8", 8, 8,
-        "CPU with 8-bit dot products, accelerators that take QuantizeLinear: fixed ranges for convolutions that bear "
-        "them, live ranges for linear layers, the rest float32",
+        "where the download must be small, and accelerators that take QuantizeLinear: fixed ranges for convolutions "
+        "that bear them, live ranges for linear layers, the rest float32",
         EIGHT_BITS, TRAINED, "ONNX Runtime 1.6", measured=True, untrained_gate=UNTRAINED_EIGHT_BITS,
     ),
 )  # fmt: skip

@@ -17,13 +17,18 @@ from edge.scheme import save as save_scheme
 
 from .._aim import Unreachable
 from .._format import Source
+from .._kept_rounding import Means
 from .audit import audit
-from .choose import OTHERS, Network, reachable_share
+from .choose import OTHERS, Network, able, reachable_share
 from .half import with_half_weights
 from .layers import Graph
-from .measured import Measured, measure
+from .measured import Measured, means_for, measure
 from .program import Lowered, float_model, save
+from .quantise import with_biases
+from .rounding import half_biases
 from .second_input import with_second_input
+
+HALF = 16  # bits
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,24 @@ class Prepared:
     side: int
     measurement: Measured | None = None
     missed: str | None = None  # why no int8 file can pass its gate
+    means: Means | None = None  # what weights are multiplied with on average: for the biases of half precision
 
     def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
+        prepared = self.measured_for_8_bits(source, recipes)
+        if not any(ONNX[recipe].weights == HALF for recipe in recipes):
+            return prepared
+        if prepared.measurement is not None:
+            return replace(prepared, means=prepared.measurement.rounding.means)
+        means, how = means_for(
+            source.checkpoint,
+            self.lowered.content,
+            data=source.data,
+            kept=source.kept,
+            skip_unreadable=source.skip_unreadable,
+        )
+        return replace(prepared, remark=f"{prepared.remark}; biases of fp16: {how}", means=means)
+
+    def measured_for_8_bits(self, source: Source, recipes: Sequence[str]) -> Prepared:
         wanted = next((ONNX[recipe] for recipe in recipes if ONNX[recipe].measured), None)
         if wanted is None:
             return self
@@ -66,8 +87,10 @@ class Prepared:
     def model(self, recipe: str) -> Any:
         from onnx import ModelProto
 
-        if recipe == "fp16":
-            return with_half_weights(self.lowered.content)
+        if ONNX[recipe].weights == HALF:
+            graph = Graph(self.lowered.content)
+            biases = half_biases(graph, able(graph), self.means) if self.means else {}
+            return with_half_weights(with_biases(self.lowered.content, biases))
         if not ONNX[recipe].measured:
             return ModelProto.FromString(self.lowered.content)
         if self.measurement is None or self.measurement.scheme is None:

@@ -48,6 +48,19 @@ def moments_of(graph: Graph, layers: Sequence[Weighted], images: np.ndarray) -> 
     return {name: Moments(h, means[name], places[name]) for name, h in products.items()}
 
 
+def means_of(graph: Graph, layers: Sequence[Weighted], images: np.ndarray) -> dict[str, np.ndarray]:
+    """The means of `moments_of` alone, which takes a fraction of the time."""
+    sums: dict[str, np.ndarray] = {}
+    places: dict[str, int] = {}
+    for values in activations(graph, [layer.input for layer in layers], images, "what the layers see"):
+        for layer in layers:
+            rows = inputs_of(layer, values[layer.input])
+            rows = rows[:, :: step_between(rows.shape[1])]
+            sums[layer.weight] = sums.get(layer.weight, 0.0) + rows.sum(axis=1, dtype=np.float64)
+            places[layer.weight] = places.get(layer.weight, 0) + rows.shape[1]
+    return {name: (total / places[name]).astype(np.float32) for name, total in sums.items()}
+
+
 def inputs_of(layer: Weighted, x: np.ndarray) -> np.ndarray:
     """What the weights of one output channel are multiplied with: float32 (groups, places, weights), of a Conv's map
     (1, C, rows, columns), a Gemm's (1, K) or a MatMul's (…, K)."""

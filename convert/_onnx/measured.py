@@ -14,15 +14,16 @@ from edge import scheme as schemes
 from edge.checkpoint import Checkpoint
 from edge.data.selection import Photographs, calibration_set
 from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.scheme import ONNX_SUFFIX, Scheme
 
 from .. import _kept_rounding
 from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
-from .._kept_rounding import Rounding
+from .._kept_rounding import Means, Rounding
 from .choose import NO_AIM, able, choose
-from .layer_inputs import moments_of
+from .layer_inputs import means_of, moments_of
 from .layers import Graph
 from .rounding import KEPT, rounding_for
 
@@ -55,16 +56,13 @@ def measure(
     """
     graph = Graph(content)
     key, sha256 = graph_key(graph), checkpoint.sha256
-    rounding = first(_kept_rounding.load(path.with_suffix(KEPT), checkpoint_sha256=sha256, key=key) for path in kept)
+    rounding = kept_rounding(kept, sha256, key)
     scheme = first(kept_scheme(path.with_suffix(ONNX_SUFFIX), sha256, key) for path in kept)
     if scheme is not None:
         check_layers(scheme, graph)
     if rounding is not None and scheme is not None:
         return Measured(rounding, scheme, "rounding and scheme as kept with the checkpoint")
-    photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
-    photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
-    squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
-    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
+    photos, calibrating, judging = photographs(checkpoint, data, skip_unreadable=skip_unreadable)
     layers = able(graph)
     rounding = rounding_for(layers, graph, moments_of(graph, layers, calibrating))
     facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
@@ -78,6 +76,35 @@ def measure(
         if scheme:
             schemes.save(target.with_suffix(ONNX_SUFFIX), scheme)
     return Measured(rounding, scheme, measured_on(photos), why)
+
+
+def means_for(
+    checkpoint: Checkpoint, content: bytes, *, data: Photographs, kept: Sequence[Path], skip_unreadable: bool
+) -> tuple[Means, str]:
+    """Weight -> what it is multiplied with on average, as kept with the checkpoint or measured; and how, in words."""
+    graph = Graph(content)
+    rounding = kept_rounding(kept, checkpoint.sha256, graph_key(graph))
+    if rounding is not None:
+        return rounding.means, "means as kept with the checkpoint"
+    photos, calibrating, _ = photographs(checkpoint, data, skip_unreadable=skip_unreadable)
+    layers = able(graph)
+    seen = means_of(graph, layers, calibrating)
+    return seen, measured_on(photos)
+
+
+def photographs(
+    checkpoint: Checkpoint, data: Photographs, *, skip_unreadable: bool
+) -> tuple[PhotoSet, np.ndarray, np.ndarray]:
+    """Of training patients: the set, and two parts of it, uint8 (N, S, S, 3), that measure and that judge."""
+    photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
+    photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
+    squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
+    calibrating, judging = np.split(squares, [len(squares) * 2 // 3])
+    return photos, calibrating, judging
+
+
+def kept_rounding(kept: Sequence[Path], sha256: str, key: str) -> Rounding | None:
+    return first(_kept_rounding.load(path.with_suffix(KEPT), checkpoint_sha256=sha256, key=key) for path in kept)
 
 
 def graph_key(graph: Graph) -> str:

@@ -62,6 +62,19 @@ def with_weights(content: bytes, holding: Mapping[str, Held]) -> bytes:
     return graph.model.SerializeToString()
 
 
+def with_biases(content: bytes, biases: Mapping[str, np.ndarray]) -> bytes:
+    """The model with other biases, float32 (O,), by the tensor of their layer."""
+    graph = Graph(content)
+    for layer in graph.layers:
+        if layer.tensor in biases:
+            with_bias(graph, layer, added(graph, f"{layer.tensor}_bias", biases[layer.tensor]))
+    read = {name for node in graph.nodes for name in node.input}
+    kept = [entry for entry in graph.model.graph.initializer if entry.name in read]
+    del graph.model.graph.initializer[:]
+    graph.model.graph.initializer.extend(kept)
+    return graph.model.SerializeToString()
+
+
 def added(graph: Graph, name: str, values: np.ndarray) -> str:
     graph.model.graph.initializer.append(numpy_helper.from_array(values, name))
     return name

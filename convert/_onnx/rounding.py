@@ -11,7 +11,7 @@ The numbers are chosen together (`_joint_rounding`); the choice is kept as steps
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,9 @@ import numpy as np
 from edge.errors import InputError
 
 from .._joint_rounding import LEVELS, bias_correction, on_grid
-from .._kept_rounding import Rounding
+from .._kept_rounding import Means, Rounding
 from .._moments import Moments
+from .half import holds
 from .layers import Graph, Weighted, rows_of
 
 KEPT = ".onnx.rounding.npz"  # ending of the file beside a checkpoint that keeps it
@@ -104,19 +105,41 @@ def held(graph: Graph, layer: Weighted, rounding: Rounding) -> Held:
     """One layer as a rounding has it. InputError if that does not fit the layer."""
     rows = rows_of(graph.stored(layer.weight).astype(np.float64), layer)
     scales = scales_of(rows, layer)
-    steps, means = rounding.steps.get(layer.weight), rounding.means.get(layer.weight)
+    steps = rounding.steps.get(layer.weight)
     if steps is None or steps.shape != rows.shape or steps.dtype != np.int8:
         raise unfit(f"the weight {layer.weight} {layer.shape}")
-    if means is None or means.ndim != 2 or means.shape[1] != rows.shape[1] or len(rows) % max(1, len(means)):
-        raise unfit(f"the means of what the weight {layer.weight} {layer.shape} reads")
-    if not np.isfinite(means).all():
-        raise unfit(f"the means of what the weight {layer.weight} reads, which are not finite,")
     whole = bounded(np.round(rows / scales) + steps, layer)
     scales = scales.astype(np.float32)
-    bias = None
-    if layer.bias is not None:
-        bias = graph.stored(layer.bias) + bias_correction(rows, whole * scales, means)
-    return Held(scales[:, 0], whole.astype(np.int8), None if bias is None else bias.astype(np.float32))
+    bias = corrected(graph, layer, whole * scales, rounding.means)
+    return Held(scales[:, 0], whole.astype(np.int8), bias)
+
+
+def half_biases(graph: Graph, layers: Iterable[Weighted], means: Means) -> dict[str, np.ndarray]:
+    """Tensor of a layer -> float32 (O,): its bias, where weights in half precision change the mean of what it gives."""
+    biases = {}
+    for layer in layers:
+        rows = rows_of(graph.stored(layer.weight).astype(np.float64), layer)
+        halves = rows.astype(np.float16) if holds(rows) else rows
+        bias = corrected(graph, layer, halves.astype(np.float64), means)
+        if bias is not None:
+            biases[layer.tensor] = bias
+    return biases
+
+
+def corrected(graph: Graph, layer: Weighted, held_rows: np.ndarray, means: Means) -> np.ndarray | None:
+    """A layer's bias, float32 (O,), that takes back the mean of what its weights (O, K) in the file change.
+
+    None where it has none. InputError if the means are not of this layer.
+    """
+    rows = rows_of(graph.stored(layer.weight).astype(np.float64), layer)
+    seen = means.get(layer.weight)
+    if seen is None or seen.ndim != 2 or seen.shape[1] != rows.shape[1] or len(rows) % max(1, len(seen)):
+        raise unfit(f"the means of what the weight {layer.weight} {layer.shape} reads")
+    if not np.isfinite(seen).all():
+        raise unfit(f"the means of what the weight {layer.weight} reads, which are not finite,")
+    if layer.bias is None:
+        return None
+    return (graph.stored(layer.bias) + bias_correction(rows, held_rows, seen)).astype(np.float32)
 
 
 def unfit(what: str) -> InputError:

@@ -22,11 +22,12 @@ from convert._aim import Aim, Unreachable
 from convert._kept_rounding import Rounding, load, save
 from convert._onnx import choose as _choose
 from convert._onnx.audit import audit
-from convert._onnx.layer_inputs import inputs_of, moments_of
+from convert._onnx.half import with_half_weights
+from convert._onnx.layer_inputs import activations, inputs_of, moments_of
 from convert._onnx.layers import Graph, rows_of
 from convert._onnx.program import lower
-from convert._onnx.quantise import grid_of, quantised
-from convert._onnx.rounding import Held, bounded, held, rounding_for, scales_of
+from convert._onnx.quantise import grid_of, quantised, with_biases
+from convert._onnx.rounding import Held, bounded, half_biases, held, rounding_for, scales_of
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.recipes import ONNX
@@ -246,6 +247,24 @@ def test_a_float_layer_between_others_is_left_alone(
     bare.graph.initializer.extend([weight, bias])
     node.input[1:] = entry.input[1:]
     assert optimised(bare.SerializeToString(), tmp_path / "seen.onnx")["QLinearConv"] == 5
+
+
+def test_half_precision_keeps_the_mean_of_what_a_layer_gives(
+    content: bytes, rounding: Rounding, images: np.ndarray
+) -> None:
+    graph = Graph(content)
+    layer = graph.layers[0]  # reads the picture, so that nothing before it is off
+    biases = half_biases(graph, _choose.able(graph), rounding.means)
+    off = {}
+    for name, file in (("plain", content), ("corrected", with_biases(content, biases))):
+        half = Graph(with_half_weights(file).SerializeToString())
+        assert half.entries[layer.node.input[1] + "_half"].data_type == onnx.TensorProto.FLOAT16
+        means = []
+        for either in (graph, half):
+            seen = [value[layer.output] for value in activations(either, [layer.output], images[:16], "test")]
+            means.append(np.mean(seen, axis=(0, 1, 3, 4), dtype=np.float64))
+        off[name] = np.abs(means[1] - means[0]).max()
+    assert off["corrected"] < off["plain"] / 10
 
 
 def test_a_range_holds_zero_exactly_and_its_ends_nearly() -> None:
