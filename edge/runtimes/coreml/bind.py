@@ -157,6 +157,11 @@ class Call:
             return None
         return HELD_IN.get(dtype, dtype)
 
+    @cached_property
+    def halved(self) -> bool:
+        """Whether the result is a single tensor that is rounded to float16."""
+        return self.rounds and [output.element for output in self.operation.outputs] == ["FLOAT16"]
+
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         arguments = dict(self.fixed)
         try:
@@ -178,10 +183,12 @@ class Call:
             shapes = {k: tuple(v.shape) for k, v in arguments.items() if isinstance(v, Tensor)}
             raise PredictionError(
                 f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
-                f"{str(error).splitlines()[0]}"
+                f"{(str(error).splitlines() or [type(error).__name__])[0]}"
             ) from error
         if result.__class__ is Tensor and result.dtype is self.finished:
             return (result,)
+        if self.halved and result.__class__ is Tensor and result.dtype is torch.float32:
+            return (result.half().float(),)
         results = result if isinstance(result, tuple | list) else (result,)
         if len(results) != len(self.operation.outputs):
             raise InputError(f"{where(self.operation)} gave {len(results)} results, not {len(self.operation.outputs)}")

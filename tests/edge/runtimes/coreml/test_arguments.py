@@ -135,6 +135,18 @@ def test_weights_that_cannot_be_divided_among_gates_are_named(kind: str, written
         ready(Operation(kind, "it", inputs, outputs, 0), OPSETS[-1], {}, {}).run({"rows": rows})
 
 
+def test_a_failure_without_a_word_is_named_too(monkeypatch) -> None:
+    """An exception may have an empty message."""
+
+    def fails(x: Tensor) -> Tensor:
+        raise ValueError
+
+    monkeypatch.setitem(TABLE, "relu", fails)
+    operation = Operation("relu", "it", {"x": Ref("x")}, (Output("y", "FLOAT32", None),), 0)
+    with pytest.raises(InputError, match=r"relu \(it\) failed .*ValueError"):
+        ready(operation, OPSETS[-1], {}, {}).run({"x": torch.zeros(1)})
+
+
 def test_a_window_of_far_more_channels_than_there_are_takes_no_longer() -> None:
     """All channels lie in it, and the sum of their squares is divided by its size all the same."""
     x = torch.arange(1.0, 7.0).reshape(1, 3, 2)
