@@ -37,7 +37,15 @@ def node_data(report: Mapping[str, Any]) -> dict[str, str]:
             continue
         for figure, (key, title) in FIGURES.items():
             gradient = [{"stop": 0, "bgColor": plots.VERMILLION}, {"stop": 1, "bgColor": WHITE}]
-            results = {row["name"]: shown(row, key) for row in judged}
+            worst: dict[str, Mapping[str, Any]] = {}
+            for row in judged:  # an operator with several results, as SPLIT, has a row for each
+                known = worst.get(row["name"])
+                if known is None or (row["status"] != "off", value(row, key)) < (
+                    known["status"] != "off",
+                    value(known, key),
+                ):
+                    worst[row["name"]] = row
+            results = {name: shown(row, key) for name, row in worst.items()}
             data = {GRAPH: {"name": title, "results": results, "gradient": gradient}}
             texts[f"{FOLDER}/{file['file']}.{figure}.json"] = json.dumps(data, indent=1, allow_nan=False) + "\n"
     return texts

@@ -17,6 +17,7 @@ def row(name: str, own: float | None, **changes: object) -> dict:
 ROWS = [
     row("conv", 51.234), row("fc", 3.0, status="off"), row("moved", None, torch=""),
     row("same", math.inf), row("nothing", -math.inf),
+    row("split", 40.0), row("split", 30.0), row("split", 50.0),
 ]  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def test_values_are_by_output_tensor_and_what_is_off_is_marked() -> None:
     assert name == "main" and data["name"] == "SQNR of the operation itself, dB"
     assert data["results"]["conv"] == {"value": 51.23}
     assert data["results"]["fc"]["value"] == 3 and data["results"]["fc"]["bgColor"] == data["gradient"][0]["bgColor"]
+    assert data["results"]["split"] == {"value": 30}  # the worst of its three results
     assert "moved" not in data["results"]  # nothing in torch to compare with
     assert [data["results"][key]["value"] for key in ("same", "nothing")] == [150, -20]
     assert [stop["stop"] for stop in data["gradient"]] == [0, 1]
