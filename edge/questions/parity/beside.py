@@ -33,6 +33,7 @@ PHOTOGRAPHS = 1  # each takes an emulated processor a second
 SECONDS = 15.0
 ENVIRONMENT = "DERMEDGE_PHONE_SECONDS"  # another number of seconds; 0: the libraries are not asked
 NO_TIME = "no time"
+STOPPING_S = 1.0  # that a library has to end after time is up
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def look(folder: Path, answers: Mapping[str, np.ndarray], squares: np.ndarray, *
     missing = [command for mode, (command, _) in LIBRARIES.items() if mode not in modes]
     rows: list[dict[str, Any]] = []
     end = monotonic() + seconds
-    with ThreadPoolExecutor(max(1, len(modes))) as pool:
+    pool = ThreadPoolExecutor(max(1, len(modes)))
+    try:
         for file, here in answers.items() if modes else ():
             try:
                 contents = read(folder / file)
@@ -96,13 +98,17 @@ def look(folder: Path, answers: Mapping[str, np.ndarray], squares: np.ndarray, *
             with busy(f"{file} in phones' libraries"):
                 against = Against(contents, squares[:count], np.asarray(here[:count], np.float64), GIVES)
                 against.derive()  # meanwhile
-                rows += [base | row_of(against, mode, answer) for mode, answer in asked.items()]
+                rows += [base | row_of(against, mode, answer, end) for mode, answer in asked.items()]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # one that is still being opened ends when that is done
     return Looked(count, seconds, rows, missing)
 
 
-def row_of(against: Against, mode: str, answer: Future[tuple[np.ndarray, str] | None]) -> dict[str, Any]:
+def row_of(against: Against, mode: str, answer: Future[tuple[np.ndarray, str] | None], end: float) -> dict[str, Any]:
     try:
-        came = answer.result()
+        came = answer.result(timeout=max(0.0, end - monotonic()) + STOPPING_S)
+    except TimeoutError:
+        return left_out(mode)
     except InputError as refusal:
         state = REFUSED if isinstance(refusal, Refused) else NO_TIME
         return left_out(mode) | {"state": state, "why": str(refusal)}

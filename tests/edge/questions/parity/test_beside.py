@@ -107,6 +107,24 @@ def test_a_library_that_does_not_end_in_time_is_stopped_and_said_so(build, monke
     assert "no time for 1 (DERMEDGE_PHONE_SECONDS sets it)" in next(iter(beside.lines(phones)))
 
 
+def test_a_library_that_does_not_open_in_time_is_not_waited_for(build, monkeypatch):
+    folder, here, squares = build
+    opening = threading.Event()
+
+    def never(contents, mode):
+        opening.wait(60)
+        raise Refused("it did not open")
+
+    monkeypatch.setattr(beside, "set_up_here", lambda: ["android"])
+    monkeypatch.setattr(beside, "TFLite", never)
+    monkeypatch.setattr(beside, "STOPPING_S", 0.1)
+    try:
+        phones = beside.look(folder, {FILE: here}, squares, seconds=0.1).document()
+        assert not opening.is_set() and [row["state"] for row in phones["rows"]] == ["no time"]
+    finally:
+        opening.set()
+
+
 def test_what_is_refused_is_told_and_does_not_fail(build, monkeypatch):
     def refuses(here):
         raise Refused("net.tflite: android does not open it: Didn't find op")
