@@ -205,7 +205,7 @@ def signed(plain: Path, target: Path, key: Path) -> None:
             "debug", "-dname", "CN=debug", "-keyalg", "RSA", "-keysize", "2048", "-validity", "9999")  # fmt: skip
     run("zipalign", "-c", "-p", "4", plain)
     run("apksigner", "sign", "--ks", key, "--ks-pass", "pass:android", "--v1-signing-enabled", "false",
-        "--min-sdk-version", LEAST_API, "--out", target, plain)  # fmt: skip
+        "--v4-signing-enabled", "false", "--min-sdk-version", LEAST_API, "--out", target, plain)  # fmt: skip
     run("apksigner", "verify", "--min-sdk-version", LEAST_API, target)
 
 

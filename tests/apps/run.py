@@ -38,9 +38,12 @@ PLATFORMS = {
         ("tests/apps/test_web*.py", "tests/edge/bundles/test_*.py"),
     ),
     "android": Platform(
-        ("maven", "openjdk-17-jdk-headless", "aapt", "zipalign", "apksigner", "dexdump", "binutils"), (),
-        ("tests/apps/test_android*.py",),
-        (  # Kotlin and JUnit; what the app's build takes
+        (
+            "maven", "openjdk-17-jdk-headless", "aapt", "zipalign", "apksigner", "dexdump", "binutils",
+            "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static",
+        ),
+        (("android", "--missing"),), ("tests/apps/test_android*.py",),
+        (  # Kotlin and JUnit; what the app's build and its screens take
             ("mvn", "-q", "-B", "-f", "apps/android_demo/core/pom.xml", "test"),
             (sys.executable, "apps/android_demo/fetch.py"),
         ),

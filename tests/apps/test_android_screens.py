@@ -1,0 +1,103 @@
+"""The Android app's screens on Android's own framework (Robolectric), with inference by the APK's native library."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge import artifact
+from edge.bundles.device_report import certified, read_device_report
+from edge.capture import read_photo
+from edge.phones.android import TFLITE, folder_of, is_set_up
+from edge.preprocess import to_input
+from edge.runtimes.litert import LiteRT
+from tests._sources import ROOT
+from tests.apps._android import APP, LABELS, REPOSITORY, SIDE, SLOW, needs_tools
+
+FILES = ROOT / "tests" / "golden" / "preprocess" / "files"
+needs_framework = pytest.mark.skipif(
+    not ((REPOSITORY / "org/robolectric/robolectric").is_dir() and is_set_up()),
+    reason="no Robolectric or Android library here: `make test-apps APPS=android`",
+)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for file in FILES.iterdir():
+        shutil.copy(file, folder)
+    rows, columns = np.mgrid[0:400, 0:610]
+    picture = np.stack((200 + 50 * np.sin(columns / 40), 150 + 40 * np.cos(rows / 30), 120 + rows / 10), axis=2)
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees
+    drawn = Image.fromarray(picture.astype(np.uint8))
+    drawn.save(folder / "photo.jpg", quality=95, exif=exif)
+    drawn.resize((9000, 6000)).save(folder / "large.jpg", quality=90, exif=exif)  # 54 megapixels: decoded at a half
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, built: Path, photos: Path) -> Path:
+    """What the screens showed on API 35; that JUnit found every check good."""
+    folder = tmp_path_factory.mktemp("results")
+    shim = folder_of(TFLITE) / "x86_64"
+    command = [sys.executable, "run_screens.py", str(built), "35", str(shim), str(photos), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=APP)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("OK (") and not done.stdout.startswith("OK (0 ")
+    return folder
+
+
+@SLOW
+@needs_tools
+@needs_framework
+def test_the_app_says_what_python_says(bundled: Path, photos: Path, results: Path) -> None:
+    answer = json.loads((results / "answer.json").read_text())
+    runtime = LiteRT(bundled / "model" / "net-fp32.tflite", mode=f"android-java:{TFLITE}")
+    square = to_input(read_photo(photos / "photo.jpg"), SIDE)
+    expected = runtime.run(square[None]).probabilities[0]
+    assert [answer["probabilities"][label.code] for label in LABELS] == list(map(float, expected))
+    assert list(answer["probabilities"]) == [LABELS[i].code for i in np.argsort(-expected)]
+
+
+@SLOW
+@needs_tools
+@needs_framework
+def test_its_report_is_certified(bundled: Path, results: Path) -> None:
+    report = read_device_report(results / "device-report.json")
+    result = certified(report, artifact.read(bundled / "model"), where="the app's")
+    assert result.verdict == "pass" and result.images == 2 and result.largest_delta_p < 1e-5
+    assert (result.run.runtime, result.run.version) == ("device-tflite", TFLITE)
+
+
+@SLOW
+@needs_tools
+@needs_framework
+def test_photographs_give_pythons_bytes_or_are_refused(photos: Path, results: Path) -> None:
+    decoded = json.loads((results / "decoded.json").read_text())
+    assert decoded.keys() == {path.name for path in photos.iterdir()}
+    near, refused = [], []
+    for name, outcome in decoded.items():
+        if "refused" in outcome:
+            refused.append(name)
+            continue
+        wanted = read_photo(photos / name)
+        shape = outcome["height"], outcome["width"], 3
+        came = np.frombuffer((results / f"{name}.rgb").read_bytes(), np.uint8).reshape(shape)
+        assert wanted.shape == shape, name
+        largest = int(np.abs(came.astype(int) - wanted).max())
+        assert largest <= 1, name
+        if largest:
+            near.append(name)
+    # a profile, or what it is stated by, is converted in other arithmetic
+    assert set(near) <= {"display_p3.jpg", "gama_linear.png", "gama_chrm_adobe_rgb.png"}
+    listed = {"cicp_p3.png", "exif_r03.jpg", "exif_r03.png", "gama_of_srgb_alone.png", "grey16.png"}
+    listed |= {path.name for path in photos.iterdir() if path.suffix in {".heic", ".avif"}}
+    assert set(refused) == listed
