@@ -1,6 +1,7 @@
 """The table of several sets, as it lies on disk, -> PhotoSet.
 
 photographs.csv   a row for each photograph; `file` and `mask` from this folder
+photographs.parquet  the same rows, where they are many
 labels.json       the classes in output order
 left_out.csv      what is in no class of these, with the reason
 joined.json       which sets, what each of their classes became, what that loses
@@ -23,7 +24,9 @@ from edge.files import read_json, sha256
 from edge.labels import from_json
 from edge.nine_questions import QUESTIONS
 
-TABLE, LEFT_OUT, FACTS = "photographs.csv", "left_out.csv", "joined.json"
+from . import parquet
+
+TABLE, PARQUET, LEFT_OUT, FACTS = "photographs.csv", "photographs.parquet", "left_out.csv", "joined.json"
 SCHEMA = "dermedge/joined/1"
 IDS = ("image", "file", "patient_id", "lesion_id", "label", "source_label", "source", "licence", "mask")
 COLUMNS = (*IDS, *(question.id for question in QUESTIONS))
@@ -46,7 +49,8 @@ def read(folder: Path, *, skip_missing: bool) -> PhotoSet:
     classes = from_json(read_json(folder / LABELS, expected="class labels").get("classes"), where=str(folder / LABELS))
     codes = {label.code for label in classes}
     table = folder / TABLE
-    rows = read_table(table)
+    unchanged = sha256(table) == stated.get("table_sha256")
+    rows = rows_of(folder, stated, unchanged=unchanged)
     lacking = [column for column in IDS if column not in rows[0]]
     if lacking:
         raise InputError(f"{table} lacks the column(s) {', '.join(lacking)} of a table of several sets")
@@ -79,12 +83,20 @@ def read(folder: Path, *, skip_missing: bool) -> PhotoSet:
             )
         )  # fmt: skip
     notes = [*missing_note(table, missing, len(rows), skip_missing=skip_missing), *notes_of(stated), *said.notes()]
-    if sha256(table) != stated.get("table_sha256"):
+    if not unchanged:
         notes.append(f"{table} was changed since the sets were joined")
     return PhotoSet(
         stated["name"], classes, tuple(photos), synthetic=stated.get("synthetic") is not False,
         licence=", ".join(licences), notes=tuple(notes),
     )  # fmt: skip
+
+
+def rows_of(folder: Path, stated: dict[str, Any], *, unchanged: bool) -> list[dict[str, str]]:
+    """The rows, of the Parquet file where it is there and neither table was changed since; else of the CSV."""
+    quick = folder / PARQUET
+    if unchanged and parquet.is_installed() and quick.is_file() and sha256(quick) == stated.get("parquet_sha256"):
+        return parquet.read(quick)
+    return read_table(folder / TABLE)
 
 
 def missing_note(table: Path, missing: Sequence[str], rows: int, *, skip_missing: bool) -> list[str]:

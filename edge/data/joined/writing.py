@@ -15,25 +15,38 @@ from edge.labels import to_json
 from edge.nine_questions import QUESTIONS
 from edge.questionnaire import Answer
 
+from . import parquet
 from .join import Joined, Row
-from .reading import COLUMNS, FACTS, LEFT_OUT, SCHEMA, TABLE, is_joined
+from .reading import COLUMNS, FACTS, LEFT_OUT, PARQUET, SCHEMA, TABLE, is_joined
+
+PARQUET_FROM = 100_000  # rows, from which the table is written as Parquet, too
 
 
 def write(joined: Joined, folder: Path) -> None:
-    """Write all four files, the whole folder at once; what was there is replaced."""
+    """Write all files, the whole folder at once; what was there is replaced.
+
+    Raises InputError where the folder has other files, and for more than PARQUET_FROM rows without pyarrow.
+    """
     folder = folder.resolve()
     if folder.exists() and not is_joined(folder) and any(folder.iterdir()):
         raise InputError(f"{folder} has other files in it; give a new folder for the table")
+    large = len(joined.rows) > PARQUET_FROM
+    if large:
+        parquet.check_installed(folder / PARQUET)
     with moved_into_place(folder) as new:
         new.mkdir()
-        write_rows(new / TABLE, COLUMNS, [fields(row, folder) for row in joined.rows])
+        rows = [fields(row, folder) for row in joined.rows]
+        write_rows(new / TABLE, COLUMNS, rows)
+        if large:
+            parquet.write(new / PARQUET, COLUMNS, rows)
         write_rows(
             new / LEFT_OUT,
             ("image", "source", "source_label", "reason"),
             [(row.photo.image_id, row.photo.domain, row.source_label, row.reason) for row in joined.left_out],
         )
         write_json(new / LABELS, {"classes": to_json(joined.classes)})
-        write_json(new / FACTS, facts(joined) | {"table_sha256": sha256(new / TABLE)})
+        digests = {"table_sha256": sha256(new / TABLE)} | ({"parquet_sha256": sha256(new / PARQUET)} if large else {})
+        write_json(new / FACTS, facts(joined) | digests)
 
 
 def fields(row: Row, folder: Path) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from edge.data.csv_table import read_table
 from edge.data.identity import patient_key
 from edge.data.isic import HAM10000, ONE_HOT
+from edge.data.joined import parquet, reading, writing
 from edge.data.joined.class_maps import CLASSES, NONE, RANKS, SAME, becomes
 from edge.data.joined.join import Joined, join
 from edge.data.joined.writing import write
@@ -257,3 +258,33 @@ def test_the_maps_agree_with_the_photographs_that_two_official_sets_share() -> N
                 becomes("isic_2018", labels[first], target).code, becomes("isic_2019", labels[second], target).code,
             } - {""}  # fmt: skip
             assert len(codes) <= 1, (first, second, target)
+
+
+def test_a_large_table_is_parquet_too_and_a_changed_csv_counts(
+    joined: Joined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install '.[parquet]'")
+    monkeypatch.setattr(writing, "PARQUET_FROM", 3)
+    write(joined, tmp_path / "out")
+    own = tmp_path / "out" / "photographs.parquet"
+    assert arrow.read_table(own).to_pylist() == read_table(tmp_path / "out" / "photographs.csv")
+    table = tmp_path / "out" / "photographs.csv"
+    text = table.read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "read_table", lambda _: pytest.fail("the CSV is read"))
+        assert open_photos(tmp_path / "out").photos == tuple(row.photo for row in joined.rows)
+    table.write_text(text.replace(",SCC,SCC,", ",BCC,SCC,"))
+    assert open_photos(tmp_path / "out").counts["BCC"] == joined.counts["BCC"] + text.count(",SCC,SCC,") > 0
+    table.write_text(text)
+    own.write_bytes(own.read_bytes()[:-50])
+    assert len(open_photos(tmp_path / "out")) == len(joined.rows)  # of the CSV
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        parquet.read(own)
+
+
+def test_a_large_table_needs_pyarrow(joined: Joined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "PARQUET_FROM", 3)
+    monkeypatch.setattr(parquet, "is_installed", lambda: False)
+    with pytest.raises(InputError, match=r"photographs\.parquet needs pyarrow: pip install -e '\.\[parquet\]'"):
+        write(joined, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

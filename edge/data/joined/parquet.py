@@ -1,0 +1,64 @@
+"""The table of several sets as Parquet, for tables that a CSV is too slow or too large for; all columns are text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.data.listing import MAX_PHOTOS
+from edge.errors import InputError, install
+
+MAX_BYTES = 2**28  # packed; a million rows like those of ISIC took 3 MB
+MAX_UNPACKED = 2**31  # bytes; they took 90 MB
+
+
+def write(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """InputError without pyarrow."""
+    check_installed(path)
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = [pa.array([row[place] for row in rows], pa.string()) for place in range(len(names))]
+    parquet.write_table(pa.table(columns, list(names)), path, compression="zstd")
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows, with empty text where a field has none.
+
+    Raises InputError without pyarrow, and for a file that is none of `write`'s: damaged, too large, or with other
+    columns than text.
+    """
+    check_installed(path)
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} is larger than {MAX_BYTES} bytes; expected a table of photographs")
+    try:
+        with parquet.ParquetFile(path) as file:
+            facts, schema = file.metadata, file.schema_arrow
+            size = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+            if facts.num_rows > MAX_PHOTOS or size > MAX_UNPACKED:
+                raise InputError(f"{path} has {facts.num_rows} rows of {size} bytes; expected a table of photographs")
+            other = next((field.name for field in schema if field.type != pa.string()), None)
+            if other is not None:
+                raise InputError(f"{path}: the column {other} is no text; join the sets again")
+            columns = file.read().to_pydict()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as Parquet ({str(error)[:200]}); join the sets again") from error
+    names = list(columns)
+    return [
+        {name: field or "" for name, field in zip(names, row, strict=True)}
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def is_installed() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("pyarrow") is not None
+
+
+def check_installed(path: Path) -> None:
+    if not is_installed():
+        raise InputError(f"{path.name} needs pyarrow: {install('parquet')}")
