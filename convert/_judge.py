@@ -26,6 +26,7 @@ from ._format import Format, Prepared, Source
 SIDE_BY_SIDE = {
     "tflite"
 }  # formats whose runtime computes outside of Python, so that threads do not wait for each other
+SAME_PROCESS = {"tflite", "onnx"}  # computed by this process on any system: on a Mac others may use another processor
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def answers_on_views(
     photographs, images = len(source.photos), len(source.photos) * views
     plain = None if answers is None else answers[:photographs]
     candidate, milliseconds = timed_run(
-        runtime, source.images[:photographs], task=task, answers=plain, own_process=True
+        runtime, source.images[:photographs], task=task, answers=plain, own_process=form.name in SAME_PROCESS
     )
     if views == 1:
         return candidate, milliseconds

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads, also in the processes that tests start
+os.environ["DERMEDGE_PHONE_SECONDS"] = "0"  # phones' libraries, where set up, are asked by their own tests
 
 import numpy as np
 import pytest
@@ -44,7 +45,6 @@ def cache(tmp_path, monkeypatch):
     """An empty cache folder of the test's own, so that no test reads or fills the user's."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("DERMEDGE_CACHE", str(folder))
-    monkeypatch.setenv("DERMEDGE_PHONE_SECONDS", "0")  # phones' libraries, where set up, are asked by their own tests
     return folder
 
 

@@ -16,7 +16,7 @@ from edge.files import check_writable
 from edge.models import DEFAULT_MODEL, MODELS, USUAL_SIDE, family_name
 from edge.recipes import Recipe
 
-from ._phones import on_phones, wrong_on_phones
+from ._phones import on_phones, seconds_for_phones, wrong_on_phones
 from ._shipping import five_lines
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def converted(args: argparse.Namespace, form: str) -> tuple[int, Conversion]:
     from edge.data.selection import check_folder  # brings NumPy along, which --help does without
 
     check_folder(args.data)
+    seconds = seconds_for_phones(args) if form == "tflite" else 0.0
     path, checkpoint = checkpoint_of(args)
     folder = args.out or Path("build") / checkpoint.model
     if path is not None and args.untrained is not None:
@@ -134,7 +135,7 @@ def converted(args: argparse.Namespace, form: str) -> tuple[int, Conversion]:
             plain.print(part, soft_wrap=isinstance(part, str))
     for part in figures if args.verbose else ():
         screen().print(part, soft_wrap=isinstance(part, str))
-    looked = on_phones(conversion, args, log) if form == "tflite" else None
+    looked = on_phones(conversion, seconds, args, log) if form == "tflite" else None
     for line in five_lines(conversion, log, looked):
         screen().print(line, soft_wrap=True)
     return (GATE_FAILED if conversion.rejected or wrong_on_phones(looked) else GOOD), conversion

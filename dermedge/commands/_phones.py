@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
     from convert._convert import Conversion
 
 
-def on_phones(conversion: Conversion, args: argparse.Namespace, log: Path) -> dict[str, Any] | None:
+def seconds_for_phones(args: argparse.Namespace) -> float:
+    """Seconds that phones' libraries may take; 0: they are not asked. InputError where the environment names none."""
+    from edge.questions.parity.beside import seconds_allowed
+
+    return 0.0 if args.no_phones else seconds_allowed()
+
+
+def on_phones(conversion: Conversion, seconds: float, args: argparse.Namespace, log: Path) -> dict[str, Any] | None:
     """The files that are kept, the one to ship first, on the first photograph; None where that is not wanted.
 
     All that is said of it stands in the log too.
     """
     from edge.data.squares import load_squares
-    from edge.questions.parity.beside import lines, look, seconds_allowed
+    from edge.questions.parity.beside import PHOTOGRAPHS, lines, look
 
-    seconds = 0.0 if args.no_phones else seconds_allowed()
     kept = [result for result in conversion.judged if not (result.rejected or result.answers)]
     if not seconds or not kept:
         return None
@@ -31,7 +38,8 @@ def on_phones(conversion: Conversion, args: argparse.Namespace, log: Path) -> di
     answers = {result.path.name: result.candidate.probabilities for result in order if result.candidate}
     side = conversion.checkpoint.preprocess.side
     with third_party_noise_into(log):
-        _, squares = load_squares(conversion.photos, side, skip_unreadable=args.skip_unreadable)
+        first = replace(conversion.photos, photos=conversion.photos.photos[:PHOTOGRAPHS])
+        _, squares = load_squares(first, side, skip_unreadable=args.skip_unreadable)
         looked = look(conversion.folder, answers, squares, seconds=seconds).document()
     with log.open("a", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines(looked))

@@ -39,11 +39,19 @@ def shipping(conversion: Conversion, looked: Mapping[str, Any] | None) -> list[s
         for result in room("convert._recommend").recommended(conversion.form, kept)
         if result.path.name not in wrong
     ]
+    closed = {file for file, _ in refusals(looked)}
+    best.sort(key=lambda result: result.path.name in closed)  # what every library opens comes first
     if not best:
         return ["ship nothing yet: no file passed its gate"]
     first, *others = best
     lines = [f"ship {described(conversion, first)}; {on_what(conversion, first)}{as_here(first, looked)}"]
     return [*lines, f"next {described(conversion, others[0])}"] if others else lines
+
+
+def refusals(looked: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Files that a phone's library does not open, and what it said."""
+    rows = [row for row in (looked or {}).get("rows", ()) if row["state"] == "refused"]
+    return [(row["file"], f"{row['file']} on {row['runtime']}: {row['why']}") for row in rows]
 
 
 def described(conversion: Conversion, result: Judged) -> str:
@@ -73,12 +81,13 @@ def on_what(conversion: Conversion, result: Judged) -> str:
 
 
 def rejected(conversion: Conversion, looked: Mapping[str, Any] | None) -> list[str]:
-    """What a phone answers otherwise, what was rejected and why, and what is kept although it failed."""
+    """What a phone answers otherwise or does not open, what was rejected and why, what is kept although it failed."""
     from rich.markup import escape
 
     from edge.questions.parity.beside import wrong_lines
 
     parts = [f"[bold red]wrong on a phone[/] {escape(line)}" for line in wrong_lines(looked)]
+    parts += [f"[bold red]refused by a phone's library[/] {escape(line)}" for _, line in refusals(looked)]
     names = conversion.rejected
     failed = [result.name for result in conversion.judged if result.verdict == "fail" and not result.rejected]
     kept = f"{', '.join(failed)} failed a gate that does not bind and {'are' if len(failed) > 1 else 'is'} kept"

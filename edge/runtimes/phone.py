@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ BROWSER = "browser"
 NATIVE = {"android-x86_64": "x86_64", "android-java": android.JAVA}  # Android's, on this machine's own processor
 PROCESS_CLOCK = 2  # in the number that Linux has for the clock of a process (clock_getcpuclockid)
 WORKER_SAYS = "worker: "  # before its reason, so that it is known among the lines of a large library
+OPENS_WITHIN = 120.0  # seconds; an emulated processor on a busy machine takes some ten
 LAST_WORDS = 5  # seconds that a library has to end after its output went wrong
 
 
@@ -109,6 +111,9 @@ class Phone:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, bufsize=-1
         )
         assert self.process.stdin and self.process.stdout
+        stopped = threading.Timer(OPENS_WITHIN, self.process.kill)  # whatever hangs there must not hang here
+        stopped.daemon = True
+        stopped.start()
         try:
             facts = json.loads(self.process.stdout.readline(65536) or b"{}")
             outputs = facts["outputs"]
@@ -122,7 +127,11 @@ class Phone:
         except (ValueError, KeyError, TypeError) as error:
             reason = self.refused()
             self.close()
+            if not stopped.is_alive():
+                raise Refused(f"{path.name}: {mode} had not opened it after {OPENS_WITHIN:.0f} s") from error
             raise reason from error
+        finally:
+            stopped.cancel()
         if len(self.inputs) > 1 and not all(tensor.name for tensor in self.inputs):
             self.close()
             raise Refused(

@@ -33,6 +33,7 @@ PHOTOGRAPHS = 1  # each takes an emulated processor a second
 SECONDS = 15.0
 ENVIRONMENT = "DERMEDGE_PHONE_SECONDS"  # another number of seconds; 0: the libraries are not asked
 NO_TIME = "no time"
+FAILED = "could not run"  # the library itself, whatever the file
 STOPPING_S = 1.0  # that a library has to end after time is up
 
 
@@ -109,9 +110,8 @@ def row_of(against: Against, mode: str, answer: Future[tuple[np.ndarray, str] | 
         came = answer.result(timeout=max(0.0, end - monotonic()) + STOPPING_S)
     except TimeoutError:
         return left_out(mode)
-    except InputError as refusal:
-        state = REFUSED if isinstance(refusal, Refused) else NO_TIME
-        return left_out(mode) | {"state": state, "why": str(refusal)}
+    except (InputError, OSError) as error:
+        return left_out(mode) | {"state": REFUSED if isinstance(error, Refused) else FAILED, "why": str(error)}
     if came is None:
         return left_out(mode)
     vectors, version = came
@@ -153,7 +153,7 @@ def lines(phones: Mapping[str, Any] | None) -> Iterator[str]:
     yield from wrong_lines(phones)
     pictures = f"{phones['photographs']} photograph" + ("s" if phones["photographs"] > 1 else "")
     for row in phones["rows"]:
-        if row["state"] == REFUSED:
+        if row["state"] in {REFUSED, FAILED}:
             yield f"{row['file']} on {row['runtime']}: {row['why']}"
     for mode in dict.fromkeys(row["runtime"] for row in phones["rows"]):
         yield in_one_line(mode, [row for row in phones["rows"] if row["runtime"] == mode], pictures)

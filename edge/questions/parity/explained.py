@@ -85,12 +85,3 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def pictures(row: Mapping[str, Any]) -> str:
     return f"{row['images']} image{'s' if row['images'] > 1 else ''}"
-
-
-def beyond(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """File and runtime of what is further off."""
-    return [
-        (file["file"], file["runtime"])
-        for file in report["files"]
-        if file.get("explained") and file["explained"]["state"] == DIFFERS
-    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pytest
 from dermedge.commands import setup
 from edge.errors import InputError
 from edge.phones import android, arm, browser, processor
+from edge.runtimes import Refused, phone
 from edge.runtimes.litert import LiteRT
 from edge.runtimes.phone import Choice, choice_of
 from tests._phones import needs_android, needs_arm, needs_browser, needs_legacy
+
+HANGS = "import time; time.sleep(60)"
 
 
 @pytest.mark.parametrize(
@@ -158,3 +162,10 @@ def test_each_function_keeps_the_version_that_the_library_asks_for() -> None:
 def test_wrong_flags_are_2(flags: list[str], words: str, capsys) -> None:
     assert setup.main(flags) == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_library_that_hangs_on_opening_is_ended(monkeypatch, tmp_path):
+    monkeypatch.setattr(phone, "command_of", lambda path, choice, threads: [sys.executable, "-c", HANGS])
+    monkeypatch.setattr(phone, "OPENS_WITHIN", 0.2)
+    with pytest.raises(Refused, match=r"net\.tflite: android had not opened it after 0 s"):
+        phone.Phone(tmp_path / "net.tflite", "android", 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,8 +72,6 @@ def test_the_screen_says_where_the_file_to_ship_was_right_and_what_is_missing(bu
 
 def conversion() -> SimpleNamespace:
     """What a conversion came to: one file, which passed."""
-    from pathlib import Path
-
     from convert._judge import Judged
 
     judged = Judged("int8-dynamic", Path(FILE), rejected=False, verdict="pass", milliseconds=1.0)
@@ -125,13 +125,36 @@ def test_a_library_that_does_not_open_in_time_is_not_waited_for(build, monkeypat
         opening.set()
 
 
-def test_what_is_refused_is_told_and_does_not_fail(build, monkeypatch):
+def test_what_is_refused_is_told_and_does_not_fail(build, monkeypatch, tmp_path):
     def refuses(here):
         raise Refused("net.tflite: android does not open it: Didn't find op")
 
     phones = looked(build, monkeypatch, refuses)
     assert phones["rows"][0]["state"] == "refused" and not beside.differing({"phones": phones})
     assert "Didn't find op" in next(iter(beside.lines(phones)))
+    screen = five_lines(conversion(), tmp_path / "convert.log", phones)
+    assert any("refused by a phone's library" in line and "Didn't find op" in line for line in screen)
+
+
+def test_what_every_library_opens_is_shipped_first(monkeypatch, tmp_path):
+    from dermedge.commands import _shipping
+
+    several = conversion()
+    several.judged = tuple(replace(several.judged[0], path=Path(name)) for name in ("closed.tflite", "open.tflite"))
+    monkeypatch.setattr(_shipping, "room", lambda name: SimpleNamespace(recommended=lambda form, kept: kept, SEEN={}))
+    refusal = {"file": "closed.tflite", "runtime": "android", "state": "refused", "why": "Didn't find op", "images": 1}
+    first, second, *_ = five_lines(several, tmp_path / "convert.log", {"rows": [refusal], "missing": []})
+    assert first.startswith("ship open.tflite") and second.startswith("next closed.tflite")
+
+
+@pytest.mark.parametrize("reason", [InputError("QEMU 5.2 does not know cortex-a76"), OSError("Exec format error")])
+def test_a_library_that_cannot_run_is_told_with_the_reason_and_fails_nothing(build, monkeypatch, reason):
+    def cannot(here):
+        raise reason
+
+    phones = looked(build, monkeypatch, cannot)
+    assert phones["rows"][0]["state"] == "could not run" and not beside.differing({"phones": phones})
+    assert str(reason) in next(iter(beside.lines(phones))) and "no time" not in "".join(beside.lines(phones))
 
 
 @pytest.mark.parametrize("said", ["soon", "-1", "nan", "inf"])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge.questions.parity.explained import beyond, explained
+from edge.questions.parity.explained import explained
 from edge.questions.parity.explained import lines as explained_lines
 from edge.questions.parity.measure import ParityReport, seen_right
 from edge.questions.parity.runtimes import PICTURES, apart, differing, lines
@@ -89,9 +89,8 @@ def test_an_8_bit_file_is_as_far_from_its_float_network_as_its_roundings_explain
     assert rows[0]["state"] == "same" and 0 < rows[0]["largest"] < rows[0]["limit"] < 0.5
     other = explained(build, entries[:1], [here], np.roll(source, 1, axis=1), squares)
     report = {"files": [{"file": "net.tflite", "runtime": "xnnpack", "explained": row} for row in (*rows, *other)]}
-    assert beyond(report) == [("net.tflite", "xnnpack")]
     said = list(explained_lines(report))
-    assert "--layers" in said[0] and "1 of 2" in said[1]
+    assert said[0].startswith("net.tflite on xnnpack against PyTorch") and "--layers" in said[0] and "1 of 2" in said[1]
 
 
 @needs_android
