@@ -38,8 +38,8 @@ test: lint
 	$(PYTEST) -m "not slow"
 
 # Phones' own runtimes, in DERMEDGE_PHONES or dermedge's cache: LiteRT for ARM, Android's TFLite, the newest and an old
-# one, and LiteRT.js for browsers. Tests use them where DERMEDGE_PHONES names the folder. Needs qemu-user-static,
-# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, maven, npm and chromium of Debian.
+# one, LiteRT.js for browsers, and MediaPipe Tasks. Tests use them where DERMEDGE_PHONES names the folder. Needs
+# qemu-user-static, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, maven, npm and chromium of Debian.
 phones: env
 	$(BIN)/dermedge setup arm --missing
 	$(BIN)/dermedge setup legacy --only tflite-runtime
@@ -47,6 +47,7 @@ phones: env
 	$(BIN)/dermedge setup android --tflite 2.14.0 --missing
 	$(BIN)/dermedge setup android --tflite 2.8.0 --missing
 	$(BIN)/dermedge setup browser --missing
+	$(BIN)/dermedge setup mediapipe
 
 # What takes longer than a change may wait for, each with its reason in its mark; `.ci/run` runs both.
 test-slow: env

@@ -22,7 +22,7 @@ from .. import _kept_rounding
 from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
 from .._kept_rounding import Means, Rounding
-from .choose import NO_AIM, able, choose
+from .choose import KINDS, NO_AIM, able, choose
 from .layer_inputs import means_of, moments_of
 from .layers import Graph
 from .rounding import KEPT, rounding_for
@@ -125,4 +125,11 @@ def check_layers(scheme: Scheme, graph: Graph) -> None:
         raise InputError(
             f"the kept scheme ({ONNX_SUFFIX}) of {scheme.model} does not name the layers of its graph, each once "
             f"(first at {odd[0] or 'its end'}); it was changed or damaged: measure anew with `measure_again`"
+        )
+    wrong = next((layer for layer in scheme.layers if layer.kind not in {"float", KINDS.get(layer.operator)}), None)
+    if wrong is not None:
+        raise InputError(
+            f"the kept scheme ({ONNX_SUFFIX}) of {scheme.model} has {wrong.kind!r} for {wrong.tensor}; expected of a "
+            f"{wrong.operator} {' or '.join(filter(None, ['float', KINDS.get(wrong.operator)]))}; it was changed or "
+            "damaged: measure anew with `measure_again`"
         )

@@ -16,12 +16,16 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 PHONES = "DERMEDGE_PHONES"
+LONGEST_S = 1800  # of a download, a build or a platform's tests
+TOO_LONG = 124  # exit code, as of coreutils' timeout
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,14 @@ class Verdict:
     skipped: int
 
 
+def ended(command: Sequence[str], **options: Any) -> int:
+    """The exit code of a command; one that takes too long is stopped and has failed."""
+    try:
+        return subprocess.run(command, timeout=LONGEST_S, **options).returncode
+    except subprocess.TimeoutExpired:
+        return TOO_LONG
+
+
 def installed(package: str) -> bool:
     done = subprocess.run(["dpkg", "-s", package], capture_output=True, text=True)
     return done.returncode == 0 and "Status: install ok installed" in done.stdout
@@ -70,13 +82,13 @@ def prepare(platform: Platform) -> list[str]:
     missing = [name for name in platform.packages if debian and not installed(name)]
     if missing and os.geteuid() == 0:
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-q"], stdout=subprocess.DEVNULL, env=quiet)
+        ended(["apt-get", "update", "-q"], stdout=subprocess.DEVNULL, env=quiet)
         install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
-        subprocess.run(install, stdout=subprocess.DEVNULL, env=quiet)
+        ended(install, stdout=subprocess.DEVNULL, env=quiet)
         missing = [name for name in missing if not installed(name)]
     problems = [f"as root: apt-get install {' '.join(missing)}"] if missing else []
     for command in platform.fetches:
-        if shutil.which(command[0]) and subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode:
+        if shutil.which(command[0]) and ended(command, cwd=ROOT, stdout=subprocess.DEVNULL):
             problems.append(f"{' '.join(command)} failed")
     for arguments in platform.set_up:
         done = subprocess.run(
@@ -90,9 +102,10 @@ def prepare(platform: Platform) -> list[str]:
 
 def judged(report: Path, exit_code: int) -> Verdict:
     """What a run of pytest left as JUnit XML. A run that left none, or ended before its end, failed."""
-    if not report.is_file():
-        return Verdict("failed", f"pytest ended with exit code {exit_code} and no report", 0, 0)
-    cases = list(ET.parse(report).getroot().iter("testcase"))
+    try:
+        cases = list(ET.parse(report).getroot().iter("testcase"))
+    except (OSError, ET.ParseError):
+        return Verdict("failed", f"pytest ended with exit code {exit_code} and no whole report", 0, 0)
     bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     reasons = {part.get("message", "") for case in cases for part in case.findall("skipped")}
     skipped = sum(case.find("skipped") is not None for case in cases)
@@ -113,8 +126,8 @@ def check(name: str, platform: Platform) -> tuple[Verdict, list[str]]:
         return Verdict("failed", f"no test at {' '.join(platform.tests)}", 0, 0), problems
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / f"{name}.xml"
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *files], cwd=ROOT)
-        return judged(report, done.returncode), problems
+        code = ended([sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *files], cwd=ROOT)
+        return judged(report, code), problems
 
 
 def main() -> int:

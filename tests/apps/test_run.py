@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def test_what_a_run_left_is_judged(tmp_path: Path, cases: str, exit_code: int, w
     verdict = run.judged(report, exit_code)
     assert verdict.word == word and details in verdict.details
     assert run.judged(tmp_path / "none.xml", 0).word == "failed"
+    report.write_text("<testsuites><testsuite><testcase")  # of a run that was killed
+    assert run.judged(report, -9).word == "failed"
+
+
+def test_what_takes_too_long_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LONGEST_S", 0.1)
+    assert run.ended([sys.executable, "-c", "import time; time.sleep(60)"]) == run.TOO_LONG
+    assert run.ended([sys.executable, "-c", ""]) in {0, run.TOO_LONG}
 
 
 @pytest.mark.parametrize(

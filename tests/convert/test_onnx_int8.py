@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -25,6 +26,7 @@ from convert._onnx.audit import audit
 from convert._onnx.half import with_half_weights
 from convert._onnx.layer_inputs import activations, inputs_of, moments_of
 from convert._onnx.layers import Graph, rows_of
+from convert._onnx.measured import check_layers
 from convert._onnx.program import lower
 from convert._onnx.quantise import grid_of, quantised, with_biases
 from convert._onnx.rounding import Held, bounded, half_biases, held, rounding_for, scales_of
@@ -335,3 +337,18 @@ def test_a_conversion_judges_it_by_the_gate_of_every_int8_file(tmp_path: Path, s
     assert entry.audit is not None and entry.audit.share_8bit is not None and entry.audit.share_8bit >= 0.8
     assert set(build.schemes()) == {"onnx"}
     open_any(build.folder / entry.file).runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("operator", "kind", "wanted"),
+    [("Conv", "dynamic", "float or static"), ("MatMul", "static", "float or dynamic"),
+     ("ConvTranspose", "static", "a ConvTranspose float;")],
+)  # fmt: skip
+def test_a_kept_scheme_with_a_kind_that_the_operator_cannot_have_is_refused(operator, kind, wanted):
+    layer = Layer("w", operator, kind, 10)
+    scheme = SimpleNamespace(model="net", layers=[layer])
+    with pytest.raises(InputError, match=f"has '{kind}' for w; expected of .*{wanted}"):
+        check_layers(scheme, SimpleNamespace(layers=[layer]))
+    for good in ("float", *({"Conv": ["static"], "MatMul": ["dynamic"]}.get(operator, []))):
+        layers = [replace(layer, kind=good)]
+        check_layers(SimpleNamespace(model="net", layers=layers), SimpleNamespace(layers=layers))
