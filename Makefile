@@ -53,8 +53,8 @@ phones: env
 test-slow: env
 	$(PYTEST) -m slow --ignore=tests/apps
 
-# The apps: the web page under node and in headless Chromium. As root on Debian it installs what is missing; elsewhere it
-# says what that is. Each platform passes, fails or is skipped with the reason.
+# The apps: the web page in headless Chromium, the Kotlin under Maven, the Swift under Debian's Swift. As root on Debian
+# it installs what is missing; elsewhere it says what that is. Each platform passes, fails or is skipped with the reason.
 test-apps: env
 	$(BIN)/python tests/apps/run.py $(APPS)
 

@@ -33,3 +33,5 @@ needs_browser = pytest.mark.skipif(
 needs_mediapipe = pytest.mark.skipif(
     not (HOME and is_set_up(mediapipe.wanted())), reason="DERMEDGE_PHONES has no MediaPipe: `dermedge setup mediapipe`"
 )
+SWIFT = bool(HOME) and any(Path(str(HOME)).glob("swift-*/root/usr/libexec/swift/bin/swift-frontend"))
+needs_swift = pytest.mark.skipif(not SWIFT, reason="DERMEDGE_PHONES names no folder with Swift: `dermedge setup swift`")

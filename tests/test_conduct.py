@@ -25,6 +25,7 @@ MAY_NAME_FLAGS = {
     "edge/phones/android.py",
     "edge/phones/arm.py",
     "edge/phones/chromium.py",
+    "edge/phones/swift.py",
 }
 SCREEN = {"print", "input", "sys.exit", "exit", "quit", "os._exit", "os.dup2", "sys.stdout.write", "sys.stderr.write"}
 SCREENS = ("argparse", "rich.console", "rich.progress", "dermedge.console", "optparse", "click")

@@ -179,12 +179,13 @@ function closeCamera() {
 
 function showTested() {
   if (!tested) return;
-  const {rows, failed, delta, median, p90, cold, seen} = tested;
+  const {rows, failed, delta, median, p90, cold, seen, memory} = tested;
   const times = {median: median.toFixed(1), p90: p90.toFixed(1), cold: cold.toFixed(1), load: model.milliseconds.toFixed(0)};
   byId('verdict').textContent = [
     failed.length ? say('failed', {names: failed.join(', ')}) : say('passed', {delta: delta.toExponential(1)}),
-    say('times', times), say(seen ? 'seen' : 'unseen'),
-  ].join(' ');
+    say('times', times), memory === null ? '' : say('memory', {megabytes: (memory / 1e6).toFixed(0)}),
+    say(seen ? 'seen' : 'unseen'),
+  ].filter(Boolean).join(' ');
   byId('verdict').dataset.delta = delta;
   byId('verdict').dataset.failed = failed.length;
   const list = (numbers) => numbers.map((p) => p.toFixed(4)).join(' ');

@@ -16,7 +16,7 @@ export async function deviceReport(model, tested) {
     file: {name: entry.file, sha256: entry.sha256},
     images: tested.rows.map(({rgb, answers, obtained}) => ({rgb_sha256: rgb, answers, probabilities: obtained})),
     milliseconds: {load: milliseconds, first: tested.cold, median: tested.median, p90: tested.p90, runs: tested.runs},
-    memory_bytes: performance.memory?.usedJSHeapSize ?? null, // of Chromium alone
+    memory_bytes: tested.memory,
   });
   return JSON.stringify({body, sha256: await sha256(new TextEncoder().encode(body))});
 }

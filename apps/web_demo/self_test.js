@@ -16,7 +16,7 @@ function wrong(obtained, reference) {
   return first - second > LEAD && highest(obtained) !== highest(reference);
 }
 
-/** {rows, failed, delta, cold, runs, median, p90, seen}: times in milliseconds. `seen`: the maker saw it right in this runtime. */
+/** {rows, failed, delta, cold, runs, median, p90, seen, memory}: times in milliseconds. `seen`: the maker saw it right in this runtime. */
 export async function selfTest(model) {
   const {manifest, entry, side} = model;
   const rows = [];
@@ -48,6 +48,7 @@ export async function selfTest(model) {
     rows, cold, runs: times.length, median: at(times, 0.5), p90: at(times, 0.9),
     failed: rows.filter((row) => row.failed).map(({image}) => image),
     delta: Math.max(...rows.map((row) => row.delta)),
+    memory: performance.memory?.usedJSHeapSize ?? null, // bytes; Chromium alone says it
     seen: entry.seen_right.some(({runtime, version}) => SEEN_AS.includes(runtime) && version === LITERTJS),
   };
 }

@@ -5,6 +5,7 @@
     dermedge setup android --tflite 2.12.0   another version of it that Maven Central serves
     dermedge setup android --aar lib.aar     a library of your own, called by --tflite NAME
     dermedge setup browser                   LiteRT.js, which runs files in a browser
+    dermedge setup swift                     Debian 13's Swift, which tests the code of apps/ios_demo
     dermedge setup legacy                    earlier TFLite interpreters, each in a locked environment of its own
     dermedge setup legacy --only litert      those of one library alone: tflite-runtime, tensorflow or litert
     dermedge setup onnx-tf                   onnx-tf and TensorFlow 2.15 for `to-tflite --route onnx-tf`, likewise
@@ -13,8 +14,9 @@
 Downloads from the machine's own Debian archive, Python index, Maven repository and npm registry, into DERMEDGE_PHONES
 or dermedge's cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc,
 gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. These
-take half a minute each. legacy needs 7 GB (1 GB without TensorFlow), onnx-tf 1.5 GB, mediapipe 0.7 GB; these need
-Python 3.11 (DERMEDGE_PYTHON names one that is not on the path). What is there already is used again.
+take half a minute each; swift takes two minutes and 2.6 GB. legacy needs 7 GB (1 GB without TensorFlow), onnx-tf
+1.5 GB, mediapipe 0.7 GB; these need Python 3.11 (DERMEDGE_PYTHON names one that is not on the path). What is there
+already is used again.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from edge.errors import GOOD, InputError
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["arm", "android", "browser", "legacy", "mediapipe", "onnx-tf"], help="the runtime")
+    known = ["arm", "android", "browser", "swift", "legacy", "mediapipe", "onnx-tf"]
+    p.add_argument("what", choices=known, help="the runtime")
     p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
     p.add_argument(
         "--missing",
@@ -46,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.phones import android, arm, browser, legacy, mediapipe
+    from edge.phones import android, arm, browser, legacy, mediapipe, swift
     from edge.progress import busy
 
     if args.what != "android" and (args.tflite or args.aar):
@@ -75,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
             android.folder_of(version), partial(android.is_set_up, version), partial(android.set_up, version, args.aar),
         ),
         "browser": (browser.folder(), browser.is_set_up, browser.set_up),
+        "swift": (swift.folder(), swift.is_set_up, swift.set_up),
     }  # fmt: skip
     folder, is_set_up, set_up = ways[args.what]
     if not (args.missing and is_set_up()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +11,13 @@ from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
 from edge.patience import PROBE_S, in_time
 
-from . import home, not_set_up, processor
+from . import debian, home, not_set_up, processor
 
 LITERT = "2.3.0"  # as in requirements.lock
 NUMPY = "2.1.3"
 PYTHON = "3.11"
 PACKAGES = f"python{PYTHON}-minimal libpython{PYTHON}-stdlib libstdc++6 libc6"
 RELEASE = "bookworm"  # of Debian, which has that Python
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 WORKER = Path(__file__).with_name("worker.py")
 MODULE = "ai_edge_litert.interpreter"
 
@@ -38,16 +36,10 @@ def set_up(version: str = LITERT) -> Path:
     Debian's packages come from the archive that this machine's apt uses, in a configuration of their own: nothing is
     installed. Raises InputError where apt, dpkg or pip cannot give them, with what they said.
     """
-    for program in ("apt-get", "dpkg"):
-        if not shutil.which(program):
-            raise InputError(f"no {program}: the ARM runtime is set up on Debian and its relatives")
     processor.qemu()
     target = folder_of(version)
     with scratch_in(home()) as work, moved_into_place(target) as new:
-        root = new / "root"
-        root.mkdir(parents=True)
-        for package in fetched(work):
-            run(["dpkg", "-x", str(package), str(root)])
+        debian.unpacked(new / "root", work, release=RELEASE, architecture="arm64", packages=PACKAGES)
         run([
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target",
             str(new / "packages"), *other_platform("aarch64", PYTHON), "--only-binary=:all:",
@@ -59,27 +51,6 @@ def set_up(version: str = LITERT) -> Path:
     if said.returncode:
         raise InputError(f"LiteRT {version} for ARM does not start here")
     return target
-
-
-def fetched(work: Path) -> list[Path]:
-    """The arm64 packages, downloaded by apt with a configuration of its own."""
-    sites = run(["apt-get", "indextargets", "--format", "$(SITE)"]).split()
-    archive = next((site for site in sites if "security" not in site), None)
-    if archive is None or not KEYRING.is_file():
-        raise InputError("apt names no archive of Debian's; the ARM runtime needs one")
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (work / folder).mkdir(parents=True)
-    (work / "status").touch()
-    (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {archive} {RELEASE} main\n")
-    settings = {
-        "Dir::Etc::sourcelist": work / "sources.list", "Dir::Etc::sourceparts": "-",
-        "Dir::State::lists": work / "lists", "Dir::State::status": work / "status", "Dir::Cache": work / "cache",
-        "APT::Architecture": "arm64", "APT::Architectures": "arm64", "APT::Sandbox::User": "root",
-    }  # fmt: skip
-    own = [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
-    run(["apt-get", "-q", *own, "update"])
-    run(["apt-get", "-q", "-y", *own, "--download-only", "--no-install-recommends", "install", *PACKAGES.split()])
-    return sorted((work / "cache" / "archives").glob("*.deb"))
 
 
 def python(version: str, cpu: str, packages: Path | None = None) -> list[str]:

@@ -41,6 +41,7 @@ PLATFORMS = {
         ("chromium", "nodejs", "npm"), (("browser", "--missing"),),
         ("tests/apps/test_web*.py", "tests/edge/bundles/test_*.py"),
     ),
+    "ios": Platform(("util-linux", "dpkg"), (("swift", "--missing"),), ("tests/apps/test_ios*.py",)),
     "android": Platform(
         (
             "maven", "openjdk-17-jdk-headless", "aapt", "zipalign", "apksigner", "dexdump", "binutils",

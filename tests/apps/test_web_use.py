@@ -189,6 +189,7 @@ def test_everything_is_reached_by_the_keyboard(chromium: Chromium, site: Site) -
     press(chromium, "Enter", 13, "\r")
     until(chromium, "document.getElementById('verdict').dataset.delta")
     assert text_of(chromium, "#verdict").startswith("Passed") and ring == "solid"
+    assert "Memory of the page: " in text_of(chromium, "#verdict")
     assert chromium.evaluate("getComputedStyle(document.getElementById('run')).minHeight") == "44px"
 
 

@@ -1,0 +1,169 @@
+import LesionKit
+import SwiftUI
+
+/// What the screens show: the model, the last picture, what was answered, and what follows from them.
+@MainActor
+final class Lesion: ObservableObject {
+  struct Shown {
+    let outcome: Outcome
+    let ranked: [Ranked]
+    let effects: [Effect]
+  }
+
+  struct Ranked: Identifiable {
+    let label: Manifest.Label
+    let probability: Double
+
+    var id: String { label.code }
+  }
+
+  struct Effect: Identifiable {
+    let id: String
+    let question: String
+    let answer: String
+    let name: String
+    let factor: Double
+  }
+
+  @Published private(set) var bundle: ModelBundle?
+  @Published private(set) var predictor: CoreMLPredictor?
+  @Published private(set) var shown: Shown?
+  @Published private(set) var picture: CGImage?
+  @Published private(set) var tested: SelfTestResult?
+  @Published var answers: [String: Answer] = [:] { didSet { answer() } }
+  @Published var message: String?
+
+  private var square: [UInt8]?
+
+  /// Checks the bundled model and loads it; what is refused is said on the screen.
+  func open(units: CoreMLPredictor.Units) async {
+    do {
+      guard let folder = Bundle.main.url(forResource: "Model", withExtension: nil) else {
+        throw Refused(String(localized: "noModel"))
+      }
+      let version = ProcessInfo.processInfo.operatingSystemVersion
+      let checked = try await Task.detached {
+        try ModelBundle(folder: folder, system: (version.majorVersion, version.minorVersion))
+      }.value
+      predictor = try await CoreMLPredictor(checked, units: units)
+      (bundle, tested, message) = (checked, nil, nil)
+    } catch {
+      message = error.localizedDescription
+    }
+  }
+
+  func take(_ seen: Picture) {
+    guard let bundle else { return }
+    do {
+      square = try Preprocess.modelInput(seen, side: bundle.manifest.input.side)
+      message = nil
+      answer()
+    } catch {
+      message = error.localizedDescription
+    }
+  }
+
+  /// The check that a picture would fail, for the hint while the camera is open; nil where it can be used.
+  func hint(_ seen: Picture) throws -> String? {
+    guard let bundle, let decision = bundle.manifest.decision else { return nil }
+    let square = try Preprocess.modelInput(seen, side: decision.side)
+    return Decision.failed(try Measure.square(square, side: decision.side), decision.quality).first
+  }
+
+  private func answer() {
+    guard let bundle, let predictor, let square else { return }
+    do {
+      let manifest = bundle.manifest
+      let said = try predictor.run(square, answers: Answers.encode(answers, bundle.questions))
+      let force = manifest.decision?.inForce(answered: answers.count)
+      let probabilities = force?.thresholds.tempered(said.probabilities) ?? said.probabilities
+      var outcome = Outcome.class(manifest.codes[highest(probabilities)])
+      if let force {
+        let side = manifest.input.side
+        try force.check(side: side, probabilities: probabilities, codes: manifest.codes)
+        outcome = force.decide(
+          try Measure.square(square, side: side), probabilities: probabilities, codes: manifest.codes)
+      }
+      let ranked = zip(manifest.labels, probabilities).map { Ranked(label: $0, probability: $1) }
+      shown = Shown(
+        outcome: outcome, ranked: ranked.sorted { $0.probability > $1.probability }, effects: try effects(bundle))
+      picture = drawn(square, mask: said.mask, manifest)
+    } catch {
+      message = error.localizedDescription
+    }
+  }
+
+  /// What each answer did to the odds of the class that it changed most.
+  private func effects(_ bundle: ModelBundle) throws -> [Effect] {
+    guard let rows = bundle.manifest.log_odds else { return [] }
+    return try bundle.questions.compactMap { question in
+      guard let answer = answers[question.id] else { return nil }
+      let odds = try Answers.odds(question.id, answer, bundle.questions, logOdds: rows)
+      let most = highest(odds.map { abs(log($0)) })
+      return Effect(
+        id: question.id, question: words(question.text), answer: words(answer, of: question),
+        name: bundle.manifest.labels[most].name, factor: odds[most])
+    }
+  }
+
+  /// The square as the model sees it, with the lesion in blue where it gives a mask.
+  private func drawn(_ square: [UInt8], mask: [Float]?, _ manifest: Manifest) -> CGImage? {
+    let side = manifest.input.side
+    var pixels = [UInt8](repeating: 255, count: side * side * 4)
+    for i in 0..<side * side {
+      for c in 0..<3 { pixels[4 * i + c] = square[3 * i + c] }
+      if let mask, let stated = manifest.mask, mask.count == side * side, Double(mask[i]) >= stated.threshold {
+        pixels[4 * i + 2] = 255
+      }
+    }
+    guard let space = CGColorSpace(name: CGColorSpace.sRGB), let data = CGDataProvider(data: Data(pixels) as CFData)
+    else { return nil }
+    return CGImage(
+      width: side, height: side, bitsPerComponent: 8, bitsPerPixel: 32, bytesPerRow: 4 * side, space: space,
+      bitmapInfo: CGBitmapInfo(rawValue: CGImageAlphaInfo.noneSkipLast.rawValue), provider: data, decode: nil,
+      shouldInterpolate: false, intent: .defaultIntent)
+  }
+
+  func runSelfTest() async {
+    guard let bundle, let predictor else { return }
+    do {
+      tested = try await Task.detached {
+        try SelfTestResult.run(bundle, predictor, system: Lesion.system, pixels: PhotoReader.rgb)
+      }.value
+      message = nil
+    } catch {
+      message = error.localizedDescription
+    }
+  }
+
+  nonisolated static var system: String {
+    let version = ProcessInfo.processInfo.operatingSystemVersion
+    return "\(version.majorVersion).\(version.minorVersion)"
+  }
+
+  /// device-report.json in a temporary folder, to be shared by the user.
+  func report() throws -> URL {
+    guard let bundle, let predictor, let tested else { throw Refused(String(localized: "noTest")) }
+    let device = DeviceReport.Device(model: Device.model, system: "iOS \(Lesion.system)")
+    let text = try DeviceReport.text(
+      bundle, tested, device: device, system: Lesion.system, accelerator: predictor.units.rawValue,
+      load: predictor.milliseconds, memory: Device.memory)
+    let place = FileManager.default.temporaryDirectory.appendingPathComponent("device-report.json")
+    try text.write(to: place, options: .atomic)
+    return place
+  }
+}
+
+/// The words of a manifest in the language of the phone, else the first that there are.
+func words(_ texts: [String: String]) -> String {
+  let language = Locale.current.language.languageCode?.identifier ?? "en"
+  return texts[language] ?? texts["en"] ?? texts.values.sorted().first ?? ""
+}
+
+func words(_ answer: Answer, of question: Question) -> String {
+  switch answer {
+  case .yesNo(let yes): return String(localized: yes ? "yes" : "no")
+  case .choice(let id): return words(question.choices.first { $0.id == id }?.text ?? [:])
+  case .number(let number): return number.formatted()
+  }
+}

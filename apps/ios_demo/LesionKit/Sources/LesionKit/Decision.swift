@@ -1,0 +1,139 @@
+import Foundation
+
+/// A manifest's thresholds: of nothing answered, and of what holds in their place with answers.
+public struct Thresholds: Decodable {
+  public struct Entry: Decodable {
+    public let from: Int
+    public let abstain_threshold: Double
+    public let malignant_threshold: Double?
+    public let temperature: Double?
+  }
+
+  public var abstain_threshold: Double
+  public var malignant_threshold: Double?
+  public var temperature: Double?
+  public let by_answers: [Entry]?
+
+  /// The thresholds for that many answers.
+  public func inForce(answered: Int) -> Thresholds {
+    guard let entry = (by_answers ?? []).last(where: { $0.from <= answered }) else { return self }
+    var chosen = self
+    chosen.abstain_threshold = entry.abstain_threshold
+    chosen.malignant_threshold = entry.malignant_threshold ?? malignant_threshold
+    chosen.temperature = entry.temperature ?? temperature
+    return chosen
+  }
+
+  /// The probabilities that are shown, and that all thresholds are about.
+  public func tempered(_ probabilities: [Double]) -> [Double] {
+    guard let temperature, temperature != 1 else { return probabilities }
+    let powers = probabilities.map { pow(max($0, 0), 1 / temperature) }
+    let sum = powers.reduce(0, +)
+    return powers.map { $0 / sum }
+  }
+
+  /// Whether the malignant classes together reach their threshold; nil without one. `malignant`: of each class, or nil.
+  public func countsAsMalignant(_ probabilities: [Double], _ malignant: [Bool?]) -> Bool? {
+    guard let limit = malignant_threshold else { return nil }
+    return zip(probabilities, malignant).reduce(0) { $0 + ($1.1 == true ? $1.0 : 0) } >= limit
+  }
+}
+
+/// docs/decision.md: class, uncertain, or another photograph.
+public struct Decision: Decodable {
+  public static let version = "gate-2"
+  /// The checks in the order of their reasons; whether more, not less, than the limit is sent back; the largest limit.
+  static let checks: [(name: String, more: Bool, most: Int)] = [
+    ("light", false, 255), ("clipped", true, 1000), ("contrast", false, 255), ("fine", false, 9999),
+    ("coarse", false, 9999), ("busy", true, 9999), ("warm", false, 1000), ("green", true, 1000),
+    ("spot", false, 255),
+  ]
+  static let slack = 0.02  // fp16 arithmetic keeps three digits
+
+  public let version: String
+  public let side: Int
+  public let quality: [String: Int]
+  public var thresholds: Thresholds
+
+  private enum Keys: String, CodingKey {
+    case version, side, quality
+  }
+
+  public init(from decoder: Decoder) throws {
+    let values = try decoder.container(keyedBy: Keys.self)
+    version = try values.decode(String.self, forKey: .version)
+    side = try values.decode(Int.self, forKey: .side)
+    quality = try values.decode([String: Int].self, forKey: .quality)
+    thresholds = try Thresholds(from: decoder)
+  }
+
+  /// The same with the thresholds for that many answers.
+  public func inForce(answered: Int) -> Decision {
+    var chosen = self
+    chosen.thresholds = thresholds.inForce(answered: answered)
+    return chosen
+  }
+
+  /// Throws `Refused` for what is an error in the app rather than an outcome.
+  public func check(side: Int, probabilities: [Double], codes: [String]) throws {
+    try checkLimits()
+    guard side == self.side else {
+      throw Refused("the limits hold for a side of \(self.side), not of \(side)")
+    }
+    guard codes.count >= 2, Set(codes).count == codes.count else {
+      throw Refused("there are two classes at least")
+    }
+    guard probabilities.count == codes.count else {
+      throw Refused("\(probabilities.count) probabilities for \(codes.count) classes")
+    }
+    let inside = probabilities.allSatisfy { $0 >= -Decision.slack && $0 <= 1 + Decision.slack }
+    guard inside, abs(probabilities.reduce(0, +) - 1) <= Decision.slack else {
+      throw Refused("what the model gave are no probabilities")
+    }
+  }
+
+  /// Throws `Refused` for limits that nobody knows or that are none.
+  public func checkLimits() throws {
+    guard version == Decision.version else {
+      throw Refused("the thresholds are of \(version), not of \(Decision.version)")
+    }
+    for (name, _, most) in Decision.checks {
+      guard let limit = quality[name] else { throw Refused("the thresholds have no limit for \(name)") }
+      try whole(limit, 0, most, "the limit for \(name)")
+    }
+    if let unknown = quality.keys.first(where: { name in !Decision.checks.contains { $0.name == name } }) {
+      throw Refused("the thresholds have a limit for \(unknown), which nobody knows")
+    }
+    guard thresholds.abstain_threshold >= 0, thresholds.abstain_threshold <= 1 else {
+      throw Refused("abstain_threshold is a number from 0 to 1")
+    }
+  }
+
+  /// The names of the checks that send a picture back, in the order of their reasons.
+  public static func failed(_ measured: Measured, _ limits: [String: Int]) -> [String] {
+    checks.filter { check in
+      guard let value = measured[check.name], let limit = limits[check.name] else { return false }
+      return check.more ? value > limit : value < limit
+    }.map { $0.name }
+  }
+
+  /// The outcome for a measured square and the probabilities to be shown. Call `check` first.
+  public func decide(_ measured: Measured, probabilities: [Double], codes: [String]) -> Outcome {
+    let failed = Decision.failed(measured, quality)
+    if !failed.isEmpty { return .retake(failed) }
+    let largest = probabilities.max() ?? 0
+    if largest < thresholds.abstain_threshold { return .uncertain }
+    return .class(codes[highest(probabilities)])
+  }
+}
+
+public enum Outcome: Equatable {
+  case retake([String])  // the checks that failed
+  case uncertain
+  case `class`(String)  // its code
+}
+
+/// The place of the largest number, the first of equal ones.
+public func highest(_ numbers: [Double]) -> Int {
+  numbers.indices.reduce(0) { numbers[$1] > numbers[$0] ? $1 : $0 }
+}

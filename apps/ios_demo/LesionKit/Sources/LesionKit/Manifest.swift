@@ -1,0 +1,140 @@
+import Foundation
+
+/// What an app reads of a bundle's `manifest.json` (docs/bundle.md). Nothing of it is written in the app.
+public struct Manifest: Decodable {
+  public static let schema = "dermedge/manifest/3"
+  static let maxBytes = 16 << 20
+
+  public struct Label: Decodable {
+    public let code: String
+    public let name: String
+    public let malignant: Bool?
+  }
+
+  public struct Input: Decodable {
+    public let side: Int
+  }
+
+  public struct Version: Decodable {
+    public let version: String
+  }
+
+  public struct Mask: Decodable {
+    public let side: Int
+    public let threshold: Double
+  }
+
+  public struct Run: Decodable {
+    public let runtime: String
+    public let version: String
+  }
+
+  public struct File: Decodable {
+    public let file: String
+    public let format: String
+    public let sha256: String
+    public let answers: Bool
+    public let opens_from: String
+    public let seen_right: [Run]
+  }
+
+  public struct SelfTest: Decodable {
+    public let image: String
+    public let sha256: String
+    public let rgb_sha256: String
+    public let reference: [Double]
+    public let expected: [String: [Double]]
+    public let answers: [Double]?
+  }
+
+  public let model: String
+  public let labels: [Label]
+  public let input: Input
+  public let preprocess: Version
+  public let mask: Mask?
+  public let questions: [Question]
+  public let log_odds: [[Double]]?
+  public let files: [File]
+  public let self_test: [SelfTest]
+  public let decision: Decision?
+  public let intended_use: String
+
+  public var codes: [String] { labels.map { $0.code } }
+
+  private struct Head: Decodable {
+    let schema: String
+  }
+
+  /// Reads and checks a manifest. Throws `Refused` with a sentence for the person who holds the phone.
+  public static func read(_ data: Data) throws -> Manifest {
+    guard data.count <= maxBytes else { throw Refused("the model's manifest is too large; bundle it again") }
+    let decoder = JSONDecoder()
+    guard let head = try? decoder.decode(Head.self, from: data) else {
+      throw Refused("the model's manifest cannot be read; run dermedge bundle again")
+    }
+    guard head.schema == schema else {
+      throw Refused("this app reads \(schema), the model's manifest is \(head.schema); bundle it again")
+    }
+    do {
+      let manifest = try decoder.decode(Manifest.self, from: data)
+      try manifest.check()
+      return manifest
+    } catch let error as DecodingError {
+      throw Refused("the model's manifest lacks or misspells a part (\(place(of: error))); bundle it again")
+    }
+  }
+
+  private static func place(of error: DecodingError) -> String {
+    switch error {
+    case .keyNotFound(let key, let context): return path(context.codingPath + [key])
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+      return path(context.codingPath)
+    @unknown default: return "unknown"
+    }
+  }
+
+  private static func path(_ keys: [CodingKey]) -> String {
+    keys.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: "/")
+  }
+
+  private func check() throws {
+    guard preprocess.version == Preprocess.version else {
+      throw Refused(
+        "this app prepares pictures by \(Preprocess.version), the model wants \(preprocess.version)")
+    }
+    try whole(input.side, 16, 1024, "the side of the model's input")
+    guard labels.count >= 2, Set(codes).count == labels.count else {
+      throw Refused("the model's manifest has no two classes; bundle it again")
+    }
+    for question in questions { try question.check() }
+    let places = questions.reduce(0) { $0 + $1.length }
+    if let log_odds {
+      guard log_odds.count == labels.count, log_odds.allSatisfy({ $0.count == places }) else {
+        throw Refused("the manifest's log-odds are not those of its classes and questions; bundle it again")
+      }
+    }
+    for name in files.map({ $0.file }) + self_test.map({ $0.image }) where !Manifest.isName(name) {
+      throw Refused("the manifest names a file \(name.prefix(60)), which is no plain name; bundle it again")
+    }
+    for test in self_test {
+      for numbers in [test.reference] + Array(test.expected.values) where numbers.count != labels.count {
+        throw Refused("\(test.image) has other classes than the manifest; bundle it again")
+      }
+      if let answers = test.answers, answers.count != places {
+        throw Refused("\(test.image) has other answers than the manifest has questions; bundle it again")
+      }
+    }
+    try decision?.checkLimits()
+    if let decision, decision.side != input.side {
+      throw Refused("the limits hold for a side of \(decision.side), not of \(input.side)")
+    }
+  }
+
+  /// Whether this is the name of a file in the bundle's own folder: letters, digits, `_`, `-` and `.`, no dot in front.
+  static func isName(_ name: String) -> Bool {
+    let allowed = name.unicodeScalars.allSatisfy {
+      $0.isASCII && (CharacterSet.alphanumerics.contains($0) || "_-.".unicodeScalars.contains($0))
+    }
+    return allowed && !name.isEmpty && name.count <= 128 && !name.hasPrefix(".") && !name.hasPrefix("-")
+  }
+}
