@@ -14,17 +14,18 @@ import pytest
 from PIL import Image
 
 from edge import artifact
+from edge.answers import encode
 from edge.bundles.bundle import PLACES, bundle
 from edge.files import sha256, size
-from edge.labels import Label
 from edge.manifest import SelfTest
 from edge.runtimes.litert import LiteRT
+from tests._answering import small
 from tests._sources import ROOT
 from tests.edge._manifests import entry, manifest
 
 APP = ROOT / "apps" / "android_demo"
-SIDE = 16
-LABELS = tuple(Label(code, name, malignant=False) for code, name in (("A", "first"), ("B", "second"), ("C", "third")))
+NAME = "net-answers-fp32.tflite"
+ANSWERS = {"age": 54.0, "region": "nose", "itches": True, "grew": False}  # what the screens are given
 PROGRAMS = {
     "mvn": "maven", "javac": "openjdk-17-jdk-headless", "aapt": "aapt", "aapt2": "aapt", "zipalign": "zipalign",
     "apksigner": "apksigner", "dexdump": "dexdump",
@@ -39,23 +40,36 @@ SLOW = pytest.mark.slow(reason="builds the app: a minute of one processor")
 
 
 @pytest.fixture(scope="session")
-def bundled(tmp_path_factory: pytest.TempPathFactory, fp32_file: Path) -> Path:
-    """The assets of an app with a small network."""
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The assets of an app with a small network that takes answers."""
+    from convert._tflite.file import float_model
+    from convert._tflite.second_input import with_second_input
+
+    checkpoint = small()
+    log_odds = np.array(checkpoint.log_odds, np.float32)
     folder = tmp_path_factory.mktemp("build")
-    path = folder / "net-fp32.tflite"
-    shutil.copy(fp32_file, path)
-    tests = []
-    for number in range(2):
-        pixels = np.random.default_rng(number).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-        picture = folder / f"self_test_{number}.png"
-        Image.fromarray(pixels).save(picture)
-        expected = tuple(map(float, LiteRT(path).run(pixels[None]).probabilities[0]))
-        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-        tests.append(SelfTest(picture.name, sha256(picture), digest, expected, {path.name: expected}))
-    files = (entry(path.name, sha256=sha256(path), bytes=size(path)),)
-    artifact.write(folder, manifest(side=SIDE, labels=LABELS, files=files, self_test=tuple(tests)))
+    path = folder / NAME
+    path.write_bytes(with_second_input(float_model(checkpoint).content, log_odds))
+    side = checkpoint.preprocess.side
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    picture = folder / "self_test_0.png"
+    Image.fromarray(pixels).save(picture)
+    digests = sha256(picture), hashlib.sha256(pixels.tobytes()).hexdigest()
+    vector = encode(ANSWERS, checkpoint.questions)
+    runtime, tests = LiteRT(path), []
+    for answers in (None, vector):
+        answer = runtime.run(pixels[None], None if answers is None else answers[None]).probabilities[0]
+        expected = tuple(map(float, answer))
+        told = None if answers is None else tuple(map(float, answers))
+        tests.append(SelfTest(picture.name, *digests, expected, {path.name: expected}, answers=told))
+    files = (entry(path.name, recipe="fp32", answers=True, sha256=sha256(path), bytes=size(path)),)
+    facts = manifest(
+        side=side, labels=checkpoint.labels, files=files, self_test=tuple(tests), questions=checkpoint.questions,
+        log_odds=tuple(tuple(map(float, row)) for row in log_odds),
+    )  # fmt: skip
+    artifact.write(folder, facts)
     target = tmp_path_factory.mktemp("app")
-    bundle(folder, "android", target, recipe="fp32")
+    bundle(folder, "android", target, recipe="fp32", answers=True)
     return (target / PLACES["android"]).parent
 
 

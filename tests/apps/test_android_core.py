@@ -17,12 +17,14 @@ from tests._sources import ROOT
 CORE = ROOT / "apps" / "android_demo" / "core"
 GOLDEN = ROOT / "tests" / "golden"
 COMMAND = "mvn -f apps/android_demo/core/pom.xml test"
-PLUGIN = "org/jetbrains/kotlin/kotlin-maven-plugin"
+# of the compiler, and of what runs the tests
+FETCHED = ("org/jetbrains/kotlin/kotlin-maven-plugin", "org/apache/maven/surefire/maven-surefire-common")
+REPOSITORY = Path.home() / ".m2" / "repository"
 needs_maven = pytest.mark.skipif(
     not (shutil.which("mvn") and shutil.which("javac")), reason="no mvn or javac: `apt-get install maven`"
 )
 needs_kotlin = pytest.mark.skipif(
-    not (Path.home() / ".m2" / "repository" / PLUGIN).is_dir(), reason=f"Maven has no Kotlin here: `{COMMAND}`"
+    not all((REPOSITORY / part).is_dir() for part in FETCHED), reason=f"Maven has no Kotlin here: `{COMMAND}`"
 )
 SLOW = pytest.mark.slow(reason="compiles Kotlin: half a minute of one processor")
 # One JVM, which compiles for seconds only.

@@ -13,13 +13,14 @@ import pytest
 from PIL import Image
 
 from edge import artifact
+from edge.answers import encode
 from edge.bundles.device_report import certified, read_device_report
 from edge.capture import read_photo
 from edge.phones.android import TFLITE, folder_of, is_set_up
 from edge.preprocess import to_input
 from edge.runtimes.litert import LiteRT
 from tests._sources import ROOT
-from tests.apps._android import APP, LABELS, REPOSITORY, SIDE, SLOW, needs_tools
+from tests.apps._android import ANSWERS, APP, NAME, REPOSITORY, SLOW, needs_tools
 
 FILES = ROOT / "tests" / "golden" / "preprocess" / "files"
 needs_framework = pytest.mark.skipif(
@@ -59,12 +60,16 @@ def results(tmp_path_factory: pytest.TempPathFactory, built: Path, photos: Path)
 @needs_tools
 @needs_framework
 def test_the_app_says_what_python_says(bundled: Path, photos: Path, results: Path) -> None:
-    answer = json.loads((results / "answer.json").read_text())
-    runtime = LiteRT(bundled / "model" / "net-fp32.tflite", mode=f"android-java:{TFLITE}")
-    square = to_input(read_photo(photos / "photo.jpg"), SIDE)
-    expected = runtime.run(square[None]).probabilities[0]
-    assert [answer["probabilities"][label.code] for label in LABELS] == list(map(float, expected))
-    assert list(answer["probabilities"]) == [LABELS[i].code for i in np.argsort(-expected)]
+    facts = artifact.read(bundled / "model")
+    runtime = LiteRT(bundled / "model" / NAME, mode=f"android-java:{TFLITE}")
+    square = to_input(read_photo(photos / "photo.jpg"), facts.side)[None]
+    vector = encode(ANSWERS, facts.questions)[None]
+    alone, answered = runtime.run(square).probabilities[0], runtime.run(square, vector).probabilities[0]
+    assert np.abs(alone - answered).max() > 0.05
+    shown = json.loads((results / "answer.json").read_text())["probabilities"]
+    for expected, came in ((alone, shown), (answered, json.loads((results / "answered.json").read_text()))):
+        assert [came[code] for code in facts.codes] == list(map(float, expected))
+        assert list(came) == [facts.codes[i] for i in np.argsort(-expected)]
 
 
 @SLOW

@@ -10,7 +10,9 @@ import android.os.Build
 import android.os.Bundle
 import android.view.View
 import android.widget.Button
+import android.widget.EditText
 import android.widget.LinearLayout
+import android.widget.Spinner
 import android.widget.TextView
 import dermedge.core.Refused
 import dermedge.core.inMemory
@@ -19,6 +21,7 @@ import dermedge.core.writeJson
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
+import org.junit.Assume.assumeTrue
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.Robolectric
@@ -39,7 +42,7 @@ private val PHOTO = Uri.parse("content://photos/1")
 
 /** Every screen on the real framework, with the model of the assets in the phone's own library. */
 @RunWith(RobolectricTestRunner::class)
-@Config(qualifiers = "en-w360dp-h640dp-xhdpi")
+@Config(qualifiers = "en-w360dp-h960dp-xhdpi")
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class ScreensTest {
     private fun <A : Activity> opened(screen: Class<A>, state: Bundle? = null): ActivityController<A> =
@@ -105,6 +108,27 @@ class ScreensTest {
     }
 
     @Test
+    fun `answers change what is said, and are kept`() {
+        val controller = answered("questions-open")
+        val place = controller.get().requireViewById<LinearLayout>(R.id.questions)
+        assumeTrue("the model asks nothing", place.visibility == View.VISIBLE)
+        place.findViewWithTag<EditText>("age").setText("54")
+        for ((id, words) in mapOf("region" to "nose", "itches" to "yes", "grew" to "no")) {
+            val list = place.findViewWithTag<Spinner>(id)
+            list.setSelection((0 until list.count).first { list.getItemAtPosition(it) == words })
+        }
+        until { controller.get().words(R.id.effects).lines().size == 4 }
+        val first = probabilities(controller.get())
+        File(OUT, "answered.json").writeText(writeJson(first))
+        picture(controller.get(), "questions")
+        val state = Bundle()
+        controller.saveInstanceState(state)
+        val again = opened(MainActivity::class.java, state).get()
+        until { again.words(R.id.effects).lines().size == 4 }
+        assertEquals(first, probabilities(again))
+    }
+
+    @Test
     fun `a file that is no photograph takes the last answer away`() {
         val activity = answered("answer-before").get()
         chosen(activity, "<html>not found</html>".toByteArray())
@@ -140,7 +164,7 @@ class ScreensTest {
     }
 
     @Test
-    @Config(qualifiers = "de-w360dp-h640dp-night-xhdpi")
+    @Config(qualifiers = "de-w360dp-h960dp-night-xhdpi")
     fun `dark and German`() {
         val activity = answered("answer-de-dark").get()
         assertEquals("Für die Forschung, kein Medizinprodukt", activity.words(R.id.notice))
