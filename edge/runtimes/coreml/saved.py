@@ -74,7 +74,7 @@ def whole(path: str | Path, opened: Callable[[Any, Weights], M]) -> M:
 
 def program_of(spec: Any, weights: Weights, function_name: str | None = None) -> CoreMLModel:
     if spec.WhichOneof("Type") != PROGRAM:
-        raise InputError(f"it holds {kind_of(spec)}")
+        raise InputError(f"holds {kind_of(spec)}")
     return CoreMLModel(spec, read_program(spec, weights, function_name), function_name)
 
 

@@ -136,8 +136,8 @@ def with_states(spec) -> None:
         (without_input, r"model 1 of the pipeline takes x, which nothing before it gives"),
         (with_strange_output, "promises an output other"),
         (without_models, "holds no model"),
-        (with_old_network, r"model 2 of the pipeline: it holds a neural network.*convert_to='mlprogram'"),
-        (with_trees, "model 2 of the pipeline: it holds a treeEnsembleClassifier"),
+        (with_old_network, r"model 2 of the pipeline: holds a neural network.*convert_to='mlprogram'"),
+        (with_trees, "model 2 of the pipeline: holds a treeEnsembleClassifier"),
         (with_states, "model 1 of the pipeline keeps states"),
     ],
 )
