@@ -314,6 +314,9 @@ def test_the_file_says_what_is_in_8_bits(
     inside = look_inside(tmp_path / "x.onnx", "onnx", images[:1])
     assert {op.precision.weights for op in inside.ops if op.kind in {"Conv", "MatMulInteger"}} == {8}
     assert {op.precision.given for op in inside.ops if op.kind == "DynamicQuantizeLinear"} == {8}
+    linear = next(layer.output for layer in Graph(content).layers if layer.operator == "MatMul")
+    adder = next(node for node in Graph(content).nodes if linear in node.input)
+    assert linear not in inside.values and adder.output[0] in inside.values  # a layer's bias makes up for its weights
     answer = OnnxRuntime(tmp_path / "x.onnx").run(images[:1]).probabilities
     np.testing.assert_allclose(inside.values["probabilities"][0], answer, atol=5e-3)
 

@@ -3,6 +3,7 @@ without its own rewrites, and the precision that each operation states."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ def operations(model: Any) -> tuple[list[Op], list[str]]:
     by_channel = {name: True for name in stored}
     steps: dict[str, float] = {}  # value -> the step of the grid that it lies on
     live = {IMAGE}
+    sums: set[str] = set()  # of integers, and the same as floats
+    readers: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
     ops: list[Op] = []
     floats: list[str] = []
     for place, node in enumerate(model.graph.node):
@@ -84,8 +90,11 @@ def operations(model: Any) -> tuple[list[Op], list[str]]:
             steps |= dict.fromkeys(makes, step)
             precision = Precision(step=step)
         elif node.op_type in INTEGERS:
+            sums.update(makes)
             ops.append(Op(place, node.op_type, makes[0], computed, tuple(makes), INTEGERS[node.op_type]))
             continue
+        elif node.op_type == "Cast" and sums & set(reads):
+            sums.update(makes)
         else:
             floats += makes
         half = any(kinds[name] == TensorProto.FLOAT16 for name in held)
@@ -96,8 +105,18 @@ def operations(model: Any) -> tuple[list[Op], list[str]]:
             precision = Precision(FLOAT32, precision.step, FLOAT16)
         if node.op_type == "DequantizeLinear":
             floats += makes
+        product = (node.op_type == "MatMul" and (half or eighth)) or (node.op_type == "Mul" and sums & set(reads))
+        if product and is_without_bias(makes[0], readers, kinds):
+            floats.remove(makes[0])
         ops.append(Op(place, node.op_type, makes[0], computed, tuple(makes), precision))
     return ops, floats
+
+
+def is_without_bias(product: str, readers: Mapping[str, list[Any]], constants: Mapping[str, int]) -> bool:
+    """Whether a product's bias is added behind it: with rounded weights the two are one layer, whose bias makes up for
+    what rounding does to the mean of the product."""
+    behind = readers.get(product, [])
+    return len(behind) == 1 and behind[0].op_type == "Add" and any(name in constants for name in behind[0].input)
 
 
 def with_outputs(model: Any, names: list[str]) -> bytes:
