@@ -85,6 +85,34 @@ def test_the_contract_in_swift(sources: Path) -> None:
     assert (result.run.runtime, result.run.version) == ("device-coreml", "17.4")
 
 
+SLIPS = [  # file, what is right in it, a slip, the tests that notice it
+    ("Preprocess.swift", "2 * total + area", "2 * total", "PreprocessTests"),
+    ("Measure.swift", "if left < 0 {", "if left <= 0 {", "DecisionTests"),
+    ("Answers.swift", "yes ? 0 : 1", "yes ? 1 : 0", "AnswersTests"),
+    ("SelfTest.swift", "> lead &&", "> 1 &&", "BundleTests"),
+]
+
+
+@needs_swift
+@pytest.mark.timeout(3600)
+@pytest.mark.slow(reason="compiles a Swift package again; half a minute")
+def test_slips_in_the_code_are_noticed(sources: Path) -> None:
+    for file, right, wrong, _ in SLIPS:
+        path = sources / "apps/ios_demo/LesionKit/Sources/LesionKit" / file
+        text = path.read_text("utf-8")
+        assert text.count(right) == 1, file
+        path.write_text(text.replace(right, wrong), "utf-8")
+    try:
+        done = swift_test(sources)
+    finally:
+        for file, *_ in SLIPS:
+            name = f"apps/ios_demo/LesionKit/Sources/LesionKit/{file}"
+            shutil.copy2(ROOT / name, sources / name)
+    assert done.returncode
+    for *_, noticed in SLIPS:
+        assert re.search(rf"error: {noticed}\.", done.stdout), noticed
+
+
 @needs_swift
 @pytest.mark.timeout(3600)
 @pytest.mark.slow(reason="starts the Swift compiler on each file; half a minute")

@@ -6,7 +6,7 @@ public enum PhotoFile {
   /// Chunks by which a PNG states a colour, an orientation or an animation that decoders take differently.
   private static let stated: Set = ["cICP", "gAMA", "cHRM", "iCCP", "sRGB", "eXIf", "acTL", "tRNS"]
 
-  /// Throws `Refused` unless the file is a JPEG of one or three components, a plain PNG of 8 bits, or HEIC.
+  /// Throws `Refused` unless the file is a JPEG of one or three components, a plain PNG of up to 8 bits, or HEIC.
   public static func check(_ bytes: [UInt8]) throws {
     guard bytes.count <= maxBytes else { throw Refused("this file is larger than 100 MB") }
     if bytes.starts(with: [0xff, 0xd8]) {
@@ -32,7 +32,7 @@ public enum PhotoFile {
 
   private static func checkPng(_ bytes: [UInt8]) throws {
     try Picture.checkSize(big(bytes, 16, 4), big(bytes, 20, 4))
-    guard bytes[24] == 8 else {
+    guard bytes[24] <= 8 else {
       throw Refused("this PNG has \(bytes[24]) bits per colour; save it with 8, or as JPEG")
     }
     var at = 8
