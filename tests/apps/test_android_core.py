@@ -31,7 +31,7 @@ SLOW = pytest.mark.slow(reason="compiles Kotlin: half a minute of one processor"
 JVM = {"MAVEN_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss4m"}
 
 
-def tested(core: Path, out: Path) -> tuple[Counter[str], list[str]]:
+def outcome_of(core: Path, out: Path) -> tuple[Counter[str], list[str]]:
     """How many tests of each class ran, and the names of those that failed; what does not compile fails at once."""
     command = ["mvn", "-o", "-q", "-B", "-f", str(core / "pom.xml"), "test", f"-Dout={out}", f"-Dgolden={GOLDEN}"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **JVM})
@@ -62,7 +62,7 @@ def vectors() -> dict[str, int]:
 @needs_maven
 @needs_kotlin
 def test_the_golden_vectors_in_kotlin(tmp_path: Path) -> None:
-    ran, failed = tested(CORE, tmp_path / "out")
+    ran, failed = outcome_of(CORE, tmp_path / "out")
     assert failed == []
     own = {"PreprocessTest": 2, "AnswersTest": 1}  # beside the vectors
     assert {name: ran[name] - own.get(name, 0) for name in vectors()} == vectors()
@@ -80,5 +80,5 @@ def test_a_wrong_byte_is_seen(tmp_path: Path) -> None:
     right = "(2 * total + area) / (2 * area)"
     assert right in text
     file.write_text(text.replace(right, "2 * total / (2 * area)"), "utf-8")
-    _, failed = tested(core, tmp_path / "out")
+    _, failed = outcome_of(core, tmp_path / "out")
     assert len(failed) > 50
