@@ -13,8 +13,10 @@ from edge.data.isic import CHALLENGE_FOLDER
 from edge.data.listing import BROKEN, EMPTY, NAMES_SHOWN, NOT_UNPACKED, Contents, aside, names_of, notes_on
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS, patients_of
 from edge.data.table import Photo, PhotoSet
+from edge.data.zipped import zips_read_in
 from edge.errors import InputError
 from edge.labels import Label
+from edge.paths import printable
 
 NO_CLASS_FOLDER = re.compile(  # parts of a set, what stands beside photographs, folders of cameras and of patients
     r"(train|train[-_ ]?val|training|test|testing|val|valid|validation|dev|holdout|all|data|images?|imgs?|photos"
@@ -63,6 +65,7 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     members = class_folders(contents)
     by_folder, classes, notes = labels_of(folder, list(members))
     refuse_no_classes(contents, members, tables, labelled=labels_file(folder) is not None)
+    refuse_zips_beside(contents, members, labelled=labels_file(folder) is not None)
     notes += empty_classes(contents, members, classes, by_folder)
     if len(classes) < 2:
         raise InputError(
@@ -136,6 +139,31 @@ def refuse_no_classes(
             f"patients, bring it into the form of {PATIENTS} (columns file, patient), if of their answers, into "
             f"that of {ANSWERS} (docs/data_sets.md), else move it elsewhere"
         )
+
+
+def refuse_zips_beside(contents: Contents, members: dict[str, list[Path]], *, labelled: bool) -> None:
+    """InputError where photographs of zip files lie beside others, and no table says what they are.
+
+    Such a file is rather a backup, or what is yet to be labelled, than a class. A folder beside which a zip file of its
+    name lies is what that was unpacked to, and stands for it.
+    """
+    folder = contents.folder
+    zips = zips_read_in(folder)
+    there = [path.relative_to(folder) for path in contents.left_out.get(NOT_UNPACKED, [])]
+    own = {path.with_suffix("").as_posix().casefold() for path in [*zips, *there]}
+    others: dict[Path, Path] = {}  # folder -> its first photograph of no zip file
+    for path in (path.relative_to(folder) for paths in members.values() for path in paths):
+        if not any(parent.as_posix().casefold() in own for parent in path.parents):
+            for parent in path.parents:
+                others.setdefault(parent, path)
+    for path in zips:
+        top = path.parent == Path()
+        if path.parent in others and not (top and labelled):  # labels.json names each folder that is a class
+            raise InputError(
+                f"{folder / path} lies beside {'class folders' if top else 'photographs'} (as "
+                f"{printable(others[path.parent].as_posix())}); unpack it there if it belongs to the set, else move it "
+                "away"
+            )
 
 
 def is_read(table: Path) -> bool:

@@ -11,7 +11,7 @@ from edge.data.answer_columns import answers_in_tables
 from edge.data.csv_table import header, known, read_lines, read_table
 from edge.data.groups import groups_in
 from edge.data.listing import Contents, index_photos, refuse_doubles, refuse_missing
-from edge.data.official import altered
+from edge.data.official import altered, uncounted
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -137,8 +137,9 @@ def read_isic(
     notes = refuse_missing(own[0], missing, len(rows.images), contents, skip_missing=skip_missing)
     if rows.left_out:
         notes.append(f"left out, no such class: {most_of(rows.left_out)}")
-    apart = altered(rows.domain, Counter(rows.codes[image] for image in rows.images))
-    notes += [apart] if apart else []
+    counts = Counter(rows.codes[image] for image in rows.images)
+    apart = altered(rows.domain, counts, rows.total)
+    notes += filter(None, [apart, uncounted(rows.domain, counts, rows.total)])
     notes += groups.notes([photo.image_id for photo in photos]) + said.notes()
     return PhotoSet(rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes), altered=apart)
 

@@ -32,7 +32,7 @@ from edge.data.official import altered
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS
 from edge.data.prepared.parts import is_prepared, with_folds
 from edge.data.table import UNKNOWN, Photo, PhotoSet
-from edge.data.zipped import is_zip, readable
+from edge.data.zipped import by_given_names, given_names, is_zip, readable
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 
@@ -119,7 +119,12 @@ def sets_in(folder: Path) -> list[Path]:
     no such folder, where a zip file cannot be trusted, or class folders stand beside a set.
     """
     check_there(folder)
-    folder = readable(folder)
+    with by_given_names():
+        return sets_below(readable(folder))
+
+
+def sets_below(folder: Path) -> list[Path]:
+    """As `sets_in`, of a folder whose zip files are unpacked."""
     inside = below(folder, MAX_DEPTH)
     if not inside:
         return [folder]
@@ -164,6 +169,14 @@ def below(folder: Path, depth: int) -> list[Path]:
 
 def open_one(folder: Path, *, skip_missing: bool = False, unlabelled: bool = False) -> PhotoSet:
     """The set whose own folder this is."""
+    with by_given_names():
+        photos = read_whole(folder, skip_missing=skip_missing, unlabelled=unlabelled)
+    notes = tuple(map(given_names, photos.notes))
+    return replace(photos, notes=notes, altered=given_names(photos.altered))
+
+
+def read_whole(folder: Path, *, skip_missing: bool, unlabelled: bool) -> PhotoSet:
+    """The set with its masks, without copies, and with notes on everything that is left out."""
     if is_joined(folder):
         return read_joined(folder, skip_missing=skip_missing)
     contents = contents_of(folder)

@@ -1,64 +1,126 @@
 """Zip files of photographs, as data sets are downloaded: unpacked once into the cache, and read from there.
 
 What lies in a zip file is unknown before it is read, and may be meant to harm: names that lead out of the folder,
-links, a size that is a lie, gigabytes made of kilobytes. All of these are refused by name, and nothing is left half
-unpacked.
+links, a size that is a lie, gigabytes made of kilobytes, also by zip files in zip files. All of these are refused by
+name, and nothing is left half unpacked.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-import re
 import shutil
-import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from edge.capture import SUFFIXES
-from edge.data.csv_table import ENDINGS
 from edge.data.listing import MAX_PHOTOS, aside
 from edge.data.squares import cache_folder
-from edge.decoding.limits import MAX_BYTES
+from edge.data.zip_members import (
+    DAMAGED,
+    MOST_FOLD,
+    ZIP,
+    begins_as_zip,
+    blocks_of,
+    members_of,
+    of_use,
+    parts_of,
+    unpacked_bytes,
+    wanted,
+)
 from edge.errors import InputError
-from edge.files import moved_into_place
+from edge.files import moved_into_place, remove, write_text
 from edge.paths import printable
 from edge.progress import track
 
 log = logging.getLogger("dermedge")
 
 VERSION = "1"  # of what is unpacked and how; part of the cache's key
-ZIP = ".zip"
+VIEW_VERSION = "2"  # of folders of links
 MAX_DEPTH = 3  # folders down to a zip file, and zip files in zip files
-MOST_FOLD = 200  # unpacked bytes of a packed one; tables have about 10, photographs 1, a bomb a thousand
 SPARE_BYTES = 2**30  # of the disk, that stay free
-MAX_NAME = 4096  # bytes of a path
-BLOCK_BYTES = 2**20
-READ = {*SUFFIXES, *ENDINGS, ".json", ZIP}  # endings; of other files only the name is kept, so that they are named
-DAMAGED = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, UnicodeError, ValueError,
-)  # fmt: skip
+READ_ZIPS = ".zips.json"  # end of the name of the list of zip files that a view holds unpacked; it lies beside the view
+
+_names: dict[Path, Path] = {}  # folder in the cache -> what was opened as it, by which messages name it
+
+
+@dataclass
+class Allowance:
+    """What a zip file may still unpack to, those in it included, and the folders in the cache that it made so far."""
+
+    path: Path
+    bytes_left: int
+    files_left: int = MAX_PHOTOS
+    new_folders: list[Path] = field(default_factory=list)
+
+    def take(self, size: int, files: int) -> None:
+        """Raises InputError where it is more than is left."""
+        self.bytes_left -= size
+        self.files_left -= files
+        if self.bytes_left < 0:
+            raise InputError(
+                f"{self.path} of {self.path.stat().st_size} bytes unpacks to more than {MOST_FOLD} times as much, with "
+                "the zip files in it; no data set does"
+            )
+        if self.files_left < 0:
+            raise InputError(f"{self.path} holds more than {MAX_PHOTOS} files, with those of the zip files in it")
 
 
 def is_zip(path: Path) -> bool:
     return path.suffix.lower() == ZIP and path.is_file()
 
 
-def readable(path: Path, depth: int = MAX_DEPTH) -> Path:
+def readable(path: Path) -> Path:
     """The folder `path`, with what lies in zip files in place of these; where there are none, the folder itself.
 
     `path` may be a zip file. One beside which a folder of its name lies counts as unpacked, and stays alone. Raises
     InputError for a zip file that is damaged, encrypted or larger than the disk has room for, or that holds names which
-    lead out of it, links, or more than its size can be.
+    lead out of it, links, other compression than deflate, or more than its size can be, also in zip files in it.
     """
-    if is_zip(path):
-        inner = unpacked(path)
-        return readable(inner, depth - 1) if depth else inner
-    zips = zips_in(path, depth) if depth else []
-    return with_links(path, {file: readable(file, depth - 1) for file in zips}) if zips else path
+    with by_given_names():
+        return opened_at(path, MAX_DEPTH, None)
+
+
+def opened_at(path: Path, depth: int, allowance: Allowance | None) -> Path:
+    """As `readable`; `allowance` of the user's own zip file, None outside of one."""
+    if not is_zip(path):
+        zips = zips_in(path, depth) if depth else []
+        inner = {file: opened_at(file, depth, allowance) for file in zips}
+        return with_links(path, inner, allowance) if inner else path
+    if allowance is not None:
+        folder = unpacked(path, allowance)
+        return opened_at(folder, depth - 1, allowance) if depth else folder
+    allowance = Allowance(path, MOST_FOLD * path.stat().st_size)
+    try:
+        return opened_at(path, depth, allowance)
+    except InputError:
+        for folder in allowance.new_folders:
+            remove(folder)
+        raise
+
+
+@contextmanager
+def by_given_names() -> Iterator[None]:
+    """InputErrors of the block name the user's folder or zip file, not the folder in the cache that is read for it."""
+    try:
+        yield
+    except InputError as error:
+        text = given_names(str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
+
+
+def given_names(text: str) -> str:
+    """A message with the user's folder or zip file in place of the folder in the cache that was read for it."""
+    for _ in range(MAX_DEPTH + 1):  # of a zip file in a zip file the name leads into the cache again
+        for opened, name in _names.items():
+            text = text.replace(str(opened), str(name))
+    return text
 
 
 def zips_in(folder: Path, depth: int) -> list[Path]:
@@ -80,94 +142,22 @@ def zips_in(folder: Path, depth: int) -> list[Path]:
     return files
 
 
-def begins_as_zip(path: Path) -> bool:
-    """By its first bytes; what is merely called so is left out like other files that are not read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(2) == b"PK"
-    except OSError:
-        return False
-
-
-def of_use(info: zipfile.ZipInfo) -> bool:
-    """Whether a member is a photograph, a table or another zip file."""
-    name = PurePosixPath(info.filename)
-    return not info.is_dir() and name.suffix.lower() in {*SUFFIXES, ".csv", ".tsv", ZIP} and not hidden(name)
-
-
-def hidden(name: PurePosixPath) -> bool:
-    return any(map(aside, name.parts))
-
-
-def members_of(path: Path) -> list[zipfile.ZipInfo]:
-    """What a zip file says that it holds; InputError where it is none, or says what cannot be."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except DAMAGED as error:
-        raise InputError(f"{path} cannot be read as a zip file ({error}); download it again, or unpack it") from error
-    check_members(path, members)
-    return members
-
-
-def check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    """InputError for names that lead elsewhere, links, passwords, and sizes that such a zip file cannot have."""
-    if len(members) > MAX_PHOTOS:
-        raise InputError(f"{path} holds more than {MAX_PHOTOS} files")
-    names: set[str] = set()
-    for info in members:
-        shown = printable(info.filename[:200])
-        if not plain_name(info.filename):
-            raise InputError(f"{path} holds {shown!r}, a name that leads out of it; no data set has such")
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise InputError(f"{path} holds the link {shown}; pack the photographs themselves")
-        if info.flag_bits & 1:
-            raise InputError(f"{path} is encrypted ({shown}); unpack it with its password")
-        name = "/".join(parts_of(info.filename)).casefold()
-        if name in names and not info.is_dir():
-            raise InputError(f"{path} holds {shown} twice; which of them counts?")
-        names.add(name)
-        if info.file_size > MAX_BYTES and PurePosixPath(info.filename).suffix.lower() in SUFFIXES:
-            raise InputError(f"{path} holds {shown} of {info.file_size} bytes; a photograph has {MAX_BYTES} at most")
-    size, packed = sum(info.file_size for info in members if wanted(info)), path.stat().st_size
-    if size > MOST_FOLD * packed:
-        raise InputError(
-            f"{path} of {packed} bytes says that it unpacks to {size}, more than {MOST_FOLD} times as much; no data "
-            "set does"
-        )
-
-
-def plain_name(name: str) -> bool:
-    """Whether a path stays below the folder that it is unpacked into, on any system."""
-    parts = parts_of(name)
-    drive = re.match(r"[A-Za-z]:", name)
-    long = len(name.encode("utf-8", "surrogatepass")) > MAX_NAME or any(len(part.encode()) > 255 for part in parts)
-    return bool(parts) and not (drive or long or name.startswith(("/", "\\")) or ".." in parts or "\0" in name)
-
-
-def parts_of(name: str) -> list[str]:
-    return [part for part in name.replace("\\", "/").split("/") if part not in {"", "."}]
-
-
-def wanted(info: zipfile.ZipInfo) -> bool:
-    """Whether a file's contents are unpacked, and not its name alone."""
-    name = PurePosixPath(info.filename)
-    return not info.is_dir() and name.suffix.lower() in READ and not hidden(name)
-
-
-def unpacked(path: Path) -> Path:
+def unpacked(path: Path, allowance: Allowance) -> Path:
     """The folder in the cache with what a zip file holds, unpacked if it is not there yet.
 
     It is named after the files' names, sizes and checksums, so that the same zip file is unpacked once wherever it
     lies. A folder that holds everything else is taken in its place, as are folders called like the file.
     """
     members = members_of(path)
+    size = unpacked_bytes(members)
+    allowance.take(size, len(members))
     digest = hashlib.sha256(f"{VERSION} {path.stem}".encode("utf-8", "surrogateescape"))
     for info in members:
         digest.update(f"{info.filename}\0{info.file_size}\0{info.CRC}\n".encode("utf-8", "surrogatepass"))
-    target = cache_folder() / "unzipped" / digest.hexdigest()[:32] / path.stem
+    target = unzipped() / digest.hexdigest()[:32] / path.stem
+    if target not in path.parents:
+        _names[target] = path
     if not target.is_dir():
-        size = sum(info.file_size for info in members if wanted(info))
         target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(target.parent).free
         if size + SPARE_BYTES > free:
@@ -178,60 +168,57 @@ def unpacked(path: Path) -> Path:
         log.info("%s: %d files, %.0f MB, are unpacked once into %s", path, len(members), size / 1e6, target)
         with moved_into_place(target) as folder:
             unpack(path, members, folder)
+        allowance.new_folders.append(target.parent)
     inside = [child for child in target.iterdir() if not aside(child.name)]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+
+
+def unzipped() -> Path:
+    """Where zip files are unpacked to; each has a folder there that is named by a digest."""
+    return cache_folder() / "unzipped"
 
 
 def unpack(path: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:
     """Write the members below `folder`; InputError where one is not what the zip file says of it."""
     folder.mkdir()
-    with zipfile.ZipFile(path) as archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except DAMAGED as error:
+        raise InputError(f"{path} cannot be read as a zip file ({error}); download it again") from error
+    with archive:
         for info in track(members, f"unpacking {path.name}", len(members)):
             target = folder.joinpath(*parts_of(info.filename))
-            if info.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("xb") as file:
-                    for block in blocks_of(archive, info) if wanted(info) else ():
-                        file.write(block)
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, FileExistsError,
-                    NotADirectoryError) as error:  # fmt: skip
-                raise InputError(
-                    f"{path} is damaged at {printable(info.filename[:200])} ({error}); download it again"
-                ) from error
+                (target if info.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)
+                if not info.is_dir():
+                    with target.open("xb") as file:
+                        for block in blocks_of(path, archive, info) if wanted(info) else ():
+                            file.write(block)
+            except (FileExistsError, NotADirectoryError) as error:
+                shown = printable(info.filename[:200])
+                raise InputError(f"{path} holds {shown} twice, or as a file and a folder; no data set does") from error
 
 
-def blocks_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """A member's contents, no more than it is said to have; the last block is followed by the check of its sum."""
-    left = info.file_size
-    with archive.open(info) as file:
-        while block := file.read(BLOCK_BYTES):
-            left -= len(block)
-            if left < 0:
-                raise zipfile.BadZipFile("longer than the zip file says")
-            yield block
-    if left:
-        raise zipfile.BadZipFile("shorter than the zip file says")
-
-
-def with_links(folder: Path, inner: dict[Path, Path]) -> Path:
+def with_links(folder: Path, inner: dict[Path, Path], allowance: Allowance | None) -> Path:
     """A folder in the cache that links to everything in `folder`, and in place of zip files to what they hold.
 
-    Named after what it links to, so that an unchanged folder gives the same one.
+    Named after what it links to, so that an unchanged folder gives the same one. Which zip files it holds unpacked is
+    written beside it.
     """
     links = dict(links_of(folder, folder, inner))
-    text = "\n".join(f"{name}\0{target}" for name, target in sorted(links.items()))
+    text = "\n".join([VIEW_VERSION, *(f"{name}\0{target}" for name, target in sorted(links.items()))])
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    view = cache_folder() / "unzipped" / digest / (folder.resolve().name or "photographs")
+    view = unzipped() / digest / (folder.resolve().name or "photographs")
+    _names[view] = folder
     if not view.is_dir():
-        view.parent.mkdir(parents=True, exist_ok=True)
-        with moved_into_place(view) as new:
-            new.mkdir()
+        with moved_into_place(view.parent) as new:
             for name, target in links.items():
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                os.symlink(target, new / name)
+                (new / view.name / name).parent.mkdir(parents=True, exist_ok=True)
+                os.symlink(target, new / view.name / name)
+            zips = [file.relative_to(folder).as_posix() for file in inner]
+            write_text(new / (view.name + READ_ZIPS), json.dumps(zips))
+        if allowance is not None:
+            allowance.new_folders.append(view.parent)
     return view
 
 
@@ -245,3 +232,11 @@ def links_of(folder: Path, top: Path, inner: dict[Path, Path]) -> Iterator[tuple
             yield from links_of(child, top, inner)
         else:
             yield name.as_posix(), child.resolve()
+
+
+def zips_read_in(folder: Path) -> list[Path]:
+    """The zip files, relative to `folder`, that `readable` put the contents of into it; none in other folders."""
+    if folder.parent.parent != unzipped():
+        return []
+    file = folder.with_name(folder.name + READ_ZIPS)
+    return [Path(name) for name in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []

@@ -13,7 +13,7 @@ from edge.data.listing import contents_of, index_photos
 from edge.data.near_copies import alike, hash_of
 from edge.data.quick_look import looked_at
 from edge.data.rows import write_rows
-from edge.data.zipped import is_zip, readable
+from edge.data.zipped import by_given_names, is_zip, readable
 from edge.errors import InputError
 from edge.files import write_json
 from edge.progress import Listener, listening
@@ -134,6 +134,7 @@ def rest_of(rows: Sequence[tuple[str, str]], belonging: Belonging, stated: State
     return rest
 
 
+@by_given_names()
 def near_copies_of(
     images: Placed, stated: StatedSplit, belonging: Belonging, photographs: Path | None, *, skip_unreadable: bool
 ) -> tuple[list[tuple[str, str]], int, list[str]]:

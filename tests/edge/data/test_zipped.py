@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import random
 import stat
+import struct
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from edge.data.readers import open_photos
 from edge.data.selection import find_sets
 from edge.data.table import PhotoSet
+from edge.data.zipped import Allowance
 from edge.errors import InputError
 
 TABLE = "patient_id,lesion_id,diagnostic,img_id"
@@ -140,3 +145,82 @@ def test_a_full_disk_is_told_before(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("edge.data.zipped.SPARE_BYTES", 10**18)
     with pytest.raises(InputError, match=r"unpacks to 0\.0 GB, and .* left; make room"):
         open_photos(packed)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_zip_file_beside_class_folders_is_no_class(tmp_path: Path, packed: bool) -> None:
+    files = {f"{code}/{n}.jpg": f"{code}{n}".encode() for code in ("MEL", "NEV") for n in range(4)}
+    later = zipped(tmp_path / "to_label_later.zip", {f"{n}.jpg": bytes([n]) for n in range(3)})
+    folder = tmp_path / "clinic"
+    if packed:
+        folder = zipped(tmp_path / "clinic.zip", {**files, "to_label_later.zip": later})
+    else:
+        for name, own in {**files, "to_label_later.zip": later.read_bytes()}.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(own)
+    shown = (folder / "to_label_later.zip").as_posix()
+    with pytest.raises(InputError, match=f"^{shown} lies beside class folders \\(as MEL/0.jpg\\); unpack it there"):
+        open_photos(folder)
+    if not packed:  # who names it as a class means it
+        labels = [{"code": code, "name": code} for code in ("MEL", "NEV", "to_label_later")]
+        (folder / "labels.json").write_text(json.dumps({"classes": labels}))
+        assert open_photos(folder).counts == {"MEL": 4, "NEV": 4, "to_label_later": 3}
+
+
+def test_a_zip_file_beside_photographs_of_a_class_is_not_mixed_with_them(tmp_path: Path) -> None:
+    folder = tmp_path / "clinic"
+    zipped(folder / "mel" / "2025.zip", {"1.jpg": b"1"})
+    zipped(folder / "nv" / "2025.zip", {"2.jpg": b"2"})
+    assert open_photos(folder).counts == {"mel": 1, "nv": 1}
+    (folder / "nv" / "3.jpg").write_bytes(b"3")
+    with pytest.raises(InputError, match=r"nv/2025\.zip lies beside photographs \(as nv/3\.jpg\)"):
+        open_photos(folder)
+
+
+def test_messages_name_what_the_user_gave(tmp_path: Path, cache: Path) -> None:
+    table = "image_id,dx\nISIC_0000001,nv\nISIC_0000002,mel\n"
+    packed = zipped(tmp_path / "ham.zip", {"in/HAM10000_metadata.csv": table.encode(), "in/ISIC_0000001.jpg": b"1"})
+    with pytest.raises(InputError, match=rf"images in {packed}/in/HAM10000_metadata\.csv are missing") as refused:
+        open_photos(packed)
+    assert str(cache) not in str(refused.value)
+    notes = open_photos(packed, skip_missing=True).notes
+    assert any(f"{packed}/in/HAM10000_metadata.csv are missing" in note for note in notes)
+    assert not any(str(cache) in note for note in notes)
+
+
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_LZMA, "LZMA"), (zipfile.ZIP_BZIP2, "bzip2")])
+def test_other_compression_is_refused_by_name(tmp_path: Path, cache: Path, method: int, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("nv/1.jpg", bytes(range(256)) * 8)
+        archive.writestr("mel/2.jpg", b"2")
+    with pytest.raises(InputError, match=rf"a\.zip holds nv/1\.jpg compressed with {name}; stored and deflated"):
+        open_photos(tmp_path / "a.zip")
+    assert not cache.exists()
+
+
+def test_a_fault_in_reading_is_not_told_as_one_in_writing(tmp_path: Path) -> None:
+    packed = zipped(tmp_path / "a.zip", {"nv/1.jpg": b"1", "mel/2.jpg": b"2"})
+    data = packed.read_bytes()
+    entry = data.rindex(b"PK\1\2") + 42  # where the directory says that the last member begins
+    packed.write_bytes(data[:entry] + struct.pack("<I", 2**31) + data[entry + 4 :])
+    with pytest.raises(InputError, match=r"a\.zip is damaged at mel/2\.jpg"):
+        open_photos(packed)
+
+
+def test_a_bomb_of_zip_files_in_zip_files_is_refused_and_leaves_nothing_behind(tmp_path: Path, cache: Path) -> None:
+    file = zipped(tmp_path / "3.zip", {"nv/1.jpg": bytes(30_000) + random.Random(0).randbytes(200)})
+    for depth in (2, 1):  # each level alone is within the limit
+        copies = {f"{n}.zip": file for n in range(9)}
+        file = zipped(tmp_path / f"{depth}.zip", copies)
+        assert sum(own.stat().st_size for own in copies.values()) < 200 * file.stat().st_size
+    with pytest.raises(InputError, match=rf"^{file} of \d+ bytes unpacks to more than 200 times as much, with the zip"):
+        open_photos(file)
+    assert not list(cache.rglob("*.zip")) and not list(cache.rglob("*.jpg")) and not list(cache.rglob("*.json"))
+
+
+def test_files_of_inner_zip_files_count_with_the_outer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = zipped(tmp_path / "nv.zip", {f"{n}.jpg": bytes([n]) for n in range(4)})
+    outer = zipped(tmp_path / "a.zip", {"nv.zip": inner, "mel/1.jpg": b"-"})
+    monkeypatch.setattr("edge.data.zipped.Allowance", partial(Allowance, files_left=5))
+    with pytest.raises(InputError, match=r"a\.zip holds more than .* files, with those of the zip files in it"):
+        open_photos(outer)
