@@ -1,9 +1,9 @@
 """build_apk.py OUT [ASSETS]: the signed APKs of this app without Gradle, from Maven Central's TFLite (`make apk`).
 
 Needs of Debian: openjdk-17-jdk-headless, maven, aapt, zipalign, apksigner, dexdump, binutils. Maven fetches some 300 MB
-the first time. The model is in ASSETS/model (app/src/main/assets beside this file, where `dermedge bundle BUILD --app
-android --out apps/android_demo` puts it). OUT gets an APK with three processors and one for arm64 alone, and OUT/work
-what tests of the app on Android's framework need.
+the first time, to DERMEDGE_M2 or else ~/.m2/repository. The model is in ASSETS/model (app/src/main/assets beside this
+file, where `dermedge bundle BUILD --app android --out apps/android_demo` puts it). OUT gets an APK with three
+processors and one for arm64 alone, and OUT/work what tests of the app on Android's framework need.
 """
 
 from __future__ import annotations
@@ -43,19 +43,25 @@ RUNTIME = """<resources>
 """
 PAGE, WORD = 16384, 4  # bytes that native libraries, and other stored files, begin at a multiple of
 ALIGNMENT = 0xD935  # the field of a zip entry that apksigner keeps the alignment by
+LONGEST_S = 1800  # of a download or of a program
+DEPENDENCY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 TIME = (1981, 1, 1, 1, 1, 2)  # of every entry, so that two builds are alike
 
 
 def run(*command: object) -> str:
-    """What a program prints; ends the build with what it said where it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    """What a program prints; ends the build with what it said where it fails, or where it takes too long."""
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{command[0]} was stopped after {LONGEST_S} s")
     if done.returncode:
         sys.exit(f"{command[0]} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
     return done.stdout
 
 
 def repository() -> Path:
-    return Path(os.environ.get("M2", Path.home() / ".m2" / "repository"))
+    """Maven's; not of M2 or M2_HOME, which are by custom where Maven itself lies."""
+    return Path(os.environ.get("DERMEDGE_M2") or Path.home() / ".m2" / "repository")
 
 
 def fetched(artifact: str) -> Path:
@@ -63,7 +69,7 @@ def fetched(artifact: str) -> Path:
     group, name, version, kind = artifact.split(":")
     path = repository().joinpath(*group.split("."), name, version, f"{name}-{version}.{kind}")
     if not path.is_file():
-        run("mvn", "-q", "-B", f"-Dmaven.repo.local={repository()}", "dependency:get", "-Dtransitive=false",
+        run("mvn", "-q", "-B", f"-Dmaven.repo.local={repository()}", f"{DEPENDENCY}:get", "-Dtransitive=false",
             f"-Dartifact={artifact}")  # fmt: skip
     return path
 
@@ -72,7 +78,7 @@ def class_path(pom: str, work: Path) -> list[Path]:
     """What a pom beside this file depends on, jars and archives."""
     listed = work / f"{pom}.classpath"
     if not listed.is_file():
-        run("mvn", "-q", "-B", f"-Dmaven.repo.local={repository()}", "-f", HERE / pom, "dependency:build-classpath",
+        run("mvn", "-q", "-B", f"-Dmaven.repo.local={repository()}", "-f", HERE / pom, f"{DEPENDENCY}:build-classpath",
             f"-Dmdep.outputFile={listed}")  # fmt: skip
     return [Path(path) for path in listed.read_text().strip().split(":")]
 
@@ -199,14 +205,18 @@ def add(archive: zipfile.ZipFile, name: str, content: bytes, *, stored: bool) ->
 
 
 def signed(plain: Path, target: Path, key: Path) -> None:
-    """By a key that is made here: for trying out, not for a shop."""
+    """By a key that is made here: for trying out, not for a shop. The target is there once that is verified."""
     if not key.is_file():
-        run("keytool", "-genkeypair", "-keystore", key, "-storepass", "android", "-keypass", "android", "-alias",
+        made = plain.with_name(key.name)
+        run("keytool", "-genkeypair", "-keystore", made, "-storepass", "android", "-keypass", "android", "-alias",
             "debug", "-dname", "CN=debug", "-keyalg", "RSA", "-keysize", "2048", "-validity", "9999")  # fmt: skip
+        os.replace(made, key)
     run("zipalign", "-c", "-p", "4", plain)
+    trial = plain.with_name(target.name)
     run("apksigner", "sign", "--ks", key, "--ks-pass", "pass:android", "--v1-signing-enabled", "false",
-        "--v4-signing-enabled", "false", "--min-sdk-version", LEAST_API, "--out", target, plain)  # fmt: skip
-    run("apksigner", "verify", "--min-sdk-version", LEAST_API, target)
+        "--v4-signing-enabled", "false", "--min-sdk-version", LEAST_API, "--out", trial, plain)  # fmt: skip
+    run("apksigner", "verify", "--min-sdk-version", LEAST_API, trial)
+    os.replace(trial, target)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ PROGRAMS = {
     "apksigner": "apksigner", "dexdump": "dexdump",
 }  # fmt: skip
 MISSING = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
-REPOSITORY = Path(os.environ.get("M2", Path.home() / ".m2" / "repository"))
+REPOSITORY = Path(os.environ.get("DERMEDGE_M2") or Path.home() / ".m2" / "repository")
 needs_tools = pytest.mark.skipif(
     bool(MISSING) or not (REPOSITORY / "com/android/tools/r8").is_dir(),
     reason=f"apt-get install {' '.join(MISSING)}" if MISSING else "Maven has no r8 here: `make apk`",

@@ -9,8 +9,8 @@ from tests._sources import ROOT
 GOLDEN = ROOT / "tests" / "golden"
 
 
-def counted() -> dict[str, int]:
-    """How many vectors each file has: a runner that leaves some out must not pass."""
+def counted(*others: str) -> dict[str, int]:
+    """How many vectors every app's files have, and `others`: a runner that leaves some out must not pass."""
     preprocess, decision, answers = (
         json.loads((GOLDEN / name / "cases.json").read_text("utf-8")) for name in ("preprocess", "decision", "answers")
     )
@@ -18,4 +18,5 @@ def counted() -> dict[str, int]:
         "preprocess": sum(1 + len(case["inputs"]) for case in preprocess["cases"]),
         "decision": sum(len(decision[part]) for part in ("pictures", "outcomes", "refused")),
         "answers": sum(len(answers[part]) for part in ("encoded", "refused", "thresholds")),
+        **{name: len(json.loads((GOLDEN / name / "cases.json").read_text("utf-8"))["cases"]) for name in others},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,9 +12,9 @@ from xml.etree import ElementTree
 import pytest
 
 from tests._sources import ROOT
+from tests.apps._golden import GOLDEN, counted
 
 CORE = ROOT / "apps" / "android_demo" / "core"
-GOLDEN = ROOT / "tests" / "golden"
 COMMAND = "mvn -f apps/android_demo/core/pom.xml test"
 # of the compiler, and of what runs the tests
 FETCHED = ("org/jetbrains/kotlin/kotlin-maven-plugin", "org/apache/maven/surefire/maven-surefire-common")
@@ -46,26 +45,15 @@ def outcome_of(core: Path, out: Path) -> tuple[Counter[str], list[str]]:
     return Counter((case.get("classname") or "").rpartition(".")[2] for case in cases), failed
 
 
-def vectors() -> dict[str, int]:
-    """How many vectors there are by class of tests: a runner that leaves some out must not pass."""
-    preprocess, decision, answers = (
-        json.loads((GOLDEN / name / "cases.json").read_text("utf-8")) for name in ("preprocess", "decision", "answers")
-    )
-    return {
-        "PreprocessTest": sum(1 + len(case["inputs"]) for case in preprocess["cases"]),
-        "DecisionTest": sum(len(decision[part]) for part in ("pictures", "outcomes", "refused")),
-        "AnswersTest": sum(len(answers[part]) for part in ("encoded", "refused", "thresholds")),
-    }
-
-
 @SLOW
 @needs_maven
 @needs_kotlin
 def test_the_golden_vectors_in_kotlin(tmp_path: Path) -> None:
     ran, failed = outcome_of(CORE, tmp_path / "out")
     assert failed == []
-    own = {"PreprocessTest": 2, "AnswersTest": 1}  # beside the vectors
-    assert {name: ran[name] - own.get(name, 0) for name in vectors()} == vectors()
+    own = {"preprocess": 2, "answers": 1}  # tests beside the vectors
+    vectors = counted("exif", "opens")
+    assert {name: ran[f"{name.capitalize()}Test"] - own.get(name, 0) for name in vectors} == vectors
     assert ran["BundleTest"] >= 8 and ran["JsonTest"] >= 4
 
 

@@ -30,7 +30,7 @@ def under_node(web: Path) -> dict:
 
 @needs_node
 def test_the_golden_vectors_under_node() -> None:
-    assert under_node(WEB) == {"checked": counted(), "failed": []}
+    assert under_node(WEB) == {"checked": counted("exif"), "failed": []}
 
 
 @needs_chromium
@@ -46,7 +46,7 @@ def test_the_golden_vectors_in_chromium() -> None:
     finally:
         browser.close()
         site.close()
-    assert result == {"checked": counted(), "failed": []}
+    assert result == {"checked": counted("exif"), "failed": []}
 
 
 @needs_node
@@ -57,6 +57,7 @@ def test_the_golden_vectors_in_chromium() -> None:
         ("camera.js", "- offset) + 32", "- offset) + 31", "preprocess"),
         ("decision.js", "left -= pixels) < 0", "left -= pixels) <= 0", "decision"),
         ("answers.js", "one.from <= answered", "one.from < answered", "answers"),
+        ("exif.js", "if (!tags.has(short(at))) ", "", "exif"),
     ],
 )
 def test_a_slip_in_the_code_is_noticed(tmp_path: Path, file: str, right: str, wrong: str, part: str) -> None:

@@ -3,7 +3,6 @@ const MOST_TAGS = 1000;
 const SRGB = 1;
 const ADOBE_RGB = 2;
 const WIDE_GAMUT = 65533;
-const UNCALIBRATED = 65535;
 
 /** {orientation: 1 to 8, otherSpace: whether it states another space than sRGB} of a block that begins with II or MM. */
 export function readExif(block) {
@@ -23,13 +22,14 @@ export function readExif(block) {
     }
     return tags;
   };
+  if (short(2) !== 42) return nothing;
   const root = tagsAt(long(4));
   const photo = root.has(0x8769) ? tagsAt(long(root.get(0x8769) + 8)) : new Map();
   const names = photo.has(0xa005) ? tagsAt(long(photo.get(0xa005) + 8)) : new Map();
   const index = names.has(1) ? String.fromCharCode(...block.subarray(names.get(1) + 8, names.get(1) + 11)) : '';
-  const space = photo.has(0xa001) ? short(photo.get(0xa001) + 8) : UNCALIBRATED;
+  const space = photo.has(0xa001) ? short(photo.get(0xa001) + 8) : 0;
   const primaries = root.has(0x013e) && root.has(0x013f);
-  const unknown = space === UNCALIBRATED && index !== 'R98' && (index === 'R03' || primaries);
+  const unknown = index !== 'R98' && (index === 'R03' || primaries);
   const orientation = root.has(0x0112) ? short(root.get(0x0112) + 8) : 1;
   return {
     orientation: orientation >= 1 && orientation <= 8 ? orientation : 1,

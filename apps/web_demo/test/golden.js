@@ -2,6 +2,7 @@
 import {checkAnswers, countsAsMalignant, encode, inForce, tempered} from '../core/answers.js';
 import {planesOf, rgbOfBgra, rgbOfYuv, upright} from '../core/camera.js';
 import {check, decide, measure} from '../core/decision.js';
+import {readExif} from '../core/exif.js';
 import {modelInput} from '../core/preprocess.js';
 import {Refused} from '../core/refused.js';
 
@@ -94,10 +95,19 @@ function* answering({questions, encoded, refused, thresholds}) {
   }
 }
 
+function* exif({cases}) {
+  for (const {name, block, orientation, other_space: otherSpace} of cases) {
+    const bytes = Uint8Array.from(block.match(/../g) ?? [], (digits) => parseInt(digits, 16));
+    yield [name, same(readExif(bytes), {orientation, otherSpace})];
+  }
+}
+
+const PARTS = {preprocess: preprocessing, decision: decisions, answers: answering, exif};
+
 /** {checked, failed}: how many vectors there were, and the names of those that came out otherwise. `read`: name -> JSON. */
 export async function runGolden(read) {
   const result = {checked: {}, failed: []};
-  for (const [name, cases] of Object.entries({preprocess: preprocessing, decision: decisions, answers: answering})) {
+  for (const [name, cases] of Object.entries(PARTS)) {
     result.checked[name] = 0;
     for await (const [what, good] of cases(await read(name))) {
       result.checked[name] += 1;

@@ -14,7 +14,7 @@ class AppRuntime(val library: String, val version: String) {
     // a file is refused rather than promised. As edge/bundles/app_runtimes.py.
     private val opensUpTo: List<Int>?
         get() {
-            val (major, minor) = (version.split(".") + "0").take(2).map { it.toIntOrNull() ?: return null }
+            val (major, minor) = release ?: return null
             return when {
                 library == "tflite" -> listOf(major, minor)
                 library == "litert" && major in AT_LEAST -> AT_LEAST.getValue(major)
@@ -22,7 +22,17 @@ class AppRuntime(val library: String, val version: String) {
             }
         }
 
-    /** Throws Refused for a file that needs a newer runtime, or says so in words that nobody here knows. */
+    private val release: List<Int>? // major and minor
+        get() = (version.split(".") + "0").take(2).map { it.toIntOrNull() ?: return null }
+
+    /** Whether it knows all of a file's operators and was seen to refuse such files: fp16 depthwise convolutions. */
+    private fun isSeenRefusing(entry: FileEntry): Boolean = library == "litert" && release in HALF_DEPTHWISE &&
+        entry.recipe == "fp16" && (entry.operators == null || "DEPTHWISE_CONV_2D" in entry.operators)
+
+    /**
+     * Throws Refused for a file that needs a newer runtime, that says so in words that nobody here knows, or that was
+     * seen not to open in this one.
+     */
     fun checkOpens(entry: FileEntry) {
         val needed = OPENS_FROM.find(entry.opensFrom)?.takeIf { it.range.first == 0 }?.let { match ->
             match.groupValues.drop(1).map { it.toInt() }
@@ -31,6 +41,7 @@ class AppRuntime(val library: String, val version: String) {
         if (needed == null || known == null || compareValuesBy(needed, known, { it[0] }, { it[1] }) > 0) {
             throw Refused(Reason.NEWER_FILE, entry.file, entry.opensFrom, "$library $version")
         }
+        if (isSeenRefusing(entry)) throw Refused(Reason.HALF_DEPTHWISE, entry.file, "$library $version")
     }
 
     /** Whether the model's maker saw the file right in this very runtime. */
@@ -39,6 +50,7 @@ class AppRuntime(val library: String, val version: String) {
 
     private companion object {
         val AT_LEAST = mapOf(1 to listOf(2, 17), 2 to listOf(2, 20))
+        val HALF_DEPTHWISE = listOf(listOf(1, 1), listOf(1, 2))
         val OPENS_FROM = Regex("LiteRT / TFLite (\\d{1,4})\\.(\\d{1,4})")
         val SEEN_AS = mapOf(
             "tflite" to setOf("android", "android-x86_64", "android-java", "device-tflite"),

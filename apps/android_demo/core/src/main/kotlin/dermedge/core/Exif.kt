@@ -1,4 +1,4 @@
-// What an EXIF block (EXIF 2.32) says of orientation and colour. Damaged blocks say nothing.
+// What an EXIF block (EXIF 2.32) says of orientation and colour. Damaged parts count as not there.
 package dermedge.core
 
 import java.nio.ByteBuffer
@@ -12,34 +12,23 @@ private const val INTEROPERABILITY = 0xA005
 private const val COLOR_SPACE = 0xA001
 private const val INDEX = 0x0001
 private const val MOST_TAGS = 1000
+private const val ENTRY_BYTES = 12
 
 /** [orientation]: 1 to 8. [otherColours]: it states another colour space than sRGB, which Android does not honour. */
 internal class Exif(val orientation: Int, val otherColours: Boolean) {
     companion object {
         val NOTHING = Exif(1, false)
 
-        /** Of a TIFF block, which begins with II or MM. */
-        fun of(block: ByteBuffer): Exif = try {
-            parsed(block.slice())
-        } catch (_: IndexOutOfBoundsException) {
-            NOTHING
-        }
+        /** Of a TIFF block, which begins with II or MM. What lies outside of it counts as not there. */
+        fun of(block: ByteBuffer): Exif = Tiff.of(block)?.let(::parsed) ?: NOTHING
 
-        private fun parsed(block: ByteBuffer): Exif {
-            block.order(
-                when (block.getShort(0).toInt()) {
-                    0x4949 -> ByteOrder.LITTLE_ENDIAN
-                    0x4D4D -> ByteOrder.BIG_ENDIAN
-                    else -> return NOTHING
-                },
-            )
-            if (block.getShort(2).toInt() != 42) return NOTHING
-            val main = tags(block, block.getInt(4))
-            val inner = main[INNER]?.let { tags(block, block.getInt(it + 8)) }.orEmpty()
-            val named = inner[INTEROPERABILITY]?.let { tags(block, block.getInt(it + 8)) }.orEmpty()
-            val turned = main[ORIENTATION]?.let { short(block, it) } ?: 1
-            val space = inner[COLOR_SPACE]?.let { short(block, it) } ?: 0
-            val index = named[INDEX]?.let { at -> String(CharArray(3) { (block.get(at + 8 + it).toInt() and 0xff).toChar() }) }
+        private fun parsed(block: Tiff): Exif {
+            val main = block.tags(block.long(4))
+            val inner = main[INNER]?.let { block.tags(block.long(it + 8)) }.orEmpty()
+            val named = inner[INTEROPERABILITY]?.let { block.tags(block.long(it + 8)) }.orEmpty()
+            val turned = main[ORIENTATION]?.let { block.short(it + 8) } ?: 1
+            val space = inner[COLOR_SPACE]?.let { block.short(it + 8) } ?: 0
+            val index = named[INDEX]?.let { block.letters(it + 8, 3) }
             val other = when {
                 space == 1 -> false
                 space == 2 || space == 0xFFFD -> true
@@ -48,17 +37,41 @@ internal class Exif(val orientation: Int, val otherColours: Boolean) {
             }
             return Exif(if (turned in 1..8) turned else 1, other)
         }
+    }
+}
 
-        /** Tag -> where its entry begins. */
-        private fun tags(block: ByteBuffer, begin: Int): Map<Int, Int> {
-            val count = block.getShort(begin).toInt() and 0xffff
-            return (0 until minOf(count, MOST_TAGS)).associate { i ->
-                val at = begin + 2 + 12 * i
-                block.get(at + 11) // all of it is there
-                (block.getShort(at).toInt() and 0xffff) to at
-            }
+/** A TIFF block whose numbers are 0 and whose directories end where the block does. */
+private class Tiff(private val block: ByteBuffer) {
+    fun short(at: Int): Int = if (at in 0..block.limit() - 2) block.getShort(at).toInt() and 0xffff else 0
+
+    fun long(at: Int): Int = if (at in 0..block.limit() - 4) block.getInt(at) else 0
+
+    fun letters(at: Int, count: Int) = String(CharArray(count) { (block.get(at + it).toInt() and 0xff).toChar() })
+
+    /** Tag -> where its entry begins, of the entries that are there as a whole; of two with one tag the first counts. */
+    fun tags(begin: Int): Map<Int, Int> {
+        if (begin !in 8..block.limit()) return emptyMap()
+        val whole = (block.limit() - begin - 2) / ENTRY_BYTES
+        val entries = LinkedHashMap<Int, Int>()
+        repeat(minOf(short(begin), whole, MOST_TAGS)) {
+            val at = begin + 2 + ENTRY_BYTES * it
+            entries.putIfAbsent(short(at), at)
         }
+        return entries
+    }
 
-        private fun short(block: ByteBuffer, at: Int) = block.getShort(at + 8).toInt() and 0xffff
+    companion object {
+        fun of(bytes: ByteBuffer): Tiff? {
+            val block = bytes.slice()
+            if (block.limit() < 8) return null
+            block.order(
+                when (block.getShort(0).toInt()) {
+                    0x4949 -> ByteOrder.LITTLE_ENDIAN
+                    0x4D4D -> ByteOrder.BIG_ENDIAN
+                    else -> return null
+                },
+            )
+            return if (block.getShort(2).toInt() == 42) Tiff(block) else null
+        }
     }
 }

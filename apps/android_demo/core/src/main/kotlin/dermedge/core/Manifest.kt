@@ -6,6 +6,7 @@ private const val MOST_CLASSES = 1001
 private const val MOST_PLACES = 1000 // of the vector of answers
 private val FILE_NAME = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 private val SHA256 = Regex("[0-9a-f]{64}")
+private val RECIPE = Regex("[a-z0-9-]{1,32}")
 private val ID = Regex("[A-Za-z0-9_-]{1,64}")
 
 class Label(val code: String, val name: String, val malignant: Boolean?)
@@ -13,10 +14,14 @@ class Label(val code: String, val name: String, val malignant: Boolean?)
 /** Where a file was run and was right. */
 class Run(val runtime: String, val version: String)
 
-/** The bundled file. [scale] and [zeroPoint] of probabilities in whole numbers: (number - zeroPoint) * scale. */
+/**
+ * The bundled file. [scale] and [zeroPoint] of probabilities in whole numbers: (number - zeroPoint) * scale.
+ * [operators]: names in capitals, null where nobody counted them.
+ */
 class FileEntry(
     val file: String, val format: String, val sha256: String, val input: String, val output: String, val scale: Double,
     val zeroPoint: Int, val answers: Boolean, val opensFrom: String, val seenRight: List<Run>,
+    val recipe: String, val operators: Set<String>?,
 )
 
 /** A self-test image: hashes of the file and of its pixels, the float model's probabilities, and the file's. */
@@ -71,6 +76,7 @@ private fun fileEntry(tree: Tree): FileEntry {
         output["dtype"].name(Regex("float32|uint8")), output.maybe("scale")?.number(0.0..1e6) ?: 1.0,
         output.maybe("zero_point")?.int(0..255) ?: 0, tree["answers"].flag(), tree["opens_from"].text(200),
         tree["seen_right"].list(100).map { Run(it["runtime"].text(100), it["version"].text(100)) },
+        tree["recipe"].name(RECIPE), tree.maybe("audit")?.get("operators")?.keys(),
     )
 }
 

@@ -13,7 +13,8 @@ class BundleTest {
     private fun manifest(change: (MutableMap<String, Any?>) -> Unit = {}): Map<String, Any?> {
         val file = mutableMapOf<String, Any?>(
             "file" to "net-fp16.tflite", "format" to "tflite", "sha256" to sha256(MODEL), "input" to mapOf("dtype" to "float32"),
-            "output" to mapOf("dtype" to "float32"), "answers" to false, "opens_from" to "LiteRT / TFLite 2.14",
+            "output" to mapOf("dtype" to "float32"), "answers" to false, "recipe" to "fp16",
+            "audit" to mapOf("operators" to mapOf("DEPTHWISE_CONV_2D" to 3)), "opens_from" to "LiteRT / TFLite 2.14",
             "seen_right" to listOf(mapOf("runtime" to "android", "version" to "2.16.1", "processor" to "cortex-a76")),
         )
         val test = mapOf(
@@ -86,6 +87,8 @@ class BundleTest {
         assertEquals(Reason.NEWER_FILE, reasonOf { opened(withFile("opens_from", "something else")) })
         opened(withFile("opens_from", "LiteRT / TFLite 2.17"), runtime = AppRuntime("litert", "1.4.0"))
         assertEquals(Reason.NEWER_FILE, reasonOf { opened(runtime = AppRuntime("litert", "9.0.0")) })
+        assertEquals(Reason.HALF_DEPTHWISE, reasonOf { opened(runtime = AppRuntime("litert", "1.2.0")) })
+        opened(withFile("audit", mapOf("operators" to mapOf("CONV_2D" to 3))), runtime = AppRuntime("litert", "1.2.0"))
     }
 
     @Test
