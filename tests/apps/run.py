@@ -133,12 +133,14 @@ def check(name: str, platform: Platform) -> tuple[Verdict, list[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("platforms", nargs="*", default=list(PLATFORMS), choices=list(PLATFORMS))
+    parser.add_argument("platforms", nargs="*", help=f"of {', '.join(PLATFORMS)} (default: all)")
     parser.add_argument("--complete", action="store_true", help="a skipped test counts as failed")
     args = parser.parse_args()
+    if unknown := [name for name in args.platforms if name not in PLATFORMS]:  # `choices` refuses none on Python 3.11
+        parser.error(f"{unknown[0]} is none of {', '.join(PLATFORMS)}")
     os.environ.setdefault(PHONES, str(Path.home() / ".cache" / "dermedge" / "phones"))
     lines, good = [], True
-    for name in args.platforms:
+    for name in args.platforms or PLATFORMS:
         verdict, problems = check(name, PLATFORMS[name])
         lines.append(f"{name}: {verdict.word} ({'; '.join([verdict.details, *problems])})")
         nothing = verdict.ran == 0 and not problems  # its tools are there

@@ -55,3 +55,13 @@ def test_no_test_is_no_success(
     monkeypatch.setattr("sys.argv", ["run.py", "web", *(["--complete"] if complete else [])])
     assert run.main() == code
     assert capsys.readouterr().out.strip().startswith(f"web: {verdict.word}")
+
+
+def test_without_a_name_every_platform_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "check", lambda name, platform: (run.Verdict("passed", "", 3, 0), []))
+    monkeypatch.setattr("sys.argv", ["run.py", "--complete"])
+    assert run.main() == 0
+    said = capsys.readouterr().out.strip().splitlines()
+    assert [line.partition(":")[0] for line in said] == list(run.PLATFORMS)

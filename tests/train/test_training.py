@@ -441,7 +441,7 @@ def test_three_parts_share_no_patient(photos):
     assert sum(map(len, parts)) == len(photos)
     assert len(part.unseen) == pytest.approx(30, abs=8) and len(part.held_back) == pytest.approx(12, abs=5)
     assert part == cut_photos(photos, Split(fold=2))
-    assert ids(part.unseen)["patients"] == sorted(patients[2])
+    assert ids("set", part.unseen.photos)["patients"] == sorted(patients[2])
 
 
 def test_every_photograph_is_unseen_in_one_fold(photos):
