@@ -28,6 +28,11 @@ LONGEST_S = 1800  # of a download, a build or a platform's tests
 TOO_LONG = 124  # exit code, as of coreutils' timeout
 
 
+PROGRAMS = {  # what packages are wanted for; where it is there, as of another JDK or Node.js, that is as good
+    "nodejs": "node", "npm": "npm", "maven": "mvn", "openjdk-17-jdk-headless": "javac",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Platform:
     packages: tuple[str, ...]  # of Debian
@@ -72,6 +77,11 @@ def ended(command: Sequence[str], **options: Any) -> int:
         return TOO_LONG
 
 
+def program_of(package: str) -> str | None:
+    """The path of the program that a package is wanted for, whoever installed it; None where there is none."""
+    return shutil.which(PROGRAMS[package]) if package in PROGRAMS else None
+
+
 def installed(package: str) -> bool:
     done = subprocess.run(["dpkg", "-s", package], capture_output=True, text=True)
     return done.returncode == 0 and "Status: install ok installed" in done.stdout
@@ -80,13 +90,13 @@ def installed(package: str) -> bool:
 def prepare(platform: Platform) -> list[str]:
     """Install packages and run the set-ups; what is missing afterwards, in words."""
     debian = shutil.which("dpkg") is not None
-    missing = [name for name in platform.packages if debian and not installed(name)]
+    missing = [name for name in platform.packages if debian and not (program_of(name) or installed(name))]
     if missing and os.geteuid() == 0:
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         ended(["apt-get", "update", "-q"], stdout=subprocess.DEVNULL, env=quiet)
         install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]
         ended(install, stdout=subprocess.DEVNULL, env=quiet)
-        missing = [name for name in missing if not installed(name)]
+        missing = [name for name in missing if not (program_of(name) or installed(name))]
     problems = [f"as root: apt-get install {' '.join(missing)}"] if missing else []
     for command in platform.fetches:
         if shutil.which(command[0]) and ended(command, cwd=ROOT, stdout=subprocess.DEVNULL):

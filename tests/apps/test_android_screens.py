@@ -64,7 +64,10 @@ def test_the_app_says_what_python_says(bundled: Path, photos: Path, results: Pat
     runtime = LiteRT(bundled / "model" / NAME, mode=f"android-java:{TFLITE}")
     square = to_input(read_photo(photos / "photo.jpg"), facts.side)[None]
     vector = encode(ANSWERS, facts.questions)[None]
-    alone, answered = runtime.run(square).probabilities[0], runtime.run(square, vector).probabilities[0]
+    try:
+        alone, answered = runtime.run(square).probabilities[0], runtime.run(square, vector).probabilities[0]
+    finally:
+        runtime.close()
     assert np.abs(alone - answered).max() > 0.05
     shown = json.loads((results / "answer.json").read_text())["probabilities"]
     for expected, came in ((alone, shown), (answered, json.loads((results / "answered.json").read_text()))):
