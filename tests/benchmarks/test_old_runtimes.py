@@ -10,7 +10,7 @@ from edge.errors import InputError
 from tests.edge._manifests import entry
 
 ROWS = rows_in(TABLE)
-# No app carries TensorFlow's own interpreter. That of 2.19 came out in the month of LiteRT 1.2, and refuses the same file.
+# No app carries TensorFlow's own interpreter. Version 2.19 is of the age of LiteRT 1.2 and refuses the same file.
 OF_ONE_AGE = {("tensorflow", "2.19.1"): "litert-1.2.0"}
 
 
