@@ -11,7 +11,7 @@ struct ExifColour {
   init(_ block: ArraySlice<UInt8>) {
     bytes = Array(block)
     little = bytes.starts(with: [0x49, 0x49])
-    guard bytes.count > 8, little || bytes.starts(with: [0x4d, 0x4d]) else { return }
+    guard bytes.count > 8, little || bytes.starts(with: [0x4d, 0x4d]), number(2, 2) == 42 else { return }
     let root = tags(number(4, 4))
     hasPrimaries = root[0x013e] != nil && root[0x013f] != nil
     guard let place = root[0x8769] else { return }
@@ -23,8 +23,8 @@ struct ExifColour {
 
   /// Whether it states another space than sRGB.
   var isOther: Bool {
-    if space == 2 || space == 65533 { return true }
-    return (space == nil || space == 65535) && index != "R98" && (index == "R03" || hasPrimaries)
+    let unknown = index != "R98" && (index == "R03" || hasPrimaries)
+    return space != 1 && (space == 2 || space == 65533 || unknown)
   }
 
   /// A number of the block, 0 where it ends before; `at`: byte.
