@@ -39,7 +39,7 @@ test: lint
 
 # Phones' own runtimes, in DERMEDGE_PHONES or dermedge's cache: LiteRT for ARM, Android's TFLite, the newest and an old
 # one, LiteRT.js for browsers, and MediaPipe Tasks. Tests use them where DERMEDGE_PHONES names the folder. Needs
-# qemu-user-static, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, maven, npm and chromium of Debian.
+# qemu-user-static, gcc, libc6-dev, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, maven, npm and chromium of Debian.
 phones: env
 	$(BIN)/dermedge setup arm --missing
 	$(BIN)/dermedge setup legacy --only tflite-runtime

@@ -15,9 +15,9 @@ EXAMPLES = {"android": "tflite-2.16.1 or litert-1.4.0", "ios": "ios-17", "web": 
 # LiteRT went on from TFLite 2.17, whose Maven artefact points to LiteRT 1.0.1; 2.0 came after TFLite 2.20. What is
 # newer in one of them is not counted, so that a file is refused rather than promised.
 AT_LEAST = {("litert", 1): (2, 17), ("litert", 2): (2, 20), ("litertjs", 2): (2, 20)}
-# What operators' versions do not tell, as was seen (benchmarks/old_runtimes.csv): XNNPACK of these releases of LiteRT
-# takes a file and then refuses its depthwise convolutions with weights in half precision, so that it does not open.
-HALF_DEPTHWISE = ("litert", (1, 1), (1, 2))  # library, first and last release
+# What operators' versions do not tell, as was seen (benchmarks/old_runtimes.csv): XNNPACK of these releases takes a
+# file and then refuses its depthwise convolutions with weights in half precision, so that it does not open.
+HALF_DEPTHWISE = {("litert", (1, 1)), ("litert", (1, 2)), ("tflite", (2, 19))}  # library, release
 # A runtime of an app by the names that `dermedge parity --runtime` and `--device-report` note under seen_right.
 SEEN_AS = {
     "tflite": {"android", "android-x86_64", "android-java", "device-tflite"},
@@ -79,9 +79,8 @@ def app_runtime(text: str | None, app: str) -> AppRuntime:
 
 def seen_refusing(entry: FileEntry, runtime: AppRuntime) -> bool:
     """Whether a runtime that knows all of a file's operators was seen to refuse such files all the same."""
-    library, first, last = HALF_DEPTHWISE
     depthwise = entry.audit is None or "DEPTHWISE_CONV_2D" in entry.audit.operators
-    return runtime.library == library and first <= runtime.version[:2] <= last and entry.recipe == "fp16" and depthwise
+    return (runtime.library, runtime.version[:2]) in HALF_DEPTHWISE and entry.recipe == "fp16" and depthwise
 
 
 def check_opens(entry: FileEntry, runtime: AppRuntime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -26,12 +26,14 @@ from tests.edge._manifests import entry, manifest
 APP = ROOT / "apps" / "android_demo"
 NAME = "net-answers-fp32.tflite"
 ANSWERS = {"age": 54.0, "region": "nose", "itches": True, "grew": False}  # what the screens are given
-PROGRAMS = {
-    "mvn": "maven", "javac": "openjdk-17-jdk-headless", "aapt": "aapt", "aapt2": "aapt", "zipalign": "zipalign",
-    "apksigner": "apksigner", "dexdump": "dexdump",
-}  # fmt: skip
+spec = importlib.util.spec_from_file_location("build_apk", APP / "build_apk.py")
+assert spec and spec.loader
+build_apk = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build_apk)
+PROGRAMS = {**build_apk.PROGRAMS, "aapt": "aapt"}  # to build the app, and to look into it
 MISSING = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
-REPOSITORY = Path(os.environ.get("DERMEDGE_M2") or Path.home() / ".m2" / "repository")
+REPOSITORY = build_apk.repository()
+LONGEST_S = build_apk.LONGEST_S
 needs_tools = pytest.mark.skipif(
     bool(MISSING) or not (REPOSITORY / "com/android/tools/r8").is_dir(),
     reason=f"apt-get install {' '.join(MISSING)}" if MISSING else "Maven has no r8 here: `make apk`",
@@ -78,6 +80,6 @@ def built(tmp_path_factory: pytest.TempPathFactory, bundled: Path) -> Path:
     """What build_apk.py left for it."""
     out = tmp_path_factory.mktemp("apk")
     command = [sys.executable, str(APP / "build_apk.py"), str(out), str(bundled)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
     assert done.returncode == 0, done.stdout + done.stderr
     return out

@@ -50,7 +50,7 @@ PLATFORMS = {
     "android": Platform(
         (
             "maven", "openjdk-17-jdk-headless", "aapt", "zipalign", "apksigner", "dexdump", "binutils",
-            "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static",
+            "gcc", "libc6-dev", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static",
         ),
         (("android", "--missing"),), ("tests/apps/test_android*.py",),
         (  # Kotlin and JUnit; what the app's build and its screens take
@@ -102,12 +102,8 @@ def prepare(platform: Platform) -> list[str]:
         if shutil.which(command[0]) and ended(command, cwd=ROOT, stdout=subprocess.DEVNULL):
             problems.append(f"{' '.join(command)} failed")
     for arguments in platform.set_up:
-        done = subprocess.run(
-            [sys.executable, "-m", "dermedge", "setup", *arguments], cwd=ROOT, text=True, stderr=subprocess.PIPE
-        )
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["no reason"])[-1]
-            problems.append(f"dermedge setup {' '.join(arguments)}: {said}")
+        if code := ended([sys.executable, "-m", "dermedge", "setup", *arguments], cwd=ROOT):
+            problems.append(f"dermedge setup {' '.join(arguments)} ended with exit code {code}")
     return problems
 
 

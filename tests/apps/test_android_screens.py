@@ -20,7 +20,7 @@ from edge.phones.android import TFLITE, folder_of, is_set_up
 from edge.preprocess import to_input
 from edge.runtimes.litert import LiteRT
 from tests._sources import ROOT
-from tests.apps._android import ANSWERS, APP, NAME, REPOSITORY, SLOW, needs_tools
+from tests.apps._android import ANSWERS, APP, LONGEST_S, NAME, REPOSITORY, SLOW, needs_tools
 
 FILES = ROOT / "tests" / "golden" / "preprocess" / "files"
 needs_framework = pytest.mark.skipif(
@@ -50,7 +50,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, built: Path, photos: Path)
     folder = tmp_path_factory.mktemp("results")
     shim = folder_of(TFLITE) / "x86_64"
     command = [sys.executable, "run_screens.py", str(built), "35", str(shim), str(photos), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=APP)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=APP, timeout=LONGEST_S)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("OK (") and not done.stdout.startswith("OK (0 ")
     return folder

@@ -10,17 +10,14 @@ from edge.errors import InputError
 from tests.edge._manifests import entry
 
 ROWS = rows_in(TABLE)
-# No app carries TensorFlow's own interpreter. Version 2.19 is of the age of LiteRT 1.2 and refuses the same file.
-OF_ONE_AGE = {("tensorflow", "2.19.1"): "litert-1.2.0"}
 
 
 def is_said_to_open(row: dict[str, str]) -> bool:
     """By the rules with which a bundle for an app is made."""
     library = "litert" if row["runtime"] == "litert" else "tflite"
-    runtime = OF_ONE_AGE.get((row["runtime"], row["version"]), f"{library}-{row['version']}")
     file = entry(f"net-{row['recipe']}.tflite", opens_from=row["opens_from"])
     try:
-        check_opens(file, app_runtime(runtime, "android"))
+        check_opens(file, app_runtime(f"{library}-{row['version']}", "android"))
     except InputError:
         return False
     return True

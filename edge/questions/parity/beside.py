@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -34,6 +34,8 @@ SECONDS = 15.0
 ENVIRONMENT = "DERMEDGE_PHONE_SECONDS"  # another number of seconds; 0: the libraries are not asked
 NO_TIME = "no time"
 FAILED = "could not run"  # the library itself, whatever the file
+TOO_SLOW = "it had not answered when time was up"
+Answer = tuple[np.ndarray, str] | None  # (n, K) and the library's version; None: not in time
 STOPPING_S = 1.0  # that a library has to end after time is up
 
 
@@ -84,46 +86,56 @@ def look(folder: Path, answers: Mapping[str, np.ndarray], squares: np.ndarray, *
     missing = [command for mode, (command, _) in LIBRARIES.items() if mode not in modes]
     rows: list[dict[str, Any]] = []
     end = monotonic() + seconds
-    pool = ThreadPoolExecutor(max(1, len(modes)))
-    try:
-        for file, here in answers.items() if modes else ():
-            try:
-                contents = read(folder / file)
-            except InputError:  # it takes something beside the picture
-                continue
-            base = {"file": file, "images": count}
-            if monotonic() >= end:
-                rows += [base | left_out(mode) for mode in modes]
-                continue
-            asked = {mode: pool.submit(answers_within, contents, mode, squares[:count], end) for mode in modes}
-            with busy(f"{file} in phones' libraries"):
-                against = Against(contents, squares[:count], np.asarray(here[:count], np.float64), GIVES)
-                against.derive()  # meanwhile
-                rows += [base | row_of(against, mode, answer, end) for mode, answer in asked.items()]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # one that is still being opened ends when that is done
+    for file, here in answers.items() if modes else ():
+        try:
+            contents = read(folder / file)
+        except InputError:  # it takes something beside the picture
+            continue
+        base = {"file": file, "images": count}
+        if monotonic() >= end:
+            rows += [base | left_out(mode, "the other files took all of the time") for mode in modes]
+            continue
+        asked = {mode: begun(answers_within, contents, mode, squares[:count], end) for mode in modes}
+        with busy(f"{file} in phones' libraries"):
+            against = Against(contents, squares[:count], np.asarray(here[:count], np.float64), GIVES)
+            against.derive()  # meanwhile
+            rows += [base | row_of(against, mode, answer, end) for mode, answer in asked.items()]
     return Looked(count, seconds, rows, missing)
 
 
-def row_of(against: Against, mode: str, answer: Future[tuple[np.ndarray, str] | None], end: float) -> dict[str, Any]:
+def row_of(against: Against, mode: str, answer: Future[Answer], end: float) -> dict[str, Any]:
     try:
         came = answer.result(timeout=max(0.0, end - monotonic()) + STOPPING_S)
     except TimeoutError:
-        return left_out(mode)
+        return left_out(mode, TOO_SLOW)
     except (InputError, OSError) as error:
-        return left_out(mode) | {"state": REFUSED if isinstance(error, Refused) else FAILED, "why": str(error)}
+        return left_out(mode, str(error)) | {"state": REFUSED if isinstance(error, Refused) else FAILED}
     if came is None:
-        return left_out(mode)
+        return left_out(mode, TOO_SLOW)
     vectors, version = came
     return {"runtime": mode, "version": version, **against.row(mode, vectors)}
 
 
-def left_out(mode: str) -> dict[str, Any]:
-    return {"runtime": mode, "version": "", "state": NO_TIME, "why": "the other files took all of the time",
+def left_out(mode: str, why: str) -> dict[str, Any]:
+    return {"runtime": mode, "version": "", "state": NO_TIME, "why": why,
             "agreement": None, "largest": None, "limit": None}  # fmt: skip
 
 
-def answers_within(contents: Contents, mode: str, squares: np.ndarray, end: float) -> tuple[np.ndarray, str] | None:
+def begun(work: Callable[..., Answer], *arguments: Any) -> Future[Answer]:
+    """What a function gives, in a thread that nobody waits for: a library that hangs must not hold the command up."""
+    future: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def answers_within(contents: Contents, mode: str, squares: np.ndarray, end: float) -> Answer:
     """What a file says in a library, and that library's version; None where it did not end in time."""
     runtime = TFLite(contents, mode)
     clock = threading.Timer(max(0.0, end - monotonic()), runtime.close)

@@ -109,7 +109,7 @@ def test_a_library_that_does_not_end_in_time_is_stopped_and_said_so(build, monke
 
 def test_a_library_that_does_not_open_in_time_is_not_waited_for(build, monkeypatch):
     folder, here, squares = build
-    opening = threading.Event()
+    opening, before = threading.Event(), threading.enumerate()
 
     def never(contents, mode):
         opening.wait(60)
@@ -121,6 +121,9 @@ def test_a_library_that_does_not_open_in_time_is_not_waited_for(build, monkeypat
     try:
         phones = beside.look(folder, {FILE: here}, squares, seconds=0.1).document()
         assert not opening.is_set() and [row["state"] for row in phones["rows"]] == ["no time"]
+        assert phones["rows"][0]["why"] == "it had not answered when time was up"
+        new = [thread for thread in threading.enumerate() if thread not in before]
+        assert new and all(thread.daemon for thread in new)  # so that the command can end
     finally:
         opening.set()
 

@@ -26,7 +26,7 @@ class AppRuntime(val library: String, val version: String) {
         get() = (version.split(".") + "0").take(2).map { it.toIntOrNull() ?: return null }
 
     /** Whether it knows all of a file's operators and was seen to refuse such files: fp16 depthwise convolutions. */
-    private fun isSeenRefusing(entry: FileEntry): Boolean = library == "litert" && release in HALF_DEPTHWISE &&
+    private fun isSeenRefusing(entry: FileEntry): Boolean = (library to release) in HALF_DEPTHWISE &&
         entry.recipe == "fp16" && (entry.operators == null || "DEPTHWISE_CONV_2D" in entry.operators)
 
     /**
@@ -50,7 +50,7 @@ class AppRuntime(val library: String, val version: String) {
 
     private companion object {
         val AT_LEAST = mapOf(1 to listOf(2, 17), 2 to listOf(2, 20))
-        val HALF_DEPTHWISE = listOf(listOf(1, 1), listOf(1, 2))
+        val HALF_DEPTHWISE = setOf("litert" to listOf(1, 1), "litert" to listOf(1, 2), "tflite" to listOf(2, 19))
         val OPENS_FROM = Regex("LiteRT / TFLite (\\d{1,4})\\.(\\d{1,4})")
         val SEEN_AS = mapOf(
             "tflite" to setOf("android", "android-x86_64", "android-java", "device-tflite"),
