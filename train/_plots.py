@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.files import moved_into_place
+from edge.metrics.statistics import confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +75,7 @@ def confusion_plot(targets: np.ndarray, answers: np.ndarray, codes: tuple[str, .
 
 
 def confusion_figure(targets: np.ndarray, answers: np.ndarray, codes: tuple[str, ...], *, title: str) -> Figure:
-    count = np.zeros((len(codes), len(codes)), int)
-    np.add.at(count, (targets, answers), 1)
+    count = confusion(targets, answers, len(codes))
     share = count / np.maximum(1, count.sum(1, keepdims=True))
     readable = len(codes) <= MOST_READABLE
     cell = CELL if len(codes) <= MANY else CELL * 0.6 if readable else 20 / len(codes)  # inches

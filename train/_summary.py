@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import softmax
 
 from edge.labels import Label
 from edge.metrics.bootstrap import balanced_accuracy_interval
@@ -21,8 +22,7 @@ def summarise(targets: np.ndarray, patients: list[str], logits: np.ndarray, clas
     the balanced accuracy is that of the others.
     """
     answers = logits.argmax(1)
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities = shifted / shifted.sum(1, keepdims=True)
+    probabilities = softmax(logits, axis=1)
     summary = {
         "images": len(targets),
         "patients": len(set(patients)),

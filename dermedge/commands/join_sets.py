@@ -35,7 +35,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="folder for the table")
     p.add_argument("--exact", action="store_true", help="leave out classes that would be mixed with others")
     p.add_argument(
-        "--official", action="store_true", help="refuse a set whose table has other counts than the official"
+        "--official",
+        action="store_true",
+        help="refuse a set that is not known to have the counts of the official table",
     )
     add_skip_unreadable(p)
     return p

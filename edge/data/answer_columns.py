@@ -106,11 +106,21 @@ def answers_in(row: Mapping[str, str]) -> tuple[dict[str, Answer], list[str]]:
     return answers, unread
 
 
+def site_in(row: Mapping[str, str]) -> str:
+    """The part of the body that a row of a table says where that is too coarse for an answer; else empty."""
+    for name in COLUMNS["region"]:
+        word = " ".join(row.get(name, "").casefold().replace("_", " ").split())
+        if word not in UNANSWERED:
+            return word if WORDS["region"].get(word, word) is None else ""
+    return ""
+
+
 class AnswersOf:
     """The answers that tables have of their images."""
 
     def __init__(self) -> None:
         self._answers: dict[str, dict[str, Answer]] = {}  # image, without its ending
+        self._sites: dict[str, str] = {}  # image, without its ending
         self._unread: Counter[str] = Counter()
         self._apart: Counter[str] = Counter()  # contradictions
 
@@ -118,6 +128,8 @@ class AnswersOf:
         """Take in what a row says of an image; what an earlier table said stays."""
         answers, unread = answers_in(row)
         self._unread.update(unread)
+        if site := site_in(row):
+            self._sites.setdefault(stem(image), site)
         if answers:
             before = self._answers.get(stem(image), {})
             self._apart.update(
@@ -129,6 +141,10 @@ class AnswersOf:
 
     def of(self, image: str) -> dict[str, Answer]:
         return self._answers.get(stem(image), {})
+
+    def site_of(self, image: str) -> str:
+        """The part of the body where no table says the region itself; empty where none says either."""
+        return "" if "region" in self.of(image) else self._sites.get(stem(image), "")
 
     def notes(self) -> list[str]:
         """What could not be read, and on what tables disagree; nothing where there is nothing."""

@@ -12,6 +12,7 @@ from edge.data.csv_table import AS_CSV, NOT_READ, plain
 from edge.data.isic import CHALLENGE_FOLDER
 from edge.data.listing import BROKEN, EMPTY, NAMES_SHOWN, NOT_UNPACKED, Contents, aside, names_of, notes_on
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS, patients_of
+from edge.data.prepared.parts import files_of
 from edge.data.table import Photo, PhotoSet
 from edge.data.zipped import zips_read_in
 from edge.errors import InputError
@@ -76,9 +77,8 @@ def read_class_folders(contents: Contents, tables: list[Path]) -> PhotoSet:
     patients, remarks = patients_of(folder, tables, list(ids.values()))
     answers, more_remarks = answers_of(tables, list(ids.values()))
     notes += remarks + more_remarks + nested(contents, members)
-    strange = sorted(
-        path.name for path in folder.glob("*.json") if path != labels_file(folder) and not aside(path.name)
-    )
+    known = {labels_file(folder), *files_of(folder)}
+    strange = sorted(path.name for path in folder.glob("*.json") if path not in known and not aside(path.name))
     if strange:
         notes.append(
             f"files that nobody here reads: {', '.join(strange[:NAMES_SHOWN])}; only {LABELS} tells of classes"
@@ -229,7 +229,12 @@ def empty_classes(
                 f"{folder / top_of(lost[0], folder)} has no photograph that is read, only {names_of(lost, folder)} "
                 f"({reason}); mend or convert them, or move the folder elsewhere if it is no class"
             )
-    empty = sorted(child.name for child in folder.iterdir() if child.is_dir() and is_candidate(child.name, members))
+    lists = {path.parent for path in files_of(folder)}
+    empty = sorted(
+        child.name
+        for child in folder.iterdir()
+        if child.is_dir() and child not in lists and is_candidate(child.name, members)
+    )
     if empty:
         notes.append(
             f"folders without photographs, no classes: {', '.join(empty[:NAMES_SHOWN])}{', …' * (len(empty) > 3)}"

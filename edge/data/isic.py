@@ -11,7 +11,7 @@ from edge.data.answer_columns import answers_in_tables
 from edge.data.csv_table import header, known, read_lines, read_table
 from edge.data.groups import groups_in
 from edge.data.listing import Contents, index_photos, refuse_doubles, refuse_missing
-from edge.data.official import altered, uncounted
+from edge.data.official import altered, is_official, uncounted
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20, Label
@@ -127,7 +127,7 @@ def read_isic(
             photos.append(
                 Photo(
                     path, image, rows.codes[image], patient, rows.domain, answers=said.of(image),
-                    lesion=groups.lesion_of(image),
+                    lesion=groups.lesion_of(image), site=said.site_of(image),
                 )
             )  # fmt: skip
     refuse_doubles(own, photos)
@@ -141,7 +141,10 @@ def read_isic(
     apart = altered(rows.domain, counts, rows.total)
     notes += filter(None, [apart, uncounted(rows.domain, counts, rows.total)])
     notes += groups.notes([photo.image_id for photo in photos]) + said.notes()
-    return PhotoSet(rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes), altered=apart)
+    return PhotoSet(
+        rows.name, rows.classes, tuple(photos), licence=rows.licence, notes=tuple(notes), altered=apart,
+        official=is_official(rows.domain, counts, rows.total),
+    )  # fmt: skip
 
 
 def refuse_reduced(table: Path, photos: list[Photo]) -> None:

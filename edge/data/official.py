@@ -65,6 +65,15 @@ def altered(domain: str, counts: Mapping[str, int], rows: int | None = None) -> 
     )
 
 
+def is_official(domain: str, counts: Mapping[str, int], rows: int) -> bool:
+    """Whether a table's rows of each class are those of an official table of the set, or of several together.
+
+    `rows`: of the whole table. Where it is neither this nor `altered`, nobody here can tell.
+    """
+    own = {code: number for code, number in counts.items() if number}
+    return sum(own.values()) == rows and any(own == whole for whole in wholes(OFFICIAL.get(domain, {})))
+
+
 def uncounted(domain: str, counts: Mapping[str, int], rows: int | None = None) -> str:
     """A sentence where a table, alone or with official ones, has as many rows as one whose classes are not known here.
 

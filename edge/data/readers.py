@@ -28,9 +28,9 @@ from edge.data.listing import (
     refuse_doubles,
     refuse_missing,
 )
-from edge.data.official import altered
+from edge.data.official import altered, is_official
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS
-from edge.data.prepared.parts import is_prepared, with_folds
+from edge.data.prepared.parts import files_of, is_prepared, with_folds
 from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.data.zipped import by_given_names, given_names, is_zip, readable
 from edge.errors import InputError
@@ -196,7 +196,7 @@ def read_whole(folder: Path, *, skip_missing: bool, unlabelled: bool) -> PhotoSe
         otherwise = "photographs without class or mask"
     photos = photos.with_notes(beside_table(photos, folder) if tables.classes else [])
     files = [path for photo in photos.photos for path in (photo.path, photo.mask) if path is not None]
-    used = [*files, *tables.classes, *tables.others]
+    used = [*files, *tables.classes, *tables.others, *files_of(folder)]
     once, copies = without_copies(photos.photos, photos.name)
     return replace(photos, photos=once).with_notes([*notes_on(contents, used=used, otherwise=otherwise), *copies])
 
@@ -341,9 +341,13 @@ def read_pad_ufes(table: Path, contents: Contents, *, skip_missing: bool) -> Pho
         return PhotoSet(
             "synthetic sample", PAD_UFES_20, drawn, synthetic=True, licence="Apache-2.0 (drawn)", notes=tuple(notes)
         )
-    apart = altered("pad_ufes_20", Counter(row["diagnostic"].upper() for row in rows))
+    counts = Counter(row["diagnostic"].upper() for row in rows)
+    apart = altered("pad_ufes_20", counts)
     notes += [apart] if apart else []
-    return PhotoSet("PAD-UFES-20", PAD_UFES_20, tuple(photos), licence="CC BY 4.0", notes=tuple(notes), altered=apart)
+    return PhotoSet(
+        "PAD-UFES-20", PAD_UFES_20, tuple(photos), licence="CC BY 4.0", notes=tuple(notes), altered=apart,
+        official=is_official("pad_ufes_20", counts, len(rows)),
+    )  # fmt: skip
 
 
 def read_unlabelled(contents: Contents) -> PhotoSet | None:

@@ -35,6 +35,7 @@ class Photo:
     # what the person said, by question (`edge.nine_questions`); what is not there was not answered
     answers: Mapping[str, Answer] = field(default_factory=dict, hash=False)
     lesion: str = ""  # equal for photographs of one lesion; empty where no table says so
+    site: str = ""  # a part of the body too coarse to answer the question for the region, as `lower extremity`
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class PhotoSet:
     synthetic: bool = False
     licence: str = "unknown"
     notes: tuple[str, ...] = ()  # what a person should know: rows missing, groups guessed
+    official: bool = False  # whether its table has the official one's counts; where neither, nobody here can tell
     altered: str = ""  # how the table differs from the official one of this set, in a sentence that `notes` has too
     prepared: PreparedFolds | None = None  # of a balanced set
 

@@ -21,6 +21,7 @@ MOST_FOLD = 200  # unpacked bytes of a packed one; tables have about 10, photogr
 MAX_NAME = 4096  # bytes of a path
 BLOCK_BYTES = 2**20
 READ = {*SUFFIXES, *ENDINGS, ".json", ZIP}  # endings; of other files only the name is kept, so that they are named
+TABLES = {".csv", ".tsv"}  # for which a zip file is unpacked
 COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # data sets have no other; zlib's errors are known
 OTHER_COMPRESSIONS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # APPNOTE 4.4.5
 DAMAGED = (
@@ -40,7 +41,14 @@ def begins_as_zip(path: Path) -> bool:
 def of_use(info: zipfile.ZipInfo) -> bool:
     """Whether a member is a photograph, a table or another zip file."""
     name = PurePosixPath(info.filename)
-    return not info.is_dir() and name.suffix.lower() in {*SUFFIXES, ".csv", ".tsv", ZIP} and not hidden(name)
+    return not info.is_dir() and name.suffix.lower() in {*SUFFIXES, *TABLES, ZIP} and not hidden(name)
+
+
+def only_table(members: list[zipfile.ZipInfo]) -> str:
+    """The name of the table that is all a zip file holds, beside what a Mac adds; empty where it holds more."""
+    names = [PurePosixPath(info.filename) for info in members if not info.is_dir()]
+    names = [name for name in names if not hidden(name)]
+    return names[0].name if len(names) == 1 and names[0].suffix.lower() in TABLES else ""
 
 
 def hidden(name: PurePosixPath) -> bool:

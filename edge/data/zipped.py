@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from edge.data.listing import MAX_PHOTOS, aside
@@ -23,11 +24,13 @@ from edge.data.squares import cache_folder
 from edge.data.zip_members import (
     DAMAGED,
     MOST_FOLD,
+    TABLES,
     ZIP,
     begins_as_zip,
     blocks_of,
     members_of,
     of_use,
+    only_table,
     parts_of,
     unpacked_bytes,
     wanted,
@@ -40,7 +43,7 @@ from edge.progress import track
 log = logging.getLogger("dermedge")
 
 VERSION = "1"  # of what is unpacked and how; part of the cache's key
-VIEW_VERSION = "2"  # of folders of links
+VIEW_VERSION = "3"  # of folders of links
 MAX_DEPTH = 3  # folders down to a zip file, and zip files in zip files
 SPARE_BYTES = 2**30  # of the disk, that stay free
 READ_ZIPS = ".zips.json"  # end of the name of the list of zip files that a view holds unpacked; it lies beside the view
@@ -77,9 +80,11 @@ def is_zip(path: Path) -> bool:
 def readable(path: Path) -> Path:
     """The folder `path`, with what lies in zip files in place of these; where there are none, the folder itself.
 
-    `path` may be a zip file. One beside which a folder of its name lies counts as unpacked, and stays alone. Raises
-    InputError for a zip file that is damaged, encrypted or larger than the disk has room for, or that holds names which
-    lead out of it, links, other compression than deflate, or more than its size can be, also in zip files in it.
+    `path` may be a zip file. One beside which a folder or file of its name lies (`train.csv` beside `train.csv.zip`)
+    counts as unpacked, and stays alone. One that holds a single table stands for that table. Raises InputError for two
+    zip files that stand for the same name, and for one that is damaged, encrypted or larger than the disk has room for,
+    or that holds names which lead out of it, links, other compression than deflate, or more than its size can be, also
+    in zip files in it.
     """
     with by_given_names():
         return opened_at(path, MAX_DEPTH, None)
@@ -130,13 +135,15 @@ def zips_in(folder: Path, depth: int) -> list[Path]:
             children = sorted((entry for entry in entries if not aside(entry.name)), key=lambda entry: entry.name)
     except OSError:  # whoever reads the folder says so
         return []
-    beside = {entry.name.casefold() for entry in children if entry.is_dir()}
+    beside = {entry.name.casefold() for entry in children}
     files: list[Path] = []
     for entry in children:
         path = Path(entry.path)
         if path.suffix.lower() == ZIP and entry.is_file() and begins_as_zip(path):
-            if path.stem.casefold() not in beside and any(map(of_use, members_of(path))):
-                files.append(path)
+            if path.stem.casefold() not in beside:
+                members = members_of(path)
+                if only_table(members).casefold() not in beside and any(map(of_use, members)):
+                    files.append(path)
         elif depth > 1 and entry.is_dir():
             files += zips_in(path, depth - 1)
     return files
@@ -205,7 +212,13 @@ def with_links(folder: Path, inner: dict[Path, Path], allowance: Allowance | Non
     Named after what it links to, so that an unchanged folder gives the same one. Which zip files it holds unpacked is
     written beside it.
     """
-    links = dict(links_of(folder, folder, inner))
+    links: dict[str, Path] = {}
+    for source, name, target in links_of(folder, folder, inner):
+        if name in links:
+            raise InputError(
+                f"{source} would be read as {name}, and so would another zip file beside it; move one of them away"
+            )
+        links[name] = target
     text = "\n".join([VIEW_VERSION, *(f"{name}\0{target}" for name, target in sorted(links.items()))])
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     view = unzipped() / digest / (folder.resolve().name or "photographs")
@@ -222,16 +235,24 @@ def with_links(folder: Path, inner: dict[Path, Path], allowance: Allowance | Non
     return view
 
 
-def links_of(folder: Path, top: Path, inner: dict[Path, Path]) -> Iterator[tuple[str, Path]]:
-    """Paths below `top` and where they lead; folders that hold no zip file are one link."""
+def links_of(folder: Path, top: Path, inner: dict[Path, Path]) -> Iterator[tuple[Path, str, Path]]:
+    """What lies in `folder`, its path below `top` and where that leads; folders that hold no zip file are one link."""
     for child in sorted(folder.iterdir()):
         name = child.relative_to(top)
         if child in inner:
-            yield name.with_suffix("").as_posix(), inner[child].resolve()
+            table = table_alone_in(inner[child])
+            own = name.with_name(table.name) if table else name.with_suffix("")
+            yield child, own.as_posix(), (table or inner[child]).resolve()
         elif child.is_dir() and any(child in file.parents for file in inner):
             yield from links_of(child, top, inner)
         else:
-            yield name.as_posix(), child.resolve()
+            yield child, name.as_posix(), child.resolve()
+
+
+def table_alone_in(folder: Path) -> Path | None:
+    """The table that is all there is in what a zip file unpacked to; None where there is more, or something else."""
+    first = list(islice((child for child in folder.iterdir() if not aside(child.name)), 2))
+    return first[0] if len(first) == 1 and first[0].suffix.lower() in TABLES and first[0].is_file() else None
 
 
 def zips_read_in(folder: Path) -> list[Path]:

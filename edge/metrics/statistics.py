@@ -140,6 +140,13 @@ def balanced_accuracy(labels: Ints, predicted: Ints) -> float:
     return float(np.mean(shares)) if shares else math.nan
 
 
+def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:
+    """Photographs by class (row) and answer (column), int64 (K, K); both (N,) from 0 to `classes` - 1."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
 def sensitivities(labels: Ints, predicted: Ints, classes: int) -> tuple[Estimate, ...]:
     """Per class, the share of its images that were found, with Wilson intervals; NaN where a class has no images."""
     return tuple(

@@ -12,6 +12,7 @@ import numpy as np
 from edge.capture import upright_size
 from edge.data.copies import same_bytes
 from edge.data.identity import joined_id, patient_key, photo_key
+from edge.data.official import OFFICIAL
 from edge.data.selection import NAMED
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
@@ -73,8 +74,8 @@ def join(sets: Sequence[PhotoSet], target: str, *, exact: bool = False, official
     A photograph that several sets have (under an id of ISIC or PAD-UFES-20, or byte for byte) is there once, with the
     class of the set that tells it most exactly, and with what any of them says of its lesion, mask and answers. Who is
     one patient in any set is one in the table. `exact`: classes that would be mixed are left out, too. `official`:
-    raises InputError for a set whose table is no official one. Also raises it for sets of one name, for drawn images
-    beside photographs, and where no photograph has a counterpart in two classes.
+    raises InputError for a set whose table is not known to be the official one. Also raises it for sets of one name,
+    for drawn images beside photographs, and where no photograph has a counterpart in two classes.
     """
     classes = classes_named(target)
     check_sets(sets, official=official)
@@ -136,9 +137,12 @@ def check_sets(sets: Sequence[PhotoSet], *, official: bool) -> None:
     balanced = next((photos.name for photos in sets if photos.prepared), None)
     if balanced:
         raise InputError(f"{balanced} is a balanced set with augmented copies; join the photographs that it is made of")
-    changed = [photos for photos in sets if photos.altered]
-    if official and changed:
-        raise InputError(f"{changed[0].name}: {changed[0].altered}; get the table again, or join without `official`")
+    doubtful = next((photos for photos in sets if not photos.official), None)
+    if official and doubtful:
+        own = doubtful.altered or (
+            f"nobody here can tell whether its table is official; such are known of {', '.join(OFFICIAL)}"
+        )
+        raise InputError(f"{doubtful.name}: {own}. Get the official table, or join without `official`")
 
 
 def same_photographs(photos: Sequence[Photo]) -> list[list[int]]:
@@ -218,7 +222,10 @@ def merged(photo: Photo, all_of_it: Sequence[Photo]) -> Photo:
     if mask is None:  # it lies over its photograph pixel by pixel, and some sets reduced theirs
         masked = (other for other in others if other.mask)
         mask = next((other.mask for other in masked if upright_size(other.path) == upright_size(photo.path)), None)
-    return replace(photo, lesion=lesion, mask=mask, answers=answers)
+    site = photo.site or next((other.site for other in others if other.site), "")
+    return replace(
+        photo, lesion=lesion, mask=mask, answers=answers, site="" if "region" in answers else site
+    )  # fmt: skip
 
 
 def first_reasons(rows: Iterable[Row]) -> str:

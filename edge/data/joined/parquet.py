@@ -38,7 +38,7 @@ def read(path: Path) -> list[dict[str, str]]:
         with parquet.ParquetFile(path) as file:
             facts, schema = file.metadata, file.schema_arrow
             size = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
-            if facts.num_rows > MAX_PHOTOS or size > MAX_UNPACKED:
+            if not 0 < facts.num_rows <= MAX_PHOTOS or not facts.num_columns or size > MAX_UNPACKED:
                 raise InputError(f"{path} has {facts.num_rows} rows of {size} bytes; expected a table of photographs")
             other = next((field.name for field in schema if field.type != pa.string()), None)
             if other is not None:

@@ -29,7 +29,8 @@ from . import parquet
 TABLE, PARQUET, LEFT_OUT, FACTS = "photographs.csv", "photographs.parquet", "left_out.csv", "joined.json"
 SCHEMA = "dermedge/joined/1"
 IDS = ("image", "file", "patient_id", "lesion_id", "label", "source_label", "source", "licence", "mask")
-COLUMNS = (*IDS, *(question.id for question in QUESTIONS))
+SITE = "site"  # a part of the body that is none of the regions that people are asked for; older tables lack it
+COLUMNS = (*IDS, *(question.id for question in QUESTIONS), SITE)
 
 
 def is_joined(folder: Path) -> bool:
@@ -79,7 +80,7 @@ def read(folder: Path, *, skip_missing: bool) -> PhotoSet:
         photos.append(
             Photo(
                 path, row["image"], row["label"], row["patient_id"], row["source"], mask=mask if row["mask"] else None,
-                answers=said.of(where), lesion=row["lesion_id"],
+                answers=said.of(where), lesion=row["lesion_id"], site=row.get(SITE, ""),
             )
         )  # fmt: skip
     notes = [*missing_note(table, missing, len(rows), skip_missing=skip_missing), *notes_of(stated), *said.notes()]
@@ -117,7 +118,7 @@ def notes_of(stated: dict[str, Any]) -> list[str]:
         left_out = sum(int(item["photographs"]) for item in stated["left_out"])
         mixed = [f"{item['source_label']} of {item['source']} in {item['label']}" for item in stated["mapping"]
                  if item["kind"] == "mixes"]  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{FACTS} does not say what became of each class; join the sets again") from error
     notes = [f"left out when the sets were joined: {left_out} photographs ({LEFT_OUT} says why)"] if left_out else []
     return notes + ([f"classes that are mixed: {', '.join(mixed)}"] if mixed else [])

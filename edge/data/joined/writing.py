@@ -56,7 +56,7 @@ def fields(row: Row, folder: Path) -> list[str]:
         photo.image_id, from_folder(photo.path, folder), photo.patient, photo.lesion, photo.label, row.source_label,
         photo.domain, row.licence, from_folder(photo.mask, folder) if photo.mask else "",
     ]  # fmt: skip
-    return [*ids, *(field(photo.answers.get(question.id)) for question in QUESTIONS)]
+    return [*ids, *(field(photo.answers.get(question.id)) for question in QUESTIONS), photo.site]
 
 
 def field(answer: Answer | None) -> str:
@@ -88,6 +88,7 @@ def facts(joined: Joined) -> dict[str, Any]:
                 "source": photos.domain,
                 "photographs": len(photos),
                 "licence": photos.licence,
+                "official": photos.official,
                 "altered": photos.altered,
                 "notes": list(photos.notes),
             }

@@ -19,6 +19,11 @@ def is_prepared(folder: Path) -> bool:
     return (folder / FACTS).is_file() and (folder / FOLDS).is_file() and (folder / ITEMS).is_file()
 
 
+def files_of(folder: Path) -> list[Path]:
+    """What is read of a prepared set beside its class folders; nothing of other folders."""
+    return [folder / name for name in (FACTS, FOLDS, ITEMS)] if is_prepared(folder) else []
+
+
 def with_folds(photos: PhotoSet, folder: Path) -> PhotoSet:
     """The set with its own folds, and whether it is synthetic and under which licence.
 

@@ -16,11 +16,13 @@ from edge.metrics.statistics import Estimate, malignant_or_benign
 FEW_PATIENTS = 30  # below, a group's figures say little whatever they are
 NOT_STATED = "not stated"
 AGES = ((0, 40, "under 40"), (40, 60, "40 to 59"), (60, 80, "60 to 79"), (80, 200, "80 and over"))  # years
-BODY = {
-    "head and neck": ("scalp", "face", "ear", "nose", "lip", "neck"),
-    "trunk": ("chest", "abdomen", "back"),
-    "arms and hands": ("arm", "forearm", "hand"),
-    "legs and feet": ("thigh", "foot"),
+BODY = {  # regions of PAD-UFES-20, and what `Photo.site` has of tables of ISIC
+    "head and neck": ("scalp", "face", "ear", "nose", "lip", "neck", "head/neck"),
+    "trunk": ("chest", "abdomen", "back", "trunk", "torso", "anterior torso", "lateral torso"),
+    "arms and hands": ("arm", "forearm", "hand", "upper extremity"),
+    "legs and feet": ("thigh", "foot", "lower extremity", "leg", "shin", "calf", "knee"),
+    "palms or soles": ("palms/soles", "acral"),
+    "mouth or genitals": ("oral/genital", "genital"),
 }
 
 
@@ -105,4 +107,5 @@ def sex(photo: Photo) -> str:
 
 
 def place(photo: Photo) -> str:
-    return next((name for name, regions in BODY.items() if photo.answers.get("region") in regions), NOT_STATED)
+    said = photo.answers.get("region") or photo.site
+    return next((name for name, parts in BODY.items() if said in parts), NOT_STATED)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from edge.data.table import PhotoSet
-from edge.metrics.statistics import reliability
+from edge.metrics.statistics import confusion, reliability
 from edge.report.header import data_block, header
 from edge.report.pictures import jpeg
 from edge.report.question import QuestionReport
@@ -43,8 +44,7 @@ class Judged:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
-        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return softmax(self.logits, axis=1)
 
 
 class TrainingReport(QuestionReport):
@@ -92,13 +92,6 @@ def training_report(
         "leaks": dict(leaks),
     }
     return TrainingReport(plain(report), pictures)
-
-
-def confusion(targets: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
-    """Photographs by class (row) and answer (column), (K, K)."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (targets, answers), 1)
-    return counts
 
 
 def of_group(group: Group) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def test_the_official_tests_of_2016_and_2018_are_known_as_such(tmp_path: Path) -
     (tmp_path / "2016" / "ISBI2016_ISIC_Part3_Test_GroundTruth.csv").write_text("\n".join(rows) + "\n")
     (tmp_path / "2016" / "ISIC_0000000.jpg").write_bytes(b"-")
     photos = open_photos(tmp_path / "2016", skip_missing=True)
-    assert photos.domain == "isic_2016" and photos.altered == ""
+    assert photos.domain == "isic_2016" and photos.altered == "" and photos.official
     test = {"MEL": 171, "NV": 909, "BCC": 93, "AKIEC": 43, "BKL": 217, "DF": 44, "VASC": 35}
     assert open_photos(isic_2018(tmp_path / "test", test), skip_missing=True).altered == ""
     photos = open_photos(isic_2018(tmp_path / "changed", test | {"MEL": 170, "NV": 910}), skip_missing=True)
@@ -86,7 +86,8 @@ def test_the_official_tests_of_2016_and_2018_are_known_as_such(tmp_path: Path) -
 def test_a_table_whose_counts_are_not_known_gets_no_verdict(tmp_path: Path) -> None:
     validation = {"MEL": 21, "NV": 123, "BCC": 15, "AKIEC": 8, "BKL": 22, "DF": 1, "VASC": 3}
     photos = open_photos(isic_2018(tmp_path / "validation", validation), skip_missing=True)
-    assert photos.altered == "" and any(note.startswith("not a table whose counts are known") for note in photos.notes)
+    assert photos.altered == "" and not photos.official
+    assert any(note.startswith("not a table whose counts are known") for note in photos.notes)
     training = {"MEL": 1113, "NV": 6705, "BCC": 514, "AKIEC": 327, "BKL": 1099, "DF": 115, "VASC": 142}
     both = {code: training[code] + validation[code] for code in training}
     assert altered("isic_2018", both) == "" and "10,208 rows" in uncounted("isic_2018", both)

@@ -85,6 +85,33 @@ def test_a_class_folder_may_be_a_zip_file_and_one_that_is_unpacked_counts_once(t
     assert photos.name == "clinic" and photos.counts == {"mel": 2, "nv": 1}
 
 
+def test_a_packed_table_beside_itself_counts_once_as_kaggle_lists_it(tmp_path: Path) -> None:
+    folder = pad(tmp_path / "PAD")
+    plain = facts(open_photos(folder))
+    table = folder / "metadata.csv"
+    zipped(folder / "metadata.csv.zip", {"metadata.csv": table})
+    assert facts(open_photos(folder)) == plain
+    images = {f"images/{row[3]}": folder / "images" / row[3] for row in ROWS}
+    zipped(folder / "jpeg.zip", images)
+    for row in ROWS:
+        (folder / "images" / row[3]).unlink()
+    (folder / "images").rmdir()
+    assert facts(open_photos(folder)) == plain  # the zip of photographs is read, that of the table not
+    table.unlink()
+    assert facts(open_photos(folder)) == plain  # a packed table alone stands for itself, and is no folder
+    zipped(folder / "other.zip", {"metadata.csv": b"patient_id,lesion_id,diagnostic,img_id"})
+    with pytest.raises(InputError, match=r"other\.zip would be read as metadata\.csv, and so would another"):
+        open_photos(folder)
+
+
+def test_two_zip_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    folder = pad(tmp_path / "PAD")
+    zipped(folder / "more.zip", {"a/1.png": b"1", "b/2.png": b"2"})
+    zipped(folder / "more.ZIP", {"a/3.png": b"3", "b/4.png": b"4"})
+    with pytest.raises(InputError, match=r"would be read as more, and so would another zip file beside it"):
+        open_photos(folder)
+
+
 def test_other_formats_are_named_as_in_a_folder(tmp_path: Path) -> None:
     packed = zipped(tmp_path / "a.zip", {"set/mel/1.jpg": b"1", "set/nv/2.jpg": b"2", "set/nv/3.tif": b"3"})
     assert any("1 .tif (not a format that is read): nv/3.tif" in note for note in open_photos(packed).notes)

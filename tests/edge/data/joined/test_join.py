@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from edge.data.csv_table import read_table
-from edge.data.identity import patient_key, photo_key
+from edge.data.identity import patient_key
 from edge.data.isic import HAM10000, ONE_HOT
 from edge.data.joined import parquet, reading, writing
 from edge.data.joined.class_maps import CLASSES, NONE, RANKS, SAME, becomes
 from edge.data.joined.join import Joined, join
 from edge.data.joined.writing import write
 from edge.data.readers import open_photos
-from edge.data.selection import find_sets, role_sets, seen_in, unseen
-from edge.data.table import PhotoSet
+from edge.data.selection import find_sets, seen_in
 from edge.errors import InputError
-from edge.files import read_json
+from edge.files import read_json, sha256
 from edge.labels import PAD_UFES_20, Label
-from train._cut import by_domain, cut_photos, cut_sets
-from train._options import Split
+from train._cut import by_domain
 
 SETS = {
     "pad_ufes_20": PAD_UFES_20,
@@ -149,40 +146,6 @@ def test_whom_a_network_saw_is_known_in_the_table_and_in_the_sets(joined: Joined
     assert by_domain([photos])["clinic"]["images"] == ["mel/1.jpg", "nv/2.jpg"]
 
 
-@pytest.fixture
-def two_clinics(tmp_path: Path) -> tuple[PhotoSet, PhotoSet]:
-    """The table of two clinics that call different patients and files by the same names, and the second of them."""
-    files = {f"{code}/{number}.jpg": str(number) for number in range(20) for code in ("mel", "nv")}
-    sets = [open_photos(clinic(tmp_path / name / f"clinic_{name}", files)) for name in ("a", "b")]
-    for photo in sets[1].photos:
-        photo.path.write_text(f"another picture, {photo.image_id}")
-    write(join(sets, "isic_2019"), tmp_path / "both")
-    return open_photos(tmp_path / "both"), sets[1]
-
-
-def test_two_clinics_that_use_the_same_names_are_told_apart(two_clinics: tuple[PhotoSet, PhotoSet]) -> None:
-    photos, _ = two_clinics
-    cut = cut_photos(photos, Split())
-    network = SimpleNamespace(
-        **{role: by_domain([part]) for role, part in (("trained", cut.train), ("held_back", cut.held_back))},
-        unseen=by_domain([cut.unseen]), program=None, patients_unknown=False,
-    )  # fmt: skip
-    for role, part in (("held_back", cut.held_back), ("trained", cut.train), ("unseen", cut.unseen)):
-        (again,) = role_sets(network, role, photos)  # type: ignore[arg-type]  # all of a checkpoint that is asked for
-        assert {photo.path for photo in again.photos} == {photo.path for photo in part.photos}
-    left = unseen(photos, network)  # type: ignore[arg-type]
-    assert {photo.path for photo in left.photos} == {photo.path for photo in cut.unseen.photos}
-
-
-def test_a_clinic_beside_the_table_that_has_it_is_the_same_people(two_clinics: tuple[PhotoSet, PhotoSet]) -> None:
-    photos, own = two_clinics
-    assert {photo_key(photo) for photo in own.photos} < {photo_key(photo) for photo in photos.photos}
-    more = replace(own, photos=tuple(replace(photo, image_id=f"later/{photo.image_id}") for photo in own.photos))
-    first, second = cut_sets([photos, more], Split())
-    learned = {photo.patient for photo in first.train.photos if photo.domain == own.domain}
-    assert {f"{own.domain}::{photo.patient}" for photo in second.train.photos} <= learned
-
-
 def test_sets_that_contradict_each_other_are_both_left_out(tmp_path: Path) -> None:
     sets = [
         ham(tmp_path / "ham", ("HAM_1", "ISIC_0000001", "nv"), ("HAM_2", "ISIC_0000002", "bcc")),
@@ -224,6 +187,16 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
     part = open_photos(ham(tmp_path / "ham", ("HAM_1", "ISIC_0000001", "nv"), ("HAM_2", "ISIC_0000002", "mel")))
     with pytest.raises(InputError, match="HAM10000: altered copy, or a part: 2 of the 10,015 rows"):
         join([part], "malignant", official=True)
+    with pytest.raises(InputError, match=r"photos: nobody here can tell whether its table is official; .* isic_2019"):
+        join([first], "isic_2019", official=True)
+
+
+def test_only_what_has_the_official_counts_is_official(tmp_path: Path) -> None:
+    validation = [("HAM_1", f"ISIC_{n:07}", "mel") for n in range(193)]  # as many rows as an official table has
+    part = open_photos(ham(tmp_path / "ham", *validation))
+    assert not part.official and not part.altered
+    with pytest.raises(InputError, match="HAM10000: nobody here can tell whether its table is official"):
+        join([part], "malignant", official=True)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +219,35 @@ def test_a_damaged_table_is_refused(joined: Joined, tmp_path: Path, column: str,
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(InputError, match=message):
+        open_photos(tmp_path / "out")
+
+
+def test_a_place_too_coarse_for_an_answer_stays_with_the_photograph(joined: Joined, tmp_path: Path) -> None:
+    folder = tmp_path / "sites"
+    put(folder, "ISIC_0000021.jpg", "ISIC_0000022.jpg", "ISIC_0000023.jpg")
+    (folder / "HAM10000_metadata.csv").write_text(
+        "lesion_id,image_id,dx,localization\nHAM_1,ISIC_0000021,nv,lower extremity\n"
+        "HAM_2,ISIC_0000022,mel,back\nHAM_3,ISIC_0000023,mel,unknown\n"
+    )
+    photos = open_photos(folder)
+    assert [photo.site for photo in photos.photos] == ["lower extremity", "", ""]
+    assert [photo.answers.get("region") for photo in photos.photos] == [None, "back", None]
+    write(join([photos], "ham10000"), tmp_path / "out")
+    assert [photo.site for photo in open_photos(tmp_path / "out").photos] == ["lower extremity", "", ""]
+
+
+def test_numbers_that_are_none_and_a_table_without_rows_are_refused(joined: Joined, tmp_path: Path) -> None:
+    write(joined, tmp_path / "out")
+    file = tmp_path / "out" / "joined.json"
+    stated = read_json(file, expected="facts")
+    file.write_text(json.dumps(stated | {"left_out": [{"photographs": float("inf")}]}))
+    with pytest.raises(InputError, match=r"joined\.json"):
+        open_photos(tmp_path / "out")
+    pytest.importorskip("pyarrow", reason="needs the extra parquet: pip install '.[parquet]'")
+    quick = tmp_path / "out" / "photographs.parquet"
+    parquet.write(quick, reading.COLUMNS, [])
+    file.write_text(json.dumps(stated | {"parquet_sha256": sha256(quick)}))
+    with pytest.raises(InputError, match="has 0 rows"):
         open_photos(tmp_path / "out")
 
 

@@ -161,6 +161,7 @@ def test_a_prepared_set_is_read_and_its_folds_are_sound_or_not(sample: PhotoSet,
     photos = open_photos(flattering.folder)
     assert photos.counts == dict.fromkeys(sample.codes, PER_CLASS)
     assert set(photos.patients) <= set(sample.patients)
+    assert not [note for note in photos.notes if "nobody here reads" in note or "lists" in note or ".csv" in note]
     for own, kinds in ((good, set()), (flattering, {"patient"})):
         fold = tmp_path / f"{own.folder.name}.csv"
         parts = {"train": own.folds[0].train, "test": own.folds[0].test}

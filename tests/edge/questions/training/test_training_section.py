@@ -71,6 +71,27 @@ def test_groups_are_by_person_and_by_set(judged: Judged) -> None:
     assert by_set(alone) == []
 
 
+def test_coarse_sites_of_isic_are_places_on_the_body(judged: Judged) -> None:
+    sites = (
+        "head/neck",
+        "anterior torso",
+        "upper extremity",
+        "lower extremity",
+        "palms/soles",
+        "oral/genital",
+        "",
+        "?",
+    )
+    photos = tuple(
+        replace(photo, answers={}, site=site) for photo, site in zip(judged.photos.photos, sites, strict=True)
+    )
+    groups = by_person(Judged(replace(judged.photos, photos=photos), judged.logits))["place on the body"]
+    assert {group.name: group.photographs for group in groups} == {
+        "head and neck": 1, "trunk": 1, "arms and hands": 1, "legs and feet": 1, "palms or soles": 1,
+        "mouth or genitals": 1, "not stated": 2,
+    }  # fmt: skip
+
+
 def test_the_page_says_which_run_it_is_of_and_what_leaked(judged: Judged, tmp_path: Path) -> None:
     leaks = {"compared": True, "near_copies": 3, "learned": 2}
     page = report_of(judged, leaks=leaks).write(tmp_path).read_text()
