@@ -67,7 +67,7 @@ def listed_unseen(checkpoint: Checkpoint, sets: Sequence[PhotoSet]) -> PhotoSet:
     """The photographs that the checkpoint lists as unseen, of all sets together."""
     parts = []
     for photos in sets:
-        parts += sorted(filter(images_in(checkpoint.unseen), photos.photos), key=order)
+        parts += sorted(filter(images_in(checkpoint, "unseen"), photos.photos), key=order)
     if not parts:
         raise InputError(
             f"none of the photographs that {checkpoint.model} lists as unseen are in {', '.join(p.name for p in sets)};"

@@ -24,12 +24,12 @@ def archive_id(image_id: str) -> str | None:
 
 def photo_key(photo: Photo) -> str:
     """Equal for the same photograph in two sets."""
-    return archive_id(photo.image_id) or f"{photo.domain}/{stem(photo.image_id)}"
+    return archive_id(photo.image_id) or f"{photo.domain}/{stem(own_id(photo.domain, photo.image_id))}"
 
 
 def patient_key(photo: Photo) -> str:
     """Equal for the same patient, or lesion, in two sets."""
-    return f"{'isic' if photo.domain in DOMAINS else photo.domain}/{photo.patient}"
+    return f"{'isic' if photo.domain in DOMAINS else photo.domain}/{own_id(photo.domain, photo.patient)}"
 
 
 JOINED = "::"  # between the data set and an id, where a table joins sets whose ids may be the same

@@ -105,7 +105,7 @@ def seen_in(parts: Iterable[Listing]) -> Callable[[Photo], bool]:
 
     @cache
     def of(domain: str) -> tuple[set[str], set[str]]:
-        listed = [listed_for(part, domain) for part in parts]
+        listed = [listed_for(part, domain, beside=parts) for part in parts]
         patients = {patient for own in listed for patient in own["patients"]}
         return patients, {stem(image) for own in listed for image in own["images"]}
 
@@ -120,26 +120,30 @@ def seen_in(parts: Iterable[Listing]) -> Callable[[Photo], bool]:
     return seen
 
 
-def images_in(part: Listing) -> Callable[[Photo], bool]:
-    """A function that says whether a list of a checkpoint names a photograph."""
+def images_in(checkpoint: Checkpoint, role: str) -> Callable[[Photo], bool]:
+    """A function that says whether a checkpoint lists a photograph as `trained`, `held_back` or `unseen`."""
+    roles = (checkpoint.trained, checkpoint.held_back, checkpoint.unseen)
 
     @cache
     def of(domain: str) -> set[str]:
-        return set(listed_for(part, domain)["images"])
+        return set(listed_for(getattr(checkpoint, role), domain, beside=roles)["images"])
 
     return lambda photo: own_id(photo.domain, photo.image_id) in of(photo.domain)
 
 
-def listed_for(part: Listing, domain: str) -> dict[str, list[str]]:
-    """The ids that a checkpoint lists for a data set.
+def listed_for(part: Listing, domain: str, *, beside: Iterable[Listing] = ()) -> dict[str, list[str]]:
+    """The ids that a list of a checkpoint has for a data set; `beside`: its other lists.
 
-    A set of class folders has the name of its folder, which may have been renamed since: every listed set whose name is
-    not fixed counts. The archive and the challenges of ISIC share photographs under the same ids.
+    A set of class folders has the name of its folder, which may have been renamed since: where no list has it, every
+    listed set whose name is not fixed counts. The archive and the challenges of ISIC share photographs under the same
+    ids.
     """
     if domain in isic.DOMAINS:
         names = list(isic.DOMAINS)
+    elif domain in NAMED or any(domain in other for other in (part, *beside)):
+        names = [domain]  # ids of another clinic may be the same, and are of other people
     else:
-        names = [domain] if domain in NAMED else [name for name in part if name not in NAMED]
+        names = [name for name in part if name not in NAMED]
     sets = [part[name] for name in names if name in part]
     return {kind: [name for listed in sets for name in listed.get(kind, [])] for kind in ("patients", "images")}
 
@@ -156,7 +160,7 @@ def calibration_set(checkpoint: Checkpoint, data: Photographs, *, limit: int, sk
             patients = set(calibration_patients(photos))
             trained = sorted((photo for photo in photos.photos if photo.patient in patients), key=order)
         else:
-            trained = sorted(filter(images_in(checkpoint.trained), photos.photos), key=order)
+            trained = sorted(filter(images_in(checkpoint, "trained"), photos.photos), key=order)
         parts.append(replace(photos, photos=tuple(trained[: limit // len(sets)])))
     chosen = tuple(photo for part in parts for photo in part.photos)
     if chosen:
@@ -185,7 +189,7 @@ def role_sets(checkpoint: Checkpoint, role: str, data: Photographs, *, skip_miss
     """The photographs found that a checkpoint lists as `trained` or `held_back`, by set; sets without any left out."""
     sets = []
     for photos in find_sets(data, skip_missing=skip_missing):
-        chosen = tuple(sorted(filter(images_in(getattr(checkpoint, role)), photos.photos), key=order))
+        chosen = tuple(sorted(filter(images_in(checkpoint, role), photos.photos), key=order))
         if chosen:
             sets.append(replace(photos, photos=chosen))
     return sets

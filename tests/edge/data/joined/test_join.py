@@ -6,23 +6,27 @@ import csv
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from edge.data.csv_table import read_table
-from edge.data.identity import patient_key
+from edge.data.identity import patient_key, photo_key
 from edge.data.isic import HAM10000, ONE_HOT
 from edge.data.joined import parquet, reading, writing
 from edge.data.joined.class_maps import CLASSES, NONE, RANKS, SAME, becomes
 from edge.data.joined.join import Joined, join
 from edge.data.joined.writing import write
 from edge.data.readers import open_photos
-from edge.data.selection import find_sets, seen_in
+from edge.data.selection import find_sets, role_sets, seen_in, unseen
+from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import read_json, sha256
 from edge.labels import PAD_UFES_20, Label
-from train._cut import by_domain
+from train._cut import by_domain, cut_photos, cut_sets
+from train._options import Split
 
 SETS = {
     "pad_ufes_20": PAD_UFES_20,
@@ -144,6 +148,40 @@ def test_whom_a_network_saw_is_known_in_the_table_and_in_the_sets(joined: Joined
     assert all(map(by_table, own.photos[:2])) and patient_key(own.photos[0]) == "clinic/PAT_8"
     assert [by_set(photo) for photo in photos.photos] == [photo.domain == "clinic" for photo in photos.photos]
     assert by_domain([photos])["clinic"]["images"] == ["mel/1.jpg", "nv/2.jpg"]
+
+
+@pytest.fixture
+def two_clinics(tmp_path: Path) -> tuple[PhotoSet, PhotoSet]:
+    """The table of two clinics that call different patients and files by the same names, and the second of them."""
+    files = {f"{code}/{number}.jpg": str(number) for number in range(20) for code in ("mel", "nv")}
+    sets = [open_photos(clinic(tmp_path / name / f"clinic_{name}", files)) for name in ("a", "b")]
+    for photo in sets[1].photos:
+        photo.path.write_text(f"another picture, {photo.image_id}")
+    write(join(sets, "isic_2019"), tmp_path / "both")
+    return open_photos(tmp_path / "both"), sets[1]
+
+
+def test_two_clinics_that_use_the_same_names_are_told_apart(two_clinics: tuple[PhotoSet, PhotoSet]) -> None:
+    photos, _ = two_clinics
+    cut = cut_photos(photos, Split())
+    network = SimpleNamespace(
+        **{role: by_domain([part]) for role, part in (("trained", cut.train), ("held_back", cut.held_back))},
+        unseen=by_domain([cut.unseen]), program=None, patients_unknown=False,
+    )  # fmt: skip
+    for role, part in (("held_back", cut.held_back), ("trained", cut.train), ("unseen", cut.unseen)):
+        (again,) = role_sets(network, role, photos)  # type: ignore[arg-type]  # all of a checkpoint that is asked for
+        assert {photo.path for photo in again.photos} == {photo.path for photo in part.photos}
+    left = unseen(photos, network)  # type: ignore[arg-type]
+    assert {photo.path for photo in left.photos} == {photo.path for photo in cut.unseen.photos}
+
+
+def test_a_clinic_beside_the_table_that_has_it_is_the_same_people(two_clinics: tuple[PhotoSet, PhotoSet]) -> None:
+    photos, own = two_clinics
+    assert {photo_key(photo) for photo in own.photos} < {photo_key(photo) for photo in photos.photos}
+    more = replace(own, photos=tuple(replace(photo, image_id=f"later/{photo.image_id}") for photo in own.photos))
+    first, second = cut_sets([photos, more], Split())
+    learned = {photo.patient for photo in first.train.photos if photo.domain == own.domain}
+    assert {f"{own.domain}::{photo.patient}" for photo in second.train.photos} <= learned
 
 
 def test_sets_that_contradict_each_other_are_both_left_out(tmp_path: Path) -> None:
