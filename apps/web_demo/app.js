@@ -1,6 +1,6 @@
 // The page: what is on the screen, and what happens when somebody touches it.
 import {encode, inForce, tempered} from './core/answers.js';
-import {check, decide, failedChecks, measure} from './core/decision.js';
+import {check, checkProbabilities, decide, failedChecks, measure} from './core/decision.js';
 import {modelInput} from './core/preprocess.js';
 import {Refused} from './core/refused.js';
 import {deviceReport} from './device_report.js';
@@ -17,7 +17,9 @@ const shownName = (model, i) => model.manifest.labels[i].name;
 
 let model = null;
 let square = null; // the last picture as the model sees it
+let taken = 0; // pictures
 let tested = null;
+const fields = new Map(); // question's id -> its field: in a form they would be names beside `length` and `append`
 
 function element(tag, content, attributes = {}) {
   const node = document.createElement(tag);
@@ -52,11 +54,13 @@ function translate() {
 function drawQuestions(answers) {
   const form = byId('form');
   form.replaceChildren();
+  fields.clear();
   byId('questions').hidden = !model?.questions.length;
   for (const {id, kind, text: question, choices, min, max, unit} of model?.questions ?? []) {
     const label = element('label', words(question, said()) + (unit ? ` (${unit})` : ''));
     const field = document.createElement(kind === 'number' ? 'input' : 'select');
-    field.name = id;
+    field.dataset.question = id;
+    fields.set(id, field);
     if (kind === 'number') {
       Object.assign(field, {type: 'number', min, max, step: 'any', inputMode: 'decimal'});
     } else {
@@ -73,40 +77,63 @@ function drawQuestions(answers) {
 
 /** What is answered in the form, by question. */
 function given() {
-  const answers = {};
+  const answers = Object.create(null); // `__proto__` is an id like any other
   for (const {id, kind} of model?.questions ?? []) {
-    const value = byId('form').elements[id]?.value ?? '';
+    const value = fields.get(id)?.value ?? '';
     if (value !== '') answers[id] = {yes_no: value === 'true', choice: value, number: Number(value)}[kind];
   }
   return answers;
 }
 
-function drawSquare(mask) {
+function drawSquare(picture, mask) {
   const {side, manifest} = model;
   const canvas = byId('square');
   canvas.width = side;
   canvas.height = side;
   const image = new ImageData(side, side);
   for (let i = 0; i < side * side; i += 1) {
-    image.data.set([square[3 * i], square[3 * i + 1], square[3 * i + 2], 255], 4 * i);
+    image.data.set([picture[3 * i], picture[3 * i + 1], picture[3 * i + 2], 255], 4 * i);
     if (mask && mask[i] >= manifest.mask.threshold) image.data[4 * i + 2] = 255; // the lesion, in blue
   }
   canvas.getContext('2d').putImageData(image, 0, 0);
   canvas.hidden = false;
 }
 
+function hide() {
+  for (const id of ['result', 'square']) byId(id).hidden = true;
+}
+
+/** A picture that is refused must not leave the last one's answer on the screen. */
+function forget() {
+  square = null;
+  hide();
+}
+
+/** Shows what the model says of the picture and the answers; where that fails, nothing of an earlier one stays. */
 async function answer() {
   if (!square) return;
-  const answers = given();
-  const {probabilities, mask} = await model.run(square, encode(model.questions, answers));
-  drawSquare(mask);
+  const picture = square;
+  try {
+    await show(picture, given());
+    if (square === picture) byId('status').textContent = say('ready', {file: model.entry.file});
+  } catch (error) {
+    if (square !== picture) return;
+    hide();
+    throw error;
+  }
+}
+
+async function show(picture, answers) {
+  const {probabilities, mask} = await model.run(picture, encode(model.questions, answers));
+  if (square !== picture) return; // another one was chosen meanwhile
+  checkProbabilities(probabilities, model.codes.length);
   const {decision} = model.manifest;
   const force = decision ? inForce(decision, Object.keys(answers).length) : null;
   const shown = force ? tempered(probabilities, force) : probabilities;
   let outcome = {outcome: 'class', code: model.codes[shown.indexOf(Math.max(...shown))], failed: []};
   if (force) {
     check(model.side, force, shown, model.codes);
-    outcome = decide(measure(square, model.side), force, shown, model.codes);
+    outcome = decide(measure(picture, model.side), force, shown, model.codes);
   }
   const first = model.codes.indexOf(outcome.code);
   byId('outcome').textContent = say(outcome.outcome, {
@@ -122,6 +149,7 @@ async function answer() {
   }));
   byId('ranked').hidden = outcome.outcome === 'retake';
   showEffects(answers);
+  drawSquare(picture, mask);
   byId('result').hidden = false;
 }
 
@@ -141,11 +169,21 @@ function showEffects(answers) {
   }));
 }
 
-async function take(picture) {
+/** Answers for the picture that `read` gives. */
+async function take(read) {
+  forget();
+  taken += 1;
+  const own = taken;
   byId('status').textContent = say('computing');
-  square = modelInput(picture, model.side);
+  let picture;
+  try {
+    picture = modelInput(await read(), model.side);
+  } catch (error) {
+    if (own === taken) throw error;
+  }
+  if (own !== taken) return; // another one was chosen meanwhile
+  square = picture;
   await answer();
-  byId('status').textContent = say('ready', {file: model.entry.file});
 }
 
 async function openCamera() {
@@ -219,13 +257,16 @@ byId('language').addEventListener('change', attempt(async () => {
 }));
 byId('file').addEventListener('change', attempt(async ({target}) => {
   const [file] = target.files;
-  if (file && model) await take(await readPhoto(file));
+  if (file && model) await take(() => readPhoto(file));
 }));
 byId('camera').addEventListener('click', attempt(openCamera));
 byId('take').addEventListener('click', attempt(async () => {
-  const picture = frameOf(byId('video'));
-  closeCamera();
-  await take(picture);
+  await take(() => {
+    byId('file').value = ''; // its picture is no longer the one shown, and may be chosen again
+    const picture = frameOf(byId('video'));
+    closeCamera();
+    return picture;
+  });
 }));
 byId('form').addEventListener('change', attempt(answer));
 byId('form').addEventListener('submit', (event) => event.preventDefault());

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from edge.manifest import Mask, Output, SelfTest
 from edge.phones import browser, home
 from edge.phones.chromium import Chromium
 from edge.phones.site import Site
+from edge.questionnaire import YES_NO, Question, in_order
 from edge.runtimes.litert import LiteRT
 from tests._phones import needs_browser
 from tests.apps._page import opened, press, probabilities, text_of, until
@@ -145,6 +147,91 @@ def test_a_picture_is_sent_back_with_the_reason(chromium: Chromium, site: Site, 
     chosen(chromium, bundle / "self_test_0.png")
     assert chromium.evaluate("document.getElementById('outcome').dataset.outcome") in {"class", "uncertain"}
     assert len(probabilities(chromium)) == len(PAD_UFES_20)
+
+
+def nothing_shown(chromium: Chromium, words: str) -> None:
+    """The status says why, and neither an answer nor a picture is on the screen."""
+    until(chromium, f"document.getElementById('status').innerText.includes({words!r})")
+    for name in ("result", "square"):
+        assert chromium.evaluate(f"document.getElementById('{name}').hidden"), name
+
+
+@needs_browser
+def test_a_refused_photograph_leaves_no_earlier_answer(
+    chromium: Chromium, site: Site, bundle: Path, tmp_path: Path
+) -> None:
+    opened(chromium, site)
+    chosen(chromium, bundle / "self_test_0.png")
+    Image.new("RGBA", (80, 60), (200, 150, 130, 100)).save(tmp_path / "translucent.png")
+    chromium.choose("#file", tmp_path / "translucent.png")
+    nothing_shown(chromium, "transparent in places")
+    chromium.evaluate("document.getElementById('language').dispatchEvent(new Event('change'))")  # asks for an answer
+    until(chromium, "document.getElementById('status').innerText.startsWith('Ready')")
+    assert chromium.evaluate("document.getElementById('result').hidden")
+    chosen(chromium, bundle / "self_test_0.png")
+    assert text_of(chromium, "#status").startswith("Ready")
+
+
+@needs_browser
+@pytest.mark.parametrize("thresholds", [True, False])
+def test_numbers_that_are_no_probabilities_are_never_shown(
+    chromium: Chromium, bundle: Path, tmp_path: Path, thresholds: bool
+) -> None:
+    """With thresholds and without, and also where an answer was shown before; the square comes with an answer only."""
+    facts = artifact.read(bundle)
+    shutil.copytree(bundle, tmp_path / "model")
+    shutil.copy2(bundle / "self_test_0.png", tmp_path / "other.png")  # of one file chosen twice a page hears once
+    if not thresholds:
+        artifact.write(tmp_path / "model", replace(facts, decision=None, output=Output("softmax", 1.0)))
+    served = page.served(tmp_path / "model")
+    try:
+        opened(chromium, served)
+        chosen(chromium, bundle / "self_test_0.png")
+        chromium.evaluate(
+            "import('/model.js').then(({Model}) => { Model.prototype.run = async function () { "
+            "return {probabilities: this.codes.map(() => NaN), mask: null}; }; })"
+        )
+        chromium.choose("#file", tmp_path / "other.png")
+        nothing_shown(chromium, "no probabilities")
+    finally:
+        served.close()
+
+
+@needs_browser
+def test_questions_of_any_name_are_answered_and_only_those(chromium: Chromium, tmp_path: Path) -> None:
+    """Ids that a form, an object or a list has something of its own under."""
+    from convert._tflite.file import float_model
+    from convert._tflite.second_input import with_second_input
+
+    names = ("length", "constructor", "__proto__", "0", "append", "replaceChildren")
+    questions = in_order(Question(name, {"en": f"Is it {name}?"}, YES_NO, 0, 2) for name in names)
+    torch.manual_seed(0)
+    mean, std = (0.5,) * 3, (0.25,) * 3
+    plain = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)).eval()
+    checkpoint = dermedge.wrap(plain, ["ACK", "BCC"], side=SIDE, mean=mean, std=std, name="odd")
+    rows = np.array([[0.25 * place for place in range(12)], [0.0] * 12], np.float32)
+    path = tmp_path / "odd-answers-fp32.tflite"
+    path.write_bytes(with_second_input(float_model(checkpoint).content, rows))
+    files = (entry(path.name, recipe="fp32", answers=True, sha256=sha256(path), bytes=size(path)),)
+    log_odds = tuple(tuple(map(float, row)) for row in rows)
+    artifact.write(tmp_path, manifest(side=SIDE, files=files, questions=questions, log_odds=log_odds))
+    lesion(tmp_path / "lesion.png", SIDE)
+    served = page.served(tmp_path)
+    try:
+        opened(chromium, served)
+        chosen(chromium, tmp_path / "lesion.png")
+        assert chromium.evaluate("document.querySelectorAll('#effects li').length") == 0
+        for place, name in enumerate(names):
+            field = f"document.querySelector('[data-question=\"{name}\"]')"
+            chromium.evaluate(f"{field}.value = 'false'; {field}.dispatchEvent(new Event('change', {{bubbles: true}}))")
+            until(chromium, f"document.querySelectorAll('#effects li').length === {place + 1}")
+        pixels = np.asarray(Image.open(tmp_path / "lesion.png"))[None]
+        vector = np.array([[0.0, 1.0] * len(names)], np.float32)
+        expected = LiteRT(path).run(pixels, vector).probabilities[0]
+        told = probabilities(chromium)
+        np.testing.assert_allclose([told["ACK"], told["BCC"]], expected, atol=1e-6)
+    finally:
+        served.close()
 
 
 @needs_browser

@@ -23,7 +23,7 @@ export function encode(questions, answers) {
   checkAnswers(questions, answers);
   const vector = new Float32Array(questions.reduce((sum, {length}) => sum + length, 0));
   for (const {id, kind, offset, choices, knots} of questions) {
-    const answer = answers[id];
+    const answer = Object.hasOwn(answers, id) ? answers[id] : null; // `constructor` is an id like any other
     if (answer === null || answer === undefined) continue;
     if (kind === 'yes_no') {
       vector[offset + (answer ? 0 : 1)] = 1;

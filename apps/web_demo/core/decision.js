@@ -1,5 +1,5 @@
 // docs/decision.md (gate-2): class, uncertain, or another photograph.
-import {Refused, whole} from './refused.js';
+import {Refused, whole, within} from './refused.js';
 
 export const VERSION = 'gate-2';
 // The checks in the order of their reasons; which side of the limit sends a picture back; the largest limit.
@@ -11,6 +11,7 @@ const LEAST_SIDE = 5;
 const MOST_SIDE = 4096;
 const MOST_CELLS = 16;
 const SLACK = 0.02; // fp16 arithmetic keeps three digits
+const TEMPERATURES = [0.2, 5];
 
 /** The nine whole numbers of a model's input, Uint8Array of side x side x 3. */
 export function measure(square, side) {
@@ -81,28 +82,57 @@ function spot(luma, side) {
   return Math.max(...means.filter((_, n) => place(n).every(middle)).map((mean) => Math.abs(mean - usual)));
 }
 
-/** Throws Refused for what is an error in the app rather than an outcome. */
-export function check(side, decision, probabilities, codes) {
-  if (decision?.version !== VERSION) throw new Refused(`the thresholds are of ${decision?.version}, not of ${VERSION}`);
-  const limits = decision.quality ?? {};
+/** Throws Refused unless these are the nine limits, each in its range. */
+function checkLimits(quality) {
+  const limits = quality ?? {};
   for (const [name, , most] of CHECKS) {
     if (!Object.hasOwn(limits, name)) throw new Refused(`the thresholds have no limit for ${name}`);
     whole(limits[name], 0, most, `the limit for ${name}`);
   }
   const unknown = Object.keys(limits).find((name) => !CHECKS.some(([known]) => known === name));
   if (unknown !== undefined) throw new Refused(`the thresholds have a limit for ${unknown}, which nobody knows`);
-  const threshold = decision.abstain_threshold;
-  if (typeof threshold !== 'number' || !(threshold >= 0 && threshold <= 1)) {
-    throw new Refused('abstain_threshold is a number from 0 to 1');
+}
+
+/** Throws Refused for thresholds of `decision`, or of an entry of its by_answers, that are out of their ranges. */
+function checkThresholds({abstain_threshold: abstain, malignant_threshold: malignant = 0, temperature = 1}) {
+  if (!within(abstain, 0, 1)) throw new Refused('abstain_threshold is a number from 0 to 1');
+  if (!within(malignant, 0, 1)) throw new Refused('malignant_threshold is a number from 0 to 1');
+  if (!within(temperature, ...TEMPERATURES)) throw new Refused(`a temperature is a number from ${TEMPERATURES.join(' to ')}`);
+}
+
+/** Throws Refused unless a manifest's `decision` holds for squares of `side` pixels and so many questions. */
+export function checkDecision(decision, side, questions) {
+  if (decision?.version !== VERSION) {
+    throw new Refused(`the thresholds are of ${decision?.version}; this page knows ${VERSION}`);
   }
-  if (side !== decision.side) throw new Refused(`the limits hold for a side of ${decision.side}, not of ${side}`);
-  if (codes.length < 2 || new Set(codes).size !== codes.length) throw new Refused('there are two classes at least');
-  if (probabilities.length !== codes.length) {
-    throw new Refused(`${probabilities.length} probabilities for ${codes.length} classes`);
+  if (decision.side !== side) throw new Refused(`the limits hold for a side of ${decision.side}, not of ${side}`);
+  checkLimits(decision.quality);
+  checkThresholds(decision);
+  const {by_answers: entries = []} = decision;
+  if (!Array.isArray(entries)) throw new Refused('by_answers of the thresholds is no list');
+  let last = 0;
+  for (const entry of entries) {
+    last = whole(entry?.from, last + 1, questions, 'from of by_answers, which ascends,');
+    checkThresholds(entry);
+    if (Object.hasOwn(entry, 'malignant_threshold') !== Object.hasOwn(decision, 'malignant_threshold')) {
+      throw new Refused('by_answers and the whole do not all have a malignant_threshold, or all none');
+    }
   }
+}
+
+/** Throws Refused unless a model's answer is so many probabilities. */
+export function checkProbabilities(probabilities, classes) {
+  if (probabilities.length !== classes) throw new Refused(`${probabilities.length} probabilities for ${classes} classes`);
   const sum = probabilities.reduce((total, p) => total + p, 0);
-  const inside = probabilities.every((p) => typeof p === 'number' && p >= -SLACK && p <= 1 + SLACK); // false for NaN
+  const inside = probabilities.every((p) => within(p, -SLACK, 1 + SLACK));
   if (!inside || !(Math.abs(sum - 1) <= SLACK)) throw new Refused('what the model gave are no probabilities');
+}
+
+/** Throws Refused for what is an error in the app rather than an outcome. */
+export function check(side, decision, probabilities, codes) {
+  checkDecision(decision, side, Number.MAX_SAFE_INTEGER); // the questions were counted when the manifest was read
+  if (codes.length < 2 || new Set(codes).size !== codes.length) throw new Refused('there are two classes at least');
+  checkProbabilities(probabilities, codes.length);
 }
 
 /** The names of the checks that send a picture back, in the order of their reasons. */

@@ -8,3 +8,13 @@ export function whole(value, low, high, name) {
   }
   return value;
 }
+
+/** Refused for a part of the manifest that is not as edge/manifest.schema.json has it. */
+export const lacks = (part) => new Refused(`the model's manifest lacks or misspells ${part}; run dermedge bundle again`);
+
+/** Whether this is a number from `low` to `high`; false for NaN. */
+export const within = (value, low, high) => typeof value === 'number' && value >= low && value <= high;
+
+/** Whether this is a list of finite numbers, of `length` where it is stated. */
+export const numbers = (list, length = list?.length) =>
+  Array.isArray(list) && list.length === length && list.every(Number.isFinite);

@@ -3,6 +3,7 @@ import {checkAnswers, countsAsMalignant, encode, inForce, tempered} from '../cor
 import {planesOf, rgbOfBgra, rgbOfYuv, upright} from '../core/camera.js';
 import {check, decide, measure} from '../core/decision.js';
 import {readExif} from '../core/exif.js';
+import {readManifest} from '../core/manifest.js';
 import {modelInput} from '../core/preprocess.js';
 import {Refused} from '../core/refused.js';
 
@@ -102,7 +103,15 @@ function* exif({cases}) {
   }
 }
 
-const PARTS = {preprocess: preprocessing, decision: decisions, answers: answering, exif};
+function* manifests({manifest, cases}) {
+  for (const {name, accepted, changes} of cases) {
+    const changed = {...manifest, ...changes};
+    for (const [key, value] of Object.entries(changes)) if (value === null) delete changed[key];
+    yield [name, refuses(() => readManifest(JSON.stringify(changed))) !== accepted];
+  }
+}
+
+const PARTS = {preprocess: preprocessing, decision: decisions, answers: answering, exif, manifests};
 
 /** {checked, failed}: how many vectors there were, and the names of those that came out otherwise. `read`: name -> JSON. */
 export async function runGolden(read) {

@@ -45,7 +45,10 @@ OTHERS = [
     question("side", "choice", 6, 2, choices=[{"id": "left", "text": TEXT}, {"id": "right", "text": TEXT}]),
     question("size", "number", 8, 3, unit=None, min=0, max=100, knots=[3, 10]),
 ]
-LISTS = {"nine": NINE, "others": OTHERS}
+# Ids and choices that are something else to languages with objects for dictionaries.
+ODD = [question(code, "yes_no", 2 * place, 2) for place, code in enumerate(("length", "constructor", "__proto__", "0"))]
+ODD.append(question("append", "choice", 8, 2, choices=[{"id": "toString", "text": TEXT}, {"id": "1", "text": TEXT}]))
+LISTS = {"nine": NINE, "others": OTHERS, "odd": ODD}
 ALL_NINE = {"age": 54, "gender": "female", "region": "nose", "itches": True, "grew": False, "hurts": False,
             "changed": True, "bleeds": True, "raised": False}  # fmt: skip
 
@@ -67,6 +70,11 @@ def encoded() -> Iterator[dict[str, Any]]:
         yield case(f"region {choice['id']}", "nine", {"region": choice["id"]})
     for change in (-5, -1.5, -1, -0.25, 0, 0.1, 0.125, 0.25, 2.5):
         yield case(f"other questions, {change}", "others", {"change": change, "side": "right", "sure": False})
+    yield case("nothing answered of odd questions", "odd", {})
+    for answered in ODD[:4]:
+        yield case(f"{answered['id']} alone", "odd", {answered["id"]: True})
+    yield case("all odd questions", "odd", {"__proto__": False, "0": True, "append": "toString", "constructor": False,
+               "length": True})  # fmt: skip
     yield case("two knots", "others", {"size": 4, "side": "left", "sure": True})
 
 
