@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import torch
@@ -149,6 +149,20 @@ class Call:
         ]
 
     @cached_property
+    def sources(self) -> tuple[str, ...] | None:
+        """Names of its values if they are single tensors and its first parameters in order, as nearly always."""
+        names = [name for name, _, _, _ in self.arguments]
+        plain = all(not kind and several is None for _, kind, _, several in self.arguments)
+        if self.bodies or not plain or names != list(inspect.signature(self.function).parameters)[: len(names)]:
+            return None
+        return tuple(source for _, _, source, _ in self.arguments if source is not None)
+
+    @cached_property
+    def quick(self) -> Callable[..., Any]:
+        """The function with its constants, which takes the tensors that `sources` names."""
+        return partial(self.function, **self.fixed) if self.fixed else self.function
+
+    @cached_property
     def finished(self) -> torch.dtype | None:
         """The type in which the result, if it is a single tensor, is already as the next operation wants it."""
         elements = [output.element for output in self.operation.outputs]
@@ -163,23 +177,23 @@ class Call:
         return self.rounds and [output.element for output in self.operation.outputs] == ["FLOAT16"]
 
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        arguments = dict(self.fixed)
+        arguments: dict[str, Any] = {}
+        tensors: list[Any] = []
         try:
-            for name, kind, source, several in self.arguments:
-                if several is not None:
-                    value = [values[item.name] if isinstance(item, Ref) else item for item in several]
-                else:
-                    value = values[source]  # type: ignore[index]  # one of both is there
-                    if not kind and value.__class__ is Tensor:
-                        arguments[name] = value
-                        continue
-                    value = wanted(value, kind)
-                arguments[name] = checked(value, kind or "Tensor", self.operation, name)
-            around = (self.bodies, values) if self.bodies else ()
-            result = self.function(*around, **arguments)
+            sources = self.sources
+            tensors = [values[source] for source in sources] if sources is not None else [None]
+            for tensor in tensors:
+                if tensor.__class__ is not Tensor:
+                    arguments = self.gathered(values)
+                    around = (self.bodies, values) if self.bodies else ()
+                    result = self.function(*around, **arguments)
+                    break
+            else:
+                result = self.quick(*tensors)
         except InputError:  # which names the argument, or an operation in one of its blocks
             raise
         except (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+            arguments = arguments or {**self.fixed, **dict(zip((n for n, *_ in self.arguments), tensors, strict=False))}
             shapes = {k: tuple(v.shape) for k, v in arguments.items() if isinstance(v, Tensor)}
             raise PredictionError(
                 f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
@@ -193,6 +207,17 @@ class Call:
         if len(results) != len(self.operation.outputs):
             raise InputError(f"{where(self.operation)} gave {len(results)} results, not {len(self.operation.outputs)}")
         return tuple(self.typed(r, o.element) for r, o in zip(results, self.operation.outputs, strict=True))
+
+    def gathered(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Its arguments by parameter; InputError for one of the wrong kind."""
+        arguments = dict(self.fixed)
+        for name, kind, source, several in self.arguments:
+            if several is not None:
+                value = [values[item.name] if isinstance(item, Ref) else item for item in several]
+            else:
+                value = wanted(values[source], kind)  # type: ignore[index]  # one of both is there
+            arguments[name] = checked(value, kind or "Tensor", self.operation, name)
+        return arguments
 
     def typed(self, value: Any, element: str) -> Any:
         """Rounded to the stated type, and held as the next op wants it: fp16's values in float32, uint16's in int32."""

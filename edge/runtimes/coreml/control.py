@@ -33,9 +33,10 @@ class Body:
     captured: tuple[str, ...]  # names of the values around it that it needs
 
     @cached_property
-    def steps(self) -> list[tuple[Callable[..., tuple[Any, ...]], tuple[str, ...]]]:
-        """What runs each call, with the names of its results."""
-        return [(call.run, tuple(output.name for output in call.operation.outputs)) for call in self.calls]
+    def steps(self) -> list[tuple[Callable[..., tuple[Any, ...]], str | None, tuple[str, ...]]]:
+        """What runs each call, with the name of its only result, as nearly always, or the names of its results."""
+        named = [(call.run, tuple(output.name for output in call.operation.outputs)) for call in self.calls]
+        return [(run, names[0] if len(names) == 1 else None, names) for run, names in named]
 
     def surroundings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.constants, **{name: values[name] for name in self.captured}}
@@ -43,12 +44,11 @@ class Body:
     def run(self, values: dict[str, Any], arguments: Sequence[Any]) -> list[Any]:
         """Its outputs; `values` are the surroundings, and what it makes is left in them."""
         values.update(zip(self.inputs, arguments, strict=True))
-        for run, names in self.steps:
-            results = run(values)
-            if len(names) == 1:  # nearly always, and faster so
-                values[names[0]] = results[0]
+        for run, name, names in self.steps:
+            if name is not None:
+                (values[name],) = run(values)
             else:
-                values.update(zip(names, results, strict=True))
+                values.update(zip(names, run(values), strict=True))
         return [values[name] for name in self.outputs]
 
 
