@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge.data.identity import own_id, patient_key
+from edge.data.identity import names_of, patient_keys
 from edge.data.splits import check_disjoint, cut, patient_folds
-from edge.data.table import UNKNOWN, Photo, PhotoSet
+from edge.data.table import UNKNOWN, PhotoSet
 from edge.errors import InputError
 
 from ._options import Split
@@ -88,26 +88,24 @@ def cut_sets(sets: Sequence[PhotoSet], split: Split) -> list[Cut]:
         parts = {}
         for role in ROLES:
             others = set[str]().union(*(keys for other, keys in earlier.items() if other != role))
-            parts[role] = getattr(whole, role).where(lambda photo, others=others: patient_key(photo) not in others)
+            parts[role] = getattr(whole, role).where(lambda photo, others=others: not patient_keys(photo) & others)
         if not parts["train"].photos:
             raise InputError(f"every patient of {photos.name} is kept apart in another set; leave it out of `also`")
         for role, part in parts.items():
-            earlier[role] |= {patient_key(photo) for photo in part.photos}
+            earlier[role] |= {key for photo in part.photos for key in patient_keys(photo)}
         cuts.append(Cut(**parts))
     return cuts
 
 
 def by_domain(parts: Iterable[PhotoSet]) -> dict[str, dict[str, list[str]]]:
-    """What a checkpoint says of the same part of several sets: data set -> patients and images, sorted."""
-    photos_of: dict[str, list[Photo]] = {}
+    """What a checkpoint says of the same part of several sets: data set -> patients and images, sorted.
+
+    Photographs and patients that other sets have too are there under all their names.
+    """
+    listed: dict[str, tuple[set[str], set[str]]] = {}
     for photo in (photo for part in parts for photo in part.photos):
-        photos_of.setdefault(photo.domain, []).append(photo)
-    return {domain: ids(domain, photos) for domain, photos in photos_of.items()}
-
-
-def ids(domain: str, photos: Sequence[Photo]) -> dict[str, list[str]]:
-    """Patients and images of one data set as it has them itself, sorted."""
-    return {
-        "patients": sorted({own_id(domain, photo.patient) for photo in photos}),
-        "images": sorted(own_id(domain, photo.image_id) for photo in photos),
-    }
+        for domain, image, patient in names_of(photo):
+            patients, images = listed.setdefault(domain, (set(), set()))
+            patients |= {patient} - {""}
+            images |= {image} - {""}
+    return {domain: {"patients": sorted(own[0]), "images": sorted(own[1])} for domain, own in listed.items()}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.data.copies import same_bytes
-from edge.data.identity import photo_key
+from edge.data.identity import photo_keys
 from edge.data.readers import open_photos
 from edge.data.table import PhotoSet
 from edge.errors import InputError
@@ -25,7 +25,7 @@ def open_sets(
     """
     first = open_set(data, skip_missing=skip_missing)
     sets = [first]
-    seen = {photo_key(photo) for photo in first.photos}
+    seen = {key for photo in first.photos for key in photo_keys(photo)}
     for source in also:
         whole = open_set(source, skip_missing=skip_missing, unlabelled=masks)
         if whole.classes and whole.classes != first.classes:
@@ -37,7 +37,7 @@ def open_sets(
             if not own.issuperset(group)
             for path in group
         }
-        new = tuple(photo for photo in whole.photos if photo_key(photo) not in seen and photo.path not in copied)
+        new = tuple(photo for photo in whole.photos if not photo_keys(photo) & seen and photo.path not in copied)
         if not new:
             raise InputError(
                 f"every photograph of `also` {name_of(source)} is in {name_of(data)} or another `also` as well; "
@@ -47,7 +47,7 @@ def open_sets(
         if len(new) < len(whole):
             left_out = len(whole) - len(new)
             notes = (*notes, f"left out of {whole.name}: {left_out} photographs that another set has, too")
-        seen |= {photo_key(photo) for photo in new}
+        seen |= {key for photo in new for key in photo_keys(photo)}
         sets.append(replace(whole, photos=new, classes=first.classes, notes=notes))
     return sets
 

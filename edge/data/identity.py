@@ -1,4 +1,4 @@
-"""Keys that are equal for the same photograph, or the same patient, in two sets.
+"""Who and what is the same in two sets: names there, and keys that are equal.
 
 An ISIC id names the same photograph in every set, also with the ending that the challenge of 2019 gave to reduced ones,
 and so does an id of PAD-UFES-20 (PAT_patient_lesion_image), also in class folders into which somebody has sorted them.
@@ -22,14 +22,40 @@ def archive_id(image_id: str) -> str | None:
     return (match[1] or match[2]).upper() if match else None
 
 
+def names_of(photo: Photo) -> list[tuple[str, str, str]]:
+    """(data set, image, patient) by which sets know a photograph, as they have it themselves; "" for what they lack.
+
+    The patient of a table of several sets is called by one of them, and may have another name in the photograph's own.
+    """
+    named_there = any(family(domain) == family(photo.domain) for domain, _, _ in photo.also_known_as)
+    patient = "" if named_there else own_id(photo.domain, photo.patient)
+    return [(photo.domain, own_id(photo.domain, photo.image_id), patient), *photo.also_known_as]
+
+
 def photo_key(photo: Photo) -> str:
-    """Equal for the same photograph in two sets."""
-    return archive_id(photo.image_id) or f"{photo.domain}/{stem(own_id(photo.domain, photo.image_id))}"
+    """Equal for the same photograph in two sets; `photo_keys` has what it is called in others, too."""
+    return archive_id(photo.image_id) or f"{family(photo.domain)}/{stem(own_id(photo.domain, photo.image_id))}"
+
+
+def photo_keys(photo: Photo) -> set[str]:
+    """Two photographs that share one are the same."""
+    names = {archive_id(image) or f"{family(domain)}/{stem(image)}" for domain, image, _ in names_of(photo) if image}
+    return names | {photo_key(photo)}
 
 
 def patient_key(photo: Photo) -> str:
-    """Equal for the same patient, or lesion, in two sets."""
-    return f"{'isic' if photo.domain in DOMAINS else photo.domain}/{own_id(photo.domain, photo.patient)}"
+    """Equal for the same patient, or lesion, in two sets; within one set also where it joins what others part."""
+    return min(patient_keys(photo))
+
+
+def patient_keys(photo: Photo) -> set[str]:
+    """Two photographs that share one are of the same patient, or lesion."""
+    return {f"{family(domain)}/{patient}" for domain, _, patient in names_of(photo) if patient}
+
+
+def family(domain: str) -> str:
+    """Sets of ISIC have their ids in common."""
+    return "isic" if domain in DOMAINS else domain
 
 
 JOINED = "::"  # between the data set and an id, where a table joins sets whose ids may be the same

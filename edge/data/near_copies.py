@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.data.hash_search import similar
+from edge.data.identity import patient_key
 from edge.data.squares import cache_folder, key
 from edge.data.table import Photo
 from edge.files import moved_into_place
@@ -90,7 +91,7 @@ def notes_on_near_copies(photos: Sequence[Photo], squares: Iterable[np.ndarray],
         return [f"near-copies are not looked for among more than {MOST_PHOTOS} photographs"]
     pairs = [(photos[i], photos[j]) for i, j in kept_near_copies(photos, squares, side)]
     torn = [pair for pair in pairs if pair[0].label != pair[1].label]
-    apart = [pair for pair in pairs if pair not in torn and key_of(pair[0]) != key_of(pair[1])]
+    apart = [pair for pair in pairs if pair not in torn and patient_key(pair[0]) != patient_key(pair[1])]
     notes = []
     if torn:
         notes.append(
@@ -116,10 +117,6 @@ def kept_near_copies(photos: Sequence[Photo], squares: Iterable[np.ndarray], sid
     with moved_into_place(target) as path, path.open("wb") as file:
         np.save(file, np.array(pairs, np.int64).reshape(-1, 2), allow_pickle=False)
     return pairs
-
-
-def key_of(photo: Photo) -> tuple[str, str]:
-    return photo.domain, photo.patient
 
 
 def counted(pairs: list[tuple[Photo, Photo]]) -> str:

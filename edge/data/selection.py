@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge.checkpoint import Checkpoint
 from edge.data import isic
-from edge.data.identity import archive_id, own_id
+from edge.data.identity import archive_id, names_of
 from edge.data.readers import FIRST_SETS, check_there, open_one, open_photos, sets_in
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet, stem
@@ -110,11 +110,9 @@ def seen_in(parts: Iterable[Listing]) -> Callable[[Photo], bool]:
         return patients, {stem(image) for own in listed for image in own["images"]}
 
     def seen(photo: Photo) -> bool:
-        patients, images = of(photo.domain)
-        return (
-            own_id(photo.domain, photo.patient) in patients
-            or stem(own_id(photo.domain, photo.image_id)) in images
-            or archive_id(photo.image_id) in archive
+        return any(
+            patient in of(domain)[0] or stem(image) in of(domain)[1] or archive_id(image) in archive
+            for domain, image, patient in names_of(photo)
         )
 
     return seen
@@ -128,7 +126,7 @@ def images_in(checkpoint: Checkpoint, role: str) -> Callable[[Photo], bool]:
     def of(domain: str) -> set[str]:
         return set(listed_for(getattr(checkpoint, role), domain, beside=roles)["images"])
 
-    return lambda photo: own_id(photo.domain, photo.image_id) in of(photo.domain)
+    return lambda photo: any(image in of(domain) for domain, image, _ in names_of(photo))
 
 
 def listed_for(part: Listing, domain: str, *, beside: Iterable[Listing] = ()) -> dict[str, list[str]]:

@@ -36,6 +36,8 @@ class Photo:
     answers: Mapping[str, Answer] = field(default_factory=dict, hash=False)
     lesion: str = ""  # equal for photographs of one lesion; empty where no table says so
     site: str = ""  # a part of the body too coarse to answer the question for the region, as `lower extremity`
+    # what other sets call the same photograph and patient: data set, image or "", patient or "" (`edge.data.identity`)
+    also_known_as: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)

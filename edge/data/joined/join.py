@@ -11,10 +11,10 @@ import numpy as np
 
 from edge.capture import upright_size
 from edge.data.copies import same_bytes
-from edge.data.identity import joined_id, patient_key, photo_key
+from edge.data.identity import family, joined_id, own_id, patient_key, photo_key
 from edge.data.official import OFFICIAL
 from edge.data.selection import NAMED
-from edge.data.table import Photo, PhotoSet
+from edge.data.table import Photo, PhotoSet, stem
 from edge.errors import InputError
 from edge.labels import Label
 
@@ -91,15 +91,16 @@ def join(sets: Sequence[PhotoSet], target: str, *, exact: bool = False, official
         }
     photos = [photo for part in sets for photo in part.photos]
     licences = [part.licence for part in sets for _ in part.photos]
-    patients = patients_of(photos)
+    people = people_of(photos)
     kept: dict[int, Row] = {}
     left_out: dict[int, Row] = {}
     for places in same_photographs(photos):
         best, reasons = chosen(places, photos, mapped)
         for place in places:
-            photo = with_joined_ids(photos[place], patients[place])
+            photo = with_joined_ids(photos[place], people[place].name)
             if place == best:
-                whole = merged(photo, [photos[other] for other in places])
+                others = [photos[other] for other in places]
+                whole = replace(merged(photo, others), also_known_as=also_known_as(photo, others, people[place]))
                 code = mapped[photo.domain, photo.label].code
                 kept[place] = Row(replace(whole, label=code), photo.label, licences[place])
             else:
@@ -157,17 +158,48 @@ def same_photographs(photos: Sequence[Photo]) -> list[list[int]]:
     return together(len(photos), [*by_key.values(), *by_path.values(), *copies])
 
 
-def patients_of(photos: Sequence[Photo]) -> list[str]:
-    """Whom each photograph belongs to: one where a set gives two photographs to one patient, or two sets have one."""
+@dataclass(frozen=True)
+class Person:
+    """A patient, or a lesion of nobody known, in the table."""
+
+    name: str
+    own: frozenset[tuple[str, str]]  # data set, and what it calls the person
+
+
+def people_of(photos: Sequence[Photo]) -> list[Person]:
+    """Whom each photograph belongs to: one where a set gives two photographs to one patient, or two sets have one.
+
+    They are called as the first set calls them that names a person, else a lesion, else a photograph.
+    """
     own: dict[str, list[int]] = {}
     for place, photo in enumerate(photos):
         own.setdefault(patient_key(photo), []).append(place)
-    names = [""] * len(photos)
+    people: dict[int, Person] = {}
     for group in together(len(photos), [*own.values(), *same_photographs(photos)]):
-        first = photos[group[0]]
+        first = min((photos[place] for place in group), key=stands_for)  # of equals the first
+        name = joined_id(first.domain, first.patient, unique=first.domain in NAMED)
+        called: dict[tuple[str, str], str] = {}  # a set of ISIC for all of them
         for place in group:
-            names[place] = joined_id(first.domain, first.patient, unique=first.domain in NAMED)
-    return names
+            called.setdefault((family(photos[place].domain), photos[place].patient), photos[place].domain)
+        person = Person(name, frozenset((domain, patient) for (_, patient), domain in called.items()))
+        people |= dict.fromkeys(group, person)
+    return [people[place] for place in range(len(photos))]
+
+
+def stands_for(photo: Photo) -> int:
+    """What a set calls the patient of a photograph after: 0 a person, 1 a lesion, 2 the photograph itself."""
+    name = photo.patient.removeprefix("isic:").casefold()
+    if name in {photo.image_id.casefold(), stem(photo.image_id).casefold()}:
+        return 2
+    return int(name == photo.lesion.casefold())
+
+
+def also_known_as(photo: Photo, copies: Iterable[Photo], person: Person) -> tuple[tuple[str, str, str], ...]:
+    """As `Photo` has it, of one with the table's ids: what the sets call its person, and its `copies` in others."""
+    names = {(domain, "", called) for domain, called in person.own} if len(person.own) > 1 else set()
+    own = family(photo.domain), own_id(photo.domain, photo.image_id)
+    others = (copy for copy in copies if (family(copy.domain), copy.image_id) != own)
+    return tuple(sorted(names | {(copy.domain, copy.image_id, copy.patient) for copy in others}))
 
 
 def together(number: int, groups: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -3,6 +3,7 @@
 photographs.csv   a row for each photograph; `file` and `mask` from this folder
 photographs.parquet  the same rows, where they are many
 labels.json       the classes in output order
+also_known_as.csv  what the sets call photographs and patients that several have, where there are any
 left_out.csv      what is in no class of these, with the reason
 joined.json       which sets, what each of their classes became, what that loses
 """
@@ -18,6 +19,7 @@ from edge.capture import SUFFIXES
 from edge.data.answer_columns import AnswersOf
 from edge.data.class_labels import LABELS
 from edge.data.csv_table import read_table
+from edge.data.known_as import KNOWN_AS, with_known_as
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import read_json, sha256
@@ -86,10 +88,20 @@ def read(folder: Path, *, skip_missing: bool) -> PhotoSet:
     notes = [*missing_note(table, missing, len(rows), skip_missing=skip_missing), *notes_of(stated), *said.notes()]
     if not unchanged:
         notes.append(f"{table} was changed since the sets were joined")
-    return PhotoSet(
+    names = stated.get("also_known_as")
+    if names is None:
+        notes.append(
+            "joined by an earlier version, which did not keep what sets call the same patient: join them again"
+        )
+    whole = PhotoSet(
         stated["name"], classes, tuple(photos), synthetic=stated.get("synthetic") is not False,
         licence=", ".join(licences), notes=tuple(notes),
     )  # fmt: skip
+    if names and not (folder / KNOWN_AS).is_file():
+        raise InputError(
+            f"{folder} lacks {KNOWN_AS}, without which its patients are not known in other sets; join again"
+        )
+    return with_known_as(whole, folder / KNOWN_AS) if names else whole
 
 
 def rows_of(folder: Path, stated: dict[str, Any], *, unchanged: bool) -> list[dict[str, str]]:

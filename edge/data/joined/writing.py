@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.data.answer_columns import shown
 from edge.data.class_labels import LABELS
+from edge.data.known_as import KNOWN_AS, write_known_as
 from edge.data.rows import write_rows
 from edge.errors import InputError
 from edge.files import moved_into_place, sha256, write_json
@@ -44,9 +45,10 @@ def write(joined: Joined, folder: Path) -> None:
             ("image", "source", "source_label", "reason"),
             [(row.photo.image_id, row.photo.domain, row.source_label, row.reason) for row in joined.left_out],
         )
+        names = write_known_as(new / KNOWN_AS, (row.photo for row in joined.rows))
         write_json(new / LABELS, {"classes": to_json(joined.classes)})
         digests = {"table_sha256": sha256(new / TABLE)} | ({"parquet_sha256": sha256(new / PARQUET)} if large else {})
-        write_json(new / FACTS, facts(joined) | digests)
+        write_json(new / FACTS, facts(joined) | {"also_known_as": names} | digests)
 
 
 def fields(row: Row, folder: Path) -> list[str]:
@@ -74,7 +76,7 @@ def from_folder(path: Path, folder: Path) -> str:
 
 
 def facts(joined: Joined) -> dict[str, Any]:
-    """What joined.json says beside the table's digest."""
+    """What joined.json says beside digests and numbers of files."""
     return {
         "schema": SCHEMA,
         "name": joined.name,

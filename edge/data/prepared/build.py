@@ -9,16 +9,18 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from edge.data.class_labels import LABELS
 from edge.data.csv_table import read_table
+from edge.data.identity import names_of
+from edge.data.known_as import write_known_as
 from edge.data.patient_table import PATIENTS
 from edge.data.rows import write_rows
-from edge.data.table import PhotoSet, stem
+from edge.data.table import Photo, PhotoSet, stem
 from edge.errors import InputError, at_least_one
 from edge.files import check_writable, moved_into_place, read_json, sha256, write_json
 from edge.labels import to_json
@@ -27,13 +29,14 @@ from edge.preprocess import MAX_INPUT_SIDE, PREPROCESS_VERSION
 from edge.progress import Listener, listening
 
 from .augmented import VERSION
-from .files import FACTS, FOLDS, ITEMS, PUBLISHED, SOUND
+from .files import FACTS, FOLDS, ITEMS, NAMES, PUBLISHED, SOUND
 from .protocols import Fold, Item, published, sound
 from .recipes import balanced_set
 from .work import QUALITY, Each, reduced, workers, write_squares
 
 SIDE = 256  # pixels of the squares, as published
 REDUCED = 16  # side of the pixels that hardness is told by; published: SIDE, which takes 786 kB a photograph as float32
+LISTS = 2  # version of the tables; the second has NAMES
 CHUNK = 64  # photographs that are reduced at a time
 
 
@@ -90,7 +93,7 @@ def prepare(
         "side": side,
         "hardness_side": side if full else REDUCED,
         "source": {"name": photos.name, "sha256": photos.sha256(), "licence": photos.licence},
-        "versions": {"preprocess": PREPROCESS_VERSION, "copies": VERSION, "jpeg_quality": QUALITY},
+        "versions": {"preprocess": PREPROCESS_VERSION, "copies": VERSION, "jpeg_quality": QUALITY, "lists": LISTS},
         "synthetic": photos.synthetic,
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
@@ -153,12 +156,22 @@ def write_set(photos: PhotoSet, folder: Path, folds: Sequence[Fold], facts: dict
         ],
     )
     write_rows(folder / PATIENTS, ("file", "patient"), [(row[0], row[4]) for row in rows])
+    write_known_as(
+        folder / NAMES, (named_as(photos.photos[item[0]], name, copy=item[1]) for item, name in names.items())
+    )
     write_json(folder / LABELS, {"classes": to_json(photos.classes)})
     counts = Counter(photos.photos[place].label for place, _ in items)
     write_json(
         folder / FACTS,
         {**facts, "photographs": len(by_photo), "images": len(items), "classes": dict(sorted(counts.items()))},
     )
+
+
+def named_as(photo: Photo, image_id: str, *, copy: int) -> Photo:
+    """The photograph, or an augmented copy of it, under the name that it has here, with those that it had before."""
+    names = names_of(photo)
+    people = ((domain, "", patient) for domain, _, patient in names if patient)
+    return replace(photo, image_id=image_id, also_known_as=(*people, *(() if copy else names)))
 
 
 def file_of(photos: PhotoSet, item: Item) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.data.csv_table import read_table
+from edge.data.known_as import with_known_as
 from edge.data.table import PhotoSet, PreparedFolds
 from edge.errors import InputError
 from edge.files import read_json
 
-from .files import FACTS, FOLDS, ITEMS, SOUND
+from .files import FACTS, FOLDS, ITEMS, NAMES, SOUND
 
 ROLES = ("train", "test")
 
@@ -54,6 +55,14 @@ def with_folds(photos: PhotoSet, folder: Path) -> PhotoSet:
         f"a balanced set: {len(augmented)} of {len(copies)} images are augmented copies, which are learned from and "
         f"never judged; {after}"
     )
+    notes = [note]
+    if (folder / NAMES).is_file():
+        photos = with_known_as(photos, folder / NAMES)
+    else:
+        notes.append(
+            "prepared by an earlier version, which did not keep what the set that it is made of calls patients: who is "
+            "learned here counts as unseen there, so prepare it again"
+        )
     return photos.prepared_as(
         PreparedFolds(
             tuple(frozenset(fold["train"]) for fold in own), tuple(frozenset(fold["test"]) for fold in own), augmented,
@@ -61,7 +70,7 @@ def with_folds(photos: PhotoSet, folder: Path) -> PhotoSet:
         ),
         synthetic=facts.get("synthetic") is not False,
         licence=licence if isinstance(licence, str) else photos.licence,
-    ).with_notes([note])  # fmt: skip
+    ).with_notes(notes)  # fmt: skip
 
 
 def rows_of(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from edge.data.identity import patient_key
+from edge.data.identity import patient_keys
 from edge.data.table import Photo
 
 from .belonging import PATIENT, Belonging
@@ -21,6 +21,6 @@ def leaks_between(parts: Mapping[str, Iterable[Photo]], near_copies: Sequence[tu
             key = str(photo.path)
             own.setdefault(key, {})[part] = None
             names.setdefault(key, photo.image_id)
-            belonging.owners.setdefault(key, {}).setdefault(PATIENT, set()).add(patient_key(photo))
+            belonging.owners.setdefault(key, {}).setdefault(PATIENT, set()).update(patient_keys(photo))
     images = Placed({key: tuple(inside) for key, inside in own.items()}, names)
     return leaks_of(images, belonging, [(str(first.path), str(second.path)) for first, second in near_copies])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edge.answers import encode
 from edge.checkpoint import Checkpoint
+from edge.data.identity import patient_key
 from edge.data.table import Photo
 from edge.decision import tempered
 from edge.metrics.bootstrap import multiplicities
@@ -109,7 +110,7 @@ def answered_cases(
     for case, start in starts.items():
         rows = [encode(said[n] if case == ALL else a_few(said[n], starts[ALL] - 1, rng), questions) for n in rich]
         given = network.run(squares[rich], np.array(rows, np.float32)).probabilities if rich else np.empty((0, 2))
-        patients = [f"{photos[n].domain}/{photos[n].patient}" for n in rich]
+        patients = [patient_key(photos[n]) for n in rich]
         cases.append(Answered(case, start, given, targets[rich], patients, rich))
     return cases
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge.checkpoint import Checkpoint
+from edge.data.identity import patient_key
 from edge.data.selection import Photographs, role_sets
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
@@ -87,7 +88,7 @@ def described(sets: Sequence[PhotoSet], chosen: np.ndarray | None = None) -> dic
     photos = [photo for part in sets for photo in part.photos]
     if chosen is not None:
         photos = [photo for photo, kept in zip(photos, chosen, strict=True) if kept]
-    patients = len({(photo.domain, photo.patient) for photo in photos})
+    patients = len({patient_key(photo) for photo in photos})
     return {"name": " + ".join(part.name for part in sets), "images": len(photos), "patients": patients}
 
 

@@ -68,6 +68,12 @@ def isic_2019(folder: Path, *rows: tuple[str, str, str]) -> Path:
     return folder
 
 
+def archive(folder: Path, *rows: tuple[str, str, str]) -> Path:
+    put(folder, *(f"{image}.jpg" for image, _, _ in rows))
+    (folder / "metadata.csv").write_text("\n".join(["isic_id,diagnosis,patient_id", *map(",".join, rows)]))
+    return folder
+
+
 def clinic(folder: Path, patients: dict[str, str]) -> Path:
     """Class folders; file -> patient."""
     put(folder, *patients)
@@ -202,7 +208,36 @@ def test_the_same_bytes_are_one_photograph_under_any_name(tmp_path: Path) -> Non
     (tmp_path / "clinic" / "mel" / "1.jpg").write_bytes((tmp_path / "isic_2019" / "ISIC_0000001.jpg").read_bytes())
     result = join([open_photos(folder) for folder in sets], "malignant")
     assert [row.photo.image_id for row in result.rows] == ["ISIC_0000001", "ISIC_0000003"]
-    assert {row.photo.patient for row in [*result.rows, *result.left_out]} == {"isic:BCN_1"}
+    assert {row.photo.patient for row in [*result.rows, *result.left_out]} == {"clinic::7"}  # a person, not a lesion
+
+
+@pytest.mark.parametrize("archive_first", [False, True])
+def test_whom_two_sets_call_by_other_names_is_seen_in_both(tmp_path: Path, *, archive_first: bool) -> None:
+    sets = [
+        isic_2019(tmp_path / "isic_2019", ("ISIC_0000001", "MEL", "BCN_1"), ("ISIC_0000002", "NV", "BCN_2")),
+        archive(tmp_path / "archive", ("ISIC_0000001", "melanoma", "IP_1"), ("ISIC_0000003", "nevus", "IP_1")),
+        clinic(tmp_path / "clinic", {"mel/1.jpg": "7", "nv/2.jpg": "7", "nv/3.jpg": "8"}),
+    ]
+    (tmp_path / "clinic" / "mel" / "1.jpg").write_bytes((tmp_path / "isic_2019" / "ISIC_0000001.jpg").read_bytes())
+    if archive_first:
+        (tmp_path / "archive" / "ISIC_0000001.jpg").write_bytes((tmp_path / "clinic" / "mel" / "1.jpg").read_bytes())
+        sets.reverse()
+    opened = {photos.domain: photos for photos in map(open_photos, sets)}
+    whole = join(list(opened.values()), "isic_2019")
+    write(whole, tmp_path / "out")
+    table = open_photos(tmp_path / "out")
+    assert table.photos == tuple(row.photo for row in whole.rows)
+    one = table.where(lambda photo: photo.image_id == "ISIC_0000003")  # all that is known of the person, of any row
+    assert one.patients == ["clinic::7" if archive_first else "isic:IP_1"]
+    seen = seen_in([by_domain([one])])
+    left = {photo.image_id for photos in (*opened.values(), table) for photo in photos.photos if not seen(photo)}
+    assert left == {"ISIC_0000002", "nv/3.jpg", "clinic::nv/3.jpg"}
+    merged = [photo for photo in table.photos if photo.patient == one.patients[0]]
+    assert len(merged) == 3 and len({patient_key(photo) for photo in merged}) == 1
+    (copied,) = role_sets(
+        SimpleNamespace(trained={}, held_back=by_domain([table]), unseen={}), "held_back", opened["clinic"]
+    )  # type: ignore[arg-type]  # all of a checkpoint that is asked for
+    assert len(copied) == 3
 
 
 def test_mixed_classes_can_be_left_out(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,14 +12,15 @@ import pytest
 from PIL import Image
 
 from edge.data.joined.join import join
+from edge.data.known_as import with_known_as
 from edge.data.prepared import hardness
 from edge.data.prepared.build import prepare
 from edge.data.readers import open_photos
-from edge.data.selection import unseen
+from edge.data.selection import seen_in, unseen
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.labels import PAD_UFES_20
-from train._cut import by_domain, cut_photos
+from train._cut import by_domain, cut_photos, cut_sets
 from train._options import Split
 
 FOLDS = 3
@@ -87,6 +90,36 @@ def test_what_a_network_is_judged_on_are_photographs_of_the_test_part(sets: dict
     left = unseen(photos, network)  # type: ignore[arg-type]  # all of a checkpoint that is asked for
     assert {photo.image_id for photo in left.photos} == {photo.image_id for photo in cut.unseen.photos}
     assert any(".copy" in p.image_id and p.patient in set(left.patients) for p in photos.photos)  # of other folds
+
+
+def test_whom_a_balanced_set_taught_is_known_in_the_set_that_it_is_made_of(sets: dict[bool, Path]) -> None:
+    source, photos = open_photos(sets[True].parents[1]), open_photos(sets[True])
+    cut = cut_photos(photos, Split(folds=FOLDS, held_back=0.2))
+    trained = by_domain([cut.train])
+    assert trained["pad_ufes_20"]["patients"] == sorted(set(cut.train.patients))
+    assert {*trained["pad_ufes_20"]["images"]} < {
+        photo.image_id for photo in source.photos
+    }  # copies are no photographs
+    seen = seen_in([trained])
+    further = source.photos + tuple(replace(photo, image_id=f"further_{photo.image_id}") for photo in source.photos)
+    assert {photo.patient for photo in further if seen(photo)} == set(cut.train.patients)
+    assert all(seen(photo) for photo in further if photo.patient in set(cut.train.patients))
+    first, second = cut_sets([source, photos], Split(folds=FOLDS, held_back=0.2))
+    assert not {*first.unseen.patients, *first.held_back.patients} & set(second.train.patients)
+
+
+def test_a_balanced_set_of_an_earlier_version_says_what_it_lacks(sets: dict[bool, Path], tmp_path: Path) -> None:
+    shutil.copytree(sets[True], tmp_path / "old")
+    (tmp_path / "old" / "lists" / "also_known_as.csv").unlink()
+    assert any("who is learned here counts as unseen there" in note for note in open_photos(tmp_path / "old").notes)
+
+
+@pytest.mark.parametrize("row", ["PAT_1,,pad_ufes_20,,", "PAT_1,,,PAT_1,", ",a.jpg,pad_ufes_20,PAT_1,"])
+def test_a_table_of_other_names_with_a_gap_is_refused(tmp_path: Path, row: str) -> None:
+    table = tmp_path / "also_known_as.csv"
+    table.write_text(f"patient_id,image,source,source_patient_id,source_image\n{row}\n")
+    with pytest.raises(InputError, match=r"also_known_as.csv:2 has a field empty that tells who is who"):
+        with_known_as(PhotoSet("few", (), ()), table)
 
 
 def test_a_set_as_published_is_cut_by_patient_and_judged_without_copies(sets: dict[bool, Path]) -> None:
