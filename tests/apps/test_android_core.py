@@ -52,7 +52,7 @@ def test_the_golden_vectors_in_kotlin(tmp_path: Path) -> None:
     ran, failed = outcome_of(CORE, tmp_path / "out")
     assert failed == []
     own = {"preprocess": 2, "answers": 1}  # tests beside the vectors
-    vectors = counted("exif", "opens")
+    vectors = counted("exif", "opens", "manifests")
     assert {name: ran[f"{name.capitalize()}Test"] - own.get(name, 0) for name in vectors} == vectors
     assert ran["BundleTest"] >= 8 and ran["JsonTest"] >= 4
 

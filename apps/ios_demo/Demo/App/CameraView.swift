@@ -22,7 +22,7 @@ struct CameraView: View {
         Text(hint).accessibilityAddTraits(.updatesFrequently)
         Toggle("torch", isOn: $light).onChange(of: light) { on in frames.light(on) }
         Button("take") {
-          if let last { lesion.take(last) }
+          if let last { Task { await lesion.take { last } } }
           dismiss()
         }
         .buttonStyle(.borderedProminent).disabled(last == nil)

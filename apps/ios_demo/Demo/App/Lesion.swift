@@ -4,12 +4,6 @@ import SwiftUI
 /// What the screens show: the model, the last picture, what was answered, and what follows from them.
 @MainActor
 final class Lesion: ObservableObject {
-  struct Shown {
-    let outcome: Outcome
-    let ranked: [Ranked]
-    let effects: [Effect]
-  }
-
   struct Ranked: Identifiable {
     let label: Manifest.Label
     let probability: Double
@@ -27,13 +21,13 @@ final class Lesion: ObservableObject {
 
   @Published private(set) var bundle: ModelBundle?
   @Published private(set) var predictor: CoreMLPredictor?
-  @Published private(set) var shown: Shown?
+  @Published private(set) var examination = Examination() { didSet { picture = drawn() } }
   @Published private(set) var picture: CGImage?
   @Published private(set) var tested: SelfTestResult?
   @Published var answers: [String: Answer] = [:] { didSet { answer() } }
-  @Published var message: String?
+  @Published private(set) var message: String?  // of the model and the self-test
 
-  private var square: [UInt8]?
+  private var taken = 0  // photographs
 
   /// Checks the bundled model and loads it; what is refused is said on the screen.
   func open(units: CoreMLPredictor.Units) async {
@@ -47,19 +41,24 @@ final class Lesion: ObservableObject {
       }.value
       predictor = try await CoreMLPredictor(checked, units: units)
       (bundle, tested, message) = (checked, nil, nil)
+      answer()
     } catch {
       message = error.localizedDescription
     }
   }
 
-  func take(_ seen: Picture) {
-    guard let bundle else { return }
+  /// Answers for the photograph that `read` gives. The last one is forgotten at once, and what comes after a later one
+  /// counts no more.
+  func take(_ read: () async throws -> Picture?) async {
+    taken += 1
+    let own = taken
+    examination.forget()
+    message = nil
     do {
-      square = try Preprocess.modelInput(seen, side: bundle.manifest.input.side)
-      message = nil
-      answer()
+      guard let seen = try await read(), let bundle, let predictor, own == taken else { return }
+      examination.take(seen, bundle, predictor, answers: answers)
     } catch {
-      message = error.localizedDescription
+      if own == taken { examination.forget(error.localizedDescription) }
     }
   }
 
@@ -71,44 +70,31 @@ final class Lesion: ObservableObject {
   }
 
   private func answer() {
-    guard let bundle, let predictor, let square else { return }
-    do {
-      let manifest = bundle.manifest
-      let said = try predictor.run(square, answers: Answers.encode(answers, bundle.questions))
-      let force = manifest.decision?.inForce(answered: answers.count)
-      let probabilities = force?.thresholds.tempered(said.probabilities) ?? said.probabilities
-      var outcome = Outcome.class(manifest.codes[highest(probabilities)])
-      if let force {
-        let side = manifest.input.side
-        try force.check(side: side, probabilities: probabilities, codes: manifest.codes)
-        outcome = force.decide(
-          try Measure.square(square, side: side), probabilities: probabilities, codes: manifest.codes)
-      }
-      let ranked = zip(manifest.labels, probabilities).map { Ranked(label: $0, probability: $1) }
-      shown = Shown(
-        outcome: outcome, ranked: ranked.sorted { $0.probability > $1.probability }, effects: try effects(bundle))
-      picture = drawn(square, mask: said.mask, manifest)
-    } catch {
-      message = error.localizedDescription
-    }
+    guard let bundle, let predictor else { return }
+    examination.answer(bundle, predictor, answers: answers)
+  }
+
+  /// The classes as they are shown, the likeliest first.
+  var ranked: [Ranked] {
+    guard let bundle, let shown = examination.shown else { return [] }
+    return zip(bundle.manifest.labels, shown.probabilities).map { Ranked(label: $0, probability: $1) }
+      .sorted { $0.probability > $1.probability }
   }
 
   /// What each answer did to the odds of the class that it changed most.
-  private func effects(_ bundle: ModelBundle) throws -> [Effect] {
-    guard let rows = bundle.manifest.log_odds else { return [] }
-    return try bundle.questions.compactMap { question in
-      guard let answer = answers[question.id] else { return nil }
-      let odds = try Answers.odds(question.id, answer, bundle.questions, logOdds: rows)
-      let most = highest(odds.map { abs(log($0)) })
-      return Effect(
-        id: question.id, question: words(question.text), answer: words(answer, of: question),
-        name: bundle.manifest.labels[most].name, factor: odds[most])
+  var effects: [Effect] {
+    guard let bundle, let shown = examination.shown else { return [] }
+    return shown.effects.map {
+      Effect(
+        id: $0.question.id, question: words($0.question.text), answer: words($0.answer, of: $0.question),
+        name: bundle.manifest.labels[$0.label].name, factor: $0.factor)
     }
   }
 
   /// The square as the model sees it, with the lesion in blue where it gives a mask.
-  private func drawn(_ square: [UInt8], mask: [Float]?, _ manifest: Manifest) -> CGImage? {
-    let side = manifest.input.side
+  private func drawn() -> CGImage? {
+    guard let manifest = bundle?.manifest, let shown = examination.shown else { return nil }
+    let (side, square, mask) = (manifest.input.side, shown.square, shown.mask)
     var pixels = [UInt8](repeating: 255, count: side * side * 4)
     for i in 0..<side * side {
       for c in 0..<3 { pixels[4 * i + c] = square[3 * i + c] }

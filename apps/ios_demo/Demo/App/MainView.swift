@@ -19,7 +19,7 @@ struct MainView: View {
     VStack(spacing: 0) {
       Notice()
       Form {
-        if let message = lesion.message { Text(message).foregroundColor(.red) }
+        if let message = lesion.message ?? lesion.examination.message { Text(message).foregroundColor(.red) }
         Section("picture") {
           Text("local").font(.footnote)
           PhotosPicker("choose", selection: $chosen, matching: .images)
@@ -35,7 +35,9 @@ struct MainView: View {
             ForEach(bundle.questions, id: \.id) { QuestionView(question: $0) }
           }
         }
-        if let shown = lesion.shown { ResultView(shown: shown) }
+        if let shown = lesion.examination.shown {
+          ResultView(outcome: shown.outcome, ranked: lesion.ranked, effects: lesion.effects)
+        }
         Section { Button("test") { test = true }.disabled(lesion.predictor == nil) }
       }
     }
@@ -43,11 +45,9 @@ struct MainView: View {
     .sheet(isPresented: $test) { SelfTestView() }
     .onChange(of: chosen) { item in
       Task {
-        do {
-          guard let data = try await item?.loadTransferable(type: Data.self) else { return }
-          lesion.take(try await Task.detached { try PhotoReader.read(data) }.value)
-        } catch {
-          lesion.message = error.localizedDescription
+        await lesion.take {
+          guard let data = try await item?.loadTransferable(type: Data.self) else { return nil }
+          return try await Task.detached { try PhotoReader.read(data) }.value
         }
       }
     }
@@ -56,13 +56,15 @@ struct MainView: View {
 
 /// The outcome first, then all classes with their calibrated probabilities; never a bare diagnosis.
 struct ResultView: View {
-  let shown: Lesion.Shown
+  let outcome: Outcome
+  let ranked: [Lesion.Ranked]
+  let effects: [Lesion.Effect]
 
   var body: some View {
     Section("result") {
       Text(sentence).font(.headline)
       if !isRetake {
-        ForEach(shown.ranked) { entry in
+        ForEach(ranked) { entry in
           VStack(alignment: .leading) {
             HStack {
               Text(entry.label.name)
@@ -73,7 +75,7 @@ struct ResultView: View {
           }
           .accessibilityElement(children: .combine)
         }
-        ForEach(shown.effects) { effect in
+        ForEach(effects) { effect in
           let factor = effect.factor.formatted(.number.precision(.fractionLength(2)))
           Text("effect \(effect.question) \(effect.answer) \(effect.name) \(factor)").font(.footnote)
         }
@@ -83,18 +85,18 @@ struct ResultView: View {
   }
 
   private var isRetake: Bool {
-    if case .retake = shown.outcome { return true }
+    if case .retake = outcome { return true }
     return false
   }
 
   private var sentence: String {
-    switch shown.outcome {
+    switch outcome {
     case .retake(let failed):
       let reason = failed.first.map { String(localized: String.LocalizationValue($0)) } ?? ""
       return String(localized: "retake \(reason)")
     case .uncertain: return String(localized: "uncertain")
     case .class(let code):
-      let entry = shown.ranked.first { $0.label.code == code }
+      let entry = ranked.first { $0.label.code == code }
       let share = (entry?.probability ?? 0).formatted(.percent.precision(.fractionLength(1)))
       return String(localized: "class \(entry?.label.name ?? code) \(share)")
     }

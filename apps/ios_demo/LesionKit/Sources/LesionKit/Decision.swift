@@ -9,10 +9,35 @@ public struct Thresholds: Decodable {
     public let temperature: Double?
   }
 
+  static let temperatures = 0.2...5.0
+
   public var abstain_threshold: Double
   public var malignant_threshold: Double?
   public var temperature: Double?
   public let by_answers: [Entry]?
+
+  /// Throws `Refused` for thresholds out of their ranges, or that do not ascend up to so many questions.
+  func check(questions: Int) throws {
+    let entries = by_answers ?? []
+    try Thresholds.check(abstain_threshold, malignant_threshold, temperature)
+    var last = 0
+    for entry in entries {
+      guard entry.from > last else { throw Refused("by_answers of the thresholds does not ascend from 1") }
+      last = try whole(entry.from, 1, questions, "from of by_answers")
+      try Thresholds.check(entry.abstain_threshold, entry.malignant_threshold, entry.temperature)
+      guard (entry.malignant_threshold == nil) == (malignant_threshold == nil) else {
+        throw Refused("by_answers and the whole do not all have a malignant_threshold, or all none")
+      }
+    }
+  }
+
+  private static func check(_ abstain: Double, _ malignant: Double?, _ temperature: Double?) throws {
+    guard (0...1).contains(abstain) else { throw Refused("abstain_threshold is a number from 0 to 1") }
+    guard (0...1).contains(malignant ?? 0) else { throw Refused("malignant_threshold is a number from 0 to 1") }
+    guard temperatures.contains(temperature ?? 1) else {
+      throw Refused("a temperature is a number from \(temperatures.lowerBound) to \(temperatures.upperBound)")
+    }
+  }
 
   /// The thresholds for that many answers.
   public func inForce(answered: Int) -> Thresholds {
@@ -76,36 +101,44 @@ public struct Decision: Decodable {
 
   /// Throws `Refused` for what is an error in the app rather than an outcome.
   public func check(side: Int, probabilities: [Double], codes: [String]) throws {
-    try checkLimits()
-    guard side == self.side else {
-      throw Refused("the limits hold for a side of \(self.side), not of \(side)")
-    }
+    try check(side: side, questions: Int.max)  // they were counted when the manifest was read
     guard codes.count >= 2, Set(codes).count == codes.count else {
       throw Refused("there are two classes at least")
     }
-    guard probabilities.count == codes.count else {
-      throw Refused("\(probabilities.count) probabilities for \(codes.count) classes")
+    try Decision.checkProbabilities(probabilities, classes: codes.count)
+  }
+
+  /// Throws `Refused` unless a model's answer is so many probabilities.
+  public static func checkProbabilities(_ probabilities: [Double], classes: Int) throws {
+    guard probabilities.count == classes else {
+      throw Refused("\(probabilities.count) probabilities for \(classes) classes")
     }
-    let inside = probabilities.allSatisfy { $0 >= -Decision.slack && $0 <= 1 + Decision.slack }
-    guard inside, abs(probabilities.reduce(0, +) - 1) <= Decision.slack else {
+    let inside = probabilities.allSatisfy { $0 >= -slack && $0 <= 1 + slack }  // false for NaN
+    guard inside, abs(probabilities.reduce(0, +) - 1) <= slack else {
       throw Refused("what the model gave are no probabilities")
     }
   }
 
-  /// Throws `Refused` for limits that nobody knows or that are none.
-  public func checkLimits() throws {
+  /// Throws `Refused` unless this holds for squares of `side` pixels and so many questions.
+  func check(side: Int, questions: Int) throws {
     guard version == Decision.version else {
       throw Refused("the thresholds are of \(version), not of \(Decision.version)")
     }
+    guard side == self.side else {
+      throw Refused("the limits hold for a side of \(self.side), not of \(side)")
+    }
+    try checkLimits()
+    try thresholds.check(questions: questions)
+  }
+
+  /// Throws `Refused` for limits that nobody knows or that are none.
+  private func checkLimits() throws {
     for (name, _, most) in Decision.checks {
       guard let limit = quality[name] else { throw Refused("the thresholds have no limit for \(name)") }
       try whole(limit, 0, most, "the limit for \(name)")
     }
     if let unknown = quality.keys.first(where: { name in !Decision.checks.contains { $0.name == name } }) {
       throw Refused("the thresholds have a limit for \(unknown), which nobody knows")
-    }
-    guard thresholds.abstain_threshold >= 0, thresholds.abstain_threshold <= 1 else {
-      throw Refused("abstain_threshold is a number from 0 to 1")
     }
   }
 

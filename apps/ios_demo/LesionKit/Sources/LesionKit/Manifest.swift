@@ -106,8 +106,7 @@ public struct Manifest: Decodable {
     guard labels.count >= 2, Set(codes).count == labels.count else {
       throw Refused("the model's manifest has no two classes; bundle it again")
     }
-    for question in questions { try question.check() }
-    let places = questions.reduce(0) { $0 + $1.length }
+    let places = try Question.places(of: questions)
     if let log_odds {
       guard log_odds.count == labels.count, log_odds.allSatisfy({ $0.count == places }) else {
         throw Refused("the manifest's log-odds are not those of its classes and questions; bundle it again")
@@ -115,6 +114,12 @@ public struct Manifest: Decodable {
     }
     for name in files.map({ $0.file }) + self_test.map({ $0.image }) where !Manifest.isName(name) {
       throw Refused("the manifest names a file \(name.prefix(60)), which is no plain name; bundle it again")
+    }
+    if let file = files.first(where: { $0.answers && places == 0 }) {
+      throw Refused("\(file.file) takes answers, and the manifest has no questions; bundle it again")
+    }
+    if let mask, !(mask.threshold > 0 && mask.threshold < 1) {
+      throw Refused("the threshold of the mask is a number between 0 and 1; bundle it again")
     }
     for test in self_test {
       for numbers in [test.reference] + Array(test.expected.values) where numbers.count != labels.count {
@@ -124,10 +129,7 @@ public struct Manifest: Decodable {
         throw Refused("\(test.image) has other answers than the manifest has questions; bundle it again")
       }
     }
-    try decision?.checkLimits()
-    if let decision, decision.side != input.side {
-      throw Refused("the limits hold for a side of \(decision.side), not of \(input.side)")
-    }
+    try decision?.check(side: input.side, questions: questions.count)
   }
 
   /// Whether this is the name of a file in the bundle's own folder: letters, digits, `_`, `-` and `.`, no dot in front.

@@ -1,9 +1,12 @@
 // What an app needs of manifest.json (edge/manifest.schema.json): everything about the model stands there.
 package dermedge.core
 
+import kotlin.math.nextDown
+
 const val SCHEMA = "dermedge/manifest/3"
 private const val MOST_CLASSES = 1001
 private const val MOST_PLACES = 1000 // of the vector of answers
+private val RANGE = -1e9..1e9 // of numbers that are asked for, and of knots: differences are divided by
 private val FILE_NAME = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 private val SHA256 = Regex("[0-9a-f]{64}")
 private val RECIPE = Regex("[a-z0-9-]{1,32}")
@@ -60,11 +63,11 @@ fun readManifest(bytes: ByteArray): Manifest {
         root["model"].text(64), labels, side, preprocess,
         root.maybe("mask")?.let { mask ->
             mask["side"].demand(mask["side"].int(16..1024) == side, "the side of the input")
-            mask["threshold"].number(0.0..1.0)
+            mask["threshold"].number(Double.MIN_VALUE..1.0.nextDown())
         },
         if (file.answers) questions else emptyList(), logOdds(root, labels.size, places), file,
         root["self_test"].list(16).mapNotNull { testImage(it, file.file, labels.size, places) },
-        root.maybe("decision")?.let { decision(it, side) },
+        root.maybe("decision")?.let { decision(it, side, questions.size) },
         root["intended_use"].text(), root["training"]["attribution"].text(), root["training"].maybe("untrained") != null,
     )
 }
@@ -100,8 +103,9 @@ private fun testImage(tree: Tree, file: String, classes: Int, places: Int): Test
 internal fun question(tree: Tree): Question {
     val kind = QuestionKind.valueOf(tree["kind"].name(Regex("yes_no|choice|number")).uppercase())
     val choices = tree["choices"].list(100).map { Choice(it["id"].name(ID), it["text"].words()) }
-    val knots = tree["knots"].numbers(100).toList()
-    val (min, max) = tree.maybe("min")?.number() to tree.maybe("max")?.number()
+    tree["choices"].demand(choices.map { it.id }.toSet().size == choices.size, "ids that differ")
+    val knots = tree["knots"].list(100).map { it.number(RANGE) }
+    val (min, max) = tree.maybe("min")?.number(RANGE) to tree.maybe("max")?.number(RANGE)
     val length = tree["length"].int(1..MOST_PLACES)
     val needed = when (kind) {
         QuestionKind.YES_NO -> 2
@@ -109,6 +113,7 @@ internal fun question(tree: Tree): Question {
         QuestionKind.NUMBER -> 1 + knots.size
     }
     tree["length"].demand(length == needed, "$needed")
+    tree["choices"].demand(kind != QuestionKind.CHOICE || choices.size >= 2, "two at least")
     if (kind == QuestionKind.NUMBER) {
         tree.demand(min != null && max != null && min < max, "min below max")
         tree["knots"].demand(knots.size >= 2 && knots.zipWithNext().all { (a, b) -> a < b }, "two knots at least, ascending")
@@ -129,17 +134,20 @@ private fun checkPlaces(tree: Tree, questions: List<Question>) {
     tree.demand(questions.map { it.id }.toSet().size == questions.size, "ids that differ")
 }
 
-/** A manifest's `decision` for a model of that [side]. */
-internal fun decision(tree: Tree, side: Int): Decision {
+/** A manifest's `decision` for a model of that [side] and so many [questions]. */
+internal fun decision(tree: Tree, side: Int, questions: Int): Decision {
     val version = tree["version"].text(32)
     val limits = tree["quality"].keys().associateWith { tree["quality"][it].int(0..9999) }
     for (check in Check.values()) tree["quality"].demand(limits[check.key] in 0..check.most, "${check.key} up to ${check.most}")
     tree["quality"].demand(limits.size == Check.values().size, "nine limits")
     tree["version"].demand(version == DECISION_VERSION, DECISION_VERSION)
     tree["side"].demand(tree["side"].int(5..MAX_SIDE) == side, "the side of the input")
-    val cases = tree.maybe("by_answers")?.list(3).orEmpty().map { it["from"].int(1..1000) to points(it) }
+    val whole = points(tree)
+    val cases = tree.maybe("by_answers")?.list(3).orEmpty().map { it["from"].int(1..questions) to points(it) }
     tree.demand(cases.zipWithNext().all { (a, b) -> a.first < b.first }, "by_answers that ascend")
-    return Decision(version, side, limits, points(tree), cases)
+    val alike = cases.all { (_, points) -> (points.malignantThreshold == null) == (whole.malignantThreshold == null) }
+    tree.demand(alike, "malignant_threshold with all numbers of answers, or with none")
+    return Decision(version, side, limits, whole, cases)
 }
 
 private operator fun IntRange.contains(value: Int?): Boolean = value != null && value >= first && value <= last
