@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import DoublePrecision
 
 
 def make_fabric(*, precision: str, folder: Path) -> Fabric:
@@ -16,9 +17,17 @@ def make_fabric(*, precision: str, folder: Path) -> Fabric:
     if precision == "auto":
         precision = "bf16-mixed" if bf16_pays() else "32-true"
     logger = TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
-    fabric = Fabric(accelerator="auto", precision=precision, loggers=logger, **processes())  # type: ignore[arg-type]
+    computes = {"plugins": InDouble()} if precision == "64-true" else {"precision": precision}
+    fabric = Fabric(accelerator="auto", loggers=logger, **computes, **processes())
     fabric.launch()
     return fabric
+
+
+class InDouble(DoublePrecision):
+    """Float64 throughout: Lightning's own gives what a network answers back in float32."""
+
+    def convert_output(self, data: Any) -> Any:
+        return data
 
 
 def processes() -> dict[str, Any]:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.data.squares import cache_folder
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
-from edge.locks import refused_company
+from edge.locks import alone_in, refused_company
 from edge.report import pictures
 
 STATE = "resume.safetensors"  # of a run that is not finished
@@ -39,6 +40,16 @@ RUN_FILES = (
 def only_run_in(folder: Path) -> AbstractContextManager[None]:
     """InputError where another run trains in `folder`. Of the processes of torchrun the first one looks."""
     return refused_company(folder, "training") if os.environ.get("RANK", "0") == "0" else nullcontext()
+
+
+def are_several() -> bool:
+    """Whether torchrun has started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def one_after_another() -> AbstractContextManager[None]:
+    """Of several processes one at a time reads photographs in this block: the next one finds them in the cache."""
+    return alone_in(cache_folder() / "reading") if are_several() else nullcontext()
 
 
 def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from edge.checkpoint import Preprocess
 from edge.scheme import Layer
 
+from . import _together
 from ._fake_quant import FakeQuantised
-from ._loss import loss
+from ._loss import in_full, loss
 from ._nearness import nearness
 from ._objective import Batch
 from ._recipe import Recipe
@@ -84,9 +85,9 @@ def noise(logits: Tensor, wanted: Tensor, signal: Tensor) -> Tensor:
     answer is hard to keep, nor for less because the network is sure of it.
     """
     difference, reference = (centred(logits) - centred(wanted)).square().sum(1), centred(signal).square().sum(1)
-    return (difference / reference.clamp(min=FLOOR) + FLOOR).log().mean()
+    return _together.mean((difference / reference.clamp(min=FLOOR) + FLOOR).log())
 
 
 def centred(logits: Tensor) -> Tensor:
-    logits = logits.float()
+    logits = in_full(logits)
     return logits - logits.mean(dim=1, keepdim=True)

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import _together
+
 SMOOTH = 1e-5  # keeps Dice defined where neither side has a pixel
 
 
@@ -41,36 +43,48 @@ def log_priors(targets: np.ndarray, domains: np.ndarray, classes: int, evenness:
 
 
 def loss(logits: Tensor, wanted: Tensor, adjustment: Tensor, *, smoothing: float) -> Tensor:
-    """Cross entropy of logits (N, K) + adjustment (N, K) to the class shares wanted (N, K), float32.
+    """Cross entropy of logits (N, K) + adjustment (N, K) to the class shares wanted (N, K).
 
-    Mean over what is labelled: shares are all 0 where the class is unknown, and sum to 1 elsewhere.
+    Mean over what is labelled in the batches of all processes: shares are all 0 where the class is unknown, and sum to
+    1 elsewhere.
 
     Labels are smoothed towards the class shares of the data set, not towards a uniform answer: the adjustment
     divides by those shares, and a uniform floor would come out as a strong vote for the rarest class.
     """
+    logits = in_full(logits)
+    wanted = wanted.to(logits.dtype)
     labelled = wanted.sum(dim=1, keepdim=True)
     wanted = (1 - smoothing) * wanted + smoothing * labelled * torch.softmax(adjustment, dim=1)
-    return F.cross_entropy(logits.float() + adjustment, wanted, reduction="sum") / labelled.sum().clamp(min=1)
+    apart = F.cross_entropy(logits + adjustment, wanted, reduction="none")
+    return _together.mean(apart, labelled.sum())
 
 
 def distance(logits: Tensor, guide: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the answers, logits (N, K), from a guide's or a teacher's, logits (N, K); nats."""
-    mine, wanted = torch.log_softmax(logits.float(), dim=1), torch.log_softmax(guide.float(), dim=1)
-    return F.kl_div(mine, wanted, log_target=True, reduction="batchmean")
+    """Kullback-Leibler divergence of the answers, logits (N, K), from a guide's or a teacher's, logits (N, K); nats.
+
+    Mean over the batches of all processes; 0 where they are empty.
+    """
+    mine, wanted = torch.log_softmax(in_full(logits), dim=1), torch.log_softmax(in_full(guide), dim=1)
+    return _together.mean(F.kl_div(mine, wanted.to(mine.dtype), log_target=True, reduction="none").sum(dim=1))
 
 
-def mask_loss(logits: Tensor, wanted: Tensor) -> Tensor | None:
-    """Soft Dice over the whole batch plus binary cross entropy of mask logits (N, 1, S, S).
+def in_full(values: Tensor) -> Tensor:
+    """In float32, or in float64 where they are."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def mask_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Soft Dice over the whole batch, of all processes, plus binary cross entropy of mask logits (N, 1, S, S).
 
     `wanted` is (N, S, S), 0..1, or below 0 everywhere where a photograph has no mask. Dice is summed over the batch,
     as the authors of ResFormer train it (arXiv:2412.00351), not per image, so that a small lesion does not weigh as
-    much as a large one. The cross entropy gives a slope where the sigmoid of a fresh network has none. None where no
+    much as a large one. The cross entropy gives a slope where the sigmoid of a fresh network has none. 0 where no
     photograph of the batch has a mask.
     """
     known = wanted[:, 0, 0] >= 0
-    if not bool(known.any()):
-        return None
-    answers, target = logits[known, 0].float(), wanted[known].float()
+    answers = in_full(logits[known, 0])
+    target = wanted[known].to(answers.dtype)
     p = torch.sigmoid(answers)
-    overlap = (2 * (p * target).sum() + SMOOTH) / (p.square().sum() + target.square().sum() + SMOOTH)
-    return 1 - overlap + F.binary_cross_entropy_with_logits(answers, target)
+    both, sizes = _together.total(torch.stack([(p * target).sum(), p.square().sum() + target.square().sum()]))
+    cross = F.binary_cross_entropy_with_logits(answers, target, reduction="none")
+    return 1 - (2 * both + SMOOTH) / (sizes + SMOOTH) + _together.mean(cross)

@@ -12,8 +12,9 @@ from edge.checkpoint import Preprocess
 from edge.errors import InputError
 from edge.models.deployed import class_and_mask
 
+from . import _together
 from ._descriptors import DESCRIPTORS
-from ._loss import distance, loss, mask_loss
+from ._loss import distance, in_full, loss, mask_loss
 from ._recipe import Recipe
 
 
@@ -118,20 +119,23 @@ class Classify:
         value = loss(logits, batch.wanted, batch.adjustment, smoothing=self.recipe.label_smoothing)
         known = batch.wanted.sum(dim=1) > 0.5  # a photograph without a class teaches the mask alone
         if self.recipe.descriptors:
-            apart = (read[:, : self.descriptors].float() - batch.descriptors)[known].square()
-            value = value + self.recipe.descriptors * (apart.mean() if known.any() else 0 * read.sum())
-        if batch.guide and known.any():
-            weight, bias = batch.guide
-            value = value + self.recipe.guide * distance(logits[known], batch.descriptors[known] @ weight + bias)
+            apart = (in_full(read[:, : self.descriptors]) - batch.descriptors)[known].square()
+            value = value + self.recipe.descriptors * _together.mean(apart)
+        if batch.guide:
+            weight, bias = (part.to(in_full(logits).dtype) for part in batch.guide)
+            answers = batch.descriptors[known].to(weight.dtype) @ weight + bias
+            value = value + self.recipe.guide * distance(logits[known], answers)
         if batch.taught:  # photographs without a class, too
             value = value + self.recipe.distil * distance(logits, batch.taught.logits)
         if batch.taught and self.features:
-            seen = read[:, self.descriptors :].float()
-            value = value + self.recipe.distil_features * (seen - batch.taught.features).square().mean()
+            seen = in_full(read[:, self.descriptors :])
+            apart = (seen - batch.taught.features).square()
+            value = value + self.recipe.distil_features * _together.mean(apart)
         if mask.ndim == 4:
-            outline = mask_loss(mask, batch.masks) if batch.masks is not None and batch.masks.ndim == 3 else None
+            learned = batch.masks is not None and batch.masks.ndim == 3
             # a term of zero keeps every weight in the graph, which several processes want
-            value = self.recipe.class_weight * value + (0 * mask.sum() if outline is None else outline)
+            outline = mask_loss(mask, batch.masks) if learned and batch.masks is not None else 0 * mask.sum()
+            value = self.recipe.class_weight * value + outline
         return value
 
     def look(

@@ -9,7 +9,7 @@ from edge.errors import InputError
 
 SEEDS = (0, 2**32 - 1)
 HELD_BACK = (0.02, 0.5)
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "64-true")
 
 
 @dataclass(frozen=True)

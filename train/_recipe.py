@@ -11,6 +11,7 @@ from edge.models import DEFAULT_MODEL, SIDE_MULTIPLE
 from ._options import SEEDS, check_ranges
 
 QAT_EPOCHS = 4
+OWN, SYNCHRONISED, FROZEN = BATCH_NORMS = ("own", "synchronised", "frozen")
 MAX_SIDE = 1024  # pixels
 # What the numbers of a recipe may be; beyond, training breaks or means nothing.
 RANGES = {
@@ -45,18 +46,27 @@ class Recipe:
     ema: float = 0.995  # decay per step of the averaged weights that are kept
     augment: float = 0.8  # strength: 0 none
     seed: int = 0
+    # whose statistics: of each process's batch, of the batches of all, or those of the weights to start from
+    batch_norm: str = OWN
 
     def check(self) -> None:
         """InputError that names the first number with which no training could go on."""
         if self.batch < 2:
             raise InputError(f"`batch` is at least 2 (batch norm needs company), got {self.batch}")
         check_ranges(asdict(self), RANGES)
+        if self.batch_norm not in BATCH_NORMS:
+            raise InputError(f"`batch_norm` is one of {', '.join(BATCH_NORMS)}, got {self.batch_norm!r}")
         check_stages(self.stages)
 
     @property
     def side(self) -> int:
         """The side that the finished model takes, in pixels."""
         return self.stages[-1][0]
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """All that are learned at, in pixels."""
+        return tuple(dict.fromkeys(side for side, _ in self.stages))
 
     @property
     def epochs(self) -> int:

@@ -29,16 +29,27 @@ from edge.questions.training.measure import Judged
 
 from ._answers import Learned, add_answers, learn_answers, write_logits
 from ._cut import Cut, by_domain, cut_sets
-from ._folder import MASKS, UNSEEN, WITH_ANSWERS, only_run_in, prepare_folder, remove_run, remove_state, write_answers
+from ._folder import (
+    MASKS,
+    UNSEEN,
+    WITH_ANSWERS,
+    are_several,
+    one_after_another,
+    only_run_in,
+    prepare_folder,
+    remove_run,
+    remove_state,
+    write_answers,
+)
 from ._leaks import SplitLeaks, check_leaks
 from ._masks import figures_by_set, mask_scores, write_scores
 from ._objective import last_layer
 from ._options import Machine, Split
 from ._page import Evidence, write_page
 from ._plots import confusion_plot, curves_plot
-from ._predict import predict
+from ._predict import predict_together
 from ._qat import FineTuned, FineTuning
-from ._recipe import Recipe
+from ._recipe import FROZEN, Recipe
 from ._sets import Source, check_masks, open_sets
 from ._start import beginning, check_fits, merged, opened_start, preprocess_for, refuse_seen
 from ._summary import summarise
@@ -134,13 +145,16 @@ def train(
     )  # fmt: skip
     with only_run_in(folder), listening(on_progress), threads(plan.machine.threads):
         prepare_folder(folder, resume=resume, force=force)
-        sets = read_sets(plan, data, also)
-        cuts = cut_apart(plan, sets)
-        leaks = check_leaks(cuts, sets, plan.recipe.side)
+        with one_after_another():
+            sets = read_sets(plan, data, also)
+            cuts = cut_apart(plan, sets)
+            leaks = check_leaks(cuts, sets, plan.recipe.side)
+            inputs = training_data(cuts, masks=plan.masks)
+            if are_several():
+                inputs.read(plan.recipe.sides)
         learned = learn_answers(cuts[0].train) if plan.answers else None  # first: what is wrong with them is said now
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)
-        inputs = training_data(cuts, masks=plan.masks)
         fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
         return judge_and_write(plan, cuts, inputs, fitted, learned, leaks)
 
@@ -178,6 +192,8 @@ def checked_plan(
             machine = replace(machine, precision="32-true")
     else:
         start = None if init is None else opened_start(init, recipe.model, own=create is not None)
+        if recipe.batch_norm == FROZEN and start is None:
+            raise InputError("`batch_norm` frozen keeps the statistics of `init`; give one, or leave it out")
     make = create or (lambda classes: create_model(recipe.model, classes))
     if start and start.questions and not answers:
         log.warning("the checkpoint to start from takes answers; this run does not fit any (`answers`)")
@@ -275,9 +291,9 @@ def judge_and_write(
     unseen, side = cuts[0].unseen, plan.recipe.side
     net = with_weights(plan.create(inputs.classes), fitted)
     held_back, held_back_targets = inputs.held_back_at(side)
-    held_back_logits = predict(net, held_back, plan.preprocess)
+    held_back_logits = predict_together(net, held_back, plan.preprocess)
     temperature = fit_temperature(held_back_logits, held_back_targets)
-    raw_logits = predict(net, load_squares(unseen, side)[1], plan.preprocess)
+    raw_logits = predict_together(net, load_squares(unseen, side)[1], plan.preprocess)
     logits = raw_logits / temperature
     metrics = summarise(np.array(unseen.targets), unseen.patients, logits, unseen.classes)
     scores = [score for part in cuts if plan.masks for score in mask_scores(net, part.unseen, plan.preprocess)]

@@ -13,7 +13,7 @@ from edge.files import moved_into_place
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCHEMA = "dermedge/run/1"
+SCHEMA = "dermedge/run/2"  # 2: random numbers belong to the sample
 
 
 def save(path: Path, *, tensors: dict[str, dict[str, Tensor]], facts: dict) -> None:

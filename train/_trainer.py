@@ -23,6 +23,8 @@ from edge.errors import InputError
 from edge.models import create_model
 from edge.progress import report
 
+from . import _together
+from ._batch_norm import freeze, synchronised
 from ._batches import Order, Views, loader, steps_per_epoch, views_for
 from ._depthwise import FastDepthwise
 from ._fabric import make_fabric
@@ -32,8 +34,9 @@ from ._masks import mean_dice
 from ._memory import check_fits_the_set, check_memory
 from ._objective import Batch, Classify, Objective
 from ._options import Machine
-from ._predict import normalise, predict
-from ._recipe import Recipe
+from ._own_noise import OwnNoise, keys_of
+from ._predict import normalise, predict_together
+from ._recipe import FROZEN, SYNCHRONISED, Recipe
 from ._schedule import average, learning_rate
 from ._start import Beginning, take_tensors
 from ._state import load, optimiser_tensors, restore_optimiser, save
@@ -123,13 +126,15 @@ class Trainer:
         check_memory(self.net, recipe, photographs, self.fabric.device, told=told)
         self.averaged = AveragedModel(self.net, avg_fn=average(recipe.ema), use_buffers=True)
         self.learner = self.objective.learner(self.net)
+        if recipe.batch_norm == SYNCHRONISED:
+            self.learner = synchronised(self.learner, self.fabric.device)
         optimiser = torch.optim.AdamW(
             parameter_groups(self.learner, recipe.weight_decay),
             lr=recipe.learning_rate,
             fused=self.fabric.device.type != "mps",
         )
         self.model, self.optimiser = self.fabric.setup(self.learner, optimiser)
-        self.averaged.to(self.fabric.device)
+        self.averaged.to(self.fabric.device, next(self.net.parameters()).dtype)
         self.views_at = cache(lambda side: views_for(recipe, data.squares_at(side), side, data.classes))
         self.stop = StopRequest()
         self.metric = ""  # of the last look, beside the progress bar
@@ -155,7 +160,8 @@ class Trainer:
             self.fabric.logger.finalize("success")
         if self.fabric.is_global_zero:
             write_history(self.folder / "history.csv", self.at.history)
-        state = {name: value.cpu() for name, value in self.averaged.module.state_dict().items()}
+        _together.take_buffers_of_first(self.averaged)
+        state = {name: in_single(value.cpu()) for name, value in self.averaged.module.state_dict().items()}
         return Fitted(self.fabric.broadcast(state), self.at.history, self.precision, self.fabric.is_global_zero)
 
     def run_epochs(self) -> None:
@@ -179,20 +185,23 @@ class Trainer:
         adjustment = (recipe.balance * priors).to(self.fabric.device)
         guide = self.guide_of(views)
         self.model.train()
+        if recipe.batch_norm == FROZEN:
+            freeze(self.learner)
         begun = time.monotonic()
         for images, wanted, domains, descriptors, masks, keys in loader(views, order, workers=self.workers):
-            self.prepare_step(order.steps)
+            noise = self.prepare_step(order.steps)
             images, wanted, domains, descriptors, masks = self.fabric.to_device(
                 (images, wanted, domains, descriptors, masks)
             )
             images = normalise(images, self.preprocess)
             taught = self.teaching.answer(images, keys) if self.teaching else None
             batch = Batch(images, wanted, adjustment[domains], descriptors, guide, masks, taught)
-            at.loss_sum += self.step(batch)
+            with noise:
+                at.loss_sum += self.step(batch)
             at.step += 1
             now = time.monotonic()
             at.seconds, begun = at.seconds + now - begun, now
-            if self.stop.asked:
+            if _together.any_asks(self.stop.asked, self.fabric.device):
                 raise KeyboardInterrupt
             self.show()
             self.forecast(now)
@@ -207,15 +216,19 @@ class Trainer:
             }
         )
 
-    def prepare_step(self, steps: int) -> None:
-        """The rate and the seed of the step to come, of `steps` in the epoch."""
-        rate = learning_rate(self.recipe, self.recipe.share_done(self.at.epoch + (self.at.step + 1) / steps))
+    def prepare_step(self, steps: int) -> OwnNoise:
+        """The rate and the seed of the step to come, of `steps` in the epoch; the random numbers of its samples."""
+        recipe, at = self.recipe, self.at
+        rate = learning_rate(recipe, recipe.share_done(at.epoch + (at.step + 1) / steps))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        # dropout and stochastic depth depend on the step alone, so that a resumed run repeats them
-        torch.manual_seed(
-            self.recipe.seed * 1_000_003 + self.steps_done * self.fabric.world_size + self.fabric.global_rank
-        )
+        # what is drawn for all samples alike depends on the step alone, so that a resumed run repeats it
+        torch.manual_seed(recipe.seed * 1_000_003 + self.steps_done)
+        first, batch = at.step * recipe.batch, recipe.batch
+        places = [
+            place * self.fabric.world_size + self.fabric.global_rank for place in range(first, first + batch)
+        ]  # in the epoch's order, as `Order` deals them out
+        return OwnNoise(keys_of(recipe.seed, at.epoch, places))
 
     def step(self, batch: Batch) -> float:
         """One step of the optimiser and of the average; the loss."""
@@ -238,6 +251,7 @@ class Trainer:
 
     def look(self) -> None:
         """Add the figures of the averaged weights on the held-back patients to the last row of the history."""
+        _together.take_buffers_of_first(self.averaged)
         net, row, side = self.averaged.module, self.at.history[-1], self.recipe.side_at(self.at.epoch)
         held_back = self.data.held_back_at(side)
         row |= held_back_figures(net, self.preprocess, held_back)
@@ -369,13 +383,18 @@ def held_back_figures(
 ) -> dict[str, float]:
     """Columns of the history: loss and balanced accuracy on uint8 squares (N, S, S, 3) and classes (N,)."""
     images, targets = held_back
-    logits = torch.from_numpy(predict(net, images, preprocess))
+    logits = torch.from_numpy(predict_together(net, images, preprocess))
     return {
         "held_back_loss": float(nn.functional.cross_entropy(logits, torch.from_numpy(targets))),
         "held_back_balanced_accuracy": recall_score(  # of the classes that are there
             targets, logits.argmax(1).numpy(), average="macro", zero_division=np.nan
         ),
     }
+
+
+def in_single(value: Tensor) -> Tensor:
+    """As a checkpoint holds it: no float64."""
+    return value.float() if value.dtype == torch.float64 else value
 
 
 def in_words(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -27,6 +27,14 @@ class TrainingData:
     # of all sets those that have a mask, uint8 (M, S, S, 3), and it, (M, S, S); None where no masks are learned
     held_back_masks_at: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
     digests: tuple[str, ...] | None = None  # of the training parts: a resumed run must have the same
+
+    def read(self, sides: Iterable[int]) -> None:
+        """Read all of these sides now."""
+        for side in sides:
+            self.squares_at(side)
+            self.held_back_at(side)
+            if self.held_back_masks_at:
+                self.held_back_masks_at(side)
 
 
 def training_data(cuts: Sequence[Cut], *, masks: bool) -> TrainingData:

@@ -72,8 +72,9 @@ def train(
     checkpoints of any family with the same classes, whose answers the network learns beside the labels. `answers`: also
     fit what people answered (`fit_answers`). `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and
     which set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
-    `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, learning_rate, weight_decay, label_smoothing,
-    balance, evenness, mixup, descriptors, guide, distil, distil_features, class_weight, variants, ema, augment, seed.
+    `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, batch_norm, learning_rate, weight_decay,
+    label_smoothing, balance, evenness, mixup, descriptors, guide, distil, distil_features, class_weight, variants, ema,
+    augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
@@ -196,6 +197,8 @@ def recipe_options(options: dict[str, Any], recipe_room: Any) -> dict[str, Any]:
     for option, value in options.items():
         if option == "stages":
             checked[option] = recipe_room.parse_stages(value) if isinstance(value, str) else pairs_of(value)
+        elif kinds[option] == "str":
+            checked[option] = checks.text_or_none(value, option, f"one of {', '.join(recipe_room.BATCH_NORMS)}")
         else:
             checked[option] = (checks.whole if kinds[option] == "int" else checks.number)(value, option)
     return checked

@@ -100,6 +100,11 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         help="SIDExEPOCHS, one after the other; the last side is the model's (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument("--batch", type=int, default=default.batch)
+    recipe.add_argument(
+        "--batch-norm", default=default.batch_norm, choices=list(_recipe.BATCH_NORMS),
+        help="whose statistics normalise in training: own (of each process's batch), synchronised (of all processes, "
+        "GPUs only), or frozen (those of --init stay); see docs/training.md (default: %(default)s)",
+    )  # fmt: skip
     recipe.add_argument("--learning-rate", type=float, default=default.learning_rate)
     recipe.add_argument("--weight-decay", type=float, default=default.weight_decay)
     recipe.add_argument("--label-smoothing", type=float, default=default.label_smoothing)

@@ -212,6 +212,8 @@ def test_under_torchrun_processes_share_the_work_and_one_speaks(folder_of_photog
     for words in ("photographs to learn from", "epoch 1 ", "epoch 2 ", "unseen patients:", "checkpoint: "):
         assert done.stdout.count(words) == 1, done.stdout
     assert not (tmp_path / "run" / "resume.safetensors").exists()  # a finished run needs none
+    assert done.stdout.count("page: ") == 1 and (tmp_path / "run" / "report.html").is_file()
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]  # nothing half-written
     assert load(tmp_path / "run").recipe["stages"] == [[SIDE, 2]]
 
 

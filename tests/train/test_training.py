@@ -405,6 +405,7 @@ def test_flags_of_options_are_read_back_as_these_options():
         0.9,
         0.7,
         11,
+        "frozen",
     )
     usual = asdict(Recipe())
     assert {name for name, value in asdict(recipe).items() if value == usual[name]} == set(WITHOUT_FLAG)
