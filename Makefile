@@ -58,11 +58,12 @@ test-slow: env
 test-apps: env
 	$(BIN)/python tests/apps/run.py $(APPS)
 
-# The Android app, signed for trying out, with the model that is bundled in apps/android_demo, else with the demo's.
+# The Android app, signed for trying out, with the model that is bundled in apps/android_demo, else with the demo's;
+# GPU=1: with TFLite's GPU delegate.
 apk: env
 	@test -f $(ASSETS) || test -f $(DEMO)/hierattn_xs/manifest.json || $(MAKE) demo
 	@test -f $(ASSETS) || $(BIN)/dermedge bundle $(DEMO)/hierattn_xs --app android --out apps/android_demo
-	$(BIN)/python apps/android_demo/build_apk.py build/apps/android
+	$(BIN)/python apps/android_demo/build_apk.py $(if $(GPU),--gpu build/apps/android-gpu,build/apps/android)
 
 # Operations of networks, hostile files, frames: FUZZ times as many as in the suite (networks FUZZ / 10), other ones every
 # time; it takes long and may be stopped at any time. Without DERMEDGE_PHONES nothing is run on ARM.

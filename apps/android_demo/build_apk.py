@@ -1,9 +1,10 @@
-"""build_apk.py OUT [ASSETS]: the signed APKs of this app without Gradle, from Maven Central's TFLite (`make apk`).
+"""build_apk.py [--gpu] OUT [ASSETS]: this app's signed APKs without Gradle, from Maven Central's TFLite (`make apk`).
 
 Needs of Debian: openjdk-17-jdk-headless, maven, aapt, zipalign, apksigner, dexdump, binutils. Maven fetches some 300 MB
 the first time, to DERMEDGE_M2 or else ~/.m2/repository. The model is in ASSETS/model (app/src/main/assets beside this
 file, where `dermedge bundle BUILD --app android --out apps/android_demo` puts it). OUT gets an APK with three
-processors and one for arm64 alone, and OUT/work what tests of the app on Android's framework need.
+processors and one for arm64 alone, and OUT/work what tests of the app on Android's framework need. With --gpu, which
+Android Studio calls a flavour, the app has TFLite's GPU delegate too, and a screen to choose it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,13 @@ FRAMEWORK = "org.robolectric:android-all:15-robolectric-13954326:jar"  # to comp
 RESOURCES = "org.robolectric:android-all:14-robolectric-10818077:jar"  # Debian's aapt2 does not read newer ones
 R8 = "com.android.tools:r8:8.13.19:jar"
 ARCHIVES = (f"org.tensorflow:tensorflow-lite:{TFLITE}:aar", f"org.tensorflow:tensorflow-lite-api:{TFLITE}:aar")
-APKS = {"dermedge-demo": ("arm64-v8a", "armeabi-v7a", "x86_64"), "dermedge-demo-arm64": ("arm64-v8a",)}
-LIBRARY = "libtensorflowlite_jni.so"
+GPU_ARCHIVES = (f"org.tensorflow:tensorflow-lite-gpu:{TFLITE}:aar", "org.tensorflow:tensorflow-lite-gpu-api:2.14.0:aar")
+APKS = {"": ("arm64-v8a", "armeabi-v7a", "x86_64"), "-arm64": ("arm64-v8a",)}
+# Libraries of the phone that the delegate looks for; from API 31 on an app sees those alone that it names.
+OPENCL = "".join(
+    f'<uses-native-library android:name="{name}" android:required="false" />\n'
+    for name in ("libOpenCL.so", "libOpenCL-car.so", "libOpenCL-pixel.so")
+)
 PROGRAMS = {
     "mvn": "maven", "javac": "openjdk-17-jdk-headless", "aapt2": "aapt", "zipalign": "zipalign",
     "apksigner": "apksigner", "dexdump": "dexdump", "nm": "binutils",
@@ -87,10 +93,10 @@ def joined(paths: list[Path]) -> str:
     return ":".join(map(str, paths))
 
 
-def unpacked(work: Path) -> list[Path]:
+def unpacked(work: Path, archives: tuple[str, ...]) -> list[Path]:
     """The classes of TFLite's archives; their native libraries go to work/natives."""
     jars = []
-    for number, artifact in enumerate(ARCHIVES):
+    for number, artifact in enumerate(archives):
         with zipfile.ZipFile(fetched(artifact)) as archive:
             jars.append(work / f"tflite-{number}.jar")
             jars[-1].write_bytes(archive.read("classes.jar"))
@@ -102,11 +108,13 @@ def unpacked(work: Path) -> list[Path]:
     return jars
 
 
-def linked(work: Path) -> Path:
+def linked(work: Path, *, gpu: bool) -> Path:
     """Resources and assets as an APK without code; work/generated gets R.java."""
     code, name = VERSION
     head = f'package="{PACKAGE}" android:versionCode="{code}" android:versionName="{name}"'
     manifest = (MAIN / "AndroidManifest.xml").read_text("utf-8").replace("<manifest ", f"<manifest {head} ")
+    if gpu:
+        manifest = manifest.replace("</application>", f"{OPENCL}</application>")
     (work / "AndroidManifest.xml").write_text(manifest, "utf-8")
     values = work / "res" / "values"
     values.mkdir(parents=True)
@@ -116,13 +124,15 @@ def linked(work: Path) -> Path:
         parts.append(work / f"res-{number}.zip")
         run("aapt2", "compile", "--dir", folder, "-o", parts[-1])
     bare = work / "bare.apk"
+    known = ["--warn-manifest-validation"] if gpu else []  # Debian's aapt2 is older than uses-native-library
     run("aapt2", "link", "-I", fetched(RESOURCES), "--manifest", work / "AndroidManifest.xml", "-A", work / "assets",
         "-0", "tflite", "-0", "png", "--java", work / "generated", "--rename-manifest-package", APPLICATION,
-        "--min-sdk-version", LEAST_API, "--target-sdk-version", TARGET_API, "-o", bare, *parts)  # fmt: skip
+        "--min-sdk-version", LEAST_API, "--target-sdk-version", TARGET_API, "-o", bare, *known,
+        *parts)  # fmt: skip
     return bare
 
 
-def compiled(work: Path, tflite: list[Path]) -> Path:
+def compiled(work: Path, tflite: list[Path], *, gpu: bool) -> Path:
     """core, infer and app as one jar of classes for Java 8."""
     classes = work / "classes"
     classes.mkdir()
@@ -132,7 +142,8 @@ def compiled(work: Path, tflite: list[Path]) -> Path:
     run(*JAVA, "-cp", joined(kotlin), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-no-stdlib", "-no-reflect",
         "-jvm-target", "1.8", "-Xjdk-release=1.8", "-Xnullability-annotations=@android.annotation:warn",
         "-Xsuppress-deprecated-jvm-target-warning", "-cp", joined(against), "-d", classes,
-        *(HERE / part / "src/main/kotlin" for part in ("core", "infer", "app")))  # fmt: skip
+        *(HERE / part / "src/main/kotlin" for part in ("core", "infer", "app")),
+        HERE / "infer/src" / ("gpu" if gpu else "cpu") / "kotlin")  # fmt: skip
     jar = work / "app.jar"
     with zipfile.ZipFile(jar, "w") as archive:
         for path in sorted(classes.rglob("*.class")):
@@ -163,8 +174,8 @@ def mangled(name: str) -> str:
     return name.replace("_", "_1").replace("/", "_").replace("$", "_00024")
 
 
-def check_natives(dex: list[Path], library: Path) -> None:
-    """Ends the build where a native method of the dex has no function in the library."""
+def check_natives(dex: list[Path], folder: Path) -> None:
+    """Ends the build where a native method of the dex has no function in a processor's libraries."""
     methods, owner, name = set(), "", ""
     for line in "".join(run("dexdump", path) for path in dex).splitlines():
         if "Class descriptor" in line:
@@ -173,11 +184,12 @@ def check_natives(dex: list[Path], library: Path) -> None:
             name = line.split("'")[1]
         elif line.strip().startswith("access ") and "NATIVE" in line:
             methods.add(f"Java_{mangled(owner)}_{mangled(name)}")
-    symbols = {line.split()[-1].partition("@")[0] for line in run("nm", "-D", "--defined-only", library).splitlines()}
-    missing = sorted(methods - symbols)
+    libraries = sorted(folder.glob("*.so"))
+    listed = "".join(run("nm", "-D", "--defined-only", library) for library in libraries)
+    missing = sorted(methods - {line.split()[-1].partition("@")[0] for line in listed.splitlines() if line})
     if missing or not methods:
-        sys.exit(f"{library.name} lacks {', '.join(missing) or 'all'} of {len(methods)} native methods")
-    print(f"{len(methods)} native methods, each in {library.parent.name}/{library.name}")
+        sys.exit(f"{folder.name} lacks {', '.join(missing) or 'all'} of {len(methods)} native methods")
+    print(f"{len(methods)} native methods, each in {folder.name}/{', '.join(library.name for library in libraries)}")
 
 
 def packed(bare: Path, dex: list[Path], natives: Path, processors: tuple[str, ...], target: Path) -> None:
@@ -220,9 +232,11 @@ def signed(plain: Path, target: Path, key: Path) -> None:
 
 
 def main() -> None:
-    if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
+    gpu = sys.argv[1:2] == ["--gpu"]
+    paths = sys.argv[2 if gpu else 1 :]
+    if len(paths) not in (1, 2) or any(path.startswith("-") for path in paths):
         sys.exit(__doc__)
-    assets = Path(sys.argv[2] if len(sys.argv) == 3 else MAIN / "assets").resolve()
+    assets = Path(paths[1] if len(paths) == 2 else MAIN / "assets").resolve()
     missing = [
         f"{program} (apt-get install {package})" for program, package in PROGRAMS.items() if not shutil.which(program)
     ]
@@ -230,17 +244,19 @@ def main() -> None:
         sys.exit(f"missing: {', '.join(missing)}")
     if not (assets / "model" / "manifest.json").is_file():
         sys.exit(f"no model in {assets}: dermedge bundle BUILD --app android --out apps/android_demo")
-    out = Path(sys.argv[1]).resolve()
+    out = Path(paths[0]).resolve()
     work = out / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     (work / "assets").symlink_to(assets)
-    tflite = unpacked(work)
-    bare = linked(work)
-    jar = compiled(work, tflite)
+    tflite = unpacked(work, (*ARCHIVES, *GPU_ARCHIVES) if gpu else ARCHIVES)
+    bare = linked(work, gpu=gpu)
+    jar = compiled(work, tflite, gpu=gpu)
     dex = shrunk(work, [jar, *tflite, standard_library(work)])
-    check_natives(dex, work / "natives" / "arm64-v8a" / LIBRARY)
-    for name, processors in APKS.items():
+    for processor in APKS[""]:
+        check_natives(dex, work / "natives" / processor)
+    for ending, processors in APKS.items():
+        name = f"dermedge-demo{'-gpu' if gpu else ''}{ending}"
         packed(bare, dex, work / "natives", processors, work / f"{name}.unsigned.apk")
         signed(work / f"{name}.unsigned.apk", out / f"{name}.apk", out / "debug.keystore")
         print(f"{out / name}.apk: {(out / f'{name}.apk').stat().st_size / 1e6:.1f} MB, {', '.join(processors)}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from build_apk import ARCHIVES, FRAMEWORK, R8, RESOURCES, class_path, fetched
+from build_apk import ARCHIVES, FRAMEWORK, GPU_ARCHIVES, R8, RESOURCES, class_path, fetched
 from run_screens import INSTRUMENTED, VERSIONS
 
 
 def main() -> None:
-    for artifact in (*ARCHIVES, FRAMEWORK, RESOURCES, R8):
+    for artifact in (*ARCHIVES, *GPU_ARCHIVES, FRAMEWORK, RESOURCES, R8):
         fetched(artifact)
     for version in VERSIONS.values():
         fetched(INSTRUMENTED.format(version=version))

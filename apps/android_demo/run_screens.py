@@ -1,8 +1,9 @@
-"""run_screens.py OUT API SHIM PHOTOS RESULTS: the app's screens on Android's framework, with its own native library.
+"""run_screens.py OUT API SHIM PHOTOS RESULTS [TEST...]: the app's screens on Android's framework, with its own library.
 
 OUT is what build_apk.py filled; API is 34, 35 (Java 17) or 36 (Java 21 or newer, by JAVA_HOME); SHIM is the folder that
 `dermedge setup android` makes of the library for x86-64; PHOTOS has photo.jpg, which is answered, and files to decode.
-What the screens showed goes to RESULTS. Maven fetches some 400 MB the first time.
+What the screens showed goes to RESULTS. Of app/src/test all tests are run, or those named. Maven fetches
+some 400 MB the first time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from build_apk import FRAMEWORK, HERE, JAVA, class_path, fetched, joined, run, s
 
 VERSIONS = {"34": "14-robolectric-10818077", "35": "15-robolectric-13954326", "36": "16-robolectric-13921718"}
 INSTRUMENTED = "org.robolectric:android-all-instrumented:{version}-i7:jar"
+TESTS = "app/src/test/kotlin"
 OPEN = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in ("java.lang", "java.lang.reflect", "java.io")]
 CONFIG = """android_merged_manifest={work}/AndroidManifest.xml
 android_resource_apk={work}/bare.apk
@@ -40,13 +42,14 @@ def jars(work: Path, target: Path) -> list[Path]:
 def compiled(work: Path, target: Path, against: list[Path]) -> None:
     run(*JAVA, "-cp", joined(class_path("kotlinc.pom.xml", work)), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
         "-no-stdlib", "-no-reflect", "-jvm-target", "1.8", "-nowarn", "-Xsuppress-deprecated-jvm-target-warning",
-        "-cp", joined(against), "-d", target, HERE / "app/src/test/kotlin")  # fmt: skip
+        f"-Xfriend-paths={work / 'classes'}", "-cp", joined(against), "-d", target, HERE / TESTS)  # fmt: skip
 
 
 def main() -> None:
-    if len(sys.argv) != 6 or sys.argv[2] not in VERSIONS:
+    if len(sys.argv) < 6 or sys.argv[2] not in VERSIONS:
         sys.exit(__doc__)
-    out, api, shim, photos, results = (Path(part).resolve() for part in sys.argv[1:])
+    out, api, shim, photos, results = (Path(part).resolve() for part in sys.argv[1:6])
+    named = sys.argv[6:] or sorted(path.stem for path in (HERE / TESTS).rglob("*Test.kt"))
     work, version = out / "work", VERSIONS[api.name]
     tests, sdk = work / "tests", work / "sdk"
     for folder in (tests / "com/android/tools", sdk, results):
@@ -65,7 +68,7 @@ def main() -> None:
     said = run(java, *JAVA[1:], *OPEN, f"-Djava.library.path={shim}", "-Drobolectric.offline=true",
                f"-Drobolectric.dependency.dir={sdk}", f"-Ddermedge.out={results}", f"-Ddermedge.photos={photos}",
                "-cp", joined([tests, *app, framework]), "org.junit.runner.JUnitCore",
-               "dermedge.app.ScreensTest")  # fmt: skip
+               *(f"dermedge.app.{name}" for name in named))  # fmt: skip
     print(said.strip().splitlines()[-1])
 
 

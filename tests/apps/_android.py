@@ -75,11 +75,19 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return (target / PLACES["android"]).parent
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, bundled: Path) -> Path:
-    """What build_apk.py left for it."""
-    out = tmp_path_factory.mktemp("apk")
-    command = [sys.executable, str(APP / "build_apk.py"), str(out), str(bundled)]
+def apks(out: Path, assets: Path, *options: str) -> Path:
+    """What build_apk.py leaves."""
+    command = [sys.executable, str(APP / "build_apk.py"), *options, str(out), str(assets)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
     assert done.returncode == 0, done.stdout + done.stderr
     return out
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, bundled: Path) -> Path:
+    return apks(tmp_path_factory.mktemp("apk"), bundled)
+
+
+@pytest.fixture(scope="session")
+def built_with_gpu(tmp_path_factory: pytest.TempPathFactory, bundled: Path) -> Path:
+    return apks(tmp_path_factory.mktemp("gpu"), bundled, "--gpu")

@@ -15,6 +15,11 @@ android {
         resValue("string", "runtime_library", "litert")
         resValue("string", "runtime_version", rootProject.extra["litert"].toString())
     }
+    flavorDimensions += "accelerator"
+    productFlavors {
+        create("cpu")
+        create("gpu") // with LiteRT's GPU delegate, and the choice of it
+    }
     buildTypes {
         release {
             isMinifyEnabled = true

@@ -60,7 +60,7 @@ class MainActivity : Activity() {
         findViewById<TextView>(R.id.about).text = getString(
             R.string.about, model.model, model.file.file, runtime.library, runtime.version, model.intendedUse, model.attribution,
         )
-        status(getString(R.string.ready, model.file.file) + if (model.untrained) " " + getString(R.string.untrained) else "")
+        status(ready(model))
         answer()
     }
 
@@ -100,16 +100,21 @@ class MainActivity : Activity() {
         val model = manifest ?: return
         val picture = square ?: return
         val given = questionnaire?.answers.orEmpty()
-        app.compute(this, { app.model().run(picture, encode(model.questions, given)) }, { words -> forget(); status(words) }) { answer ->
+        app.compute(this, { app.computed { it.run(picture, encode(model.questions, given)) } }, { words -> forget(); status(words) }) { answer ->
             show(model, picture, given, answer.probabilities)
             findViewById<ImageView>(R.id.square).apply {
                 setImageBitmap(bitmapOf(picture, model.side, answer.mask, model.maskThreshold ?: 1.0))
                 contentDescription = getString(if (answer.mask == null) R.string.square else R.string.masked)
                 visibility = View.VISIBLE
             }
-            status(getString(R.string.ready, model.file.file) + if (model.untrained) " " + getString(R.string.untrained) else "")
+            status(ready(model))
         }
     }
+
+    private fun ready(model: Manifest): String = listOfNotNull(
+        getString(R.string.ready, model.file.file), getString(R.string.untrained).takeIf { model.untrained },
+        app.lost?.let { getString(R.string.refused_accelerator_failed, it) },
+    ).joinToString(" ")
 
     private fun show(model: Manifest, picture: ByteArray, given: Answers, probabilities: DoubleArray) {
         val points = model.decision?.inForce(countOf(given))

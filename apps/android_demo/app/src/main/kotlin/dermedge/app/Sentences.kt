@@ -20,6 +20,8 @@ private val REFUSED = mapOf(
     Reason.DAMAGED to R.string.refused_damaged, Reason.UNKNOWN_KIND to R.string.refused_unknown_kind,
     Reason.PHONE_DECODES to R.string.refused_phone_decodes, Reason.DEEP to R.string.refused_deep,
     Reason.COLOUR_STATED to R.string.refused_colour_stated, Reason.UNREADABLE to R.string.refused_unreadable,
+    Reason.NO_ACCELERATOR to R.string.refused_no_accelerator, Reason.ACCELERATOR_FAILED to R.string.refused_accelerator_failed,
+    Reason.ACCELERATOR_DISAGREES to R.string.refused_accelerator_disagrees,
     Reason.NO_ANSWER to R.string.refused_no_answer,
 )
 

@@ -12,6 +12,9 @@ enum class Reason {
     // of a photograph
     NOT_A_PHOTOGRAPH, TOO_MANY_BYTES, TOO_MANY_PIXELS, DAMAGED, UNKNOWN_KIND, PHONE_DECODES, DEEP, COLOUR_STATED, UNREADABLE,
 
+    // of an accelerator: the CPU answers instead
+    NO_ACCELERATOR, ACCELERATOR_FAILED, ACCELERATOR_DISAGREES,
+
     // of a question: details: what was asked
     NO_ANSWER,
 }

@@ -26,8 +26,8 @@ class Times(val load: Double, val first: Double, val others: List<Double>) {
     private fun at(share: Double): Double = others.sorted().let { it[minOf(it.size - 1, (it.size * share).toInt())] }
 }
 
-/** All images of a self-test on a device. [memoryBytes]: of the app while it ran. */
-class SelfTestResult(val rows: List<Tested>, val times: Times, val memoryBytes: Long, val accelerator: String) {
+/** All images of a self-test on a device. [memoryBytes]: of the app while it ran; null where the system does not say. */
+class SelfTestResult(val rows: List<Tested>, val times: Times, val memoryBytes: Long?, val accelerator: String) {
     val failed get() = rows.filter { it.wrong }.map { it.test.image }
     val delta get() = rows.maxOf { it.delta }
 }

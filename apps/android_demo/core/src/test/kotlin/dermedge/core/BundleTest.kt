@@ -128,11 +128,12 @@ class BundleTest {
         val bundle = opened()
         val row = Tested(bundle.manifest.selfTest.single(), doubleArrayOf(0.3, 0.7))
         val times = Times(12.5, 3.0, (10 downTo 1).map { it.toDouble() })
-        val result = SelfTestResult(listOf(row), times, 1000, "cpu")
+        val result = SelfTestResult(listOf(row), times, null, "cpu")
         val sealed = parseJson(deviceReport(bundle.manifest.file, result, Device("Phone", "Android 15"), RUNTIME)) as Map<*, *>
         val body = sealed["body"] as String
         assertEquals(sha256(body.toByteArray()), sealed["sha256"])
         val report = parseJson(body) as Map<*, *>
+        assertTrue("memory_bytes" in report && report["memory_bytes"] == null) // the system did not say
         assertEquals(mapOf("library" to "tflite", "version" to "2.16.1", "accelerator" to "cpu"), report["runtime"])
         assertEquals(
             mapOf("load" to 12.5, "first" to 3.0, "median" to 6.0, "p90" to 10.0, "runs" to 10L), report["milliseconds"],

@@ -1,6 +1,7 @@
 package dermedge.infer
 
 import dermedge.core.Pixels
+import dermedge.core.Prompt
 import dermedge.core.Reason
 import dermedge.core.Refused
 import dermedge.core.SelfTestResult
@@ -10,20 +11,24 @@ import dermedge.core.checkedSquare
 
 private const val REPEATS = 10 // timed runs of each image
 
-/** Runs the bundle's self-test. [decode]: a PNG's bytes to its pixels; [memoryBytes]: of the app, asked at the end. */
-fun selfTest(model: Model, decode: (ByteArray) -> Pixels, memoryBytes: () -> Long): SelfTestResult {
-    val tests = model.manifest.selfTest
-    if (tests.isEmpty()) throw Refused(Reason.NO_SELF_TEST)
+/** The self-test images that the bundle brings along. [decode]: a PNG's bytes to its pixels. */
+fun prompts(model: Model, decode: (ByteArray) -> Pixels): List<Prompt> = model.manifest.selfTest.map { test ->
+    val square = checkedSquare(decode(model.bundle.testFile(test)), test, model.manifest.side)
+    val given = test.answers?.map { it.toFloat() }?.toFloatArray() ?: FloatArray(model.manifest.questions.sumOf { it.length })
+    Prompt(test, square, given)
+}
+
+/** Runs the bundle's self-test. [memoryBytes]: of the app, asked at the end; null where the system does not say. */
+fun selfTest(model: Model, prompts: List<Prompt>, memoryBytes: () -> Long?): SelfTestResult {
+    if (prompts.isEmpty()) throw Refused(Reason.NO_SELF_TEST)
     val milliseconds = ArrayList<Double>()
-    val rows = tests.map { test ->
-        val square = checkedSquare(decode(model.bundle.testFile(test)), test, model.manifest.side)
-        val answers = test.answers?.map { it.toFloat() }?.toFloatArray() ?: FloatArray(model.manifest.questions.sumOf { it.length })
+    val rows = prompts.map { prompt ->
         val obtained = (0..REPEATS).map {
             val begun = System.nanoTime()
-            model.run(square, answers).probabilities.also { milliseconds += (System.nanoTime() - begun) / 1e6 }
+            model.run(prompt.square, prompt.given).probabilities.also { milliseconds += (System.nanoTime() - begun) / 1e6 }
         }
-        Tested(test, obtained.last())
+        Tested(prompt.test, obtained.last())
     }
     val times = Times(model.loadMilliseconds, milliseconds.first(), milliseconds.drop(1))
-    return SelfTestResult(rows, times, memoryBytes(), "cpu")
+    return SelfTestResult(rows, times, memoryBytes(), model.accelerator)
 }
