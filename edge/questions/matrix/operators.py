@@ -22,12 +22,13 @@ from edge.tflite.versions import FLOAT16, FLOAT32, INT8, INT32, INT64, UINT8, us
 from edge.tflite.versions import described as described_tensor
 
 from .inside import inner_values
-from .rounding import LAYERS, described, scale_of, spread_of
+from .rounding import FLOAT16_UNIT, LAYERS, described, scale_of, spread_of
 
 MOST = 8  # inputs or outputs of a file in a phone's library (runner.c)
 TYPES = {FLOAT32, FLOAT16, UINT8, INT8, INT32, INT64}  # that runtimes hand over
 SAME_BYTES = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SHAPE"}
 A_TENTH = 0.1
+MARGIN = 3  # of one operator, whose sums have an order of their own instead of a random one
 TINY = 1e-30
 
 
@@ -66,7 +67,8 @@ class Search:
 
 def search(contents: Contents, mode: str, picture_u8: np.ndarray, unit: float, folder: Path) -> Search:
     """Every operator on the values that the network has on one picture, in the runtime `mode` and by LiteRT's own
-    kernels here. `folder`: for the small files that are run. InputError where LiteRT here cannot run the file.
+    kernels here; where half precision is forced, on these values in half precision. `folder`: for the small files that
+    are run. InputError where LiteRT here cannot run the file.
     """
     model, nodes = contents.model, nodes_of(contents.model)
     wanted = {tensor for node in nodes for tensor in (*node.live, *node.makes)}
@@ -81,13 +83,27 @@ def search(contents: Contents, mode: str, picture_u8: np.ndarray, unit: float, f
     with scratch_in(folder) as work:
         batches = list(groups(fit))
         for batch in track(batches, f"operators in {mode}", len(batches)):
-            for node, results, said in results_of(model, batch, mode, values, work / "operators.tflite"):
-                reads = {tensor: values[tensor] for tensor in node.live}
-                difference = judged(model, node, reads, [values[t] for t in node.makes], results, said, unit)
+            right = {node.place: [values[t] for t in node.makes] for node in batch}
+            handed = values
+            if unit == FLOAT16_UNIT:  # an operator there gets no others
+                handed = {t: in_half(values[t]) for node in batch for t in node.live}
+                again = results_of(model, batch, "reference", handed, work / "operators.tflite")
+                right |= {node.place: results for node, results, _ in again if results is not None}
+            for node, results, said in results_of(model, batch, mode, handed, work / "operators.tflite"):
+                reads = {tensor: handed[tensor] for tensor in node.live}
+                difference = judged(model, node, reads, right[node.place], results, said, unit)
                 if difference is not None:
                     different.append(difference)
     left_out = sum(node.kind not in SAME_BYTES for node in nodes) - len(fit)
     return Search(len(fit), left_out, tuple(different))
+
+
+def in_half(value: np.ndarray) -> np.ndarray:
+    """A float value as half precision has it, in its own type."""
+    if not np.issubdtype(value.dtype, np.floating):
+        return value
+    with np.errstate(over="ignore"):
+        return value.astype(np.float16).astype(value.dtype)
 
 
 def groups(nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -152,7 +168,7 @@ def judged(
             allowed: Any = 1.0 if spread.flips else TINY  # steps
             zero = scale_of(tensor)[1]
         else:
-            allowed = 2 * np.sqrt(2 * np.log(2 * right.size / RISK)) * spread.sigma + TINY
+            allowed = MARGIN * np.sqrt(2 * np.log(2 * right.size / RISK)) * spread.sigma + TINY
             zero = 0
         times = max(times, float((apart / allowed).max(initial=0.0)))
         size = float(np.linalg.norm(np.nan_to_num(b - zero, posinf=0, neginf=0)))

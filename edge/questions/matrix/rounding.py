@@ -35,10 +35,15 @@ ROUNDINGS = {
     "ADD": 1, "SUB": 1, "MUL": 1, "SQUARE": 1, "DIV": 2, "SQRT": 2, "RSQRT": 4, "SQUARED_DIFFERENCE": 3, "PRELU": 1,
     "LEAKY_RELU": 1, "RESIZE_BILINEAR": 6,
 }  # fmt: skip
-OTHER_ROUNDINGS = 8  # functions such as EXP, LOGISTIC and TANH, and operators that are not named here
+OTHER_ROUNDINGS = 4  # functions such as EXP, LOGISTIC and TANH, and operators that are not named here
 PRODUCT_ROUNDINGS = 3  # of a term of a sum: both factors where they are stored shorter, and their product
-PAIR = np.sqrt(2 / 3)  # deviation of the difference of two roundings, each even between -1 and 1 of the unit
+# Deviation of one rounding, as a share of the number and the unit: even within half a step to each side, where the
+# number's leading digits are spread evenly in logarithm, as those of products are (a step is 1 to 2 units of it).
+ROUNDING = np.sqrt(1 / 3 * 3 / (8 * np.log(2)))
+HALF_STEP, SMALLEST_NORMAL = 2.0**-24, 2.0**-14  # of half precision: the step between its smallest numbers
 MOST_BELOW = 104.0  # float32's exponential of the negative is 0
+CONVERTS = {"DEQUANTIZE", "CAST"}  # of MOVES: what they give is stored anew
+CONSTANTS = {"ADD", "SUB", "MUL", "DIV", "SQUARED_DIFFERENCE", "MAXIMUM", "MINIMUM"}  # may read constants beside values
 SUMS = {"MEAN", "SUM", "AVERAGE_POOL_2D", "L2_POOL_2D", "L2_NORMALIZATION", "SOFTMAX", "LOG_SOFTMAX", "CUMSUM"}
 LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL"}
 # 8-bit results that come of tables, divisions or fixed-point functions: any of them may be the neighbour.
@@ -78,6 +83,12 @@ class Weights:
     rounded: np.ndarray  # variance of a weight's rounding, to be broadcast to `squares`
 
 
+def apart(unit: float) -> float:
+    """Deviation that a rounding makes between two implementations, as a share of the number: both round, but what is
+    held against forced half precision computes in float32."""
+    return float(ROUNDING * unit * (1 if unit == FLOAT16_UNIT else np.sqrt(2)))
+
+
 def spread_of(
     model: Any, node: Node, reads: dict[int, np.ndarray], result: np.ndarray, unit: float, *, source: bool = False
 ) -> Spread:
@@ -85,6 +96,29 @@ def spread_of(
 
     `source`: against the float network that the file was made of, whose weights and results were not rounded.
     """
+    spread = rounded(model, node, reads, result, unit, source=source)
+    if unit != FLOAT16_UNIT or not np.any(spread.sigma):
+        return spread
+    # a constant that is stored shorter, and what half precision cannot tell from 0
+    stored_shorter = apart(unit) * of_constants(model, node, result)
+    return Spread(np.sqrt(np.square(spread.sigma) + np.square(stored_shorter) + HALF_STEP**2 / 12), spread.flips)
+
+
+def of_constants(model: Any, node: Node, result: np.ndarray) -> np.ndarray | float:
+    """What the rounding of a constant is a share of, in an operator that takes numbers one by one."""
+    if node.kind not in CONSTANTS:
+        return 0.0
+    constants = [constant_of(model, tensor) for tensor in node.reads if tensor >= 0 and tensor not in node.live]
+    if not any(constants):
+        return 0.0
+    if node.kind in {"MUL", "DIV"}:
+        return np.abs(result.astype(np.float64))
+    return np.abs(np.concatenate([numbers.reshape(-1) for numbers, _ in filter(None, constants)])).max(initial=0.0)
+
+
+def rounded(
+    model: Any, node: Node, reads: dict[int, np.ndarray], result: np.ndarray, unit: float, *, source: bool
+) -> Spread:
     kind = model.subgraphs[0].tensors[node.makes[0]].type
     if kind in (INT8, UINT8):
         if node.kind in MOVES and same_scale(model, node):
@@ -96,10 +130,11 @@ def spread_of(
         return Spread()
     size = np.abs(result.astype(np.float64))
     if node.kind in MOVES:
-        return Spread(0.0 if unit == FLOAT32_UNIT else PAIR * unit * size)  # a stored value is rounded
+        stores = unit == FLOAT16_UNIT and node.kind in CONVERTS  # the others move what was rounded before
+        return Spread(apart(unit) * size if stores else 0.0)
     values = [value for value in reads.values() if np.issubdtype(value.dtype, np.floating)]
     if not values:
-        return Spread(PAIR * unit * OTHER_ROUNDINGS * size)
+        return Spread(apart(unit) * OTHER_ROUNDINGS * size)
     most = max(float(np.abs(value).max(initial=0.0)) for value in values)
     if node.kind in LAYERS:
         return of_layer(model, node, values, result, unit, source=source)
@@ -111,24 +146,29 @@ def spread_of(
         return Spread(of_sum(squares, whole, terms, unit) / (terms if node.kind == "MEAN" else 1))
     if node.kind in SUMS:
         terms = max(2, values[0].size // max(1, result.size))
-        return Spread(PAIR * unit * np.sqrt(terms) * np.maximum(size, most))
+        return Spread(apart(unit) * np.sqrt(terms) * np.maximum(size, most))
     if node.kind not in ROUNDINGS:  # a function may take over an absolute error of its argument
-        return Spread(PAIR * unit * OTHER_ROUNDINGS * np.maximum(size, min(most, 1.0)))
-    return Spread(PAIR * unit * ROUNDINGS[node.kind] * np.maximum(size, most if node.kind == "RESIZE_BILINEAR" else 0))
+        return Spread(apart(unit) * OTHER_ROUNDINGS * np.maximum(size, min(most, 1.0)))
+    most = most if node.kind == "RESIZE_BILINEAR" else 0.0
+    return Spread(apart(unit) * ROUNDINGS[node.kind] * np.maximum(size, most))
 
 
 def of_sum(squares: Any, size: Any, terms: int, unit: float) -> Any:
     """Standard deviation between two sums of the same terms, each in an order of its own: `squares` of the terms added
     up, `size` of the sum, or of what is added first if that is larger."""
-    return PAIR * unit * np.sqrt((terms / 6 + PRODUCT_ROUNDINGS) * squares + terms / 3 * np.square(size))
+    return apart(unit) * np.sqrt((terms / 6 + PRODUCT_ROUNDINGS) * squares + terms / 3 * np.square(size))
 
 
 def of_softmax(model: Any, node: Node, argument: np.ndarray, size: np.ndarray, unit: float) -> Spread:
-    """An exponential takes over the absolute error of its argument, which is its distance to the largest one."""
+    """An exponential takes over the absolute error of its argument, which is its distance to the largest one; beside
+    it are its own error and that of the sum."""
     beta = getattr(model.subgraphs[0].operators[node.place].builtinOptions, "beta", None) or 1.0
     below = np.abs(beta) * (argument.max(axis=-1, keepdims=True) - argument.astype(np.float64))
     below = np.minimum(below, MOST_BELOW)  # e to that is 0: nothing is left to be off
-    return Spread(PAIR * unit * size * (OTHER_ROUNDINGS + below + np.sqrt(size.shape[-1] / 3)))
+    relative = apart(unit) * np.sqrt(OTHER_ROUNDINGS**2 + np.square(below) + size.shape[-1] / 3)
+    if unit == FLOAT16_UNIT:  # an exponential below its smallest normal number, or near it, may count as 0
+        relative = np.where(np.exp(-below) < 2 * SMALLEST_NORMAL, 1.0, relative)
+    return Spread(size * relative)
 
 
 def of_layer(

@@ -12,7 +12,7 @@ import dermedge
 from edge.questions.matrix.limits import limits_of
 from edge.questions.matrix.measure import MatrixReport
 from edge.questions.matrix.operators import search
-from edge.questions.matrix.rounding import FLOAT32_UNIT
+from edge.questions.matrix.rounding import FLOAT16_UNIT, FLOAT32_UNIT
 from edge.runtimes.foreign import probabilities_of
 from edge.runtimes.foreign.tflite import TFLite, read
 from edge.tflite.versions import with_versions
@@ -56,6 +56,20 @@ def test_the_limit_of_a_float_file_is_that_of_float32(folder):
     """Sharp enough to see what the fp32 gate of 1e-4 would not."""
     limits = limits_of(read(folder / "float.tflite", "0..255"), pictures(IMAGES), FLOAT32_UNIT, gives="probabilities")
     assert limits.shape == (IMAGES,) and (limits > 1e-7).all() and (limits < 5e-5).all()
+
+
+def test_the_limit_of_forced_half_precision_is_no_more_than_its_roundings(folder):
+    """A thousand times a rounding of the answer would see nothing; one alone would call right runtimes wrong."""
+    contents = read(folder / "float.tflite", "0..255")
+    limits = limits_of(contents, pictures(IMAGES), FLOAT16_UNIT, gives="probabilities")
+    assert (limits > 10 * FLOAT16_UNIT / 2**5).all() and (limits < 0.02).all()
+
+
+def test_no_operator_is_called_wrong_in_forced_half_precision(folder, tmp_path):
+    """Each alone gets what half precision has of its inputs, as in the network."""
+    contents = read(folder / "float.tflite", "0..255")
+    searched = search(contents, "xnnpack-fp16", pictures(1)[0], FLOAT16_UNIT, tmp_path)
+    assert searched.compared > 5 and not searched.different
 
 
 def test_a_file_that_a_runtime_computes_otherwise_is_caught(folder, monkeypatch):
