@@ -18,8 +18,10 @@ from pathlib import Path
 
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
+from edge.patience import PROBE_S, in_time
 
 from . import home, java, not_set_up, processor
+from .maven import downloaded
 
 log = logging.getLogger("dermedge")
 
@@ -113,20 +115,6 @@ def java_classes(version: str, folder: Path) -> list[Path]:
         return []
 
 
-def downloaded(name: str, version: str, folder: Path) -> Path:
-    """An AAR from Maven's repository, by Maven, which knows where that is."""
-    if not shutil.which("mvn"):
-        raise InputError("no mvn, which fetches Android's library: `apt-get install maven`, or give the file by `aar`")
-    artifact = f"org.tensorflow:{name}:{version}:aar"
-    command = ["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-    archive = folder / f"{name}-{version}.aar"
-    if done.returncode or not archive.is_file():
-        reason = next((line for line in done.stdout.splitlines() if "ERROR" in line), "no reason given")
-        raise InputError(f"Maven has no {artifact} for us ({reason.strip()[:200]}); is the version right?")
-    return archive
-
-
 def build(name: str, archive: Path, target: Path) -> None:
     """The library, the shim under the four names that it asks for, and the runner."""
     architecture = ARCHITECTURES[name]
@@ -144,7 +132,9 @@ def build(name: str, archive: Path, target: Path) -> None:
     for other in ("libm.so", "libdl.so", "liblog.so"):
         (target / other).symlink_to("libc.so")
     compiled(architecture, ["-O2", "-o", target / "runner", SOURCES / "runner.c"])
-    tried = subprocess.run([*started(name, target), "/nonexistent", "1", "0"], capture_output=True, text=True)
+    probe = [*started(name, target), "/nonexistent", "1", "0"]
+    with in_time(f"{archive.name}: its library for {name}"):
+        tried = subprocess.run(probe, capture_output=True, text=True, timeout=PROBE_S)
     if "no model" not in tried.stderr:  # the library was opened, and asked for a file
         said = tried.stderr.strip().splitlines()
         raise InputError(f"{archive.name}: its library for {name} does not start here ({said[-1] if said else '?'})")
@@ -165,7 +155,10 @@ def library_in(archive: Path, folder: str) -> bytes:
 
 def imported(library: Path) -> dict[str, str]:
     """What a library takes from others -> the version of Android's C library that it asks for; no weak symbols."""
-    listed = subprocess.run(["nm", "-D", "--undefined-only", library], capture_output=True, text=True)
+    with in_time("nm"):
+        listed = subprocess.run(
+            ["nm", "-D", "--undefined-only", library], capture_output=True, text=True, timeout=PROBE_S
+        )
     if listed.returncode:
         raise InputError(f"{library.name} cannot be read: {listed.stderr.strip()[:200]}")
     fields = [line.split() for line in listed.stdout.splitlines()]
@@ -183,7 +176,9 @@ def versions(imports: dict[str, str]) -> str:
 
 
 def compiled(architecture: Architecture, arguments: list) -> None:
-    done = subprocess.run([architecture.compiler, *map(str, arguments)], capture_output=True, text=True)
+    command = [architecture.compiler, *map(str, arguments)]
+    with in_time(architecture.compiler):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S)
     if done.returncode:
         raise InputError(
             f"{architecture.compiler} failed ({(done.stderr.strip().splitlines() or ['?'])[0][:300]}); "

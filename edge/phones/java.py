@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from edge.errors import InputError
+from edge.patience import PROBE_S, in_time
 
 CLASSES = "classes.jar"  # in an AAR
 SOURCE = Path(__file__).with_name("Runner.java")
@@ -26,7 +27,8 @@ def build(archives: list[Path], target: Path) -> None:
                 jars[-1].write_bytes(parts.read(CLASSES))
     class_path = ":".join(map(str, jars))
     command = ["javac", "-nowarn", "--release", RELEASE, "-cp", class_path, "-d", str(target), str(SOURCE)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with in_time("javac"):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["?"])[0][:200]
         raise InputError(f"Android's Java Interpreter cannot be compiled against: {said}")
