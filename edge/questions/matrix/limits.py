@@ -19,7 +19,9 @@ from edge.tflite.versions import FLOAT32, INT8, UINT8
 from .inside import inner_values
 from .rounding import Spread, scale_of, spread_of
 
-DRAWS = 16
+DRAWS = 16  # of a large file
+MOST_DRAWS = 64  # of a small one, which takes no longer with them
+NUMBERS = 2**26  # that are drawn for a file with fewer draws than that
 RISK = 1e-3  # that right runtimes are called different, for a whole file
 POOL = 2**21 + 7  # normal numbers that are drawn once; each result takes them from another place of the pool
 
@@ -69,7 +71,8 @@ def derived(
             spreads.pop(output, None)
         disturbed = disturbed or Disturbed(contents, nodes, values, gives)
         deviations.append(disturbed.deviation(tensor, spreads, random))
-    return factor(len(pictures_u8) * contents.classes) * np.array(deviations) + last_step(contents)
+    draws = disturbed.draws if disturbed else DRAWS
+    return factor(len(pictures_u8) * contents.classes, draws) * np.array(deviations) + last_step(contents)
 
 
 def last_step(contents: Contents) -> float:
@@ -77,12 +80,12 @@ def last_step(contents: Contents) -> float:
     return contents.scale if contents.scale != 1.0 else 0.0
 
 
-def factor(numbers: int) -> float:
-    """From a standard deviation of `DRAWS` draws to what none of so many numbers exceeds, but by the `RISK`: the
+def factor(numbers: int, draws: int) -> float:
+    """From a standard deviation of so many draws to what none of so many numbers exceeds, but by the `RISK`: the
     Gaussian tail, and the least that so few draws show of a deviation (chi-squared)."""
     from scipy.stats import chi2
 
-    return float(np.sqrt(2 * np.log(2 * numbers / RISK)) * np.sqrt(DRAWS / chi2.ppf(RISK, DRAWS)))
+    return float(np.sqrt(2 * np.log(2 * numbers / RISK)) * np.sqrt(draws / chi2.ppf(RISK, draws)))
 
 
 class Disturbed:
@@ -103,6 +106,8 @@ class Disturbed:
         self.pool = np.random.default_rng(0).standard_normal(POOL, np.float32)
         self.inputs = self.interpreter.get_input_details()
         self.output = self.interpreter.get_output_details()[contents.output]["index"]
+        size = sum(int(np.prod(detail["shape"])) for detail in self.inputs[1:])
+        self.draws = min(MOST_DRAWS, max(DRAWS, NUMBERS // max(1, size)))
 
     def deviation(self, picture: np.ndarray, spreads: dict[int, Spread], random: np.random.Generator) -> float:
         """Standard deviation of the answer, of that of its numbers which moves most."""
@@ -115,7 +120,7 @@ class Disturbed:
             if spread.flips if kind != np.float32 else np.any(spread.sigma):
                 moved.append((detail, Spread(np.asarray(spread.sigma, np.float32), spread.flips)))
         still = self.answer([], random)
-        draws = np.array([self.answer(moved, random) - still for _ in range(DRAWS)])
+        draws = np.array([self.answer(moved, random) - still for _ in range(self.draws)])
         return float(np.sqrt((draws**2).mean(axis=0)).max())
 
     def answer(self, moved: list[tuple[dict[str, Any], Spread]], random: np.random.Generator) -> np.ndarray:

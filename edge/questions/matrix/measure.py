@@ -127,13 +127,17 @@ def measure(
 
 
 def files_in(paths: Sequence[Path]) -> list[Path]:
-    """The files that are named, and of a folder those in it, by name; InputError for a folder without any."""
+    """The files that are named, and of a folder those in it; InputError for a folder without any.
+
+    Others are held against the first file, so that in a folder .tflite files come first, of them those called fp32.
+    """
     files: list[Path] = []
     for path in paths:
         if path.suffix in FORMATS or not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.suffix in FORMATS)
+        inside = [file for file in path.iterdir() if file.suffix in FORMATS]
+        inside.sort(key=lambda file: (file.suffix != ".tflite", "fp32" not in file.name, file.name))
         with_answers = [file.name for file in inside if "-answers-" in file.name]  # dermedge's own: two inputs
         if with_answers:
             log.info("left out, because they take answers beside the picture: %s", ", ".join(with_answers))

@@ -9,8 +9,9 @@ import numpy as np
 from edge.errors import InputError, install
 from edge.exporting import first_line
 from edge.runtimes import Refused
+from edge.runtimes.onnx import own_facts
 
-from .pixels import pixels_of
+from .pixels import PIXELS, pixels_of
 from .tflite import is_vector
 
 TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8}
@@ -42,7 +43,9 @@ class Onnx:
         sides = [side if isinstance(side, int) else -1 for side in inputs[0].shape]
         shape = tuple([1 if side == -1 else side for side in sides[:1]] + sides[1:])
         self.input = inputs[0].name
-        self.pixels = pixels_of(path.name, shape, TYPES.get(inputs[0].type, np.void), stated=None, asked=pixels)
+        ours = own_facts(self.session.get_modelmeta().custom_metadata_map)
+        stated = (*PIXELS["0..255"], "0..255, as dermedge writes it") if ours else None
+        self.pixels = pixels_of(path.name, shape, TYPES.get(inputs[0].type, np.void), stated=stated, asked=pixels)
         self.half = half(path)
         self.classes = len(self.answer(np.zeros((self.pixels.height, self.pixels.width, 3), np.uint8)))
 

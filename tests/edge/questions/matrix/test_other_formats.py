@@ -54,6 +54,39 @@ def test_without_core_ai_a_folder_is_looked_at_all_the_same(tmp_path, monkeypatc
     assert len(measure.files_in([tmp_path])) == 2
 
 
+def test_files_of_a_folder_are_held_against_its_float32_tflite(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "missing", lambda: None)
+    for name in ("n-fp16.aimodel", "n-fp32.mlpackage", "n-int8.tflite", "n-fp16.tflite", "n-fp32.tflite", "n.txt"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in measure.files_in([tmp_path])] == [
+        "n-fp32.tflite", "n-fp16.tflite", "n-int8.tflite", "n-fp32.mlpackage", "n-fp16.aimodel",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("facts", ['{"model": "net"}', None, "[", "[]"])
+def test_an_onnx_of_our_own_says_what_a_pixel_is(tmp_path, facts):
+    """Others say it nowhere, and it is asked for."""
+    onnx, helper = pytest.importorskip("onnx"), pytest.importorskip("onnx.helper")
+    picture = helper.make_tensor_value_info("image", 1, [1, SIDE, SIDE, 3])
+    answer = helper.make_tensor_value_info("probabilities", 1, [1, 3])
+    axes = helper.make_tensor("axes", 7, [2], [1, 2])
+    nodes = [helper.make_node("ReduceSum", ["image", "axes"], ["probabilities"], keepdims=0)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "net", [picture], [answer], [axes]), opset_imports=[helper.make_opsetid("", 13)]
+    )
+    model.ir_version = 7
+    if facts is not None:
+        onnx.helper.set_model_props(model, {"dermedge": facts})
+    path = tmp_path / "net.onnx"
+    onnx.save(model, str(path))
+    if facts != '{"model": "net"}':
+        with pytest.raises(InputError, match="says nowhere what a pixel is"):
+            measure.open_first(path, None, 1)
+        return
+    opened = measure.open_first(path, None, 1)[0]
+    np.testing.assert_array_equal(opened.run(np.full((1, SIDE, SIDE, 3), 255, np.uint8)), [[255 * SIDE * SIDE] * 3])
+
+
 def test_the_place_of_a_package_shows_how_it_stands_to_the_first_file():
     """It has one runtime here, so that nothing else could stand there."""
     rows = [
