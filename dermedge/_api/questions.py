@@ -118,8 +118,8 @@ def matrix(
 ) -> MatrixReport:
     """Run files that need not be ours in every runtime there is here, and hold them against each other.
 
-    `files`: a .tflite, .mlpackage or .onnx with a picture in and a vector out, a folder of them, or several of one
-    network.
+    `files`: a .tflite, .mlpackage, .onnx or .aimodel with a picture in and a vector out, a folder of them, or several
+    of one network; of several folders each holds a network of its own.
     `images`: any folder with pictures; None: the photographs in DERMEDGE_PHOTOS, else drawn ones; at most `count` are
     used. `pixels`: what a float input expects, "0..255", "0..1", "-1..1" or "imagenet", where the file does not say it.
     `modes`: runtimes of .tflite files, as docs/phones.md names them; None: all, those that are not set up listed with
@@ -128,7 +128,7 @@ def matrix(
     The report has `verdict` (pass or fail), `failed` (files with the runtime where the answer is another one), `report`
     (all figures, as matrix.json has them) and `write(folder)`. Raises InputError for files of another kind.
     """
-    from edge.questions.matrix.measure import files_in, measure
+    from edge.questions.matrix.measure import measure, networks_in
 
     checks.listener(on_progress)
     several = list(files) if isinstance(files, list | tuple) else [files]
@@ -136,7 +136,7 @@ def matrix(
         raise InputError("`files` are paths of .tflite, .mlpackage or .onnx files, got none")
     named = [checks.path(file, "files", "a .tflite, .mlpackage or .onnx, or a folder of them") for file in several]
     return measure(
-        files_in(named),
+        networks_in(named),
         None if images is None else checks.path(images, "images", "a folder with pictures"),
         pixels=checks.text_or_none(pixels, "pixels", "what a float input expects of a pixel"),
         modes=checks.names_or_none(modes, "modes"),

@@ -4,12 +4,13 @@
     dermedge matrix theirs.tflite --pixels -1..1 --runtime xnnpack --runtime android
     dermedge matrix a.tflite b.mlpackage c.onnx --images pictures/
     dermedge matrix build/hierattn_xs
+    dermedge matrix build/hierattn_xs build/efficientnet_lite0
 
 Any .tflite with a picture in and a vector out, on LiteRT three ways, and in phones' own libraries that `dermedge setup`
 has put here; what is not set up is listed with the command for it. Where an answer differs by more than rounding
 explains, every operator is run alone in both runtimes, and the one that makes the difference is named. How far rounding
 goes is derived from the file's own operators and values (docs/matrix.md). Several files of one network are held
-against the first. A folder stands for the files in it.
+against the first. A folder stands for the files in it; several folders are several networks in one table.
 
 Writes report.html (one file, no network) and matrix.json. Exit code 1 where an answer differs.
 """
@@ -60,12 +61,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.files import check_writable
-    from edge.questions.matrix.measure import files_in, measure
+    from edge.questions.matrix.measure import measure, networks_in
 
     check_writable(args.out)
     with runtimes_quiet(args.out):
         report = measure(
-            files_in(args.files), args.images, pixels=args.pixels, modes=args.runtime, count=args.count,
+            networks_in(args.files), args.images, pixels=args.pixels, modes=args.runtime, count=args.count,
             threads=args.threads,
         )  # fmt: skip
         page = report.write(args.out)

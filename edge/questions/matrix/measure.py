@@ -82,7 +82,7 @@ class Subject:
 
 
 def measure(
-    files: Sequence[Path],
+    networks: Sequence[Sequence[Path]],
     photos: Path | None = None,
     *,
     pixels: str | None = None,
@@ -91,39 +91,63 @@ def measure(
     threads: int = 1,
     on_progress: Listener | None = None,
 ) -> MatrixReport:
-    """Files of one network, each on every runtime for its format, and each against the first.
+    """Files of networks, each on every runtime for its format, and each against the first of its network.
 
     `photos`: a folder with pictures; None: the photographs at hand. `pixels`: what a float input expects, a key of
     `edge.runtimes.foreign.PIXELS`, where the file does not say it. `modes`: runtimes of .tflite files, as
     docs/phones.md names them; None: all. InputError for files that are not an image in and a vector out, or not of
-    one shape, and for a runtime that there is not.
+    one shape in a network, and for a runtime that there is not.
     """
     at_least_one(count=count, threads=threads)
-    check_files(files)
+    check_files([path for files in networks for path in files])
     check_modes(modes or ())
+    subjects: list[Subject] = []
+    rows: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
     with listening(on_progress):
         chosen = pictures_in(photos, count)
-        subjects: list[Subject] = []
-        squares: np.ndarray | None = None
-        for path in files:
-            with busy(f"opening {path.name}"):
-                opened, mode, contents = open_first(path, pixels, threads)
-            try:
-                takes = opened.pixels
-                if squares is None:
-                    squares = read_pictures(chosen, takes.height, takes.width)
-                check_shape(path, (takes.height, takes.width), opened.classes, squares, subjects)
-                vectors, mode = first_answers(opened, mode, contents, squares, threads)
-                numbers, gives = probabilities_of(vectors)
-                rounds = halves(opened)
-            finally:
-                opened.close()
-            subject = Subject(path, FORMATS[path.suffix], contents, mode, numbers, gives, takes.source, rounds)
-            subjects.append(subject)
-        assert squares is not None
-        rows = [row for subject in subjects for row in rows_of(subject, squares, list(modes or ways()), threads)]
-        pairs = [pair_of(subjects[0], subject, squares) for subject in subjects[1:]]
+        for files in networks:
+            own, squares = subjects_of(files, chosen, pixels, threads)
+            subjects += own
+            rows += [row for subject in own for row in rows_of(subject, squares, list(modes or ways()), threads)]
+            pairs += [pair_of(own[0], subject, squares) for subject in own[1:]]
     return MatrixReport(report_of(subjects, rows, pairs, chosen))
+
+
+def subjects_of(
+    files: Sequence[Path], chosen: Pictures, pixels: str | None, threads: int
+) -> tuple[list[Subject], np.ndarray]:
+    """The files of one network, and the pictures in the size that it takes, uint8 (N, H, W, 3)."""
+    subjects: list[Subject] = []
+    squares: np.ndarray | None = None
+    for path in files:
+        with busy(f"opening {path.name}"):
+            opened, mode, contents = open_first(path, pixels, threads)
+        try:
+            takes = opened.pixels
+            if squares is None:
+                squares = read_pictures(chosen, takes.height, takes.width)
+            check_shape(path, (takes.height, takes.width), opened.classes, squares, subjects)
+            vectors, mode = first_answers(opened, mode, contents, squares, threads)
+            numbers, gives = probabilities_of(vectors)
+            rounds = halves(opened)
+        finally:
+            opened.close()
+        subjects.append(Subject(path, FORMATS[path.suffix], contents, mode, numbers, gives, takes.source, rounds))
+    assert squares is not None
+    return subjects, squares
+
+
+def networks_in(paths: Sequence[Path]) -> list[list[Path]]:
+    """The files that are named, by network: each of several folders holds one, and files beside them are one more.
+
+    With one folder or none, all are files of one network.
+    """
+    folders = [path for path in paths if path.suffix not in FORMATS and path.is_dir()]
+    if len(folders) < 2:
+        return [files_in(paths)]
+    others = [path for path in paths if path not in folders]
+    return [*([files_in(others)] if others else []), *(files_in([folder]) for folder in folders)]
 
 
 def files_in(paths: Sequence[Path]) -> list[Path]:

@@ -36,6 +36,7 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
             for file in report["files"]
         ],
         pairs=[{**pair, **cell(pair)} for pair in report["pairs"]],
+        firsts=list(dict.fromkeys(pair["other"] for pair in report["pairs"])),
         sentences=sentences(report),
         signs=SIGNS,
     )

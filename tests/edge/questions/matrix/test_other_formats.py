@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+import dermedge
 from edge.errors import InputError
 from edge.questions.matrix import measure
 from edge.questions.matrix.section import section
 from edge.runtimes import Outputs
 from edge.runtimes.foreign import aimodel
 from tests.edge.questions.matrix._files import float_file
+from tests.edge.questions.matrix._files import pictures as drawn
 
 SIDE, CLASSES = 8, 3
 
@@ -61,6 +64,28 @@ def test_files_of_a_folder_are_held_against_its_float32_tflite(tmp_path, monkeyp
     assert [path.name for path in measure.files_in([tmp_path])] == [
         "n-fp32.tflite", "n-fp16.tflite", "n-int8.tflite", "n-fp32.mlpackage", "n-fp16.aimodel",
     ]  # fmt: skip
+
+
+def test_several_folders_are_several_networks_in_one_report(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, picture in enumerate(drawn(2)):
+        cv2.imwrite(str(pictures / f"{number}.png"), picture)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for recipe in ("fp32", "int8"):
+            (tmp_path / name / f"{name}-{recipe}.tflite").write_bytes(float_file())
+    asked = {"pixels": "0..255", "modes": ["xnnpack", "reference"], "count": 2}
+    report = dermedge.matrix([tmp_path / "a", tmp_path / "b"], pictures, **asked)
+    assert [row["file"] for row in report.report["rows"]] == [
+        f"{name}-{recipe}.tflite" for name in "ab" for recipe in ("fp32", "int8") for _ in range(2)
+    ]
+    assert {(pair["file"], pair["other"]) for pair in report.report["pairs"]} == {
+        ("a-int8.tflite", "a-fp32.tflite"), ("b-int8.tflite", "b-fp32.tflite"),
+    }  # fmt: skip
+    assert report.verdict == "pass" and "b-int8.tflite" in section(report.report, {})
+    assert len(measure.networks_in([tmp_path / "a", tmp_path / "b" / "b-fp32.tflite"])) == 1
+    assert len(measure.networks_in([tmp_path / "a" / "a-fp32.tflite", tmp_path / "a", tmp_path / "b"])) == 3
 
 
 @pytest.mark.parametrize("facts", ['{"model": "net"}', None, "[", "[]"])
