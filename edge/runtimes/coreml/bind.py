@@ -192,7 +192,7 @@ class Call:
                 result = self.quick(*tensors)
         except InputError:  # which names the argument, or an operation in one of its blocks
             raise
-        except (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        except (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
             arguments = arguments or {**self.fixed, **dict(zip((n for n, *_ in self.arguments), tensors, strict=False))}
             shapes = {k: tuple(v.shape) for k, v in arguments.items() if isinstance(v, Tensor)}
             raise PredictionError(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Any, Protocol
+
+import torch
+from torch import Tensor
 
 from .ops.kinds import Values
 from .program import Operation
 
-MAX_ROUNDS = 1_000_000  # of a loop; phone models stay far below, damaged files may not
+MAX_ROUNDS = 1_000_000  # of a loop and those inside it; phone models stay far below, damaged files may not
+LOOKED_AT = 1000  # rounds after which it is seen whether anything changes
+# Operations that give another answer to the same inputs.
+CHANGING = {"read_state", "random_bernoulli", "random_categorical", "random_normal", "random_uniform"}
+_rounds: ContextVar[Iterator[int] | None] = ContextVar("the rounds of the outermost loop that runs", default=None)
 
 
 class Runs(Protocol):
@@ -18,6 +27,9 @@ class Runs(Protocol):
 
     @property
     def operation(self) -> Operation: ...
+
+    @property
+    def bodies(self) -> tuple[Body, ...]: ...
 
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]: ...
 
@@ -37,6 +49,13 @@ class Body:
         """What runs each call, with the name of its only result, as nearly always, or the names of its results."""
         named = [(call.run, tuple(output.name for output in call.operation.outputs)) for call in self.calls]
         return [(run, names[0] if len(names) == 1 else None, names) for run, names in named]
+
+    @cached_property
+    def steady(self) -> bool:
+        """Whether it gives the same answer to the same inputs."""
+        return all(
+            call.operation.kind not in CHANGING and all(body.steady for body in call.bodies) for call in self.calls
+        )
 
     def surroundings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.constants, **{name: values[name] for name in self.captured}}
@@ -62,17 +81,37 @@ def cond(bodies: tuple[Body, ...], values: Mapping[str, Any], pred: bool) -> lis
 def while_loop(bodies: tuple[Body, ...], values: Mapping[str, Any], loop_vars: Values) -> list[Any]:
     """The second block again and again, on its own outputs, as long as the first says so of them.
 
-    ValueError for a loop of more than MAX_ROUNDS.
+    ValueError for a loop of more than MAX_ROUNDS, those of loops inside it counted too, and for one that goes on
+    without changing anything.
     """
     test, body = bodies
     around_test, around_body = test.surroundings(values), body.surroundings(values)
     current: Sequence[Any] = loop_vars
-    for _ in range(MAX_ROUNDS):
-        (going,) = test.run(around_test, current)
-        if not going:
-            return list(current)
-        current = body.run(around_body, current)
-    raise ValueError(f"the loop has not ended after {MAX_ROUNDS} rounds")
+    outer = _rounds.get()
+    total = count(1) if outer is None else outer
+    token = _rounds.set(total) if outer is None else None
+    try:
+        for number in count(1):
+            (going,) = test.run(around_test, current)
+            if not going:
+                break
+            if next(total) > MAX_ROUNDS:
+                raise ValueError(f"the loop has not ended after {MAX_ROUNDS} rounds, those inside it counted too")
+            following = body.run(around_body, current)
+            if number % LOOKED_AT == 0 and test.steady and body.steady and unchanged(current, following):
+                raise ValueError(f"the loop never ends: in round {number} its values no longer change")
+            current = following
+    finally:
+        if token is not None:
+            _rounds.reset(token)
+    return list(current)
+
+
+def unchanged(before: Sequence[Any], after: Sequence[Any]) -> bool:
+    return all(
+        old is new or (isinstance(old, Tensor) and isinstance(new, Tensor) and torch.equal(old, new))
+        for old, new in zip(before, after, strict=True)
+    )
 
 
 # Operation -> what runs it; each has two blocks. Their parameters after the first two are the operation's inputs.

@@ -20,7 +20,7 @@ from .described import Described
 from .ops.states import State
 from .program import Operation, Program
 from .runtime_dependent import runtime_dependent
-from .state import MLState
+from .state import MLState, check_own
 
 Observer = Callable[[Operation, tuple[Any, ...]], None]
 
@@ -57,9 +57,10 @@ class CoreMLModel(Described):
         return runtime_dependent(self.program, self.calls)
 
     def make_state(self) -> MLState:
-        """What the model keeps between predictions, all zero: give it to `predict`. InputError if it keeps nothing."""
-        if not self.program.states:
-            raise InputError("the model keeps no state: call predict with its inputs alone")
+        """What the model keeps between predictions, all zero: give it to `predict`.
+
+        Empty of a model that keeps nothing, as in Core ML, so that one call serves both kinds of models.
+        """
         return MLState(self, self.program.states)
 
     @torch.inference_mode()
@@ -73,7 +74,7 @@ class CoreMLModel(Described):
         """Answers for one dictionary of inputs, or a list of them: {output name: array, number, text or dictionary}.
 
         `state` is what `make_state` gave; the prediction reads it and leaves its new values in it. A prediction that
-        fails leaves it as it was. InputError if a model with states gets none, or one of another model.
+        fails leaves it as it was. InputError if a model with states gets none, and for one of another model.
         `observe` is called after every operation with its results (float tensors hold the program's own values);
         of operations inside the blocks of another it is not.
         """
@@ -86,14 +87,11 @@ class CoreMLModel(Described):
         return features.write_outputs(self.output_description, values)
 
     def check_state(self, state: MLState | None) -> None:
-        names = ", ".join(kind.name for kind in self.program.states)
-        if state is None:
-            if names:
-                raise InputError(f"the model keeps states ({names}): predict(data, state), state = model.make_state()")
-        elif not names:
-            raise InputError("the model keeps no state, and predict was given one")
-        elif not isinstance(state, MLState) or state.model is not self:
-            raise InputError("the state is not of this model: take what its own make_state gives")
+        if state is not None:
+            check_own(state, self)
+        elif self.program.states:
+            names = ", ".join(kind.name for kind in self.program.states)
+            raise InputError(f"the model keeps states ({names}): predict(data, state), state = model.make_state()")
 
     def run(
         self, inputs: Mapping[str, Any], observe: Observer | None = None, state: MLState | None = None

@@ -12,6 +12,7 @@ from edge.errors import InputError
 from . import features
 from .bind import Call, PredictionError
 from .described import Described
+from .state import MLState, check_own
 
 KINDS = {"pipeline", "pipelineClassifier", "pipelineRegressor"}
 
@@ -56,8 +57,9 @@ class CoreMLPipeline(Described):
         for label, stage in self.stages.items():
             if getattr(getattr(stage, "program", None), "states", ()):
                 raise InputError(
-                    f"{label} of the pipeline keeps states, for which a pipeline has no place here; open the package "
-                    "that it was made of alone"
+                    f"{label} of the pipeline keeps states; Apple states no way to hand a pipeline the states of its "
+                    "models, and none is made up here: open the package that it was made of alone, and call the "
+                    "models one after the other"
                 )
             for feature in stage.input_description:
                 if feature.name not in known and not feature.type.isOptional:
@@ -77,15 +79,20 @@ class CoreMLPipeline(Described):
         """Operations to which Apple's runtime is known to give other answers, and in which model; usually none."""
         return [f"{label}: {notice}" for label, stage in self.stages.items() for notice in stage.notices]
 
-    def make_state(self) -> Any:
-        """Always InputError: a pipeline keeps nothing between predictions."""
-        raise InputError("the model keeps no state: call predict with its inputs alone")
+    def make_state(self) -> MLState:
+        """An empty state, which `predict` takes: a pipeline keeps nothing between predictions."""
+        return MLState(self, ())
 
-    def predict(self, data: Mapping[str, Any] | list[Mapping[str, Any]], state: object = None) -> Any:
-        """Answers for one dictionary of inputs, or a list of them: {output name: array, number, text or dictionary}."""
+    def predict(self, data: Mapping[str, Any] | list[Mapping[str, Any]], state: MLState | None = None) -> Any:
+        """Answers for one dictionary of inputs, or a list of them: {output name: array, number, text or dictionary}.
+
+        InputError for a state that `make_state` has not made.
+        """
         if state is not None:
-            raise InputError("the model keeps no state, and predict was given one")
+            check_own(state, self)
         if isinstance(data, list):
+            if state is not None:
+                raise InputError("a state goes with one dictionary of inputs, not with a list of them")
             return [self.predict(inputs) for inputs in data]
         features.read_inputs(self.input_description, data)  # for its errors: each model reads what it is handed anew
         values = dict(data)

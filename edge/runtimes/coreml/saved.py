@@ -63,7 +63,7 @@ def whole(path: str | Path, opened: Callable[[Any, Weights], M]) -> M:
         notices = model.notices
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (ValueError, LookupError, AttributeError, TypeError, OverflowError, RuntimeError) as error:
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError, RuntimeError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"the program of {path} is damaged ({reason}); copy or convert it again") from error
     for notice in notices:

@@ -15,7 +15,7 @@ from .program import Output
 
 
 class MLState:
-    """The values of all states of one model, zero at first. `CoreMLModel.make_state` makes it, `predict` changes it."""
+    """The values of all states of one model, zero at first. `make_state` of a model makes it, `predict` changes it."""
 
     def __init__(self, model: object, kinds: tuple[Output, ...]) -> None:
         self.model = model  # that it belongs to
@@ -44,5 +44,11 @@ class MLState:
 
     def kind(self, name: str) -> Output:
         if name not in self.kinds:
-            raise InputError(f"the model has no state {name}; its states are {', '.join(self.kinds)}")
+            raise InputError(f"the model has no state {name}; its states are {', '.join(self.kinds) or 'none'}")
         return self.kinds[name]
+
+
+def check_own(state: object, model: object) -> None:
+    """InputError for a state that the model has not made."""
+    if not isinstance(state, MLState) or state.model is not model:
+        raise InputError("the state is not of this model: take what its own make_state gives")

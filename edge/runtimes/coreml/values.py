@@ -16,6 +16,7 @@ from edge.errors import InputError
 from .messages import messages
 
 MAX_VALUES = 2**31  # in one constant
+MAX_FILLED = 2**26  # in one that a single value fills, which no file's size bounds
 SENTINEL = 0xDEADBEEF  # begins the description of every blob
 HEADER, DESCRIPTION = 64, 64  # bytes, of the file and of a blob
 VERSION = 2
@@ -111,6 +112,8 @@ def constant(value: Any, weights: Weights) -> Value:
         raise InputError(f"a constant of type {element} is not known here")
     listed: np.ndarray = np.array(getattr(tensor, held).values if held else [], ELEMENTS[element][0])
     if listed.size == 1 and prod(shape) != 1:
+        if prod(shape) > MAX_FILLED:
+            raise InputError(f"a constant of shape {shape} holds one value for all; at most {MAX_FILLED} are known")
         listed = np.broadcast_to(listed, shape)
     if listed.size != prod(shape):
         raise InputError(f"a constant of shape {shape} holds {listed.size} values")

@@ -85,6 +85,50 @@ def test_a_loop_that_never_ends_is_named(monkeypatch) -> None:
         run(build, {"x": np.array([1.0], np.float32)})
 
 
+def test_rounds_of_loops_in_a_loop_are_counted_together(monkeypatch) -> None:
+    """A damaged loop of a million rounds in one of a million would never come to an end."""
+
+    def build(x):
+        def outer(x):
+            inner = mb.while_loop(
+                _cond=lambda i: mb.less(x=i, y=np.float32(10)), _body=lambda i: mb.add(x=i, y=np.float32(1)),
+                loop_vars=(np.float32(0),),
+            )  # fmt: skip
+            return mb.add(x=x, y=mb.mul(x=inner, y=np.float32(0.1)))
+
+        return mb.while_loop(_cond=lambda x: mb.squeeze(x=mb.less(x=x, y=np.float32(10))), _body=outer, loop_vars=(x,))
+
+    x = {"x": np.array([0.0], np.float32)}
+    monkeypatch.setattr(control, "MAX_ROUNDS", 110)
+    assert run(build, x)[0].tolist() == [10]
+    monkeypatch.setattr(control, "MAX_ROUNDS", 109)
+    with pytest.raises(InputError, match="has not ended after 109 rounds"):
+        run(build, x)
+
+
+def test_a_loop_that_changes_nothing_is_named_soon() -> None:
+    def build(x):
+        return mb.while_loop(
+            _cond=lambda x: mb.squeeze(x=mb.greater(x=x, y=np.float32(0))), _body=lambda x: mb.relu(x=x), loop_vars=(x,)
+        )
+
+    with pytest.raises(InputError, match="never ends: in round 1000 its values no longer change"):
+        run(build, {"x": np.array([1.0], np.float32)})
+
+
+def test_a_loop_that_waits_for_chance_goes_on() -> None:
+    """Its value is the same for thousands of rounds."""
+
+    def build(x):
+        def drawn(x):
+            return mb.random_bernoulli(shape=[1], prob=np.float32(3e-4))
+
+        return mb.while_loop(_cond=lambda x: mb.squeeze(x=mb.less(x=x, y=np.float32(0.5))), _body=drawn, loop_vars=(x,))
+
+    torch.manual_seed(1)
+    assert run(build, {"x": np.array([0.0], np.float32)})[0].tolist() == [1]
+
+
 def test_a_list_that_a_loop_writes_and_gathers() -> None:
     def build(count, x):
         rows = mb.make_list(init_length=1, elem_shape=(2,))

@@ -98,6 +98,13 @@ def huge(spec) -> None:
     blob(spec).type.tensorType.dimensions[0].constant.size = 2**40
 
 
+def filled(spec) -> None:
+    """One number that says of itself that it is a thousand million; the memory for it would be taken."""
+    numbers = (op.attributes["val"] for op in block(spec).operations if op.type == "const")
+    one = next(value for value in numbers if len(value.immediateValue.tensor.ints.values) == 1)
+    one.type.tensorType.dimensions.add().constant.size = 2**30
+
+
 def unknown(spec) -> None:
     block(spec).operations[-1].type = "teleport"
 
@@ -127,6 +134,7 @@ def state(spec) -> None:
     ("change", "words"),
     [
         (outside, "outside the package"), (far, "cut off"), (huge, "shape"), (unknown, "teleport"),
+        (filled, "holds one value for all"),
         (dangling, "nobody"),
         (opset, "CoreML99"), (output, "nothing"), (nested, "relu .* holds 1 blocks, expected none"),
         (state, "describes the states none; its program has x"),
