@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ._api.loading import load, open_build, open_photos, save
     from ._api.prediction import Model, Outcome, open_model
     from ._api.questions import decision, layers, matrix, mistakes, parity, robustness
+    from ._api.splits import check_split
     from ._api.training import evaluate, fit_answers, train
     from ._api.wrapping import wrap
 
@@ -52,6 +53,7 @@ _PLACES = {
     "mistakes": "dermedge._api.questions",
     "robustness": "dermedge._api.questions",
     "decision": "dermedge._api.questions",
+    "check_split": "dermedge._api.splits",
     "open_model": "dermedge._api.prediction",
     "Model": "dermedge._api.prediction",
     "Outcome": "dermedge._api.prediction",
@@ -85,6 +87,7 @@ __all__ = [
     "__version__",
     "camera",
     "capture",
+    "check_split",
     "convert",
     "coreml",
     "decision",

@@ -72,6 +72,7 @@ STRANGE = {
     "str | Path": [4, None, b"x", ""],
     "str | Path | None": [4, ""],
     "str | Path | Sequence[str | Path]": [4, None, [], [4]],
+    "str | Path | Sequence[str | Path] | None": [4, [4], ""],
     "Photographs": [4, [1], []],
     "Set": [4, None],
     "Build | str | Path": [4, None],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import dermedge
 from dermedge.cli import main
 from edge.files import read_json
 
@@ -26,6 +27,18 @@ def test_a_leak_is_exit_code_1_unless_allowed(files: list[str], tmp_path: Path, 
     (tmp_path / "split.csv").write_text("image,split\na,train\nb,train\nc,test\n")
     assert main(files) == 0
     assert "nothing that is known is in two parts" in capsys.readouterr().out
+
+
+def test_the_function_gives_what_the_command_writes(files: list[str], tmp_path: Path) -> None:
+    table, split = tmp_path / "table.csv", tmp_path / "split.csv"
+    checked = dermedge.check_split(split, [table])
+    assert [(leak.kind, leak.name, dict(leak.images)) for leak in checked.leaks] == [
+        ("patient", "P1", {"train": ("a",), "test": ("b",)})
+    ]
+    assert main([*files, "--allow-leaks", "--out", str(tmp_path / "out")]) == 0
+    assert checked.as_json() == read_json(tmp_path / "out" / "split_check.json", expected="what was written")
+    with pytest.raises(dermedge.InputError, match="give `split`, or `predictions`"):
+        dermedge.check_split(tables=table)
 
 
 def test_a_part_may_have_any_name(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

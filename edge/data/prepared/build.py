@@ -105,7 +105,7 @@ def prepare(
             with refused_company(part, f"makes {folder.name}"), workers(jobs) as each:
                 pixels = reduced_pixels(photos, part / "pixels", facts["hardness_side"], each)
                 make = sound if soundly else published
-                cut = make(photos, pixels, per_class=per_class, folds=folds, seed=seed, jobs=jobs)
+                cut = make(photos, pixels, per_class=per_class, folds=folds, seed=seed, folder=part, jobs=jobs)
                 write_set(photos, part / "set", cut, facts, each)
                 os.replace(part / "set", folder)
             shutil.rmtree(part)

@@ -11,6 +11,7 @@ from edge.metrics.statistics import Estimate
 from edge.progress import track
 
 from .build import REDUCED, Prepared
+from .forest import quiet
 from .protocols import Item
 
 TREES = 200
@@ -45,8 +46,9 @@ def probed(own: Prepared, *, seed: int, jobs: int) -> tuple[np.ndarray, np.ndarr
     for fold in track(own.folds, f"probing the set {own.facts['protocol']}", len(own.folds)):
         learned, judged = ([place[item] for item in part] for part in (fold.train, fold.test))
         forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=jobs)
-        forest.fit(pixels[learned], targets[learned])
-        said += forest.predict(pixels[judged]).tolist()
+        with quiet():
+            forest.fit(pixels[learned], targets[learned])
+            said += forest.predict(pixels[judged]).tolist()
         rows += judged
     patients = [own.photos.photos[own.items[row][0]].patient for row in rows]
     return targets[rows], np.array(said), patients

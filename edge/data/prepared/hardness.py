@@ -8,10 +8,11 @@ right class. Those that are hardest are dropped, which leaves a set that is easi
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
+
+from .forest import quiet
 
 TREES = 100
 INNER_FOLDS = 5
@@ -33,8 +34,7 @@ def chances(
         INNER_FOLDS, shuffle=True, random_state=seed
     )
     own = np.zeros(len(targets))
-    with warnings.catch_warnings():  # a class with fewer photographs than folds
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+    with quiet():
         for learned, judged in splitter.split(flat, targets, groups):
             forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=jobs)
             forest.fit(flat[learned], targets[learned])

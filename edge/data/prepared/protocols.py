@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from edge.data.splits import patient_folds
 from edge.data.table import PhotoSet
+from edge.files import moved_into_place
 from edge.progress import track
 
+from .forest import quiet
 from .hardness import chances, easiest
 
 Item = tuple[int, int]  # place of a photograph in its set, and the number of its copy; 0: itself
@@ -25,22 +28,22 @@ class Fold:
 
 
 def published(
-    photos: PhotoSet, pixels: np.ndarray, *, per_class: int, folds: int, seed: int, jobs: int = 1
+    photos: PhotoSet, pixels: np.ndarray, *, per_class: int, folds: int, seed: int, folder: Path, jobs: int = 1
 ) -> list[Fold]:
     """All classes are cut down and filled up to `per_class` first; then photographs, with their copies, go into folds.
 
-    `pixels`: uint8 (N, ...) of the photographs, by which hardness is told. Patients are in several folds.
+    `pixels`: uint8 (N, ...) of the photographs, by which hardness is told; what was told is kept in `folder`. Patients
+    are in several folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
     targets = np.array(photos.targets)
-    own = chances(pixels, targets, None, seed=seed, jobs=jobs)
+    own = kept(folder / "chances.npy", partial(chances, pixels, targets, None, seed=seed, jobs=jobs))
     items = balanced(photos, np.arange(len(photos)), own, per_class=per_class, seed=seed)
     originals = sorted({place for place, _ in items})
     fold_of: dict[int, int] = {}
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+    with quiet():
         for fold, (_, judged) in enumerate(splitter.split(originals, targets[originals])):
             fold_of |= {originals[row]: fold for row in judged}
     return [
@@ -52,10 +55,13 @@ def published(
     ]
 
 
-def sound(photos: PhotoSet, pixels: np.ndarray, *, per_class: int, folds: int, seed: int, jobs: int = 1) -> list[Fold]:
+def sound(
+    photos: PhotoSet, pixels: np.ndarray, *, per_class: int, folds: int, seed: int, folder: Path, jobs: int = 1
+) -> list[Fold]:
     """Patients go into folds first; the training part of each is balanced by itself, its test part stays as it is.
 
-    A class of a training part has as many as in one of `published`: `per_class` without a fold's share.
+    A class of a training part has as many as in one of `published`: `per_class` without a fold's share. The other
+    arguments are those of `published`.
     """
     targets = np.array(photos.targets)
     fold_of = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed)
@@ -66,10 +72,19 @@ def sound(photos: PhotoSet, pixels: np.ndarray, *, per_class: int, folds: int, s
         own = np.zeros(len(photos))
         if Counter(targets[learned].tolist()).most_common(1)[0][1] > wanted:  # else nothing is left out
             groups = [photos.patients[place] for place in learned]
-            own[learned] = chances(pixels[learned], targets[learned], groups, seed=seed, jobs=jobs)
+            told = partial(chances, pixels[learned], targets[learned], groups, seed=seed, jobs=jobs)
+            own[learned] = kept(folder / f"chances{fold}.npy", told)
         train = balanced(photos, learned, own, per_class=wanted, seed=seed)
         result.append(Fold(tuple(train), tuple((int(place), 0) for place in np.flatnonzero(fold_of == fold))))
     return result
+
+
+def kept(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `compute` gives, from `path` where it was computed before."""
+    if not path.is_file():
+        with moved_into_place(path) as new, new.open("wb") as file:
+            np.save(file, compute(), allow_pickle=False)
+    return np.load(path, allow_pickle=False)
 
 
 def balanced(photos: PhotoSet, places: np.ndarray, own: np.ndarray, *, per_class: int, seed: int) -> list[Item]:

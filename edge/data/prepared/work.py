@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -52,10 +54,23 @@ class Each(Protocol):
     def __call__(self, function: Callable[[T], R], items: Sequence[T], task: str, /) -> Iterator[R]: ...
 
 
+def end_with_parent() -> None:
+    """Have this process end when the one that started it was killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            signal.raise_signal(signal.SIGTERM)
+
+    Thread(target=wait, daemon=True).start()
+
+
 @contextmanager
 def workers(number: int) -> Iterator[Each]:
     """A function that has so many processes do what it is asked; this one where it is 1."""
-    pool = ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn")) if number > 1 else None
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(number, mp_context=context, initializer=end_with_parent) if number > 1 else None
 
     def each(function: Callable[[T], R], items: Sequence[T], task: str, /) -> Iterator[R]:
         results = pool.map(function, items, chunksize=CHUNK) if pool else map(function, items)

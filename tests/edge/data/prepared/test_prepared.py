@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import make_blobs
 
-from edge.data.prepared import build, hardness, work
+from edge.data.prepared import build, forest, hardness, protocols, work
 from edge.data.prepared import flattery as probe
 from edge.data.prepared.augmented import copy_of
 from edge.data.prepared.build import prepare
@@ -77,10 +78,10 @@ def drawn() -> tuple[PhotoSet, np.ndarray]:
 
 
 def test_as_published_every_class_is_as_large_and_copies_stay_with_their_photograph(
-    drawn: tuple[PhotoSet, np.ndarray],
+    drawn: tuple[PhotoSet, np.ndarray], tmp_path: Path
 ) -> None:
     photos, pixels = drawn
-    folds = published(photos, pixels, per_class=PER_CLASS, folds=FOLDS, seed=0)
+    folds = published(photos, pixels, per_class=PER_CLASS, folds=FOLDS, seed=0, folder=tmp_path)
     everything = [item for fold in folds for item in fold.test]
     assert Counter(photos.photos[place].label for place, _ in everything) == dict.fromkeys(COUNTS, PER_CLASS)
     assert len(set(everything)) == len(everything)
@@ -93,10 +94,10 @@ def test_as_published_every_class_is_as_large_and_copies_stay_with_their_photogr
 
 
 def test_soundly_no_patient_is_learned_and_judged_and_test_parts_are_natural(
-    drawn: tuple[PhotoSet, np.ndarray],
+    drawn: tuple[PhotoSet, np.ndarray], tmp_path: Path
 ) -> None:
     photos, pixels = drawn
-    folds = sound(photos, pixels, per_class=PER_CLASS, folds=FOLDS, seed=0)
+    folds = sound(photos, pixels, per_class=PER_CLASS, folds=FOLDS, seed=0, folder=tmp_path)
     wanted = PER_CLASS * (FOLDS - 1) // FOLDS
     for fold in folds:
         learned, judged = ({photos.photos[place].patient for place, _ in part} for part in (fold.train, fold.test))
@@ -113,6 +114,16 @@ def test_the_hardest_are_those_among_another_class() -> None:
     own = chances(np.clip(points * 10 + 60, 0, 255).astype(np.uint8), targets, None, seed=0)
     assert set(np.argsort(own)[:5].tolist()) == set(range(5))
     assert easiest(own, [str(place) for place in range(200)], 195) == list(range(5, 200))
+
+
+def test_what_threads_of_forests_say_of_themselves_is_kept_back_and_nothing_else() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with forest.quiet():
+            warnings.resetwarnings()  # as a thread of scikit-learn does
+            warnings.warn("`sklearn.utils.parallel.delayed` should be used with others", UserWarning, stacklevel=1)
+            warnings.warn("something else", RuntimeWarning, stacklevel=1)
+    assert [str(warning.message) for warning in caught] == ["something else"]
 
 
 def test_a_copy_is_another_view_of_the_same_picture() -> None:
@@ -146,6 +157,7 @@ def test_the_same_photographs_give_the_same_bytes_also_after_an_interruption(
     assert written
     times = {path.name: path.stat().st_mtime_ns for path in written}
     monkeypatch.setattr(build, "write_squares", write)
+    monkeypatch.setattr(protocols, "chances", lambda *_, **__: pytest.fail("hardness is told once"))
     again = prepare(sample, "ihpad3000", out=tmp_path / "b", **options)
     assert again.folder.name == whole.folder.name
     assert sha256(again.folder) == sha256(whole.folder)
