@@ -110,6 +110,7 @@ def matrix(
     files: str | Path | Sequence[str | Path],
     images: str | Path | None = None,
     *,
+    photos: Photographs = None,
     pixels: str | None = None,
     modes: Sequence[str] | None = None,
     count: int = 8,
@@ -121,9 +122,10 @@ def matrix(
     `files`: a .tflite, .mlpackage, .onnx or .aimodel with a picture in and a vector out, a folder of them, or several
     of one network; of several folders each holds a network of its own.
     `images`: any folder with pictures; None: the photographs in DERMEDGE_PHOTOS, else drawn ones; at most `count` are
-    used. `pixels`: what a float input expects, "0..255", "0..1", "-1..1" or "imagenet", where the file does not say it.
-    `modes`: runtimes of .tflite files, as docs/phones.md names them; None: all, those that are not set up listed with
-    the command for it.
+    used. `photos`: data sets in place of that, without augmented copies and, of files beside their manifest, without
+    patients whom the network saw. `pixels`: what a float input expects, "0..255", "0..1", "-1..1" or "imagenet", where
+    the file does not say it. `modes`: runtimes of .tflite files, as docs/phones.md names them; None: all, those that
+    are not set up listed with the command for it.
 
     The report has `verdict` (pass or fail), `failed` (files with the runtime where the answer is another one), `report`
     (all figures, as matrix.json has them) and `write(folder)`. Raises InputError for files of another kind.
@@ -138,6 +140,7 @@ def matrix(
     return measure(
         networks_in(named),
         None if images is None else checks.path(images, "images", "a folder with pictures"),
+        data=checks.photographs(photos),
         pixels=checks.text_or_none(pixels, "pixels", "what a float input expects of a pixel"),
         modes=checks.names_or_none(modes, "modes"),
         count=checks.whole(count, "count", 1),

@@ -43,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
         "--images", type=Path, metavar="FOLDER",
         help="any folder with pictures (default: the photographs in DERMEDGE_PHOTOS, else drawn ones)",
     )  # fmt: skip
+    p.add_argument(
+        "--data", type=Path, metavar="FOLDER",
+        help="data sets, in place of --images: without augmented copies, nor, for files of dermedge, those whom the "
+        "network saw",
+    )  # fmt: skip
     p.add_argument("--count", type=int, default=IMAGES, help="at most so many of them (default: %(default)s)")
     p.add_argument(
         "--pixels", choices=PIXELS, help="what a float input expects of a pixel, where the file does not say it"
@@ -66,7 +71,8 @@ def main(argv: list[str] | None = None) -> int:
     check_writable(args.out)
     with runtimes_quiet(args.out):
         report = measure(
-            networks_in(args.files), args.images, pixels=args.pixels, modes=args.runtime, count=args.count,
+            networks_in(args.files), args.images, data=args.data, pixels=args.pixels,
+            modes=args.runtime, count=args.count,
             threads=args.threads,
         )  # fmt: skip
         page = report.write(args.out)

@@ -22,7 +22,7 @@ def is_prepared(folder: Path) -> bool:
 
 def files_of(folder: Path) -> list[Path]:
     """What is read of a prepared set beside its class folders; nothing of other folders."""
-    return [folder / name for name in (FACTS, FOLDS, ITEMS)] if is_prepared(folder) else []
+    return [folder / name for name in (FACTS, FOLDS, ITEMS, NAMES)] if is_prepared(folder) else []
 
 
 def with_folds(photos: PhotoSet, folder: Path) -> PhotoSet:

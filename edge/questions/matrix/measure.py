@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from edge.data.selection import Photographs
 from edge.errors import InputError, at_least_one
 from edge.files import sha256
 from edge.files import size as size_of
@@ -22,7 +23,7 @@ from edge.questions.matrix import tables
 from edge.questions.matrix.against import Against
 from edge.questions.matrix.compare import DIFFERS, NOT_SET_UP, REFUSED, REPORTED, SAME, compared
 from edge.questions.matrix.limits import limits_of
-from edge.questions.matrix.pictures import Pictures, pictures_in
+from edge.questions.matrix.pictures import Pictures, photographs_in, pictures_in
 from edge.questions.matrix.pictures import read as read_pictures
 from edge.questions.matrix.rounding import FLOAT16_UNIT, FLOAT32_UNIT
 from edge.questions.matrix.section import SCHEMA
@@ -85,6 +86,7 @@ def measure(
     networks: Sequence[Sequence[Path]],
     photos: Path | None = None,
     *,
+    data: Photographs = None,
     pixels: str | None = None,
     modes: Sequence[str] | None = None,
     count: int = IMAGES,
@@ -93,19 +95,23 @@ def measure(
 ) -> MatrixReport:
     """Files of networks, each on every runtime for its format, and each against the first of its network.
 
-    `photos`: a folder with pictures; None: the photographs at hand. `pixels`: what a float input expects, a key of
+    `photos`: a folder with pictures; None: the photographs at hand. `data`: data sets in its place, without anybody
+    whom the network saw, as far as that is known. `pixels`: what a float input expects, a key of
     `edge.runtimes.foreign.PIXELS`, where the file does not say it. `modes`: runtimes of .tflite files, as
     docs/phones.md names them; None: all. InputError for files that are not an image in and a vector out, or not of
     one shape in a network, and for a runtime that there is not.
     """
     at_least_one(count=count, threads=threads)
+    if photos is not None and data is not None:
+        raise InputError("give `images`, any folder with pictures, or `photos`, data sets; both were given")
     check_files([path for files in networks for path in files])
     check_modes(modes or ())
     subjects: list[Subject] = []
     rows: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     with listening(on_progress):
-        chosen = pictures_in(photos, count)
+        beside = [path.parent for files in networks for path in files]
+        chosen = pictures_in(photos, count) if data is None else photographs_in(data, count, beside)
         for files in networks:
             own, squares = subjects_of(files, chosen, pixels, threads)
             subjects += own

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edge import artifact
+from edge.build import open_build
 from edge.capture import SUFFIXES, read_photo
-from edge.data.selection import find_sets
+from edge.data.identity import patient_key
+from edge.data.selection import Photographs, find_sets, unseen
 from edge.errors import InputError
 from edge.preprocess import to_input
 from edge.progress import track
@@ -41,6 +44,31 @@ def pictures_in(folder: Path | None, count: int) -> Pictures:
     if not paths:
         raise InputError(f"{folder} holds no picture; known endings are {', '.join(sorted(SUFFIXES))}")
     return Pictures(folder.resolve().name, spread(paths, count), False, f"{len(paths)} pictures in the folder")
+
+
+def photographs_in(data: Photographs, count: int, folders: Iterable[Path]) -> Pictures:
+    """As `pictures_in`, of data sets: no augmented copies, and nobody whom a network saw of which `folders` tell.
+
+    `folders`: where the files lie, with our manifest or without. Raises InputError where a set cannot be read, or one
+    of the networks saw everybody in it.
+    """
+    folders = set(folders)
+    ours = sorted(folder for folder in folders if (folder / artifact.MANIFEST).is_file())
+    sets = [part.natural() for part in find_sets(data)]
+    for checkpoint in [open_build(folder).checkpoint for folder in ours]:
+        sets = [unseen(part, checkpoint) for part in sets]
+    photos = [photo for part in sets for photo in part.photos]
+    note = f"{len(photos)} photographs of {len({patient_key(photo) for photo in photos})} patients"
+    if ours:
+        note += f" that no network of {', '.join(folder.name for folder in ours)} saw"
+    if len(ours) < len(folders):
+        note += "; which of them taught the other networks is not known" if ours else "; who taught it is not known"
+    return Pictures(
+        " + ".join(part.name for part in sets),
+        spread([photo.path for photo in photos], count),
+        any(part.synthetic for part in sets),
+        "; ".join([note, *(text for part in sets for text in part.notes)]),
+    )
 
 
 def spread(paths: Sequence[Path], count: int) -> tuple[Path, ...]:
