@@ -37,7 +37,7 @@ class Package:
         else:
             shape = tuple(int(side) for side in feature.type.multiArrayType.shape)
             self.pixels = pixels_of(path.name, shape, np.float32, stated=None, asked=pixels)
-        kinds = {call.operation.kind for call in self.model.calls}
+        kinds = kinds_of(self.model)
         elements = {output.element for call in self.model.calls for output in call.operation.outputs}
         rounded = any(kind.startswith("constexpr_") or "quantize" in kind for kind in kinds)
         self.half = None if rounded else "FLOAT16" in elements  # its arithmetic; None: with rounded weights
@@ -57,6 +57,15 @@ class Package:
 
     def close(self) -> None:
         del self.model
+
+
+def kinds_of(model: Any) -> set[str]:
+    """The operations of a program or of all programs of a pipeline, those too that are done once when it opens."""
+    stages = getattr(model, "stages", None)
+    if stages is not None:
+        return set().union(*map(kinds_of, stages.values()))
+    program = getattr(model, "program", None)
+    return {operation.kind for operation in program.operations} if program is not None else set()
 
 
 def vector_of(value: Any) -> np.ndarray | None:
