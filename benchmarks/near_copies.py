@@ -2,12 +2,14 @@
 
     python benchmarks/near_copies.py --data photographs/
     python benchmarks/near_copies.py --data photographs/ --scale 25000
+    python benchmarks/near_copies.py --data photographs/ --hashes 1000000
 
 For each set: the pairs of different photographs that are taken for one picture, and how many bits the next ones differ
 in; then the share of photographs that are found again after each change. Prints it and writes --out/near_copies.json.
 
 --scale N measures instead what it takes to look at N files (those of --data, over and over) and to compare N hashes,
 drawn with the means and covariances of the photographs' spectra, and how many of 1000 planted copies are found.
+--hashes N does the second half alone.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from PIL import Image
 
 from dermedge.console import entry, screen
 from dermedge.flags import add_data
-from edge.data.hash_search import BITS, similar
+from edge.data.hash_search import BITS, VIEWS, similar
 from edge.data.near_copies import KEPT, MOST_BITS, bits, hash_of, near_copies, spectrum, turned
 from edge.data.quick_look import looked_at
 from edge.data.selection import find_sets
@@ -106,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
     add_data(p)
     p.add_argument("--images", type=int, default=200, help="so many of each set are changed (default: %(default)s)")
     p.add_argument("--scale", type=int, metavar="N", help="measure N files and hashes instead")
+    p.add_argument("--hashes", type=int, metavar="N", help="compare N hashes instead")
     add_out(p)
     return p
 
@@ -113,9 +116,12 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    at_least_one(images=args.images, scale=args.scale)
-    if args.scale:
-        scaled = at_scale([photo.path for photos in find_sets(args.data) for photo in photos.photos], args.scale)
+    at_least_one(images=args.images, scale=args.scale, hashes=args.hashes)
+    if args.scale or args.hashes:
+        paths = [photo.path for photos in find_sets(args.data) for photo in photos.photos]
+        scaled = (files_at_scale(paths, args.scale) if args.scale else {}) | hashes_at_scale(
+            paths, args.scale or args.hashes
+        )
         screen().print(", ".join(f"{name} {value}" for name, value in scaled.items()), soft_wrap=True)
         if args.out:
             write_json(args.out / "near_copies_at_scale.json", scaled)
@@ -135,30 +141,39 @@ def main(argv: list[str] | None = None) -> int:
     return GOOD
 
 
-def at_scale(paths: list[Path], number: int) -> dict[str, float]:
-    """What so many files and hashes take, by the clock and of all cores; copies found; the most memory in MB."""
-    spectra = [seen for seen in looked_at(paths, spectrum) if isinstance(seen, np.ndarray)]
+def files_at_scale(paths: list[Path], number: int) -> dict[str, float]:
+    """What it takes to look at so many files, by the clock and of all cores."""
     start = time.perf_counter(), time.process_time()
     deque(looked_at(list(islice(cycle(paths), number)), hash_of), maxlen=0)
-    looked = time.perf_counter() - start[0], time.process_time() - start[1]
+    return {
+        "files": number,
+        "seconds to look": round(time.perf_counter() - start[0], 1),
+        "processor seconds to look": round(time.process_time() - start[1], 1),
+    }
+
+
+def hashes_at_scale(paths: list[Path], number: int) -> dict[str, float]:
+    """What it takes to compare so many hashes, by the clock and of all cores; copies found; the most memory in MB."""
+    spectra = [seen for seen in looked_at(paths, spectrum) if isinstance(seen, np.ndarray)]
     hashes = drawn_hashes(np.array(spectra), number)
     planted = {(place, number - 1 - place) for place in range(min(PLANTED, number // 2))}
     rng = np.random.default_rng(1)
     for source, copy in planted:
-        flipped = np.unpackbits(hashes[source, rng.integers(8)])
+        flipped = np.unpackbits(hashes[source, rng.choice(VIEWS)])  # the copy's own other views stay another picture's
         flipped[rng.choice(BITS, rng.integers(MOST_BITS + 1), replace=False)] ^= 1
         hashes[copy, 0] = np.packbits(flipped)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KB on Linux
     start = time.perf_counter(), time.process_time()
     pairs = set(similar(hashes, MOST_BITS))
     return {
-        "files": number,
-        "seconds to look": round(looked[0], 1),
-        "processor seconds to look": round(looked[1], 1),
+        "hashes": number,
         "seconds to compare": round(time.perf_counter() - start[0], 1),
         "processor seconds to compare": round(time.process_time() - start[1], 1),
         "planted copies found": len(planted & pairs) / len(planted),
         "other pairs": len(pairs - planted),
-        "most memory in MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),  # KB on Linux
+        "memory of the hashes in MB": round(hashes.nbytes / 2**20),
+        "most memory before in MB": round(before),
+        "most memory in MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 
 

@@ -23,18 +23,10 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from dermedge.console import entry, screen
@@ -44,25 +36,14 @@ from edge.data.rows import write_rows
 from edge.errors import GATE_FAILED, GOOD, InputError, at_least_one
 from edge.files import sha256, write_json
 
+from ._drawn import draw_all
 from ._flags import add_out
+from ._watched import MB, watched
 
 WIDTH, HEIGHT = 600, 450  # pixels, as HAM10000's files
 CLASSES = OFFICIAL["isic_2019"]["training"]
 LESIONS = 11_847 / 25_331  # a photograph, in the official table
 LEAST = 20  # images of a class
-TICK_S = 0.1
-MB = 2**20
-
-
-@dataclass(frozen=True)
-class Watched:
-    """One run of the command."""
-
-    seconds: float
-    most_bytes: int  # anonymous and shared memory of all its processes together, at the worst moment that was seen
-    upper_bytes: int  # sum of the most that each process ever had in memory, pages of files included
-    processes: int
-    killed: bool
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,8 +62,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(images=args.images, per_class=args.per_class, jobs=args.jobs)
-    if not Path("/proc/self/status").is_file():
-        raise InputError("memory is read from /proc, which Linux has")
     photographs = args.photographs or args.out / f"drawn-{args.images}"
     if not photographs.is_dir():
         draw(photographs, args.images, args.jobs)
@@ -142,10 +121,7 @@ def draw(folder: Path, images: int, jobs: int) -> None:
         raise InputError(f"`images` {images} are too few for {len(CLASSES)} classes of {LEAST}")
     codes = np.random.default_rng(0).permutation([code for code, number in numbers.items() for _ in range(number)])
     names = [f"ISIC_{number:07d}" for number in range(images)]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        work = [(photographs / f"{name}.jpg", number) for number, name in enumerate(names)]
-        for _ in pool.map(draw_one, work, chunksize=64):
-            pass
+    draw_all([photographs / f"{name}.jpg" for name in names], WIDTH, HEIGHT, jobs)
     write_rows(
         folder / "ISIC_2019_Training_GroundTruth.csv",
         ("image", *CLASSES, "UNK"),
@@ -156,63 +132,6 @@ def draw(folder: Path, images: int, jobs: int) -> None:
         ("image", "lesion_id"),
         [(name, f"BCN_{int(number * LESIONS):07d}") for number, name in enumerate(names)],
     )
-
-
-def draw_one(work: tuple[Path, int]) -> None:
-    """Soft blotches with grain: a JPEG of some 45 kB."""
-    path, seed = work
-    rng = np.random.default_rng(seed)
-    soft = cv2.resize(rng.integers(40, 220, (9, 12, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    cv2.imwrite(str(path), cv2.add(soft, rng.integers(0, 12, soft.shape, np.uint8)), [cv2.IMWRITE_JPEG_QUALITY, 90])
-
-
-def watched(command: Sequence[str], *, until: Callable[[], bool] | None = None) -> Watched:
-    """Run it in a session of its own, and kill that as soon as `until` is true; InputError where it fails by itself."""
-    start, most, upper, killed = time.monotonic(), 0, dict[int, int](), False
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    try:
-        while process.poll() is None:
-            held = 0
-            for pid in session(process.pid):
-                fields = status(pid)
-                held += fields.get("RssAnon", 0) + fields.get("RssShmem", 0)
-                upper[pid] = max(upper.get(pid, 0), fields.get("VmHWM", 0))
-            most = max(most, held)
-            if until is not None and until():
-                killed = True
-                break
-            time.sleep(TICK_S)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.returncode and not killed:
-        raise InputError(f"the command failed with {process.returncode}; see what it printed above")
-    return Watched(time.monotonic() - start, most, sum(upper.values()), len(upper), killed)
-
-
-def session(leader: int) -> list[int]:
-    """The processes of a session."""
-    own = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()  # the name may have blanks
-            except OSError:
-                continue
-            if int(fields[3]) == leader:
-                own.append(int(folder.name))
-    return own
-
-
-def status(pid: int) -> dict[str, int]:
-    """Fields of /proc/PID/status that are in kB, in bytes; none of a process that has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return {}
-    fields = (line.split() for line in lines if line.endswith(" kB"))
-    return {name.rstrip(":"): int(value) * 1024 for name, value, _ in fields}
 
 
 def has_files(folder: Path, pattern: str, number: int) -> bool:
