@@ -48,7 +48,7 @@ export async function selfTest(model) {
     rows, cold, runs: times.length, median: at(times, 0.5), p90: at(times, 0.9),
     failed: rows.filter((row) => row.failed).map(({image}) => image),
     delta: Math.max(...rows.map((row) => row.delta)),
-    memory: performance.memory?.usedJSHeapSize ?? null, // bytes; Chromium alone says it
+    memory: performance.memory?.usedJSHeapSize || null, // bytes; Chromium alone says it
     seen: entry.seen_right.some(({runtime, version}) => SEEN_AS.includes(runtime) && version === LITERTJS),
   };
 }

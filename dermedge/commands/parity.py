@@ -55,10 +55,6 @@ if TYPE_CHECKING:
     from edge.report.question import QuestionReport
 
 SIMULATED = 16  # photographs
-PROVES = (
-    "A report shows what a device is said to have answered for the self-test images. Its digest shows accidental "
-    "changes; it is no signature, so that trust in a report is trust in whoever sent it."
-)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -138,12 +134,17 @@ def main(argv: list[str] | None = None) -> int:
         page = None if args.simulate else report.write(args.out or build.folder)
     if args.runtime and not args.simulate:
         remember(build, seen_right(report.report), seen_slow(report.report))
+    return told(report, page, strict=args.strict)
+
+
+def told(report: QuestionReport, page: Path | None, *, strict: bool = False) -> int:
+    """The report on the screen, and the exit code that it stands for; without a page nothing is judged."""
     for table in report.tables():
         screen().print(table, soft_wrap=isinstance(table, str))
     if page is None:
         return GOOD
     screen().print(f"page: {page}", soft_wrap=True, markup=False)
-    failed = report.failing(strict=args.strict)
+    failed = report.failing(strict=strict)
     if failed:
         screen().print("[bold red]failed[/]", end=" ")
         screen().print(", ".join(failed), soft_wrap=True, markup=False)
@@ -152,34 +153,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def judge_devices(args: argparse.Namespace) -> int:
-    """What phones answered, judged and remembered; nothing is run here."""
-    from rich.markup import escape
-    from rich.table import Table
-
+    """What phones answered, judged, remembered and put on the page; nothing is run here."""
     from edge import artifact
     from edge.build import remember_in
-    from edge.bundles.device_report import certified, read_device_report
     from edge.files import check_writable
+    from edge.questions.devices.measure import judge
 
     if args.layers or args.simulate or args.mode or args.runtime or args.views is not None:
         raise InputError(
             "--device-report runs nothing here; leave out --layers, --simulate, --mode, --runtime and --views"
         )
-    manifest = artifact.read(args.build)
-    judged = [certified(read_device_report(path), manifest, where=str(path)) for path in args.device_report]
-    check_writable(Path(args.build))
-    table = Table("file", "runtime", "device", "images", "largest |Δp|", "first ms", "median ms", "p90 ms", "verdict")
-    for device in judged:
-        times = (f"{number:.1f}" for number in (device.first_ms, device.median_ms, device.p90_ms))
-        run = f"{device.run.runtime} {device.run.version}"
-        table.add_row(
-            escape(device.entry.file), run, escape(device.run.processor), str(device.images),
-            f"{device.largest_delta_p:.2g}", *times, device.verdict,
-        )  # fmt: skip
-    screen().print(table)
-    screen().print(PROVES, soft_wrap=True, markup=False)
-    remember_in(Path(args.build), manifest, [(device.entry.file, device.run) for device in judged if not device.wrong])
-    return GATE_FAILED if any(device.wrong for device in judged) else GOOD
+    report, judged = judge(args.build, args.device_report, out=args.out)
+    check_writable(Path(args.build))  # whose manifest says where its files were right
+    page = report.write(args.out or args.build)
+    right = [(device.entry.file, device.run) for device in judged if not device.wrong]
+    remember_in(Path(args.build), artifact.read(args.build), right)
+    return told(report, page)
 
 
 def ways(args: argparse.Namespace) -> list[str] | None:

@@ -30,17 +30,47 @@ LONGEST = 100  # letters of a run's words in a manifest
 
 
 @dataclass(frozen=True)
+class ImageAnswer:
+    """What a device said of one self-test image; probabilities in the order of the manifest's labels."""
+
+    image: str
+    answers: bool  # whether questions were answered with it
+    expected: tuple[float, ...]  # of this file, by the manifest
+    obtained: tuple[float, ...]
+    largest_delta_p: float  # 0..1
+    wrong: bool
+
+
+@dataclass(frozen=True)
 class Certified:
     """One device report, judged."""
 
     entry: FileEntry
     run: Run  # the device as a manifest notes it
-    images: int
-    largest_delta_p: float  # against what the manifest expects of this file, 0..1
-    wrong: tuple[str, ...]  # the self-test images that were answered wrongly
+    answers: tuple[ImageAnswer, ...]
+    model: str  # of the device
+    system: str
+    accelerator: str
+    load_ms: float
     first_ms: float
-    median_ms: float
+    median_ms: float  # of the runs after the first, as is p90
     p90_ms: float
+    runs: int
+    memory_bytes: int | None  # None: the system does not say
+
+    @property
+    def images(self) -> int:
+        return len(self.answers)
+
+    @property
+    def largest_delta_p(self) -> float:
+        """Against what the manifest expects of this file, 0..1."""
+        return max(answer.largest_delta_p for answer in self.answers)
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """The self-test images that were answered wrongly."""
+        return tuple(answer.image for answer in self.answers if answer.wrong)
 
     @property
     def verdict(self) -> str:
@@ -49,24 +79,33 @@ class Certified:
 
 def read_device_report(path: str | Path) -> dict[str, Any]:
     """The body of a report; InputError if it is none, was changed, or does not fit the schema."""
+    return body_of(read_sealed(path), where=str(path))
+
+
+def read_sealed(path: str | Path) -> dict[str, Any]:
+    """A report as the app saved it; InputError where it is missing, too large or no JSON object."""
     path = Path(path)
     if path.is_file() and path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path} is larger than {MAX_BYTES} bytes; expected {EXPECTED}")
-    sealed = read_json(path, expected=EXPECTED)
+    return read_json(path, expected=EXPECTED)
+
+
+def body_of(sealed: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """What is sealed in a report; InputError if nothing is, if it was changed, or does not fit the schema."""
     body, digest = sealed.get("body"), sealed.get("sha256")
     if sealed.keys() != {"body", "sha256"} or not isinstance(body, str) or not isinstance(digest, str):
-        raise InputError(f"{path} has not the two texts `body` and `sha256`; expected {EXPECTED}")
+        raise InputError(f"{where} has not the two texts `body` and `sha256`; expected {EXPECTED}")
     if hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest() != digest:
         raise InputError(
-            f"{path} was changed after the app saved it (its SHA-256 differs); save it again on the device"
+            f"{where} was changed after the app saved it (its SHA-256 differs); save it again on the device"
         )
     try:
         report = json.loads(body, object_pairs_hook=without_doubles)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: the body is not JSON ({error}); expected {EXPECTED}") from error
+        raise InputError(f"{where}: the body is not JSON ({error}); expected {EXPECTED}") from error
     fault = first_fault(report, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
     if fault is not None:
-        raise InputError(f"{path}: {'/'.join(fault[0]) or 'the whole report'}: {fault[1]}; expected {EXPECTED}")
+        raise InputError(f"{where}: {'/'.join(fault[0]) or 'the whole report'}: {fault[1]}; expected {EXPECTED}")
     return report
 
 
@@ -97,19 +136,22 @@ def certified(report: Mapping[str, Any], manifest: Manifest, *, where: str) -> C
             f"{entry.file}"
         )
     classes = len(manifest.labels)
-    wrong, largest = [], 0.0
+    judged = []
     for key, answer in answered.items():
         test = tests[key]
         if len(answer) != classes:
             raise InputError(
                 f"{where}: {test.image} has {len(answer)} probabilities, {entry.file} has {classes} classes"
             )
-        if answers_wrongly(answer, test.reference):
-            wrong.append(test.image)
-        largest = max(largest, float(np.abs(answer - np.array(test.expected[entry.file])).max()))
+        expected = tuple(test.expected[entry.file])
+        largest = float(np.abs(answer - np.array(expected)).max())
+        wrong = answers_wrongly(answer, test.reference)
+        obtained = tuple(map(float, answer))
+        judged.append(ImageAnswer(test.image, test.answers is not None, expected, obtained, largest, wrong))
     device, runtime, times = report["device"], report["runtime"], report["milliseconds"]
     processor = f"{device['model']}, {runtime['accelerator']}, {device['system']}"[:LONGEST]
     return Certified(
-        entry, Run(f"device-{runtime['library']}", runtime["version"], processor), len(answered), largest,
-        tuple(wrong), times["first"], times["median"], times["p90"],
+        entry, Run(f"device-{runtime['library']}", runtime["version"], processor), tuple(judged), device["model"],
+        device["system"], runtime["accelerator"], times["load"], times["first"], times["median"], times["p90"],
+        times["runs"], report["memory_bytes"] or None,
     )  # fmt: skip

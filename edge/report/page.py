@@ -32,6 +32,7 @@ PAGE = "report.html"
 QUESTIONS = {
     "training": "edge.questions.training.section",
     "parity": "edge.questions.parity.section",
+    "devices": "edge.questions.devices.section",
     "layers": "edge.questions.layers.section",
     "mistakes": "edge.questions.mistakes.section",
     "robustness": "edge.questions.robustness.section",

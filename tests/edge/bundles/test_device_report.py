@@ -3,62 +3,29 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from dermedge.commands import parity
 from edge import artifact
 from edge.bundles.app_runtimes import app_runtime
 from edge.bundles.device_report import certified, read_device_report
 from edge.errors import InputError
-from edge.files import sha256, size
-from edge.manifest import Run, SelfTest
-from tests.edge._manifests import entry, manifest
-
-SIDE = 16
-SURE, EXPECTED = (0.9, 0.1), (0.88, 0.12)
+from edge.manifest import Run
+from tests.edge._device_reports import body_for, build_in, sealed
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    folder = tmp_path / "build"
-    folder.mkdir()
-    path = folder / "net-int8.tflite"
-    path.write_bytes(b"int8")
-    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    Image.fromarray(pixels).save(folder / "self_test_0.png")
-    rgb = hashlib.sha256(pixels.tobytes()).hexdigest()
-    test = SelfTest("self_test_0.png", sha256(folder / "self_test_0.png"), rgb, SURE, {path.name: EXPECTED})
-    files = (entry(path.name, sha256=sha256(path), bytes=size(path)),)
-    artifact.write(folder, manifest(side=SIDE, files=files, self_test=(test,)))
-    return folder
+    return build_in(tmp_path / "build")
 
 
 @pytest.fixture
 def body(build: Path) -> dict:
-    facts = artifact.read(build)
-    return {
-        "schema": "dermedge/device-report/1",
-        "device": {"model": "Pixel 9", "system": "Android 16"},
-        "runtime": {"library": "tflite", "version": "2.16.1", "accelerator": "cpu"},
-        "file": {"name": "net-int8.tflite", "sha256": facts.files[0].sha256},
-        "images": [{"rgb_sha256": facts.self_test[0].rgb_sha256, "answers": None, "probabilities": [0.85, 0.15]}],
-        "milliseconds": {"load": 90, "first": 12.5, "median": 4.5, "p90": 5.0, "runs": 10},
-        "memory_bytes": None,
-    }
-
-
-def sealed(folder: Path, report: dict, **changes: str) -> Path:
-    text = json.dumps(report)
-    value = {"body": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-    (folder / "device-report.json").write_text(json.dumps(value | changes))
-    return folder / "device-report.json"
+    return body_for(build)
 
 
 def test_a_device_that_is_right_is_remembered(build: Path, tmp_path: Path, body: dict, capsys) -> None:

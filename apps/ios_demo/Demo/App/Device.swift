@@ -20,6 +20,6 @@ enum Device {
         task_info(mach_task_self_, task_flavor_t(TASK_VM_INFO), $0, &count)
       }
     }
-    return result == KERN_SUCCESS ? Int(facts.phys_footprint) : nil
+    return result == KERN_SUCCESS && facts.phys_footprint > 0 ? Int(facts.phys_footprint) : nil
   }
 }

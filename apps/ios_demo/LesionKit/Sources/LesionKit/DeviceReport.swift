@@ -94,7 +94,7 @@ public struct DeviceReport {
       images: result.rows.map { Image(rgb_sha256: $0.pixels, answers: $0.answers, probabilities: $0.obtained) },
       milliseconds: Milliseconds(
         load: load, first: result.first, median: result.median, p90: result.p90, runs: result.times.count),
-      memory_bytes: memory)
+      memory_bytes: memory.flatMap { $0 > 0 ? $0 : nil })
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     do {

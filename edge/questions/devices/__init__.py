@@ -1,0 +1,1 @@
+"""What did real devices answer in their apps' self-tests?"""
