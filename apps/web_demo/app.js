@@ -7,12 +7,15 @@ import {deviceReport} from './device_report.js';
 import {Model} from './model.js';
 import {frameOf, readPhoto} from './photo.js';
 import {selfTest} from './self_test.js';
-import {text, TEXTS, words} from './texts.js';
+import {text, TEXTS, UNITS, words} from './texts.js';
 
 const HINT_MS = 700; // between two looks at the camera
 const byId = (id) => document.getElementById(id);
 const said = () => byId('language').value;
 const say = (name, places) => text(said(), name, places);
+const decimal = (number, digits) => new Intl.NumberFormat(said(), {
+  minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false,
+}).format(number);
 const shownName = (model, i) => model.manifest.labels[i].name;
 
 let model = null;
@@ -57,7 +60,7 @@ function drawQuestions(answers) {
   fields.clear();
   byId('questions').hidden = !model?.questions.length;
   for (const {id, kind, text: question, choices, min, max, unit} of model?.questions ?? []) {
-    const label = element('label', words(question, said()) + (unit ? ` (${unit})` : ''));
+    const label = element('label', words(question, said()) + (unit ? ` (${UNITS[said()]?.get(unit) ?? unit})` : ''));
     const field = document.createElement(kind === 'number' ? 'input' : 'select');
     field.dataset.question = id;
     fields.set(id, field);
@@ -137,14 +140,14 @@ async function show(picture, answers) {
   }
   const first = model.codes.indexOf(outcome.code);
   byId('outcome').textContent = say(outcome.outcome, {
-    name: first < 0 ? '' : shownName(model, first), percent: first < 0 ? '' : (100 * shown[first]).toFixed(1),
+    name: first < 0 ? '' : shownName(model, first), percent: first < 0 ? '' : decimal(100 * shown[first], 1),
     reason: outcome.failed.length ? say(outcome.failed[0]) : '',
   });
   byId('outcome').dataset.outcome = outcome.outcome;
   byId('ranked').replaceChildren(...shown.map((p, i) => [p, i]).sort(([a], [b]) => b - a).map(([p, i]) => {
     const item = element('li', '', {'data-code': model.codes[i], 'data-probability': probabilities[i]});
     const meter = element('meter', '', {min: 0, max: 1, value: p, 'aria-label': shownName(model, i)});
-    item.append(element('span', shownName(model, i)), element('span', `${(100 * p).toFixed(1)} %`), meter);
+    item.append(element('span', shownName(model, i)), element('span', `${decimal(100 * p, 1)}\u00a0%`), meter);
     return item;
   }));
   byId('ranked').hidden = outcome.outcome === 'retake';
@@ -164,7 +167,7 @@ function showEffects(answers) {
     const choice = question.choices?.find((one) => one.id === value);
     const told = {yes_no: value ? say('yes') : say('no'), choice: choice && words(choice.text, said())}[question.kind] ?? value;
     return element('li', say('effect', {
-      question: words(question.text, said()), answer: told, name: shownName(model, most), factor: Math.exp(added[most]).toFixed(2),
+      question: words(question.text, said()), answer: told, name: shownName(model, most), factor: decimal(Math.exp(added[most]), 2),
     }));
   }));
 }
@@ -218,15 +221,15 @@ function closeCamera() {
 function showTested() {
   if (!tested) return;
   const {rows, failed, delta, median, p90, cold, seen, memory} = tested;
-  const times = {median: median.toFixed(1), p90: p90.toFixed(1), cold: cold.toFixed(1), load: model.milliseconds.toFixed(0)};
+  const times = {median: decimal(median, 1), p90: decimal(p90, 1), cold: decimal(cold, 1), load: decimal(model.milliseconds, 0)};
   byId('verdict').textContent = [
     failed.length ? say('failed', {names: failed.join(', ')}) : say('passed', {delta: delta.toExponential(1)}),
-    say('times', times), memory === null ? '' : say('memory', {megabytes: (memory / 1e6).toFixed(0)}),
+    say('times', times), memory === null ? '' : say('memory', {megabytes: decimal(memory / 1e6, 0)}),
     say(seen ? 'seen' : 'unseen'),
   ].filter(Boolean).join(' ');
   byId('verdict').dataset.delta = delta;
   byId('verdict').dataset.failed = failed.length;
-  const list = (numbers) => numbers.map((p) => p.toFixed(4)).join(' ');
+  const list = (numbers) => numbers.map((p) => decimal(p, 4)).join(' ');
   const line = (tag, cells) => {
     const row = document.createElement('tr');
     row.append(...cells.map((cell) => element(tag, cell)));

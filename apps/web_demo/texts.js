@@ -9,7 +9,7 @@ export const TEXTS = {
     meaning: 'Probabilities of a model that was trained on photographs, no diagnosis. They may be wrong.',
     testPurpose: "Does this device compute what the model's maker saw? The images are part of the model.",
     loading: 'The model is being loaded …', ready: 'Ready: {file}', computing: 'Computing …',
-    class: 'Most likely for the model: {name}, {percent} %', uncertain: 'Not sure enough to name one class.',
+    class: 'Most likely for the model: {name}, {percent}\u00a0%', uncertain: 'Not sure enough to name one class.',
     retake: 'Please take another picture: {reason}', square: 'The square that the model sees',
     effect: '{question} {answer}: odds of {name} times {factor}', good: 'The picture can be used.',
     noCamera: 'The camera cannot be used ({error}). Allow it in the browser, or choose a photograph.',
@@ -33,10 +33,10 @@ export const TEXTS = {
     choose: 'Foto auswählen', camera: 'Kamera öffnen', take: 'Bild aufnehmen',
     questions: 'Fragen, von denen jede ausgelassen werden darf', skipped: 'nicht beantwortet', yes: 'ja', no: 'nein',
     result: 'Was das Modell sagt', test: 'Selbsttest', run: 'Selbsttest starten', save: 'Bericht speichern',
-    meaning: 'Wahrscheinlichkeiten eines Modells, das an Fotos gelernt hat, keine Diagnose. Sie können falsch sein.',
+    meaning: 'Wahrschein\u00adlichkeiten eines Modells, das an Fotos gelernt hat, keine Diagnose. Sie können falsch sein.',
     testPurpose: 'Rechnet dieses Gerät, was der Hersteller des Modells sah? Die Bilder gehören zum Modell.',
     loading: 'Das Modell wird geladen …', ready: 'Bereit: {file}', computing: 'Es wird gerechnet …',
-    class: 'Am wahrscheinlichsten für das Modell: {name}, {percent} %', uncertain: 'Nicht sicher genug, um eine Klasse zu nennen.',
+    class: 'Am wahrschein\u00adlichsten für das Modell: {name}, {percent}\u00a0%', uncertain: 'Nicht sicher genug, um eine Klasse zu nennen.',
     retake: 'Bitte ein anderes Bild aufnehmen: {reason}', square: 'Das Quadrat, das das Modell sieht',
     effect: '{question} {answer}: Chancen von {name} mal {factor}', good: 'Das Bild ist brauchbar.',
     noCamera: 'Die Kamera ist nicht nutzbar ({error}). Im Browser erlauben, oder ein Foto auswählen.',
@@ -55,6 +55,9 @@ export const TEXTS = {
     spot: 'kein Fleck zu sehen: in die Mitte bringen und näher heran',
   },
 };
+
+// Words for units of a manifest, which has one for all languages; others are shown as they stand there.
+export const UNITS = {de: new Map([['years', 'Jahre'], ['months', 'Monate'], ['weeks', 'Wochen'], ['days', 'Tage']])};
 
 /** The text of a name in a language, with {places} filled in. */
 export function text(language, name, places = {}) {

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,49 +12,27 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 import dermedge
 from edge import artifact
 from edge.bundles import page
-from edge.files import moved_into_place, sha256, size
+from edge.files import sha256, size
 from edge.labels import PAD_UFES_20
 from edge.manifest import Mask, Output, SelfTest
-from edge.phones import browser, home
 from edge.phones.chromium import Chromium
 from edge.phones.site import Site
 from edge.questionnaire import YES_NO, Question, in_order
 from edge.runtimes.litert import LiteRT
 from tests._phones import needs_browser
+from tests.apps._axe import rules
+from tests.apps._drawn import DECISION, SIDE, Painted, lesion
 from tests.apps._page import opened, press, probabilities, text_of, until
+from tests.apps._pictures import keep
 from tests.edge._manifests import entry, manifest
 
-SIDE = 32
-PHOTOGRAPHS = {"name": "drawn", "images": 1, "patients": 1}
-DECISION = {  # dark, bright and green pictures are sent back
-    "version": "gate-2", "side": SIDE, "abstain_threshold": 0.2, "coverage": 0.9,
-    "quality": {
-        "light": 60, "clipped": 300, "contrast": 0, "fine": 0, "coarse": 0, "busy": 9999, "warm": 0, "green": 20,
-        "spot": 0,
-    },
-    "measured": {
-        "quality_from": PHOTOGRAPHS, "abstain_from": PHOTOGRAPHS, "alarm_share_per_check": 0.01, "false_alarms": [],
-    },
-}  # fmt: skip
-AXE = Path(__file__).with_name("axe")
 NO_CAMERA = ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-
-
-class Painted(nn.Module):
-    """Classes by the mean colour; the lesion is where it is dark."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(3, len(PAD_UFES_20))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return 3 * self.head(x.mean((2, 3))), -5 * x.mean(1, keepdim=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +61,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decision=DECISION, output=Output("softmax", 1.0, 0.2),
     ))  # fmt: skip
     return folder
-
-
-def lesion(path: Path, side: int) -> None:
-    """A drawn spot on drawn skin, with the grain of a camera, so that the quality gate lets it pass."""
-    y, x = np.mgrid[:side, :side] / side - 0.5
-    inside = 1 / (1 + np.exp(40 * (np.hypot(x, 0.8 * y) - 0.22)))
-    grain = np.random.default_rng(5).normal(0, 3, (side, side, 1))
-    skin, spot = np.array([214, 168, 146]), np.array([96, 58, 44])
-    picture = skin + inside[..., None] * (spot - skin) + grain
-    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path)
 
 
 @pytest.fixture(scope="module")
@@ -280,38 +244,10 @@ def test_everything_is_reached_by_the_keyboard(chromium: Chromium, site: Site) -
     assert chromium.evaluate("getComputedStyle(document.getElementById('run')).minHeight") == "44px"
 
 
-def keep_picture(chromium: Chromium, name: str) -> None:
-    """The page down to its self-test, for docs/apps.md, where DERMEDGE_APP_PICTURES names a folder."""
-    folder = os.environ.get("DERMEDGE_APP_PICTURES")
-    if not folder:
-        return
-    chromium.evaluate("scrollTo(0, 0)")
-    height = chromium.evaluate("document.getElementById('test-title').getBoundingClientRect().top") - 16
-    clip = {"x": 0, "y": 0, "width": 360, "height": height, "scale": 0.5}
-    shot = chromium.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
-    picture = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
-    picture.quantize(64).save(Path(folder) / f"{name}.png", optimize=True)
-
-
-def axe() -> Path:
-    """axe-core of the lock, brought by npm once; the script."""
-    target = home() / f"axe-{hashlib.sha256((AXE / 'package-lock.json').read_bytes()).hexdigest()[:12]}"
-    if not target.is_dir():
-        if not shutil.which("npm"):
-            pytest.skip("no npm, which brings axe-core: `apt-get install npm`")
-        with moved_into_place(target) as new:
-            shutil.copytree(AXE, new)
-            done = subprocess.run(["npm", "ci", *browser.ONCE], cwd=new, capture_output=True, text=True)
-            if done.returncode:
-                pytest.skip(f"npm cannot bring axe-core: {done.stderr.strip()[-200:]}")
-    return target / "node_modules" / "axe-core" / "axe.min.js"
-
-
 @needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_screen_reader_finds_its_way(chromium: Chromium, site: Site, bundle: Path, scheme: str) -> None:
     """axe-core of WCAG 2.2 AA, contrast too, with a result, an open self-test and on a screen of 360 pixels."""
-    script = axe().read_text("utf-8")
     chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     chromium.call("Emulation.setDeviceMetricsOverride", width=360, height=640, deviceScaleFactor=2, mobile=True)
     try:
@@ -319,15 +255,10 @@ def test_a_screen_reader_finds_its_way(chromium: Chromium, site: Site, bundle: P
         chosen(chromium, bundle / "self_test_0.png")
         chromium.evaluate("document.getElementById('run').click()")
         until(chromium, "!document.getElementById('table').hidden")
-        chromium.evaluate(f"{script}; 0")
-        found = chromium.evaluate(
-            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']}).then((result) => ({"
-            "broken: result.violations.map(({id, nodes}) => `${id}: ${nodes.map(({html}) => html).join(' ')}`), "
-            "kept: result.passes.map(({id}) => id)}))"
-        )
-        assert found["broken"] == []
-        keep_picture(chromium, f"web_{scheme}")
-        assert "color-contrast" in found["kept"] and len(found["kept"]) > 15
+        found = rules(chromium)
+        assert found.broken == []
+        keep(chromium, f"web_{scheme}", "#notice", "#result")
+        assert "color-contrast" in found.kept and len(found.kept) > 15
         assert chromium.evaluate("document.documentElement.scrollWidth") <= 360
     finally:
         chromium.call("Emulation.clearDeviceMetricsOverride")
