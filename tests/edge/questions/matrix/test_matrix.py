@@ -101,7 +101,14 @@ def test_a_file_that_a_runtime_computes_otherwise_is_caught(folder, monkeypatch)
 
 
 @needs_android
-@pytest.mark.parametrize("runtime", ["android", "android:2.14.0"])
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        "android",
+        "android:2.14.0",
+        pytest.param("tflite-runtime:2.14.0:cortex-a76", marks=pytest.mark.slow(reason="Python on an emulated ARM")),
+    ],
+)
 def test_a_plain_dynamic_file_is_found_wrong_in_androids_library(folder, runtime):
     """The fault that our own files had: a float FULLY_CONNECTED with a scale per channel, called version 5."""
     report = asked(folder, "dynamic.tflite", modes=["xnnpack", runtime], count=1)
