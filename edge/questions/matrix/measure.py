@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from edge import artifact
 from edge.data.selection import Photographs
 from edge.errors import InputError, at_least_one
 from edge.files import sha256
@@ -339,6 +340,19 @@ def limits_between(first: Subject, second: Subject, squares: np.ndarray) -> np.n
     return np.sqrt(parts[0] ** 2 + parts[1] ** 2)
 
 
+def gate_of(path: Path) -> str | None:
+    """What its recipe's gate said of a file that dermedge made, from the manifest beside it; None of any other file."""
+    if not (path.parent / artifact.MANIFEST).is_file():
+        return None
+    try:
+        manifest = artifact.read(path.parent)
+    except InputError:  # of somebody else's tool
+        return None
+    digest = sha256(path)
+    entry = next((entry for entry in manifest.files if entry.file == path.name and entry.sha256 == digest), None)
+    return entry.parity.verdict if entry is not None and entry.parity is not None else None
+
+
 def report_of(
     subjects: Sequence[Subject], rows: list[dict[str, Any]], pairs: list[dict[str, Any]], chosen: Pictures
 ) -> dict[str, Any]:
@@ -359,6 +373,7 @@ def report_of(
             "gives": subject.gives,
             "classes": subject.numbers.shape[1],
             "opens_from": opens_from(subject.path.read_bytes()) if subject.contents is not None else None,
+            "gate": gate_of(subject.path),
         }
         for subject in subjects
     ]

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 import dermedge
+from edge import artifact
 from edge.errors import InputError
+from edge.files import sha256, size
+from edge.manifest import Parity
 from edge.questions.matrix import measure
 from edge.questions.matrix.section import section
 from edge.runtimes import Outputs
 from edge.runtimes.foreign import aimodel
+from tests.edge._manifests import entry, manifest
 from tests.edge.questions.matrix._files import float_file
 from tests.edge.questions.matrix._files import pictures as drawn
 
@@ -120,7 +124,7 @@ def test_the_place_of_a_package_shows_how_it_stands_to_the_first_file():
     ]
     files = [
         {"file": row["file"], "format": row["format"], "sha256": "0" * 64, "bytes": 1, "pixels": "", "classes": 3,
-         "gives": "probabilities", "opens_from": None}
+         "gives": "probabilities", "opens_from": None, "gate": "inconclusive"}
         for row in rows
     ]  # fmt: skip
     pair = {"file": "b.mlpackage", "other": "a.tflite", "state": "same", "agreement": 1.0, "largest": 0.00123,
@@ -129,3 +133,19 @@ def test_the_place_of_a_package_shows_how_it_stands_to_the_first_file():
               "files": files, "rows": rows, "pairs": [pair], "counts": {}, "dermedge": "1", "schema": "1"}  # fmt: skip
     table = section(report, {}).partition("<h3>")[0]
     assert "|Δp| 0.0012 of 0.01, 100% same class" in table and "held against a.tflite" in table
+    assert "gate: inconclusive" in table
+
+
+def test_the_gate_is_that_of_the_manifest_beside_the_very_file(tmp_path):
+    path = tmp_path / "net-fp32.tflite"
+    path.write_bytes(float_file())
+    assert measure.gate_of(path) is None
+    parity = Parity("litert", 8, "photographs", synthetic=False, verdict="pass", binding=True, sqnr_db_median=None,
+                    agreement=1.0, largest_delta_p=0.0)  # fmt: skip
+    made = entry(path.name, sha256=sha256(path), bytes=size(path), parity=parity)
+    artifact.write(tmp_path, manifest(files=(made,)))
+    assert measure.gate_of(path) == "pass"
+    path.write_bytes(float_file() + b"changed")
+    assert measure.gate_of(path) is None
+    (tmp_path / artifact.MANIFEST).write_text("[")
+    assert measure.gate_of(path) is None
