@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import DoublePrecision
+from lightning_fabric.strategies import DDPStrategy
+
+MOST_WITHOUT_ORDER = 2  # processes: a sum of two is the same either way round
 
 
 def make_fabric(*, precision: str, folder: Path) -> Fabric:
@@ -35,7 +39,13 @@ def processes() -> dict[str, Any]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return {"devices": "auto"}
     here, all_of_them = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-    return {"devices": here, "num_nodes": all_of_them // here, "strategy": "ddp" if all_of_them > 1 else "auto"}
+    strategy: Any = "auto"
+    if all_of_them > 1:
+        # With more than two, the order in which gradients are added up would change after a process's first step, and
+        # a resumed run with it; who looks for unused weights keeps the order.
+        strategy = DDPStrategy(find_unused_parameters=all_of_them > MOST_WITHOUT_ORDER)
+        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")  # there are none
+    return {"devices": here, "num_nodes": all_of_them // here, "strategy": strategy}
 
 
 def bf16_pays() -> bool:

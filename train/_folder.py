@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import shutil
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +18,10 @@ from edge.files import moved_into_place, scratch_in
 from edge.locks import alone_in, refused_company
 from edge.report import pictures
 
+log = logging.getLogger("dermedge")
+
 STATE = "resume.safetensors"  # of a run that is not finished
+SETTINGS = "run.toml"  # all of them, as `dermedge train` takes them again
 UNSEEN = "unseen.csv"  # the logits on unseen patients
 WITH_ANSWERS = "unseen_with_answers.csv"
 MASKS = "unseen_masks.csv"  # how near each mask of an unseen photograph is to the drawn one
@@ -34,12 +38,18 @@ RUN_FILES = (
     MASKS,
     "training.json",
     "report.html",
+    SETTINGS,
 )
 
 
 def only_run_in(folder: Path) -> AbstractContextManager[None]:
     """InputError where another run trains in `folder`. Of the processes of torchrun the first one looks."""
-    return refused_company(folder, "training") if os.environ.get("RANK", "0") == "0" else nullcontext()
+    return refused_company(folder, "training") if is_first() else nullcontext()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes; under torchrun one of them does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def are_several() -> bool:
@@ -50,6 +60,24 @@ def are_several() -> bool:
 def one_after_another() -> AbstractContextManager[None]:
     """Of several processes one at a time reads photographs in this block: the next one finds them in the cache."""
     return alone_in(cache_folder() / "reading") if are_several() else nullcontext()
+
+
+def was_restarted() -> bool:
+    """Whether torchrun has started this process anew, as it lost one of the run's."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def goes_on(folder: Path, *, resume: bool) -> bool:
+    """Whether there is a state to go on from, and it is wanted: by who started the run, or by torchrun's restart.
+
+    A run that was killed before its first state goes on from nothing, and a word says so.
+    """
+    if (folder / STATE).exists():
+        return resume or was_restarted()
+    if resume and not (folder / "checkpoint.json").exists():
+        log.warning(f"{folder} holds no state of a run yet; starting from the beginning")
+        return False
+    return resume
 
 
 def prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
@@ -72,6 +100,11 @@ def remove_run(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     pictures.path_of(folder, "training").unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def write_settings(folder: Path, text: str) -> None:
+    with moved_into_place(folder / SETTINGS) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need be no text
 
 
 def remove_state(folder: Path) -> None:

@@ -34,12 +34,15 @@ from ._folder import (
     UNSEEN,
     WITH_ANSWERS,
     are_several,
+    goes_on,
+    is_first,
     one_after_another,
     only_run_in,
     prepare_folder,
     remove_run,
     remove_state,
     write_answers,
+    write_settings,
 )
 from ._leaks import SplitLeaks, check_leaks
 from ._masks import figures_by_set, mask_scores, write_scores
@@ -119,6 +122,7 @@ def train(
     force: bool = False,
     skip_unreadable: bool = False,
     answers: bool = False,
+    settings: str = "",
     on_progress: Listener | None = None,
     on_epoch: Callable[[dict], None] | None = None,
 ) -> TrainingRun:
@@ -134,16 +138,19 @@ def train(
     * `create`, `preprocess`: another network than that of the recipe's model, as number of classes -> module, and what
       it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
     * `answers`: fit what people answered as well, so that the checkpoint takes it beside the picture (docs/answers.md)
+    * `settings`: the text of a file that says all this, kept in the folder as run.toml; empty for none
     * `on_epoch` is told each row of the history
 
     Raises InputError before anything is trained, naming what does not fit, and `Interrupted` after Ctrl-C, from where
-    `resume` goes on. Under torchrun every process returns the same; the first one has written.
+    `resume` goes on; so it does after a run was killed. Under torchrun every process returns the same; the first one
+    has written, and a run that torchrun restarts goes on by itself.
     """
     plan = checked_plan(
         recipe, split or Split(), machine or Machine(), folder, create=create, preprocess=preprocess, init=init,
         tuning=tuning, teachers=teachers, skip_unreadable=skip_unreadable, answers=answers,
     )  # fmt: skip
     with only_run_in(folder), listening(on_progress), threads(plan.machine.threads):
+        resume = goes_on(folder, resume=resume)
         prepare_folder(folder, resume=resume, force=force)
         with one_after_another():
             sets = read_sets(plan, data, also)
@@ -155,6 +162,8 @@ def train(
         learned = learn_answers(cuts[0].train) if plan.answers else None  # first: what is wrong with them is said now
         if force and not resume:  # only now: a slip in the options must not cost the old run
             remove_run(folder)
+        if settings and is_first():
+            write_settings(folder, settings)
         fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
         return judge_and_write(plan, cuts, inputs, fitted, learned, leaks)
 

@@ -17,6 +17,7 @@ from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError
 
 from ._figures import answers_table, show_figures, show_masks
+from ._settings import read_flags, typed
 from .train import check_inputs, machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
@@ -31,7 +32,12 @@ def parser() -> argparse.ArgumentParser:
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    flags = parser()
+    args = read_flags(argv, flags)
+    if args.config is not None and "fold" not in typed(argv, flags):
+        args.fold = None  # a file of one fold's settings holds for all
+    if args.print_config:
+        raise InputError("--print-config is of `dermedge train`; a cross-validation takes the file with --config")
     check_inputs(args)
     if args.qat:
         raise InputError("--qat is of one checkpoint and its own split; give it to train.py")

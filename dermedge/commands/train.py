@@ -28,6 +28,7 @@ from edge.models import MODELS
 from .._api.source import is_source
 from .._rooms import room
 from ._figures import answers_table, show_figures, show_masks
+from ._settings import differing, read_flags, text_of
 
 if TYPE_CHECKING:
     from dermedge._api.training import OwnNetwork
@@ -56,7 +57,12 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
     p.add_argument("--std", help="likewise, such as 0.229,0.224,0.225")
     p.add_argument("--scale", type=float, default=1.0, help="1: they are of values in 0..1; 255: of 0..255")
     p.add_argument("--name", help="of a network of your own, for file names (default: that of its class)")
-    p.add_argument("--data", type=Path, required=True, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout")
+    p.add_argument("--data", type=Path, help="photographs: PAD-UFES-20, ISIC or folder-per-class layout (required)")
+    p.add_argument(
+        "--config", type=Path, metavar="TOML",
+        help="a file of settings, such as run.toml of a run's folder; flags count for more (docs/training.md)",
+    )  # fmt: skip
+    p.add_argument("--print-config", action="store_true", help="print all settings as such a file, and train nothing")
     p.add_argument(
         "--also", type=Path, action="append", default=[],
         help="another set with the same classes to learn from (dermoscopy, say), or one of masks alone; repeatable",
@@ -194,15 +200,25 @@ def own_network(args: argparse.Namespace) -> OwnNetwork:
 
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    check_inputs(args)
+    flags = parser()
+    args = read_flags(argv, flags)
+    if not args.print_config:
+        check_inputs(args)
     tuning = None
     if args.qat:
         tuning = room("train._qat").read_fine_tuning(args.qat, args.init)
         recipe, split = tuning.defaults()
-        again = parser(recipe)
-        again.set_defaults(folds=split.folds, fold=split.fold, held_back=split.held_back, split_seed=split.seed)
-        args = again.parse_args(argv)
+        flags = parser(recipe)
+        flags.set_defaults(folds=split.folds, fold=split.fold, held_back=split.held_back, split_seed=split.seed)
+        args = read_flags(argv, flags)
+    settings = text_of(args)
+    if args.print_config:
+        recipe_of(args)
+        split_of(args).check()
+        machine_of(args).check()
+        screen().out(settings, end="", highlight=False)
+        return GOOD
+    said = differing(args, flags)
     own = None
     if is_source(args.model):
         own = own_network(args)
@@ -210,6 +226,9 @@ def main(argv: list[str] | None = None) -> int:
     recipe = recipe_of(args)
     folder = args.out or Path("runs") / f"{recipe.model}{'-qat' if tuning else ''}"
     with first_process_speaks():
+        screen().print(
+            f"settings: {said} (all of them: {folder / room('train._folder').SETTINGS})", soft_wrap=True, markup=False
+        )
         try:
             run = room("train._run").train(
                 recipe,
@@ -227,6 +246,7 @@ def main(argv: list[str] | None = None) -> int:
                 force=args.force,
                 skip_unreadable=args.skip_unreadable,
                 answers=args.answers,
+                settings=settings,
                 on_epoch=None if screen().is_terminal else print_epoch,
             )
         except room("train._stop").Interrupted as stop:

@@ -97,7 +97,9 @@ def started(number: int, command: Sequence[str]) -> Iterator[list[subprocess.Pop
     finally:
         for process in processes:
             process.kill()
-            process.communicate()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
 
 
 def command(folder: Path, batch: int) -> list[str]:
