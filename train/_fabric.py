@@ -11,6 +11,9 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import DoublePrecision
 from lightning_fabric.strategies import DDPStrategy
+from torch import distributed
+
+from ._folder import was_restarted
 
 MOST_WITHOUT_ORDER = 2  # processes: a sum of two is the same either way round
 
@@ -23,6 +26,8 @@ def make_fabric(*, precision: str, folder: Path) -> Fabric:
     logger = TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
     computes = {"plugins": InDouble()} if precision == "64-true" else {"precision": precision}
     fabric = Fabric(accelerator="auto", loggers=logger, **computes, **processes())
+    if was_restarted():
+        meet_again()
     fabric.launch()
     return fabric
 
@@ -46,6 +51,22 @@ def processes() -> dict[str, Any]:
         strategy = DDPStrategy(find_unused_parameters=all_of_them > MOST_WITHOUT_ORDER)
         warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")  # there are none
     return {"devices": here, "num_nodes": all_of_them // here, "strategy": strategy}
+
+
+def meet_again() -> None:
+    """Join the other processes after a restart by torchrun, where the store still has the addresses of lost ones.
+
+    PyTorch 2.13.0 gives workers the agent's store under the same names in every attempt, and gloo then calls at ports
+    that nobody listens at any more. Here every attempt has names of its own. Fabric takes the group that is there.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # every attempt has a new one
+        return
+    shared = distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    own = distributed.PrefixStore(f"dermedge/{os.environ['TORCHELASTIC_RESTART_COUNT']}", shared)
+    distributed.init_process_group(
+        "nccl" if torch.cuda.is_available() else "gloo", store=own,
+        rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]),
+    )  # fmt: skip
 
 
 def bf16_pays() -> bool:

@@ -35,7 +35,7 @@ from edge.metrics.temperature import fit_temperature
 from train import _trainer
 from train._augment import MARGIN, augment, colour
 from train._batches import Order, Squares, Views, loader
-from train._cut import cut_photos, ids
+from train._cut import by_domain, cut_photos
 from train._descriptors import DESCRIPTORS, describe
 from train._flags import WITHOUT_FLAG, flags_of
 from train._guide import fit_guide
@@ -442,7 +442,8 @@ def test_three_parts_share_no_patient(photos):
     assert sum(map(len, parts)) == len(photos)
     assert len(part.unseen) == pytest.approx(30, abs=8) and len(part.held_back) == pytest.approx(12, abs=5)
     assert part == cut_photos(photos, Split(fold=2))
-    assert ids("set", part.unseen.photos)["patients"] == sorted(patients[2])
+    (listed,) = by_domain([part.unseen]).values()
+    assert listed["patients"] == sorted(patients[2])
 
 
 def test_every_photograph_is_unseen_in_one_fold(photos):
