@@ -77,7 +77,7 @@ def convert(
     fine_tune: int = 0,
     answers: bool = False,
 ) -> Conversion:
-    """Convert to the wanted recipes (None: all of the format), judge, and write what passes into `folder`.
+    """Convert to the wanted recipes (None: `chosen_recipes`), judge, and write what passes into `folder`.
 
     The lowered float network has to pass the gate of fp32, also where that recipe is not wanted; otherwise every recipe
     is rejected, and the remark says which operation is off. Interrupted, it keeps the files that are finished.
@@ -191,8 +191,10 @@ def what_was_finished(folder: Path, judged: Sequence[Judged], wanted: Sequence[s
 
 
 def chosen_recipes(form: Format, recipes: Sequence[str] | None) -> list[str]:
-    """The recipes, each once; all of the format for None. InputError for one that the format has not."""
-    wanted = list(dict.fromkeys(form.recipes if recipes is None else recipes))
+    """The recipes, each once; for None all of the format but those that want to be named. InputError for one that the
+    format has not."""
+    usual = [name for name, recipe in form.recipes.items() if not recipe.on_request]
+    wanted = list(dict.fromkeys(usual if recipes is None else recipes))
     unknown = [recipe for recipe in wanted if recipe not in form.recipes]
     if unknown or not wanted:
         raise InputError(

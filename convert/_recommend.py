@@ -10,7 +10,7 @@ from ._judge import Judged
 
 # Format -> recipes in the order in which one would ship them, for most phones first. Smaller palettes have no gate.
 PREFERRED: Mapping[str, tuple[str, ...]] = {
-    "tflite": ("int8", "int8-weights", "int8-dynamic", "int8-io", "fp16", "fp32"),
+    "tflite": ("int8", "int8-weights", "int8-dynamic", "int8-io", "fp16", "fp32", "int8-full"),
     "mlpackage": ("fp16", "int8-weights", "palette8", "int8", "fp32"),
     "aimodel": ("fp16", "fp32"),
     "onnx": ("fp32", "int8", "fp16"),  # int8 saves bytes, and on x86 no time (docs/onnx.md)

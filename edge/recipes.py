@@ -46,6 +46,7 @@ class Recipe:
     layout: str = "NHWC"  # of the input: NHWC, or image
     dtype: str = "float32"  # of the input
     measured: bool = False  # which layers are in 8 bits is chosen by measurement, and kept as a scheme
+    on_request: bool = False  # made only where it is asked for by name
     palette: bool = False  # weights are indices into a table of values
     untrained_gate: Gate | None = None  # of random weights, where that is another
 
@@ -89,6 +90,13 @@ TABLE = (
     Recipe(
         "tflite", "int8-io", 8, 8, "as int8, taking the camera's bytes: uint8 in, nothing to convert in the app",
         EIGHT_BITS, TRAINED, "", dtype="uint8", measured=True,
+        untrained_gate=UNTRAINED_EIGHT_BITS,
+    ),
+    Recipe(
+        "tflite", "int8-full", 8, 8,
+        "NPUs that take whole integers only (Edge TPU, Ethos-U, Hexagon), and old CPUs: 8 bits from the camera's bytes "
+        "to the logits; networks without attention",
+        EIGHT_BITS, TRAINED, "", dtype="uint8", measured=True, on_request=True,
         untrained_gate=UNTRAINED_EIGHT_BITS,
     ),
     Recipe(

@@ -53,6 +53,8 @@ class Scheme:
     layers: tuple[Layer, ...]
     curve: tuple[Mapping[str, float], ...]  # from least to most static: what each choice costs and gives
     chosen: int  # place in the curve
+    chain_from: int | None = None  # from this operator on all are in 8 bits, also those without weights; None: layers
+    ranges: Mapping[str, Range] = field(default_factory=dict)  # tensor -> range, of a network that can be such a chain
 
     @property
     def measured(self) -> Mapping[str, float]:
@@ -87,6 +89,8 @@ def load(path: str | Path) -> Scheme:
             layers=layers,
             curve=curve,
             chosen=int(stored["chosen"]),
+            chain_from=None if stored.get("chain_from") is None else int(stored["chain_from"]),
+            ranges={str(name): widest(name, limits) for name, limits in stored.get("ranges", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: missing or malformed: {error}; convert again to get a whole one") from error
@@ -114,6 +118,13 @@ def layer_of(entry: dict) -> Layer:
     if layer.kind == "input" and not layer.input:
         raise ValueError(f"{layer.tensor}: a layer with a fixed input has that input's range")
     return layer
+
+
+def widest(name: str, limits: object) -> Range:
+    found = pair(limits)
+    if found is None:
+        raise ValueError(f"{name} has no range")
+    return found
 
 
 def optional(value: object) -> str | None:

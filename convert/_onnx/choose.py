@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def choose(
     calibrating: np.ndarray,
     judging: np.ndarray,
     *,
-    facts: Mapping[str, str],
+    facts: Mapping[str, Any],
     aim: Aim = NO_AIM,
 ) -> Scheme:
     """The scheme of a float32 model: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.

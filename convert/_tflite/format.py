@@ -21,8 +21,9 @@ from .file import Lowered, float_model
 from .layers import reachable_share
 from .measured import measure
 from .model_metadata import with_facts
-from .quantise import CHOSEN, HALF, ROUNDED, recipe_file
+from .quantise import CHOSEN, FULL, HALF, ROUNDED, recipe_file
 from .second_input import with_second_input
+from .whole import Chain, chain_file
 
 EIGHT_BITS = {name for name, recipe in TFLITE.items() if recipe.activations == 8}
 OTHERS = " (the rest are of operators that XNNPACK has no 8-bit kernel for)"
@@ -45,6 +46,9 @@ class Prepared:
             source.aim(TFLITE["int8"]).check_share(reachable_share(self.lowered.content), OTHERS)
         except Unreachable as error:
             missed = dict.fromkeys(EIGHT_BITS, str(error))
+        refusal = Chain(self.lowered.content).refusal(self.lowered.modules) if FULL in recipes else None
+        if refusal:
+            missed.setdefault(FULL, refusal)
         wanted = set(recipes) - missed.keys()
         if not (ROUNDED | HALF) & wanted:
             return replace(self, missed=missed)
@@ -56,13 +60,14 @@ class Prepared:
             target=source.written,
             rounding=bool(ROUNDED & wanted),
             choosing=bool(CHOSEN & wanted),
+            full=FULL in wanted,
             skip_unreadable=source.skip_unreadable,
             aim=source.aim(TFLITE["int8"]),
         )
         if measurement.scheme:  # beside the files, for the report and for fine-tuning
             save_scheme(source.folder / f"{source.checkpoint.model}-int8{SUFFIX}", measurement.scheme)
         if measurement.unreachable:
-            missed |= dict.fromkeys(CHOSEN, measurement.unreachable)
+            missed = dict.fromkeys(CHOSEN, measurement.unreachable) | missed
         remark = f"{self.remark}; rounding: {measurement.how}"
         return replace(
             self,
@@ -78,7 +83,10 @@ class Prepared:
 
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         layers = self.scheme.layers if self.scheme else None
-        content = recipe_file(recipe, self.lowered.content, self.rounded, layers, halves=self.halves)
+        chain = None
+        if self.scheme and recipe in CHOSEN:
+            chain = chain_file(self.lowered.content, self.rounded, self.scheme, whole=recipe == FULL)
+        content = recipe_file(recipe, self.lowered.content, self.rounded, layers, halves=self.halves, chain=chain)
         target.write_bytes(with_facts(content, manifest, recipe))
 
     def write_with_answers(self, recipe: str, alone: Path, target: Path, manifest: Manifest) -> None:

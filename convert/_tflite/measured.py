@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,12 @@ from edge.tflite.flatbuffer import unpack
 from .. import _kept_rounding
 from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
-from .choose import NO_AIM, choose
+from .choose import NO_AIM, choose, with_chain
 from .file import Lowered, graph_key
 from .layer_inputs import means_of, moments_of
 from .layers import described, name_of
 from .rounding import KEPT, halved, rounded, rounding_for
+from .whole import Chain
 
 IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
 COMPARED = ("sqnr_db", "agreement")
@@ -47,10 +48,12 @@ def measure(
     target: Path | None = None,
     rounding: bool = True,
     choosing: bool = True,
+    full: bool = False,
     skip_unreadable: bool = False,
     aim: Aim = NO_AIM,
 ) -> Measured:
-    """What half precision needs of a lowered checkpoint; with `rounding` what 8 bits need; if `choosing`, the scheme.
+    """What half precision needs of a lowered checkpoint; with `rounding` what 8 bits need; if `choosing`, the scheme,
+    with the ranges of all tensors that the file in whole numbers needs, if it is asked for (`full`).
 
     `kept`: weight files that may have them beside; those of exactly this graph and checkpoint are used as they are.
     Otherwise they are measured on photographs of training patients from `data` (or drawn images) and written beside
@@ -61,6 +64,9 @@ def measure(
     scheme = first(kept_scheme(schemes.beside(path), sha256, key) for path in kept)
     if scheme is not None:
         check_layers(scheme, content)
+    chain = Chain(content)
+    if full and chain.refusal() is None and scheme is not None and not scheme.ranges:
+        scheme = None  # kept before there were such files
     if kept_one is not None and (scheme is not None or not choosing):
         how = "rounding and scheme as kept with the checkpoint"
         return Measured(halved(content, kept_one.means), rounded(content, kept_one), scheme, how)
@@ -86,6 +92,10 @@ def measure(
         except Unreachable as error:
             why = str(error)
         how += tuning_in_words(tuned[1], scheme.measured) if tuned and scheme else ""
+        if scheme and chain.refusal() is None:
+            scheme = replace(scheme, ranges=chain.ranges(calibrating))
+            if not tuned:
+                scheme = with_chain(scheme, content, rounded(content, measured), judging, lowered.modules)
     if target:
         _kept_rounding.save(target.with_suffix(KEPT), measured, checkpoint_sha256=sha256, key=key)
         if scheme:
@@ -95,6 +105,17 @@ def measure(
 
 def check_layers(scheme: Scheme, content: bytes) -> None:
     """InputError if a kept scheme does not name the layers of the file, each once."""
+    chain = Chain(content)
+    if scheme.ranges and (chain.refusal() is not None or chain.missing(scheme.ranges) is not None):
+        raise InputError(
+            f"the kept scheme ({SUFFIX}) of {scheme.model} does not have the ranges of its graph; it was changed or "
+            "damaged: measure anew with `measure_again`"
+        )
+    if scheme.chain_from is not None and not (scheme.ranges and 0 <= scheme.chain_from < len(chain.nodes)):
+        raise InputError(
+            f"the kept scheme ({SUFFIX}) of {scheme.model} has a chain in 8 bits that its graph does not have; it was "
+            "changed or damaged: measure anew with `measure_again`"
+        )
     named = sorted((layer.tensor, layer.operator) for layer in scheme.layers)
     there = sorted((layer.tensor, layer.operator) for layer in described(content))
     if named != there:

@@ -21,16 +21,28 @@ from .rounding import with_float_depthwise
 ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
 CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by a scheme
 HALF = {name for name, recipe in TFLITE.items() if recipe.weights == 16}
+FULL = "int8-full"
 OPERATIONS = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # the quantiser's names where they are not the schema's
 
 
 def recipe_file(
-    recipe: str, float32: bytes, rounded: bytes, layers: Sequence[Layer] | None, *, halves: bytes | None = None
+    recipe: str,
+    float32: bytes,
+    rounded: bytes,
+    layers: Sequence[Layer] | None,
+    *,
+    halves: bytes | None = None,
+    chain: bytes | None = None,
 ) -> bytes:
     """The file of a recipe. `layers`: those of the scheme, which int8 and int8-io need.
 
     `rounded`, `halves`: the float file with the weights that 8 bits or half precision hold, None for the nearest.
+    `chain`: the file with a chain in 8 bits (`whole.py`), where the scheme has one; of int8-full the file itself.
     """
+    if recipe == FULL:
+        if chain is None:
+            raise ValueError(f"{recipe} needs a scheme with ranges")
+        return with_versions(chain)
     content = rounded if recipe in ROUNDED else float32
     if recipe in HALF and halves is not None:
         content = halves
@@ -41,7 +53,7 @@ def recipe_file(
         return with_versions(with_rank_four(content) if recipe in ROUNDED else content)
     if layers is None:
         raise ValueError(f"{recipe} needs a scheme")
-    content = with_half_constants(apply(content, layers))
+    content = with_half_constants(apply(content, layers)) if chain is None else chain
     content = with_rank_four(with_scales_behind(content))
     return with_versions(with_byte_input(content) if recipe == "int8-io" else content)
 
@@ -130,7 +142,12 @@ def untouched(tensor: str) -> dict:
 
 def of_tensor(tensor: str) -> str:
     """The quantiser's pattern for the operator with this output."""
-    return f"^{re.escape(tensor)};?$"
+    return of_tensors([tensor])
+
+
+def of_tensors(tensors: Sequence[str]) -> str:
+    """The quantiser's pattern for the operator with these outputs."""
+    return f"^{';'.join(map(re.escape, tensors))};?$"
 
 
 def with_byte_input(content: bytes) -> bytes:

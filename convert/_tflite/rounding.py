@@ -8,7 +8,7 @@ nearly all 0, 1 or -1, and the means of what each layer reads, so that a checkpo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -116,9 +116,14 @@ def with_float_depthwise(content: bytes, float32: bytes) -> bytes:
 
     In files with 8-bit activations these stay float (`layers.described`), so that rounding them would only do harm.
     """
+    return with_float_layers(content, float32, lambda layer: layer.operator in STAY_FLOAT)
+
+
+def with_float_layers(content: bytes, float32: bytes, stays: Callable[[Weighted], bool]) -> bytes:
+    """A rounded file with the layers that stay float as they are in the float file."""
     model, original = unpack(content), unpack(float32)
     for layer, own in zip(weighted(model), weighted(original), strict=True):
-        if layer.operator in STAY_FLOAT:
+        if stays(layer):
             write(model, layer.weight, values_of(original, own))
             if layer.bias >= 0:
                 set_bias(model, layer, constant_of(original, own.bias))

@@ -13,7 +13,10 @@ from edge.program import SUFFIX as PROGRAM
 from edge.recipes import COREML, TFLITE
 
 # what a person calls a format -> its recipes
-FORMATS = {"tflite": tuple(TFLITE), "coreml": tuple(COREML)}
+FORMATS = {
+    name: tuple(recipe.name for recipe in recipes.values() if not recipe.on_request)
+    for name, recipes in (("tflite", TFLITE), ("coreml", COREML))
+}
 RECIPES = tuple(dict.fromkeys(recipe for recipes in FORMATS.values() for recipe in recipes))
 YARDSTICK, YARDSTICK_RECIPE = "mobilenetv2", "fp32"  # the .tflite that every time is a multiple of
 OF_LARGE = ("fp32", "fp16")  # recipes of a model above the limit

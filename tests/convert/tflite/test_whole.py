@@ -1,0 +1,180 @@
+"""A chain in 8 bits: which operators are in it, that its answers are right, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ai_edge_litert.interpreter import Interpreter
+from torch import nn
+
+from convert._graph.graph import trace
+from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
+from convert._tflite import choose as _choose
+from convert._tflite.emit import emit
+from convert._tflite.file import INPUT, OUTPUT, modules_of
+from convert._tflite.layer_inputs import moments_of
+from convert._tflite.measured import check_layers
+from convert._tflite.rounding import rounded, rounding_for
+from convert._tflite.whole import Chain, chain_file
+from edge.errors import InputError
+from edge.tflite.flatbuffer import code_name, unpack
+
+SIDE = 32
+FACTS = {"model": "m", "checkpoint_sha256": "a", "graph": "g", "data": "noise"}
+INT8, FLOAT32 = 9, 0  # of the schema's TensorType
+
+
+class Residual(nn.Module):
+    """Inverted residuals as in MobileNetV2; the picture is normalised by channel, its border padded on one side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2)
+        self.wide, self.each = nn.Conv2d(8, 24, 1), nn.Conv2d(24, 24, 3, padding=1, groups=24)
+        self.narrow, self.last = nn.Conv2d(24, 8, 1), nn.Conv2d(8, 32, 1)
+        self.head = nn.Linear(32, 4)
+        with torch.no_grad():
+            self.head.weight *= 8
+
+    def forward(self, x):
+        x = x.permute(0, 3, 1, 2) / 255
+        x = (x - torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1)) / torch.tensor([0.2, 0.25, 0.3]).view(1, 3, 1, 1)
+        x = nn.functional.relu6(self.stem(nn.functional.pad(x, (0, 1, 0, 1))))
+        x = x + self.narrow(nn.functional.relu6(self.each(nn.functional.relu6(self.wide(x)))))
+        return torch.softmax(self.head(nn.functional.relu6(self.last(x)).mean((2, 3))), -1)
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 8, stride=8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        tokens = self.stem(x.permute(0, 3, 1, 2) / 255).flatten(2).transpose(1, 2)
+        tokens = torch.softmax(tokens @ tokens.transpose(1, 2), -1) @ tokens
+        return torch.softmax(self.head(tokens.mean(1)), -1)
+
+
+def lowered(network: nn.Module) -> tuple[bytes, dict]:
+    graph, _ = rewrite(trace(network.eval(), torch.zeros(1, SIDE, SIDE, 3)), (*PASSES, *MOBILE_PASSES))
+    return emit(graph, inputs=[INPUT], outputs=[OUTPUT]), modules_of(graph)
+
+
+@pytest.fixture(scope="module")
+def residual() -> tuple[nn.Module, bytes, bytes, np.ndarray, dict]:
+    """The network, its float file, the same with rounded weights, pictures, and modules."""
+    torch.manual_seed(1)
+    network = Residual()
+    content, modules = lowered(network)
+    draw = np.random.default_rng(0)
+    tints, noise = draw.uniform(0, 215, (24, 1, 1, 3)), draw.uniform(0, 40, (24, SIDE, SIDE, 3))
+    images = (tints + noise).astype(np.uint8)  # pictures that differ
+    return network, content, rounded(content, rounding_for(content, moments_of(content, images))), images, modules
+
+
+def run(content: bytes, images: np.ndarray) -> np.ndarray:
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    entry, answer = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    rows = []
+    for image in images:
+        interpreter.set_tensor(entry["index"], image[None].astype(entry["dtype"]))
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(answer["index"])[0])
+    return np.array(rows)
+
+
+def in_float(content: bytes) -> list[str]:
+    """Operators that give floats."""
+    model = unpack(content)
+    graph = model.subgraphs[0]
+    return [
+        code_name(model.operatorCodes[o.opcodeIndex])
+        for o in graph.operators
+        if graph.tensors[int(o.outputs[0])].type == FLOAT32
+    ]
+
+
+def test_a_chain_goes_to_float_only_behind_its_last_map(residual) -> None:
+    _, content, on_grid, images, _ = residual
+    file = Chain(on_grid).written(Chain(content).ranges(images))
+    assert in_float(file) == ["DEQUANTIZE", "FULLY_CONNECTED", "SOFTMAX"]
+    assert unpack(file).subgraphs[0].tensors[int(unpack(file).subgraphs[0].inputs[0])].type == FLOAT32
+
+
+@pytest.mark.parametrize("camera", [False, True])
+def test_its_answers_are_those_of_the_torch_network(residual, camera: bool) -> None:
+    network, content, on_grid, images, _ = residual
+    file = Chain(on_grid).written(Chain(content).ranges(images), camera=camera)
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(images.astype(np.float32))).numpy()
+    assert np.abs(wanted - wanted.mean(0)).max() > 0.05  # the answers depend on the picture
+    assert np.abs(run(file, images) - wanted).max() < 0.03
+
+
+def test_with_the_cameras_bytes_nothing_but_the_softmax_is_in_float(residual) -> None:
+    _, content, on_grid, images, _ = residual
+    file = Chain(on_grid).written(Chain(content).ranges(images), camera=True)
+    assert in_float(file) == ["DEQUANTIZE", "SOFTMAX"]
+    assert Interpreter(model_content=file).get_input_details()[0]["dtype"] is np.uint8
+
+
+def test_the_range_of_the_normalised_picture_is_what_bytes_can_give(residual) -> None:
+    """From the constants, as photographs may not hold 0 and 255 in every channel."""
+    _, content, _, images, _ = residual
+    dull = images // 4 + 90
+    by_name = Chain(content).ranges(dull)
+    last = Chain(content).normalised[-1][0].makes[0]
+    low, high = by_name[unpack(content).subgraphs[0].tensors[last].name.decode()]
+    assert (low, high) == pytest.approx((-2.0, 3.0), abs=0.01)  # (0 - 0.4) / 0.2, (0 - 0.6) / 0.3; (1 - 0.4) / 0.2
+
+
+def test_a_chain_may_begin_behind_the_largest_maps(residual) -> None:
+    _, content, _, images, _ = residual
+    chain = Chain(content)
+    begins = chain.beginnings()
+    assert begins[0] == chain.first and begins == sorted(set(begins)) and len(begins) > 1
+    file = chain.written(chain.ranges(images), begin=begins[1])
+    assert in_float(file).count("CONV_2D") == 1 and np.abs(run(file, images) - run(content, images)).max() < 0.03
+
+
+def test_attention_is_refused_by_name() -> None:
+    torch.manual_seed(0)
+    content, modules = lowered(Attention())
+    said = Chain(content).refusal(modules)
+    assert said is not None and "attention" in said and said.startswith("not made: ")
+    assert Chain(content).beginnings() == []
+
+
+def scheme_of(residual, monkeypatch, ratio: float) -> _choose.Scheme:
+    _, content, on_grid, images, modules = residual
+    monkeypatch.setattr(_choose, "time_ratio", lambda *_: ratio)
+    rounding = rounding_for(content, moments_of(content, images[:16]))
+    scheme = _choose.choose(content, rounding, images[:16], images[16:], modules=modules, facts=FACTS)
+    scheme = replace(scheme, ranges=Chain(content).ranges(images[:16]))
+    return _choose.with_chain(scheme, content, on_grid, images[16:], modules)
+
+
+def test_a_chain_is_chosen_where_it_is_faster_and_its_file_is_the_measured_one(residual, monkeypatch) -> None:
+    content, on_grid = residual[1:3]
+    scheme = scheme_of(residual, monkeypatch, ratio=0.7)
+    assert scheme.chain_from is not None and scheme.chosen == len(scheme.curve) - 1
+    assert {layer.kind for layer in scheme.layers if layer.operator == "DEPTHWISE_CONV_2D"} == {"static"}
+    file = chain_file(content, on_grid, scheme)
+    assert file is not None and len(file) == scheme.measured["bytes"]
+    check_layers(scheme, content)
+    slower = scheme_of(residual, monkeypatch, ratio=1.0)
+    assert slower.chain_from is None and chain_file(content, on_grid, slower) is None
+
+
+def test_a_kept_chain_of_another_graph_is_refused(residual, monkeypatch) -> None:
+    content = residual[1]
+    scheme = scheme_of(residual, monkeypatch, ratio=0.7)
+    name = next(iter(scheme.ranges))
+    fewer = {tensor: limits for tensor, limits in scheme.ranges.items() if tensor != name}
+    for changed in (replace(scheme, ranges=fewer), replace(scheme, ranges={}), replace(scheme, chain_from=10_000)):
+        with pytest.raises(InputError, match="changed or damaged"):
+            check_layers(changed, content)
