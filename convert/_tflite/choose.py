@@ -14,6 +14,7 @@ SiLU stay float: XNNPACK has no dynamic form of them, and fixed ranges for them 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.exporting import first_line
 from edge.progress import track
 from edge.runtimes import Outputs
 from edge.scheme import Layer, Range, Scheme
@@ -36,6 +38,8 @@ from .layers import WANTED_SHARE, Modules, Weighted, activations, described, nam
 from .quantise import FloatFile, apply
 from .rounding import rounded, with_float_depthwise
 from .whole import Chain, chain_weights
+
+log = logging.getLogger("dermedge")
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
 CHAIN_DB = 31.0  # of a chain in 8 bits, which saves much time: 1 dB above the gate
@@ -97,7 +101,12 @@ def with_chain(scheme: Scheme, content: bytes, on_grid: bytes, judging: np.ndarr
     known = {layer.tensor: layer.alone_db for layer in scheme.layers}
     for begin in Chain(content).beginnings():
         chain = Chain(chain_weights(content, on_grid, begin))
-        file, layers = chain.written(scheme.ranges, begin=begin), chain.layers(scheme.ranges, modules, begin=begin)
+        try:
+            file = chain.written(scheme.ranges, begin=begin)
+        except (ValueError, KeyError, RuntimeError) as error:  # of the quantiser, at an operator of some network
+            log.info(f"int8: no chain in 8 bits, as ai-edge-quantizer stops: {first_line(error)}")
+            break
+        layers = chain.layers(scheme.ranges, modules, begin=begin)
         outputs, milliseconds = answers(file, judge.images)
         last = point(layers, judge.wanted, outputs, judge.total)
         last |= {"bytes": len(file), "host_ms": round(milliseconds, 3)}

@@ -24,7 +24,7 @@ from edge.scheme import Layer, Range, Scheme
 from edge.tflite.flatbuffer import code_of, constant_of, hold, pack, unpack
 from edge.tflite.graph import Node, nodes_of
 
-from .audit import operand_of
+from .audit import has_data, operand_of
 from .layers import Modules, activations, described, name_of, weighted
 from .quantise import FloatFile, of_tensors, rule_for
 from .rounding import with_float_layers
@@ -198,7 +198,7 @@ def normalising(model: Any, nodes: list[Node]) -> list[tuple[Node, tuple[np.ndar
 def per_channel(model: Any, node: Node) -> bool:
     """Whether it computes with one constant number for each channel, or one for all."""
     others = [tensor for tensor in node.reads if tensor not in node.live]
-    if len(others) != 1:
+    if len(others) != 1 or not has_data(model.buffers[model.subgraphs[0].tensors[others[0]].buffer]):
         return False
     shape = model.subgraphs[0].tensors[others[0]].shape
     size = int(np.prod(shape)) if shape is not None else 1
