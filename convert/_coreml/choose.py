@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def choose(
     judging: np.ndarray,
     wanted: Outputs,
     *,
-    facts: Mapping[str, str],
+    facts: Mapping[str, Any],
     aim: Aim = NO_AIM,
 ) -> Scheme:
     """The scheme of an fp16 program: uint8 images `calibrating` (N, S, S, 3) give ranges, `judging` measure the loss.
