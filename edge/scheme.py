@@ -121,10 +121,10 @@ def layer_of(entry: dict) -> Layer:
 
 
 def widest(name: str, limits: object) -> Range:
-    found = pair(limits)
-    if found is None:
+    ends = pair(limits)
+    if ends is None:
         raise ValueError(f"{name} has no range")
-    return found
+    return ends
 
 
 def optional(value: object) -> str | None:
