@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dermedge.commands import serve_web
 from edge import artifact
 from edge.bundles import page
 from edge.bundles.app_runtimes import app_runtime
@@ -275,3 +276,28 @@ def test_every_word_is_there_in_each_language() -> None:
     assert names[0] == names[1] and len(names[0]) > 40
     used = set(re.findall(r'data-text="(\w+)"', (WEB / "index.html").read_text("utf-8")))
     assert used <= names[0]
+
+
+@needs_browser
+def test_the_written_page_is_whole_wherever_it_lies(chromium: Chromium, bundle: Path, tmp_path: Path) -> None:
+    """On a server that knows nothing of dermedge, below another page, from the folder alone."""
+    out = tmp_path / "site"
+    page.written(bundle, out)
+    (out / "model" / "manifest.json").write_text('{"schema": "dermedge/manifest/1"}')  # an earlier page is replaced
+    assert serve_web.main([str(bundle), "--recipe", "fp32", "--out", str(out)]) == 0
+    assert not [path.name for path in out.rglob("*") if path.suffix == ".map" or path.name == "test"]
+    elsewhere = Site({"/lesions/": out})
+    try:
+        chromium.open(f"{elsewhere.address}/lesions/")
+        chromium.evaluate(UNTIL.format("document.body.dataset.state"))
+        check_photograph(chromium, photograph(tmp_path / "turned.jpg"), bundle)
+    finally:
+        elsewhere.close()
+
+
+@needs_browser
+def test_a_folder_of_something_else_is_not_replaced(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    assert serve_web.main([str(bundle), "--recipe", "fp32", "--out", str(tmp_path)]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert serve_web.main([str(bundle), "--recipe", "fp32", "--out", str(tmp_path / "new"), "--port", "0"]) == 2
