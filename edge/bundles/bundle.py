@@ -95,6 +95,8 @@ def entry_for(manifest: Manifest, form: str, name: str, *, answers: bool) -> Fil
         if name == entry.file or (name == entry.recipe and entry.answers == answers):
             return entry
     known = list(dict.fromkeys(entry.recipe for entry in fitting if entry.answers == answers))
+    if answers and not known:
+        raise InputError(f"{manifest.model} has no .{form} file that takes answers; convert it again with `answers`")
     kind = " that takes answers" if answers else ""
     raise InputError(
         f"{manifest.model} has no .{form} file {name!r}{kind}{did_you_mean(name, known)}; `recipe` is one of "

@@ -113,6 +113,11 @@ def test_what_is_missing_or_changed_stays_out(build: Path, tmp_path: Path, spoil
     assert list(kept.parent.iterdir()) == [kept]  # the app is as it was
 
 
+def test_a_build_without_answers_says_how_to_get_them(build: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no \.tflite file that takes answers; convert it again with `answers`"):
+        bundles.bundle(build, "web", tmp_path / "app", answers=True)
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("notes.txt", "mine"), ("manifest.json", '{"name": "my page"}'), ("manifest.json", "{")]
 )
