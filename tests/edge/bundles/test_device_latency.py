@@ -21,8 +21,8 @@ from edge.files import sha256, size
 from edge.latency import foretell
 from edge.manifest import Audit, SelfTest
 from edge.phones.legacy import PROBE
+from tests.edge._device_reports import EXPECTED, SIDE, SURE, sealed
 from tests.edge._manifests import entry, manifest
-from tests.edge.bundles.test_device_report import EXPECTED, SIDE, SURE, sealed
 
 ATTENTION = Audit(
     operators={"CONV_2D": 30, "BATCH_MATMUL": 18, "GELU": 9}, largest_rank=4, layout_operators=0, layout_bytes=0,

@@ -17,6 +17,8 @@ from edge.metrics.statistics import wilson
 from edge.questions.decision.coverage import risk_coverage
 from edge.questions.decision.measure import DecisionReport
 from edge.questions.decision.section import SCHEMA as DECISION
+from edge.questions.devices.measure import DevicesReport
+from edge.questions.devices.section import SCHEMA as DEVICES
 from edge.questions.layers.measure import LayersReport
 from edge.questions.layers.section import SCHEMA as LAYERS
 from edge.questions.matrix.measure import MatrixReport
@@ -223,9 +225,23 @@ def zoo() -> ZooReport:
     return ZooReport({**header(ZOO), **about, "models": [model]})
 
 
+def devices() -> DevicesReport:
+    image = {"image": "self_test_0.png", "answers": False, "expected": [0.9, 0.1], "obtained": [0.85, 0.15],
+             "largest_delta_p": 0.05, "wrong": False}  # fmt: skip
+    row = {
+        "file": "net-int8.tflite", "model": "Pixel 9", "system": "Android 16", "runtime": "tflite", "version": "2.16.1",
+        "accelerator": "cpu", "verdict": "pass", "largest_delta_p": 0.05, "memory_bytes": None, "images": [image],
+        "milliseconds": {"load": 90, "first": 12.5, "cold": 102.5, "median": 4.5, "p90": 5.0, "runs": 10}, "report": {},
+    }  # fmt: skip
+    labels = [{"code": code, "name": code, "malignant": code == "BCC"} for code in ("ACK", "BCC")]
+    files = [{"file": row["file"], "sha256": SHA, "recipe": "int8", "bytes": 1_000_000}]
+    about = header(DEVICES, model="net", checkpoint_sha256=SHA)
+    return DevicesReport({**about, "verdict": "pass", "classes": labels, "files": files, "rows": [row]})
+
+
 REPORTS: dict[str, Callable[[], QuestionReport]] = {
     "training": training, "parity": parity, "layers": layers, "mistakes": mistakes, "robustness": robustness,
-    "decision": decision, "matrix": matrix, "zoo": zoo,
+    "decision": decision, "devices": devices, "matrix": matrix, "zoo": zoo,
 }  # fmt: skip
 
 
