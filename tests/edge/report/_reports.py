@@ -240,8 +240,8 @@ def devices() -> DevicesReport:
 
 
 REPORTS: dict[str, Callable[[], QuestionReport]] = {
-    "training": training, "parity": parity, "layers": layers, "mistakes": mistakes, "robustness": robustness,
-    "decision": decision, "devices": devices, "matrix": matrix, "zoo": zoo,
+    "training": training, "parity": parity, "devices": devices, "layers": layers, "mistakes": mistakes,
+    "robustness": robustness, "decision": decision, "matrix": matrix, "zoo": zoo,
 }  # fmt: skip
 
 
