@@ -2,8 +2,10 @@
 
     python benchmarks/split_check.py                                     # 25,000 JPEG files of 1024 x 768 pixels
     python benchmarks/split_check.py --images 500 --width 4032 --height 3024
+    python benchmarks/split_check.py --photographs build/benchmarks/drawn-25331
 
-Draws the files into two parts, half of them each, with a table of patients; 100 files of one part are there in the
+Draws the files (--photographs: takes JPEG files that are there, as prepared_memory.py leaves them) into two parts, half
+of them each, with a table of patients; 100 files of one part are there in the
 other as well, mirrored, at half the side and at JPEG quality 50, and 50 patients are in both. Runs the command, and
 tells its time, its processor seconds (looking at files is most of it, and uses all cores), its memory without pages of
 files, and how much of what was planted it tells. Exit code 1 where it misses any, or tells more. Needs Linux.
@@ -24,6 +26,7 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -47,8 +50,9 @@ PARTS = ("test", "train")
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--images", type=int, default=25_000, help="default: %(default)s")
-    p.add_argument("--width", type=int, default=1024, help="pixels (default: %(default)s)")
-    p.add_argument("--height", type=int, default=768, help="pixels (default: %(default)s)")
+    p.add_argument("--width", type=int, default=1024, help="pixels of drawn files (default: %(default)s)")
+    p.add_argument("--height", type=int, default=768, help="pixels of drawn files (default: %(default)s)")
+    p.add_argument("--photographs", type=Path, metavar="FOLDER", help="JPEG files to take in place of drawn ones")
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that draw (default: all)")
     add_out(p)
     return p
@@ -64,13 +68,17 @@ def main(argv: list[str] | None = None) -> int:
     folder = args.out / "split"
     shutil.rmtree(folder, ignore_errors=True)
     images = [f"{part}/{place}{number:06d}.jpg" for place, part in enumerate(PARTS) for number in range(half)]
-    draw_all([folder / name for name in images], args.width, args.height, args.jobs)
+    if args.photographs:
+        take(args.photographs, [folder / name for name in images])
+    else:
+        draw_all([folder / name for name in images], args.width, args.height, args.jobs)
     patients = {name: f"P{number // 2}" for number, name in enumerate(images)}  # two images of each, in one part
     copies = dict(zip(images[:COPIES], images[-COPIES:], strict=True))
     for source, copy in copies.items():
         picture = cv2.imread(str(folder / source))
         assert picture is not None  # it was just drawn
-        small = cv2.resize(picture, (args.width // 2, args.height // 2), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        (folder / copy).unlink()  # it may be a link to somebody's file
         cv2.imwrite(str(folder / copy), small[:, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 50])
     for number in range(SHARED):  # of images that are no copies
         patients[images[half - 1 - 2 * number]] = patients[images[half + 2 * number]]
@@ -89,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     shared = sum(kind == "patient" for kind, _ in told)
     planted = {tuple(sorted(pair)) for pair in copies.items()}
     facts = {
-        "images": len(images), "width": args.width, "height": args.height,
+        "images": len(images),
         "megabytes": round(sum((folder / name).stat().st_size for name in images) / MB),
         "seconds": round(run.seconds, 1), "processor_seconds": round(run.processor_seconds, 1),
         "most_memory_mb": round(run.most_bytes / MB), "copies_found": len(planted & near), "copies": len(planted),
@@ -99,6 +107,16 @@ def main(argv: list[str] | None = None) -> int:
     write_json(args.out / "split_check_at_scale.json", facts)
     shutil.rmtree(folder)
     return GOOD if near == planted and shared == SHARED else GATE_FAILED
+
+
+def take(source: Path, targets: Sequence[Path]) -> None:
+    """Links to the first JPEG files below a folder; InputError where they are too few."""
+    files = sorted(source.rglob("*.jpg"))
+    if len(files) < len(targets):
+        raise InputError(f"{source} has {len(files)} files .jpg; {len(targets)} are needed")
+    for file, target in zip(files, targets, strict=False):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(file, target)
 
 
 if __name__ == "__main__":
