@@ -152,6 +152,7 @@ def test_attention_is_refused_by_name() -> None:
 def scheme_of(residual, monkeypatch, ratio: float) -> _choose.Scheme:
     _, content, on_grid, images, modules = residual
     monkeypatch.setattr(_choose, "time_ratio", lambda *_: ratio)
+    monkeypatch.setattr(_choose, "CHAIN_DB", 20.0)  # of three layers with random weights
     rounding = rounding_for(content, moments_of(content, images[:16]))
     scheme = _choose.choose(content, rounding, images[:16], images[16:], modules=modules, facts=FACTS)
     scheme = replace(scheme, ranges=Chain(content).ranges(images[:16]))
