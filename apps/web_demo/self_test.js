@@ -1,4 +1,6 @@
 // The self-test that the manifest brings along, run on this device.
+import {getGlobalLiteRt} from '@litertjs/core';
+
 import {Refused} from './core/refused.js';
 import {checkedFile, LITERTJS, sha256} from './model.js';
 import {readPhoto, rgbOf} from './photo.js';
@@ -14,6 +16,13 @@ function wrong(obtained, reference) {
   if (!obtained.every(Number.isFinite)) return true;
   const [first, second] = [...reference].sort((a, b) => b - a);
   return first - second > LEAD && highest(obtained) !== highest(reference);
+}
+
+/** Of the page: its scripts and what LiteRT.js holds; null where the browser does not say, as all but Chromium. */
+function memoryBytes() {
+  const scripts = performance.memory?.usedJSHeapSize;
+  const runtime = getGlobalLiteRt().liteRtWasm.HEAPU8?.byteLength;
+  return scripts && runtime ? scripts + runtime : null;
 }
 
 /** {rows, failed, delta, cold, runs, median, p90, seen, memory}: times in milliseconds. `seen`: the maker saw it right in this runtime. */
@@ -48,7 +57,7 @@ export async function selfTest(model) {
     rows, cold, runs: times.length, median: at(times, 0.5), p90: at(times, 0.9),
     failed: rows.filter((row) => row.failed).map(({image}) => image),
     delta: Math.max(...rows.map((row) => row.delta)),
-    memory: performance.memory?.usedJSHeapSize || null, // bytes; Chromium alone says it
+    memory: memoryBytes(),
     seen: entry.seen_right.some(({runtime, version}) => SEEN_AS.includes(runtime) && version === LITERTJS),
   };
 }

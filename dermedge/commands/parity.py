@@ -23,9 +23,9 @@ android-x86_64, android-java, browser and earlier interpreters (tflite-runtime, 
 says where a file is slower than the fp32 file beside it.
 
 --device-report device-report.json, as an app's self-test saves it, says instead what a phone answered: whether it is
-right, its largest difference to what the manifest expects, and its times. A report of another file or of other images,
-or one that was changed, is refused. Where the device was right, the manifest says so under seen_right; exit code 1
-where not.
+right, its largest difference to what the manifest expects, and its times; report.html shows all devices that reported.
+A report of another file or of other images, or one that was changed, is refused. Where the device was right, the
+manifest says so under seen_right; exit code 1 where one of them was not.
 
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
 shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a

@@ -117,6 +117,8 @@ def test_it_says_what_python_says_also_without_a_network(
     result = certified(read_device_report(report), artifact.read(bundle), where="the page's")
     assert result.verdict == "pass" and result.largest_delta_p < 1e-6
     assert (result.run.runtime, result.run.version) == ("device-litertjs", browser.LITERTJS)
+    held = chromium.evaluate("import('@litertjs/core').then((m) => m.getGlobalLiteRt().liteRtWasm.HEAPU8.byteLength)")
+    assert result.memory_bytes is not None and result.memory_bytes > held > 2**20
     chromium.evaluate(UNTIL.format("document.body.dataset.offline"))
     site.close()
     opened(chromium, site)
