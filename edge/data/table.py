@@ -61,6 +61,7 @@ class PhotoSet:
     official: bool = False  # whether its table has the official one's counts; where neither, nobody here can tell
     altered: str = ""  # how the table differs from the official one of this set, in a sentence that `notes` has too
     prepared: PreparedFolds | None = None  # of a balanced set
+    joined: bool = False  # whether it is a table of several sets
 
     def __len__(self) -> int:
         return len(self.photos)

@@ -22,6 +22,7 @@ MAX_NAME = 4096  # bytes of a path
 BLOCK_BYTES = 2**20
 READ = {*SUFFIXES, *ENDINGS, ".json", ZIP}  # endings; of other files only the name is kept, so that they are named
 TABLES = {".csv", ".tsv"}  # for which a zip file is unpacked
+DEEPEST_TABLE = 2  # parts of the path of a table that a zip file stands for: in it, or in its only folder
 COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # data sets have no other; zlib's errors are known
 OTHER_COMPRESSIONS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # APPNOTE 4.4.5
 DAMAGED = (
@@ -44,11 +45,24 @@ def of_use(info: zipfile.ZipInfo) -> bool:
     return not info.is_dir() and name.suffix.lower() in {*SUFFIXES, *TABLES, ZIP} and not hidden(name)
 
 
-def only_table(members: list[zipfile.ZipInfo]) -> str:
-    """The name of the table that is all a zip file holds, beside what a Mac adds; empty where it holds more."""
-    names = [PurePosixPath(info.filename) for info in members if not info.is_dir()]
-    names = [name for name in names if not hidden(name)]
-    return names[0].name if len(names) == 1 and names[0].suffix.lower() in TABLES else ""
+def only_table(members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo | None:
+    """The table that is all a zip file holds, beside what a Mac adds; None where it holds more, or something else."""
+    infos = [info for info in members if not info.is_dir() and not hidden(PurePosixPath(info.filename))]
+    name = PurePosixPath(infos[0].filename) if len(infos) == 1 else None
+    if name is None or name.suffix.lower() not in TABLES or len(name.parts) > DEEPEST_TABLE:
+        return None
+    return infos[0]
+
+
+def is_member(path: Path, info: zipfile.ZipInfo) -> bool:
+    """Whether a file has the size and the checksum of a member."""
+    if path.stat().st_size != info.file_size:
+        return False
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            checksum = zlib.crc32(block, checksum)
+    return checksum == info.CRC
 
 
 def hidden(name: PurePosixPath) -> bool:

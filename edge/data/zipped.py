@@ -13,11 +13,11 @@ import logging
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edge.data.listing import MAX_PHOTOS, aside
 from edge.data.squares import cache_folder
@@ -28,6 +28,7 @@ from edge.data.zip_members import (
     ZIP,
     begins_as_zip,
     blocks_of,
+    is_member,
     members_of,
     of_use,
     only_table,
@@ -135,18 +136,30 @@ def zips_in(folder: Path, depth: int) -> list[Path]:
             children = sorted((entry for entry in entries if not aside(entry.name)), key=lambda entry: entry.name)
     except OSError:  # whoever reads the folder says so
         return []
-    beside = {entry.name.casefold() for entry in children}
+    beside = {entry.name.casefold(): Path(entry.path) for entry in children}
     files: list[Path] = []
     for entry in children:
         path = Path(entry.path)
         if path.suffix.lower() == ZIP and entry.is_file() and begins_as_zip(path):
             if path.stem.casefold() not in beside:
                 members = members_of(path)
-                if only_table(members).casefold() not in beside and any(map(of_use, members)):
+                if any(map(of_use, members)) and not is_beside(path, only_table(members), beside):
                     files.append(path)
         elif depth > 1 and entry.is_dir():
             files += zips_in(path, depth - 1)
     return files
+
+
+def is_beside(path: Path, table: zipfile.ZipInfo | None, beside: Mapping[str, Path]) -> bool:
+    """Whether the table that is all a zip file holds lies beside it too; InputError where that is another one."""
+    twin = beside.get(PurePosixPath(table.filename).name.casefold()) if table is not None else None
+    if table is None or twin is None or not twin.is_file():
+        return False
+    if not is_member(twin, table):
+        raise InputError(
+            f"{path} holds {twin.name}, and another {twin.name} lies beside it; move away the one that is not meant"
+        )
+    return True
 
 
 def unpacked(path: Path, allowance: Allowance) -> Path:

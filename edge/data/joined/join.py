@@ -75,7 +75,8 @@ def join(sets: Sequence[PhotoSet], target: str, *, exact: bool = False, official
     class of the set that tells it most exactly, and with what any of them says of its lesion, mask and answers. Who is
     one patient in any set is one in the table. `exact`: classes that would be mixed are left out, too. `official`:
     raises InputError for a set whose table is not known to be the official one. Also raises it for sets of one name,
-    for drawn images beside photographs, and where no photograph has a counterpart in two classes.
+    for a table of several sets, for drawn images beside photographs, and where no photograph has a counterpart in two
+    classes.
     """
     classes = classes_named(target)
     check_sets(sets, official=official)
@@ -125,6 +126,9 @@ def join(sets: Sequence[PhotoSet], target: str, *, exact: bool = False, official
 
 
 def check_sets(sets: Sequence[PhotoSet], *, official: bool) -> None:
+    table = next((photos.name for photos in sets if photos.joined), None)
+    if table:
+        raise InputError(f"{table} is a table of several sets already; join these sets and the others in one go")
     names = [(photos.name, photos.domain) for photos in sets]
     twice = next((name for name, _ in names if [other for other, _ in names].count(name) > 1), None)
     if twice:

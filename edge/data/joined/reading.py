@@ -95,7 +95,7 @@ def read(folder: Path, *, skip_missing: bool) -> PhotoSet:
         )
     whole = PhotoSet(
         stated["name"], classes, tuple(photos), synthetic=stated.get("synthetic") is not False,
-        licence=", ".join(licences), notes=tuple(notes),
+        licence=", ".join(licences), notes=tuple(notes), joined=True,
     )  # fmt: skip
     if names and not (folder / KNOWN_AS).is_file():
         raise InputError(

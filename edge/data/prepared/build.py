@@ -102,13 +102,15 @@ def prepare(
     with listening(on_progress):
         if not folder.is_dir():
             part.mkdir(parents=True, exist_ok=True)
-            with refused_company(part, f"makes {folder.name}"), workers(jobs) as each:
-                pixels = reduced_pixels(photos, part / "pixels", facts["hardness_side"], each)
-                make = sound if soundly else published
-                cut = make(photos, pixels, per_class=per_class, folds=folds, seed=seed, folder=part, jobs=jobs)
-                write_set(photos, part / "set", cut, facts, each)
-                os.replace(part / "set", folder)
-            shutil.rmtree(part)
+            with refused_company(part, f"makes {folder.name}"):
+                if not folder.is_dir():  # another process may have made it meanwhile
+                    with workers(jobs) as each:
+                        pixels = reduced_pixels(photos, part / "pixels", facts["hardness_side"], each)
+                        make = sound if soundly else published
+                        cut = make(photos, pixels, per_class=per_class, folds=folds, seed=seed, folder=part, jobs=jobs)
+                        write_set(photos, part / "set", cut, facts, each)
+                    os.replace(part / "set", folder)
+        shutil.rmtree(part, ignore_errors=True)  # also what a process left that was killed just before
         return opened(folder, photos)
 
 
@@ -129,11 +131,13 @@ def reduced_pixels(photos: PhotoSet, folder: Path, side: int, each: Each) -> np.
 def write_set(photos: PhotoSet, folder: Path, folds: Sequence[Fold], facts: dict, each: Each) -> None:
     """Squares in class folders with patients.csv and labels.json, which every command reads; items, folds and facts."""
     items = list(dict.fromkeys(item for fold in folds for item in (*fold.train, *fold.test)))
+    aside = folder.parent / "unfinished"
+    aside.mkdir(exist_ok=True)
     by_photo: dict[int, list[tuple[int, Path]]] = {}
     for place, copy in items:
         by_photo.setdefault(place, []).append((copy, folder / file_of(photos, (place, copy))))
     work = [
-        (photos.photos[place].path, photos.photos[place].image_id, targets, facts["side"], facts["seed"])
+        (photos.photos[place].path, photos.photos[place].image_id, targets, facts["side"], facts["seed"], aside)
         for place, targets in sorted(by_photo.items())
     ]
     for _ in each(write_squares, work, "writing squares"):

@@ -34,16 +34,19 @@ def reduced(work: tuple[Sequence[Path], int]) -> np.ndarray:
     return np.stack([to_input(read_photo(path), side) for path in paths])
 
 
-def write_squares(work: tuple[Path, str, Sequence[tuple[int, Path]], int, int]) -> None:
-    """Write the squares of a photograph that are not there yet: (source, image id, [(copy, target)], side, seed)."""
-    source, name, targets, side, seed = work
+def write_squares(work: tuple[Path, str, Sequence[tuple[int, Path]], int, int, Path]) -> None:
+    """Write the squares of a photograph that are not there yet: source, image id, [(copy, target)], side, seed, aside.
+
+    `aside`: a folder of the same disk for the file that is being written. A process that is killed leaves it there.
+    """
+    source, name, targets, side, seed, aside = work
     lacking = [(copy, target) for copy, target in targets if not target.exists()]
     if not lacking:
         return
     square = to_input(read_photo(source), side)
+    unfinished = aside / f"{os.getpid()}.jpg"
     for copy, target in lacking:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
         Image.fromarray(copy_of(square, name, copy, seed)).save(unfinished, "JPEG", quality=QUALITY, subsampling=0)
         os.replace(unfinished, target)
 

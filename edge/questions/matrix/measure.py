@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
@@ -74,6 +75,7 @@ class Subject:
     """One file: how it is opened where phones run it, and what it says there."""
 
     path: Path
+    name: str  # of its file, with that of its folder where two networks have a file of one name
     form: str
     contents: tflite_files.Contents | None  # of a .tflite
     mode: str
@@ -105,16 +107,18 @@ def measure(
     at_least_one(count=count, threads=threads)
     if photos is not None and data is not None:
         raise InputError("give `images`, any folder with pictures, or `photos`, data sets; both were given")
-    check_files([path for files in networks for path in files])
+    files_of_all = [path for files in networks for path in files]
+    check_files(files_of_all)
+    names = names_of(files_of_all)
     check_modes(modes or ())
     subjects: list[Subject] = []
     rows: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     with listening(on_progress):
-        beside = [path.parent for files in networks for path in files]
+        beside = [path.parent for path in files_of_all]
         chosen = pictures_in(photos, count) if data is None else photographs_in(data, count, beside)
         for files in networks:
-            own, squares = subjects_of(files, chosen, pixels, threads)
+            own, squares = subjects_of(files, names, chosen, pixels, threads)
             subjects += own
             rows += [row for subject in own for row in rows_of(subject, squares, list(modes or ways()), threads)]
             pairs += [pair_of(own[0], subject, squares) for subject in own[1:]]
@@ -122,7 +126,7 @@ def measure(
 
 
 def subjects_of(
-    files: Sequence[Path], chosen: Pictures, pixels: str | None, threads: int
+    files: Sequence[Path], names: Mapping[Path, str], chosen: Pictures, pixels: str | None, threads: int
 ) -> tuple[list[Subject], np.ndarray]:
     """The files of one network, and the pictures in the size that it takes, uint8 (N, H, W, 3)."""
     subjects: list[Subject] = []
@@ -140,7 +144,9 @@ def subjects_of(
             rounds = halves(opened)
         finally:
             opened.close()
-        subjects.append(Subject(path, FORMATS[path.suffix], contents, mode, numbers, gives, takes.source, rounds))
+        subjects.append(
+            Subject(path, names[path], FORMATS[path.suffix], contents, mode, numbers, gives, takes.source, rounds)
+        )
     assert squares is not None
     return subjects, squares
 
@@ -191,10 +197,16 @@ def check_files(files: Sequence[Path]) -> None:
             raise InputError(f"{path} is none of {', '.join(FORMATS)}")
         if not path.exists():
             raise InputError(f"no file at {path}")
-    names = [path.name for path in files]
-    twice = next((name for name in names if names.count(name) > 1), None)
+
+
+def names_of(files: Sequence[Path]) -> dict[Path, str]:
+    """What each is called, with its folder's name if that of its file is another's too; InputError for two alike."""
+    alone = Counter(path.name for path in files)
+    names = [path.name if alone[path.name] == 1 else f"{path.resolve().parent.name}/{path.name}" for path in files]
+    twice = next((name for name, number in Counter(names).items() if number > 1), None)
     if twice:
         raise InputError(f"two files are called {twice}; give one of them another name")
+    return dict(zip(files, names, strict=True))
 
 
 def check_modes(modes: Sequence[str]) -> None:
@@ -262,7 +274,7 @@ def halves(opened: Foreign) -> bool | None:
 
 def rows_of(subject: Subject, squares: np.ndarray, modes: Sequence[str], threads: int) -> list[dict[str, Any]]:
     """The file in every runtime against where phones run it."""
-    base = {"file": subject.path.name, "format": subject.form}
+    base = {"file": subject.name, "format": subject.form}
     first = base | {"runtime": subject.mode, "version": litert() if subject.contents else "", "state": REPORTED,
                     "why": "what the others are held against"}  # fmt: skip
     if subject.contents is None:
@@ -274,7 +286,7 @@ def rows_of(subject: Subject, squares: np.ndarray, modes: Sequence[str], threads
             continue
         row: dict[str, Any] = base | {"runtime": mode, "version": ""}
         try:
-            with busy(f"{subject.path.name} on {mode}"):
+            with busy(f"{subject.name} on {mode}"):
                 vectors, row["version"] = answers_of(subject.contents, mode, squares, threads)
         except NotSetUp as missing:
             rows.append(row | {"state": NOT_SET_UP, "why": str(missing), "command": missing.command})
@@ -313,14 +325,14 @@ def pair_of(first: Subject, second: Subject, squares: np.ndarray) -> dict[str, A
         except InputError as error:
             why = str(error)
     result = compared(first.numbers, second.numbers, limits)
-    return {"file": second.path.name, "other": first.path.name, **result, "why": result["why"] or why}
+    return {"file": second.name, "other": first.name, **result, "why": result["why"] or why}
 
 
 def unlike(first: Subject, second: Subject) -> str:
     """Why no limit can be derived for two files; empty where one can."""
     kinds = {first.gives, second.gives}
     if len(kinds) > 1 and kinds != {"probabilities", "logits"}:
-        return f"{first.path.name} gives {first.gives}, {second.path.name} {second.gives}"
+        return f"{first.name} gives {first.gives}, {second.name} {second.gives}"
     if first.contents is None and second.contents is None:
         return "neither is a .tflite, from whose operators a limit is derived"
     if first.rounds is None or second.rounds is None:
@@ -365,7 +377,7 @@ def report_of(
     }
     files = [
         {
-            "file": subject.path.name,
+            "file": subject.name,
             "sha256": sha256(subject.path),
             "bytes": size_of(subject.path),
             "format": subject.form,

@@ -58,6 +58,8 @@ def photographs_in(data: Photographs, count: int, folders: Iterable[Path]) -> Pi
     for checkpoint in [open_build(folder).checkpoint for folder in ours]:
         sets = [unseen(part, checkpoint) for part in sets]
     photos = [photo for part in sets for photo in part.photos]
+    if not photos:
+        raise InputError("no photograph is left to look at: the networks saw every patient, or the sets are empty")
     note = f"{len(photos)} photographs of {len({patient_key(photo) for photo in photos})} patients"
     if ours:
         note += f" that no network of {', '.join(folder.name for folder in ours)} saw"

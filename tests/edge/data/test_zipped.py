@@ -104,6 +104,17 @@ def test_a_packed_table_beside_itself_counts_once_as_kaggle_lists_it(tmp_path: P
         open_photos(folder)
 
 
+def test_a_packed_table_that_is_not_the_one_beside_it_is_refused(tmp_path: Path) -> None:
+    folder = pad(tmp_path / "PAD")
+    table = folder / "metadata.csv"
+    plain = facts(open_photos(folder))
+    zipped(folder / "newer.zip", {"PAD/metadata.csv": table})
+    assert facts(open_photos(folder)) == plain  # the same table, in a folder of its own
+    zipped(folder / "newer.zip", {"PAD/metadata.csv": table.read_bytes().replace(b"PAT", b"TAP")})
+    with pytest.raises(InputError, match=r"newer\.zip holds metadata\.csv, and another metadata\.csv lies beside it"):
+        open_photos(folder)
+
+
 def test_two_zip_files_of_one_name_are_refused(tmp_path: Path) -> None:
     folder = pad(tmp_path / "PAD")
     zipped(folder / "more.zip", {"a/1.png": b"1", "b/2.png": b"2"})

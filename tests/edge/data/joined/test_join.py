@@ -132,7 +132,7 @@ def test_the_table_is_a_set_again(joined: Joined, tmp_path: Path) -> None:
     again = open_photos(tmp_path / "out")
     assert again.photos == tuple(row.photo for row in joined.rows)
     assert [dict(photo.answers) for photo in again.photos] == [dict(row.photo.answers) for row in joined.rows]
-    assert again.codes == tuple(label.code for label in PAD_UFES_20) and not again.synthetic
+    assert again.codes == tuple(label.code for label in PAD_UFES_20) and not again.synthetic and again.joined
     assert again.licence == "CC BY 4.0, CC BY-NC 4.0, unknown"
     assert any("BKL of isic_2018 in SEK" in note for note in again.notes)
     left_out = read_table(tmp_path / "out" / "left_out.csv")
@@ -257,6 +257,9 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
         join([first], "malignant")  # nobody said which class is malignant
     with pytest.raises(InputError, match=r"no classes are called 'pad_ufes' \(did you mean pad_ufes_20"):
         join([first], "pad_ufes")
+    table = replace(second, name="table", joined=True)
+    with pytest.raises(InputError, match="table is a table of several sets already"):
+        join([first, table], "pad_ufes_20")
     part = open_photos(ham(tmp_path / "ham", ("HAM_1", "ISIC_0000001", "nv"), ("HAM_2", "ISIC_0000002", "mel")))
     with pytest.raises(InputError, match="HAM10000: altered copy, or a part: 2 of the 10,015 rows"):
         join([part], "malignant", official=True)

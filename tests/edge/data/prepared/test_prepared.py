@@ -142,18 +142,24 @@ def test_the_same_photographs_give_the_same_bytes_also_after_an_interruption(
     whole = prepare(sample, "ihpad3000", out=tmp_path / "a", **options)
     write, number = work.write_squares, 0
 
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
     def stopped(*args: object) -> None:
         nonlocal number
         number += 1
-        if number == 8:
-            raise KeyboardInterrupt
-        write(*args)  # type: ignore[arg-type]
+        if number < 8:
+            return write(*args)  # type: ignore[arg-type]
+        with monkeypatch.context() as patch:  # a square is written, and is not where it belongs yet
+            patch.setattr(work.os, "replace", interrupted)
+            patch.setattr(work.os, "getpid", lambda: 1)  # the next one has another number
+            write(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(build, "write_squares", stopped)
     with pytest.raises(KeyboardInterrupt):
         prepare(sample, "ihpad3000", out=tmp_path / "b", **options)
     assert not [path for path in (tmp_path / "b").iterdir() if not path.name.startswith(".")]
-    written = set((tmp_path / "b").rglob("*.jpg"))
+    written = set((tmp_path / "b").rglob("set/**/*.jpg"))
     assert written
     times = {path.name: path.stat().st_mtime_ns for path in written}
     monkeypatch.setattr(build, "write_squares", write)
@@ -164,7 +170,9 @@ def test_the_same_photographs_give_the_same_bytes_also_after_an_interruption(
     kept = [path for path in again.folder.rglob("*.jpg") if path.name in times]
     assert all(path.stat().st_mtime_ns == times[path.name] for path in kept)
     assert not list((tmp_path / "b").glob(".*"))
+    (tmp_path / "b" / f".{whole.folder.name}.part" / "pixels").mkdir(parents=True)  # killed before it was removed
     assert prepare(sample, "ihpad3000", out=tmp_path / "b", **options).items == whole.items
+    assert not list((tmp_path / "b").glob(".*"))
 
 
 def test_a_prepared_set_is_read_and_its_folds_are_sound_or_not(sample: PhotoSet, tmp_path: Path) -> None:

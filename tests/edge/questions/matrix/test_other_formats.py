@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -89,7 +90,19 @@ def test_several_folders_are_several_networks_in_one_report(tmp_path):
     }  # fmt: skip
     assert report.verdict == "pass" and "b-int8.tflite" in section(report.report, {})
     assert len(measure.networks_in([tmp_path / "a", tmp_path / "b" / "b-fp32.tflite"])) == 1
-    assert len(measure.networks_in([tmp_path / "a" / "a-fp32.tflite", tmp_path / "a", tmp_path / "b"])) == 3
+    for name in ("a", "b"):
+        (tmp_path / name / f"{name}-fp32.tflite").rename(tmp_path / name / "net-fp32.tflite")
+    twins = dermedge.matrix([tmp_path / "a", tmp_path / "b"], pictures, **asked).report  # two versions of one network
+    assert {row["file"] for row in twins["rows"]} == {
+        "a/net-fp32.tflite", "a-int8.tflite", "b/net-fp32.tflite", "b-int8.tflite",
+    }  # fmt: skip
+    assert ("b-int8.tflite", "b/net-fp32.tflite") in {(pair["file"], pair["other"]) for pair in twins["pairs"]}
+    same = tmp_path / "other" / "a"
+    same.mkdir(parents=True)
+    shutil.copy(tmp_path / "a" / "net-fp32.tflite", same)
+    with pytest.raises(InputError, match=r"two files are called a/net-fp32\.tflite"):
+        dermedge.matrix([tmp_path / "a", same], pictures, **asked)
+    assert len(measure.networks_in([tmp_path / "a" / "net-fp32.tflite", tmp_path / "a", tmp_path / "b"])) == 3
 
 
 @pytest.mark.parametrize("facts", ['{"model": "net"}', None, "[", "[]"])

@@ -54,6 +54,11 @@ def test_whom_one_of_our_networks_saw_is_left_out(
     assert len(pictures.photographs_in(balanced, 2, [tmp_path / "a"]).paths) == 2
 
 
+def test_sets_of_which_nobody_is_left_are_refused(balanced: PhotoSet, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no photograph is left to look at"):
+        pictures.photographs_in(balanced.where(lambda _: False), 8, [tmp_path])
+
+
 def test_pictures_and_data_sets_are_not_both_taken(balanced: PhotoSet, tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(b"")
     with pytest.raises(InputError, match="give `images`, any folder with pictures, or `photos`, data sets"):
