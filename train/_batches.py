@@ -16,6 +16,7 @@ from ._guide import Guide, guide_for
 from ._recipe import Recipe
 
 NO_MASK = -1.0  # every pixel of the mask of a photograph that has none
+SECOND_VIEW = 1_000_003  # epochs on, so that a second view is another one; a prime, so that kept variants differ too
 NEARLY_ALL = 0.98  # a photograph with this share is left unblended
 Sample = tuple[Tensor, Tensor, int, Tensor, Tensor, int]
 
@@ -120,26 +121,33 @@ def blended(mask: np.ndarray | None, other: np.ndarray | None, share: float) -> 
 class Order(Sampler):
     """Batches of (epoch, index): a fresh shuffle per epoch, dealt out to processes, beginning at any step.
 
-    With `chances`, float (count,), an epoch has as many photographs as before, drawn by them with replacement.
+    With `chances`, float (count,), an epoch has as many photographs as before, drawn by them with replacement. `views`
+    of a photograph stand in one batch, which has that many fewer photographs.
     """
 
     def __init__(
         self, count: int, batch: int, *, epoch: int, seed: int, rank: int, world: int, start: int,
-        chances: np.ndarray | None = None,
+        chances: np.ndarray | None = None, views: int = 1,
     ) -> None:  # fmt: skip
-        self.steps = steps_per_epoch(count, batch, world)
-        self.start, self.batch, self.epoch = start, batch, epoch
+        self.photographs, self.views = batch // views, views
+        self.steps = steps_per_epoch(count, self.photographs, world)
+        self.start, self.epoch, self.rank, self.world = start, epoch, rank, world
         rng = np.random.default_rng((seed, 1, epoch))
         shuffled = rng.permutation(count) if chances is None else rng.choice(count, count, p=chances)
-        self.mine = np.resize(shuffled, self.steps * batch * world)[rank::world]
+        self.mine = np.resize(shuffled, self.steps * self.photographs * world)[rank::world]
 
     def __len__(self) -> int:
         return self.steps - self.start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for step in range(self.start, self.steps):
-            chosen = self.mine[step * self.batch : (step + 1) * self.batch]
-            yield [(self.epoch, int(index)) for index in chosen]
+            chosen = self.mine[step * self.photographs : (step + 1) * self.photographs]
+            yield [(self.epoch + view * SECOND_VIEW, int(index)) for view in range(self.views) for index in chosen]
+
+    def places(self, step: int) -> list[int]:
+        """The place in the epoch's order of each sample of a step's batch, by which all processes tell them apart."""
+        own = range(step * self.photographs, (step + 1) * self.photographs)
+        return [(place * self.world + self.rank) * self.views + view for view in range(self.views) for place in own]
 
 
 def steps_per_epoch(count: int, batch: int, world: int) -> int:

@@ -10,6 +10,8 @@ from torch import Tensor
 from . import _together
 
 SMOOTH = 1e-5  # keeps Dice defined where neither side has a pixel
+HALF = 0.5  # of a sample's shares; they are 0 or 1 together
+TEMPERATURE = 0.07  # of the contrastive loss
 
 
 def chances(targets: np.ndarray, domains: np.ndarray, evenness: float) -> np.ndarray:
@@ -57,6 +59,28 @@ def loss(logits: Tensor, wanted: Tensor, adjustment: Tensor, *, smoothing: float
     wanted = (1 - smoothing) * wanted + smoothing * labelled * torch.softmax(adjustment, dim=1)
     apart = F.cross_entropy(logits + adjustment, wanted, reduction="none")
     return _together.mean(apart, labelled.sum())
+
+
+def contrast(embedded: Tensor, wanted: Tensor) -> Tensor:
+    """Supervised contrastive loss of embeddings (N, E) with class shares (N, K), over the batches of all processes.
+
+    Khosla et al. (arXiv:2004.11362), eq. 2, at the temperature of theirs and of PPCANet's: each sample is to be nearest
+    to those of its class. Blended samples are of one class as far as their shares agree. Samples without a class, and
+    those that nobody shares one with, do not count; 0 where none does.
+    """
+    shares = _together.joined(wanted)
+    known = shares.sum(dim=1) > HALF
+    points = F.normalize(in_full(_together.joined(embedded)), dim=1)[known]
+    if len(points) < 2:  # of all processes
+        return 0 * in_full(embedded).sum()
+    alike = shares[known].to(points.dtype) @ shares[known].to(points.dtype).T
+    itself = torch.eye(len(points), dtype=torch.bool, device=points.device)
+    near = (points @ points.T / TEMPERATURE).masked_fill(itself, -torch.inf)
+    apart = -torch.log_softmax(near, dim=1).masked_fill(itself, 0.0)
+    alike = alike.masked_fill(itself, 0.0)
+    friends = alike.sum(dim=1)
+    own = (alike * apart).sum(dim=1) / friends.clamp(min=SMOOTH)
+    return own.sum() / (friends > SMOOTH).sum().clamp(min=1)
 
 
 def distance(logits: Tensor, guide: Tensor) -> Tensor:

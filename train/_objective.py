@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from edge.checkpoint import Preprocess
@@ -14,7 +15,7 @@ from edge.models.deployed import class_and_mask
 
 from . import _together
 from ._descriptors import DESCRIPTORS
-from ._loss import distance, in_full, loss, mask_loss
+from ._loss import contrast, distance, in_full, loss, mask_loss
 from ._recipe import Recipe
 
 
@@ -54,32 +55,39 @@ class Objective(Protocol):
         """More columns for the history, from uint8 squares (N, S, S, 3) of held-back patients and classes (N,)."""
 
 
+EMBEDDING = 128  # numbers of the contrastive loss, as in arXiv:2004.11362
 LAST_LAYER = "classifier"  # what our families call their last linear layer
 
 
 class Reader(nn.Module):
-    """The network and, in training only, a linear layer that reads numbers off the classifier's input.
+    """The network and, in training only, a linear layer that reads numbers off the classifier's input, and a small
+    network that embeds it.
 
-    With 0 outputs nothing is read, and the network may be any.
+    With 0 outputs and no embedding nothing is read, and the network may be any.
     """
 
-    def __init__(self, net: nn.Module, outputs: int) -> None:
+    def __init__(self, net: nn.Module, outputs: int, embedding: int = 0) -> None:
         super().__init__()
         self.net = net
         self.read: nn.Linear | None = None
-        if outputs:
+        self.embed: nn.Module | None = None
+        if outputs or embedding:
             classifier = last_layer(net)
-            self.read = nn.Linear(classifier.in_features, outputs)
+            width = classifier.in_features
+            self.read = nn.Linear(width, outputs) if outputs else None
+            if embedding:
+                self.embed = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding))
             classifier.register_forward_pre_hook(self.note)
 
     def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.features = inputs[0]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (N, K), what is read (N, outputs) and mask logits (N, 1, S, S), or (N, 0) without masks."""
+        """Logits (N, K), what is read (N, outputs + embedding) and mask logits (N, 1, S, S), (N, 0) without masks."""
         logits, mask = class_and_mask(self.net(images))
         nothing = logits[:, :0]
-        return logits, self.read(self.features) if self.read else nothing, nothing if mask is None else mask
+        parts = [part(self.features) for part in (self.read, self.embed) if part is not None]
+        return logits, torch.cat(parts, dim=1) if parts else nothing, nothing if mask is None else mask
 
 
 def last_layer(net: nn.Module) -> nn.Linear:
@@ -88,7 +96,7 @@ def last_layer(net: nn.Module) -> nn.Linear:
     if not isinstance(layer, nn.Linear):
         raise InputError(
             f"{type(net).__name__} has no linear layer called {LAST_LAYER}, off whose input `descriptors` and "
-            "`distil_features` are read; set both to 0 (`guide` and `distil` work without)"
+            "`distil_features` are read and `contrast` embeds; set them to 0 (`guide` and `distil` work without)"
         )
     return layer
 
@@ -112,7 +120,7 @@ class Classify:
         return DESCRIPTORS if self.recipe.descriptors else 0
 
     def learner(self, net: nn.Module) -> nn.Module:
-        return Reader(net, self.descriptors + self.features)
+        return Reader(net, self.descriptors + self.features, EMBEDDING if self.recipe.contrast else 0)
 
     def value(self, model: nn.Module, batch: Batch) -> Tensor:
         logits, read, mask = model(batch.images)
@@ -128,9 +136,12 @@ class Classify:
         if batch.taught:  # photographs without a class, too
             value = value + self.recipe.distil * distance(logits, batch.taught.logits)
         if batch.taught and self.features:
-            seen = in_full(read[:, self.descriptors :])
+            seen = in_full(read[:, self.descriptors : self.descriptors + self.features])
             apart = (seen - batch.taught.features).square()
             value = value + self.recipe.distil_features * _together.mean(apart)
+        if self.recipe.contrast:
+            embedded = read[:, self.descriptors + self.features :]
+            value = value + self.recipe.contrast * contrast(embedded, batch.wanted)
         if mask.ndim == 4:
             learned = batch.masks is not None and batch.masks.ndim == 3
             # a term of zero keeps every weight in the graph, which several processes want

@@ -59,8 +59,10 @@ class FineTuning:
                 f"`qat`: the scheme's ranges were measured at {start.preprocess.side} pixels; "
                 f"let `stages` end at that side, got {recipe.side}"
             )
-        if recipe.descriptors or recipe.guide:
-            raise InputError("`qat` follows the float network instead of `descriptors` and `guide`; leave these out")
+        if recipe.descriptors or recipe.guide or recipe.contrast:
+            raise InputError(
+                "`qat` follows the float network instead of `descriptors`, `guide` and `contrast`; leave these out"
+            )
         self.objective(recipe).learner(start.network())  # names a layer that the model does not have
 
     def check_classes(self, classes: tuple[Label, ...]) -> None:

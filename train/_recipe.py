@@ -18,7 +18,7 @@ RANGES = {
     "seed": SEEDS, "learning_rate": (1e-7, 1.0), "final_rate": (0.0, 1.0), "warmup": (0.0, 0.9),
     "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0), "evenness": (0.0, 1.0),
     "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
-    "distil": (0.0, 100.0), "distil_features": (0.0, 100.0), "class_weight": (0.0, 100.0),
+    "distil": (0.0, 100.0), "distil_features": (0.0, 100.0), "class_weight": (0.0, 100.0), "contrast": (0.0, 100.0),
     "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
 }  # fmt: skip
 
@@ -48,12 +48,15 @@ class Recipe:
     seed: int = 0
     # whose statistics: of each process's batch, of the batches of all, or those of the weights to start from
     batch_norm: str = OWN
+    contrast: float = 0.0  # weight of drawing photographs of a class together, beside the class; PPCANet has 1
 
     def check(self) -> None:
         """InputError that names the first number with which no training could go on."""
         if self.batch < 2:
             raise InputError(f"`batch` is at least 2 (batch norm needs company), got {self.batch}")
         check_ranges(asdict(self), RANGES)
+        if self.batch % self.views:
+            raise InputError(f"with `contrast` each photograph is in a batch twice: `batch` is even, got {self.batch}")
         if self.batch_norm not in BATCH_NORMS:
             raise InputError(f"`batch_norm` is one of {', '.join(BATCH_NORMS)}, got {self.batch_norm!r}")
         check_stages(self.stages)
@@ -62,6 +65,11 @@ class Recipe:
     def side(self) -> int:
         """The side that the finished model takes, in pixels."""
         return self.stages[-1][0]
+
+    @property
+    def views(self) -> int:
+        """Of each photograph in a batch; to contrast it takes two, as PPCANet and arXiv:2004.11362 have."""
+        return 2 if self.contrast else 1
 
     @property
     def sides(self) -> tuple[int, ...]:

@@ -206,7 +206,7 @@ def checked_plan(
     make = create or (lambda classes: create_model(recipe.model, classes))
     if start and start.questions and not answers:
         log.warning("the checkpoint to start from takes answers; this run does not fit any (`answers`)")
-    if create and (recipe.descriptors or (teachers and recipe.distil_features)):
+    if create and (recipe.descriptors or recipe.contrast or (teachers and recipe.distil_features)):
         with torch.random.fork_rng(devices=[]):
             last_layer(create(2))  # refuses a network without it
     if start and not tuning:

@@ -58,6 +58,21 @@ def mean(values: Tensor, count: Tensor | None = None) -> Tensor:
     return parts[0] / parts[1].detach().clamp(min=1)
 
 
+def joined(own: Tensor) -> Tensor:
+    """The rows of all processes, (N, ...) each -> (processes * N, ...); equal in all, and differentiable as `total`."""
+    return Joined.apply(own) if are_several() else own
+
+
+class Joined(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        return gathered(own, len(own) * world())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.chunk(world())[rank()] * world()
+
+
 def any_asks(own: bool, device: torch.device) -> bool:
     """Whether any process answers yes; the same in all."""
     if not are_several():

@@ -180,6 +180,7 @@ class Trainer:
         order = Order(
             len(views), recipe.batch, epoch=at.epoch, seed=recipe.seed,
             rank=self.fabric.global_rank, world=self.fabric.world_size, start=at.step, chances=drawn,
+            views=recipe.views,
         )  # fmt: skip
         priors = log_priors(squares.targets, squares.domains, views.classes, recipe.evenness)
         adjustment = (recipe.balance * priors).to(self.fabric.device)
@@ -189,7 +190,7 @@ class Trainer:
             freeze(self.learner)
         begun = time.monotonic()
         for images, wanted, domains, descriptors, masks, keys in loader(views, order, workers=self.workers):
-            noise = self.prepare_step(order.steps)
+            noise = self.prepare_step(order)
             images, wanted, domains, descriptors, masks = self.fabric.to_device(
                 (images, wanted, domains, descriptors, masks)
             )
@@ -216,19 +217,15 @@ class Trainer:
             }
         )
 
-    def prepare_step(self, steps: int) -> OwnNoise:
-        """The rate and the seed of the step to come, of `steps` in the epoch; the random numbers of its samples."""
+    def prepare_step(self, order: Order) -> OwnNoise:
+        """The rate and the seed of the step to come, in the epoch's order; the random numbers of its samples."""
         recipe, at = self.recipe, self.at
-        rate = learning_rate(recipe, recipe.share_done(at.epoch + (at.step + 1) / steps))
+        rate = learning_rate(recipe, recipe.share_done(at.epoch + (at.step + 1) / order.steps))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         # what is drawn for all samples alike depends on the step alone, so that a resumed run repeats it
         torch.manual_seed(recipe.seed * 1_000_003 + self.steps_done)
-        first, batch = at.step * recipe.batch, recipe.batch
-        places = [
-            place * self.fabric.world_size + self.fabric.global_rank for place in range(first, first + batch)
-        ]  # in the epoch's order, as `Order` deals them out
-        return OwnNoise(keys_of(recipe.seed, at.epoch, places))
+        return OwnNoise(keys_of(recipe.seed, at.epoch, order.places(at.step)))
 
     def step(self, batch: Batch) -> float:
         """One step of the optimiser and of the average; the loss."""
@@ -347,7 +344,7 @@ class Trainer:
     @property
     def steps_an_epoch(self) -> int:
         count = len(self.data.squares_at(self.recipe.side))
-        return steps_per_epoch(count, self.recipe.batch, self.fabric.world_size)
+        return steps_per_epoch(count, self.recipe.batch // self.recipe.views, self.fabric.world_size)
 
     @property
     def steps_done(self) -> int:

@@ -73,8 +73,8 @@ def train(
     fit what people answered (`fit_answers`). `folds`, `fold`, `held_back`, `split_seed`: which patients stay unseen and
     which set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
     `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, batch_norm, learning_rate, weight_decay,
-    label_smoothing, balance, evenness, mixup, descriptors, guide, distil, distil_features, class_weight, variants, ema,
-    augment, seed.
+    label_smoothing, balance, evenness, mixup, descriptors, guide, distil, distil_features, contrast, class_weight,
+    variants, ema, augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where

@@ -139,6 +139,11 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         help="weight of predicting what the last layer of the first --teacher gets; 0 for none (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument(
+        "--contrast", type=float, default=default.contrast,
+        help="weight of drawing photographs of a class together, beside the class: supervised contrastive loss on two "
+        "views of each, as PPCANet has it with 1 (default: %(default)s)",
+    )  # fmt: skip
+    recipe.add_argument(
         "--class-weight", type=float, default=default.class_weight,
         help="weight of the class against the mask, of models that give both (default: %(default)s)",
     )  # fmt: skip

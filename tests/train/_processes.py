@@ -29,9 +29,16 @@ from train._training_data import TrainingData
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE, CLASSES = 32, 3
-# three epochs of 7 steps of 8 photographs; all that may be learned is
+# three epochs of 15 steps of 8 views of 4 photographs; all that may be learned is
 RECIPE = Recipe(
-    stages=((SIDE, 3),), ema=0.9, learning_rate=1e-3, mixup=0.2, descriptors=1.0, guide=1.0, batch_norm="frozen"
+    stages=((SIDE, 3),),
+    ema=0.9,
+    learning_rate=1e-3,
+    mixup=0.2,
+    descriptors=1.0,
+    guide=1.0,
+    contrast=0.5,
+    batch_norm="frozen",
 )
 
 

@@ -29,7 +29,7 @@ def history(folder: Path) -> list[dict[str, float]]:
 
 
 def test_two_processes_are_one_with_the_joined_batch(tmp_path: Path) -> None:
-    """In float64, 21 steps, normalisation frozen: weights, average and figures of sharded evaluation to 1e-10."""
+    """In float64, 45 steps, normalisation frozen: weights, average and figures of sharded evaluation to 1e-10."""
     with started(2, command(tmp_path / "two", 4)) as processes:
         fit(tmp_path / "one", 8)
         said = [process.communicate(timeout=300)[0] for process in processes]

@@ -39,7 +39,7 @@ from train._cut import by_domain, cut_photos
 from train._descriptors import DESCRIPTORS, describe
 from train._flags import WITHOUT_FLAG, flags_of
 from train._guide import fit_guide
-from train._loss import chances, distance, log_priors, loss
+from train._loss import chances, contrast, distance, log_priors, loss
 from train._options import Machine, Split
 from train._recipe import Recipe, parse_stages
 from train._schedule import average, learning_rate
@@ -178,6 +178,26 @@ def test_a_view_depends_on_seed_epoch_and_index_alone(rng):
     assert not any(torch.equal(v, image) for v in (views[3, 5][0], views[2, 6][0], other[2, 5][0]))
 
 
+def test_two_views_of_a_photograph_stand_in_one_batch(rng):
+    pairs = [order(20, 4, views=2, world=2, rank=rank) for rank in range(2)]
+    assert [len(part) for part in pairs] == [5, 5]
+    for batch in pairs[0] + pairs[1]:
+        assert [index for _, index in batch[:2]] == [index for _, index in batch[2:]]
+        assert {epoch for epoch, _ in batch[:2]} == {3} and 3 not in {epoch for epoch, _ in batch[2:]}
+    alone = Order(20, 8, epoch=3, seed=7, rank=0, world=1, start=0, views=2)
+    shared = [Order(20, 4, epoch=3, seed=7, rank=rank, world=2, start=0, views=2) for rank in range(2)]
+    for step, batch in enumerate(alone):  # a sample has the same place, whoever has it
+        places = dict(zip(alone.places(step), batch, strict=True))
+        own = [pair for part in shared for pair in zip(part.places(step), list(part)[step], strict=True)]
+        assert dict(own) == places and len(places) == 8
+    squares = random_squares(rng)
+    for variants in (0, 2, 5):
+        views = Views(squares, SIDE, 3, seed=0, strength=1.0, variants=variants)
+        batch = next(iter(Order(12, 4, epoch=1, seed=0, rank=0, world=1, start=0, views=2)))
+        first, second = (views[item][0] for item in batch[::2])
+        assert batch[0][1] == batch[2][1] and not torch.equal(first, second)
+
+
 def test_loader_keeps_images_and_labels_together(rng):
     squares = random_squares(rng)
     views = Views(squares, SIDE, 3, seed=0, strength=1.0)
@@ -287,6 +307,28 @@ def test_draws_as_even_as_wanted(evenness, classes):
     np.testing.assert_allclose(priors[0], classes, rtol=1e-6)  # what the adjustment takes out is what was drawn
     drawn = [i for epoch in range(500) for batch in order(8, 4, epoch=epoch, chances=found) for _, i in batch]
     np.testing.assert_allclose(np.bincount(drawn, minlength=8) / len(drawn), found, atol=0.02)
+
+
+def test_contrast_by_hand(rng):
+    """Equation 2 of arXiv:2004.11362 in loops: who has no likes or no class is left out."""
+    points, classes = rng.normal(size=(7, 5)), [0, 1, 0, 2, -1, 1, 0]
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    known, terms = [n for n in range(7) if classes[n] >= 0], []
+    for i in known:
+        likes = [j for j in known if j != i and classes[j] == classes[i]]
+        below = sum(math.exp(unit[i] @ unit[j] / 0.07) for j in known if j != i)
+        if likes:
+            terms.append(-np.mean([math.log(math.exp(unit[i] @ unit[j] / 0.07) / below) for j in likes]))
+    shares = torch.eye(3)[torch.tensor(classes)] * (torch.tensor(classes) >= 0)[:, None]
+    own = torch.tensor(points, requires_grad=True)
+    value = contrast(own, shares)
+    assert value.item() == pytest.approx(np.mean(terms), rel=1e-6) and len(terms) == 5
+    value.backward()
+    assert bool(own.grad.isfinite().all()) and own.grad[4].abs().max() == 0
+    alone = torch.randn(2, 5, requires_grad=True)
+    contrast(alone, torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])).backward()  # one sample has nobody beside it
+    assert alone.grad.abs().max() == 0
+    assert contrast(alone, torch.eye(3)[:2]).item() == 0  # nobody of its class
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -406,6 +448,7 @@ def test_flags_of_options_are_read_back_as_these_options():
         0.7,
         11,
         "frozen",
+        1.0,
     )
     usual = asdict(Recipe())
     assert {name for name, value in asdict(recipe).items() if value == usual[name]} == set(WITHOUT_FLAG)
