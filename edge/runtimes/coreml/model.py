@@ -20,7 +20,7 @@ from .described import Described
 from .ops.states import State
 from .program import Operation, Program
 from .runtime_dependent import runtime_dependent
-from .state import MLState, check_own
+from .state import MLState, check_fits
 
 Observer = Callable[[Operation, tuple[Any, ...]], None]
 
@@ -61,7 +61,7 @@ class CoreMLModel(Described):
 
         Empty of a model that keeps nothing, as in Core ML, so that one call serves both kinds of models.
         """
-        return MLState(self, self.program.states)
+        return MLState(self.program.states)
 
     @torch.inference_mode()
     def predict(
@@ -73,8 +73,9 @@ class CoreMLModel(Described):
     ) -> Any:
         """Answers for one dictionary of inputs, or a list of them: {output name: array, number, text or dictionary}.
 
-        `state` is what `make_state` gave; the prediction reads it and leaves its new values in it. A prediction that
-        fails leaves it as it was. InputError if a model with states gets none, and for one of another model.
+        `state` is what `make_state` gave, of this model or of one with the same states; the prediction reads it and
+        leaves its new values in it. A prediction that fails leaves it as it was. InputError if a model with states gets
+        none, and for one of other states.
         `observe` is called after every operation with its results (float tensors hold the program's own values);
         of operations inside the blocks of another it is not.
         """
@@ -88,7 +89,7 @@ class CoreMLModel(Described):
 
     def check_state(self, state: MLState | None) -> None:
         if state is not None:
-            check_own(state, self)
+            check_fits(state, self.program.states)
         elif self.program.states:
             names = ", ".join(kind.name for kind in self.program.states)
             raise InputError(f"the model keeps states ({names}): predict(data, state), state = model.make_state()")

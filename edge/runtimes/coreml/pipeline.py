@@ -12,7 +12,7 @@ from edge.errors import InputError
 from . import features
 from .bind import Call, PredictionError
 from .described import Described
-from .state import MLState, check_own
+from .state import MLState, check_fits
 
 KINDS = {"pipeline", "pipelineClassifier", "pipelineRegressor"}
 
@@ -81,15 +81,15 @@ class CoreMLPipeline(Described):
 
     def make_state(self) -> MLState:
         """An empty state, which `predict` takes: a pipeline keeps nothing between predictions."""
-        return MLState(self, ())
+        return MLState(())
 
     def predict(self, data: Mapping[str, Any] | list[Mapping[str, Any]], state: MLState | None = None) -> Any:
         """Answers for one dictionary of inputs, or a list of them: {output name: array, number, text or dictionary}.
 
-        InputError for a state that `make_state` has not made.
+        InputError for a state that is not empty.
         """
         if state is not None:
-            check_own(state, self)
+            check_fits(state, ())
         if isinstance(data, list):
             if state is not None:
                 raise InputError("a state goes with one dictionary of inputs, not with a list of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from .program import Output
 
 
 class MLState:
-    """The values of all states of one model, zero at first. `make_state` of a model makes it, `predict` changes it."""
+    """The values of all states of a model, zero at first. `make_state` of a model makes it, `predict` changes it.
 
-    def __init__(self, model: object, kinds: tuple[Output, ...]) -> None:
-        self.model = model  # that it belongs to
+    Another model takes it too if its states have the same names, shapes and types, such as another function of the
+    package: language models read a prompt with one and go on with the other.
+    """
+
+    def __init__(self, kinds: tuple[Output, ...]) -> None:
         self.kinds = {kind.name: kind for kind in kinds}
         self.values: dict[str, Tensor] = {
             kind.name: widened(torch.zeros(kind.shape or (), dtype=DTYPES[kind.element])) for kind in kinds
@@ -48,7 +52,16 @@ class MLState:
         return self.kinds[name]
 
 
-def check_own(state: object, model: object) -> None:
-    """InputError for a state that the model has not made."""
-    if not isinstance(state, MLState) or state.model is not model:
-        raise InputError("the state is not of this model: take what its own make_state gives")
+def check_fits(state: object, kinds: tuple[Output, ...]) -> None:
+    """InputError for what is no state, and for one whose values are not those that a model of such states keeps."""
+    if not isinstance(state, MLState):
+        raise InputError(f"a state is what make_state gives, got {type(state).__name__}")
+    if state.kinds != {kind.name: kind for kind in kinds}:
+        raise InputError(
+            f"the state is not of this model: it holds {listed(state.kinds.values())}, the model keeps "
+            f"{listed(kinds)}; take what its own make_state gives"
+        )
+
+
+def listed(kinds: Iterable[Output]) -> str:
+    return ", ".join(f"{kind.name} ({kind.element.lower()}, {kind.shape})" for kind in kinds) or "nothing"

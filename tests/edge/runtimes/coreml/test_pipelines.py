@@ -86,8 +86,8 @@ def test_a_pipelines_state_is_empty_and_it_has_no_functions(two, conv) -> None:
     opened = coreml.load(two)
     data = {"x": X, "scale": np.ones(1)}
     np.testing.assert_allclose(opened.predict(data, opened.make_state())["y"], right(conv, 1), rtol=1e-5, atol=1e-6)
-    with pytest.raises(InputError, match="not of this model"):
-        opened.predict(data, coreml.load(two).make_state())
+    with pytest.raises(InputError, match="got object"):
+        opened.predict(data, object())
     with pytest.raises(InputError, match="not with a list"):
         opened.predict([data], opened.make_state())
     with pytest.raises(InputError, match="no functions"):

@@ -99,8 +99,8 @@ def test_a_failed_prediction_leaves_the_state_as_it_was(tmp_path: Path) -> None:
 def test_a_state_goes_with_its_own_model(sums, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"keeps states \(total\): .*make_state"):
         sums.predict(X)
-    with pytest.raises(InputError, match="not of this model"):
-        sums.predict(X, coreml.MLState(object(), sums.program.states))
+    with pytest.raises(InputError, match=r"it holds nothing, the model keeps total \(float16, \(2,\)\)"):
+        sums.predict(X, coreml.MLState(()))
     with pytest.raises(InputError, match="not with a list"):
         sums.predict([X, X], sums.make_state())
     with pytest.raises(InputError, match="no state nobody; its states are total"):
@@ -119,6 +119,33 @@ def test_a_state_goes_with_its_own_model(sums, tmp_path: Path) -> None:
     assert next(iter(model.predict({"x": np.array([-1, 2], np.float32)}, empty).values())).tolist() == [0, 2]
     with pytest.raises(InputError, match="no state nobody; its states are none"):
         empty.read_state("nobody")
+
+
+def test_two_functions_of_a_package_share_a_state(tmp_path: Path) -> None:
+    """As language models do: one function reads the prompt into the cache, the other takes token by token."""
+    both = ct.utils.MultiFunctionDescriptor()
+    for name, rows in (("prompt", 3), ("token", 1)):
+
+        @mb.program(
+            input_specs=[mb.StateTensorSpec((2,), dtype=types.fp16), mb.TensorSpec((rows, 2), dtype=types.fp16)],
+            opset_version=IOS18,
+        )
+        def program(total, x):
+            sums = mb.add(x=mb.read_state(input=total), y=mb.reduce_sum(x=x, axes=[0]))
+            return mb.identity(x=mb.coreml_update_state(state=total, value=sums), name="sums")
+
+        path = saved(program, tmp_path / f"{name}.mlpackage", ct.precision.FLOAT16)
+        both.add_function(str(path), src_function_name="main", target_function_name=name)
+    both.default_function_name = "prompt"
+    ct.utils.save_multifunction(both, str(tmp_path / "both.mlpackage"))
+    prompt, token = (coreml.load(tmp_path / "both.mlpackage", function_name=name) for name in ("prompt", "token"))
+    state = prompt.make_state()
+    rows = np.arange(10, dtype=np.float16).reshape(5, 2)
+    prompt.predict({"x": rows[:3]}, state)
+    for number in (3, 4):
+        (answer,) = token.predict({"x": rows[number : number + 1]}, state).values()
+        assert answer.tolist() == rows[: number + 1].sum(0).tolist()
+    assert state.read_state("total").tolist() == rows.sum(0).tolist()
 
 
 class Layer(nn.Module):
