@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from convert._aim import Aim
 from convert._untrained import settled
 from edge.checkpoint import Checkpoint, Preprocess, check_side, load, shipped
 from edge.data.selection import calibration_set
@@ -153,7 +154,8 @@ def ours(checkpoint: Checkpoint, data: Path | None) -> tuple[str, Iterator[tuple
     from convert._tflite.measured import measure
 
     lowered = float_model(checkpoint)
-    measurement = measure(checkpoint, lowered, data=data)
+    aim = Aim(TFLITE["int8"].gate_for(untrained=not trained(checkpoint)))
+    measurement = measure(checkpoint, lowered, data=data, aim=aim)
     return lowered.by, files_of(lowered.content, measurement.rounded, measurement.scheme)
 
 

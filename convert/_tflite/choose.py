@@ -24,6 +24,7 @@ import numpy as np
 
 from edge.exporting import first_line
 from edge.progress import track
+from edge.recipes import TFLITE
 from edge.runtimes import Outputs
 from edge.scheme import Layer, Range, Scheme
 from edge.tflite.flatbuffer import unpack
@@ -42,7 +43,8 @@ from .whole import Chain, chain_weights
 log = logging.getLogger("dermedge")
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
-CHAIN_DB = 33.0  # of a chain in 8 bits; one with 31.9 dB here had 31.1 on unseen photographs and was not decided
+GATE_DB = TFLITE["int8"].gate.median_sqnr_db or 0.0
+CHAIN_DB = 3.0  # above its gate, of a chain; one with 31.9 dB here had 31.1 on unseen photographs and was not decided
 FASTER = 0.95  # of the other file's time that it may take at most
 ROUNDS = 15  # in which both are timed
 STATIC = {"CONV_2D"}
@@ -90,12 +92,15 @@ def choose(
     )
 
 
-def with_chain(scheme: Scheme, content: bytes, on_grid: bytes, judging: np.ndarray, modules: Modules) -> Scheme:
+def with_chain(
+    scheme: Scheme, content: bytes, on_grid: bytes, judging: np.ndarray, modules: Modules, *, aim: Aim = NO_AIM
+) -> Scheme:
     """The scheme with chains that are in 8 bits from some operator on as further points of its curve.
 
-    The longest that keeps `CHAIN_DB` is chosen, if it takes less time here than the file that was. `content`: the float
-    file; `on_grid`: the same with rounded weights; `judging`: uint8 images (N, S, S, 3).
+    The longest that keeps `CHAIN_DB` more than the gate of `aim` is chosen, if it takes less time here than the file
+    that was. `content`: the float file; `on_grid`: the same with rounded weights; `judging`: uint8 images (N, S, S, 3).
     """
+    limit = CHAIN_DB + (aim.gate.median_sqnr_db or GATE_DB)
     judge = Judge(content, judging)
     others = apply(with_float_depthwise(on_grid, content), scheme.layers)
     known = {layer.tensor: layer.alone_db for layer in scheme.layers}
@@ -111,7 +116,7 @@ def with_chain(scheme: Scheme, content: bytes, on_grid: bytes, judging: np.ndarr
         last = point(layers, judge.wanted, outputs, judge.total)
         last |= {"bytes": len(file), "host_ms": round(milliseconds, 3)}
         scheme = replace(scheme, curve=(*scheme.curve, last))
-        if last["macs_8bit"] >= WANTED_SHARE and keeps_budget(last, CHAIN_DB):
+        if last["macs_8bit"] >= WANTED_SHARE and keeps_budget(last, limit):
             if time_ratio(file, others, judge.images[0]) <= FASTER:
                 layers = [replace(layer, alone_db=known[layer.tensor]) for layer in layers]
                 scheme = replace(scheme, layers=tuple(layers), chosen=len(scheme.curve) - 1, chain_from=begin)

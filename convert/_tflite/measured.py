@@ -95,7 +95,7 @@ def measure(
         if scheme and chain.refusal() is None:
             scheme = replace(scheme, ranges=chain.ranges(calibrating))
             if not tuned:
-                scheme = with_chain(scheme, content, rounded(content, measured), judging, lowered.modules)
+                scheme = with_chain(scheme, content, rounded(content, measured), judging, lowered.modules, aim=aim)
     if target:
         _kept_rounding.save(target.with_suffix(KEPT), measured, checkpoint_sha256=sha256, key=key)
         if scheme:

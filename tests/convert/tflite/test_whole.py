@@ -10,6 +10,7 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from torch import nn
 
+from convert._aim import Aim
 from convert._graph.graph import trace
 from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite import choose as _choose
@@ -20,6 +21,7 @@ from convert._tflite.measured import check_layers
 from convert._tflite.rounding import rounded, rounding_for
 from convert._tflite.whole import Chain, chain_file
 from edge.errors import InputError
+from edge.recipes import Gate
 from edge.tflite.flatbuffer import code_name, unpack
 
 SIDE = 32
@@ -149,14 +151,13 @@ def test_attention_is_refused_by_name() -> None:
     assert Chain(content).beginnings() == []
 
 
-def scheme_of(residual, monkeypatch, ratio: float) -> _choose.Scheme:
+def scheme_of(residual, monkeypatch, ratio: float, gate: float = 15.0) -> _choose.Scheme:
     _, content, on_grid, images, modules = residual
     monkeypatch.setattr(_choose, "time_ratio", lambda *_: ratio)
-    monkeypatch.setattr(_choose, "CHAIN_DB", 20.0)  # of three layers with random weights
     rounding = rounding_for(content, moments_of(content, images[:16]))
     scheme = _choose.choose(content, rounding, images[:16], images[16:], modules=modules, facts=FACTS)
     scheme = replace(scheme, ranges=Chain(content).ranges(images[:16]))
-    return _choose.with_chain(scheme, content, on_grid, images[16:], modules)
+    return _choose.with_chain(scheme, content, on_grid, images[16:], modules, aim=Aim(Gate(median_sqnr_db=gate)))
 
 
 def test_a_chain_is_chosen_where_it_is_faster_and_its_file_is_the_measured_one(residual, monkeypatch) -> None:
@@ -169,6 +170,8 @@ def test_a_chain_is_chosen_where_it_is_faster_and_its_file_is_the_measured_one(r
     check_layers(scheme, content)
     slower = scheme_of(residual, monkeypatch, ratio=1.0)
     assert slower.chain_from is None and chain_file(content, on_grid, slower) is None
+    stricter = scheme_of(residual, monkeypatch, ratio=0.7, gate=90.0)
+    assert stricter.chain_from is None and len(stricter.curve) > len(slower.curve)  # shorter ones were tried as well
 
 
 def test_a_kept_chain_of_another_graph_is_refused(residual, monkeypatch) -> None:
