@@ -8,7 +8,8 @@ Draws the files (--photographs: takes JPEG files that are there, as prepared_mem
 of them each, with a table of patients; 100 files of one part are there in the
 other as well, mirrored, at half the side and at JPEG quality 50, and 50 patients are in both. Runs the command, and
 tells its time, its processor seconds (looking at files is most of it, and uses all cores), its memory without pages of
-files, and how much of what was planted it tells. Exit code 1 where it misses any, or tells more. Needs Linux.
+files, and how much of what was planted it tells. Exit code 1 where it misses a patient or more than 3 % of the copies,
+or tells more than was planted. Needs Linux.
 Prints it and writes --out/split_check_at_scale.json. Drawn images say nothing of skin.
 """
 
@@ -33,6 +34,7 @@ import cv2
 
 from dermedge.console import entry, screen
 from edge.data.csv_table import read_table
+from edge.data.hash_search import ENOUGH
 from edge.data.rows import write_rows
 from edge.data.split_check.check import LEAKS
 from edge.data.split_check.leaks import NEAR_COPY
@@ -106,7 +108,8 @@ def main(argv: list[str] | None = None) -> int:
     screen().print(", ".join(f"{name} {value}" for name, value in facts.items()), soft_wrap=True)
     write_json(args.out / "split_check_at_scale.json", facts)
     shutil.rmtree(folder)
-    return GOOD if near == planted and shared == SHARED else GATE_FAILED
+    right = near <= planted and len(near) >= ENOUGH * len(planted) and shared == SHARED
+    return GOOD if right else GATE_FAILED
 
 
 def take(source: Path, targets: Sequence[Path]) -> None:
