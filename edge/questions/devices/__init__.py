@@ -1,1 +1,1 @@
-"""What did real devices answer in their apps' self-tests?"""
+"""What did devices answer in their apps' self-tests?"""

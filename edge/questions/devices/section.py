@@ -10,7 +10,7 @@ from edge.report import malignancy, words
 from edge.report.template import template
 
 SCHEMA = "dermedge/devices/1"
-TITLE = "What did real devices answer?"
+TITLE = "What did devices answer?"
 SIGNS = {"pass": "✓", "fail": "✗"}
 SENTENCES = {
     "pass": "Every device gave the classes that the float model is sure of",

@@ -45,6 +45,12 @@ final class BundleTests: XCTestCase {
       bundle, result, device: DeviceReport.Device(model: "iPhone15,4", system: "iOS 17.4"), system: "17.4",
       accelerator: "cpu", load: 12.5, memory: nil)
     try report.write(to: folder.appendingPathComponent("device-report.json"))
+    for (memory, said) in [(0, "null"), (1000, "1000")] {  // 0: the system did not say
+      let other = try DeviceReport.text(
+        bundle, result, device: DeviceReport.Device(model: "iPhone15,4", system: "iOS 17.4"), system: "17.4",
+        accelerator: "cpu", load: 12.5, memory: memory)
+      XCTAssertTrue(String(decoding: other, as: UTF8.self).contains("memory_bytes\\\":\(said)"), said)
+    }
   }
 
   func testAnotherClassFails() throws {
