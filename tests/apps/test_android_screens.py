@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +18,11 @@ from edge.capture import read_photo
 from edge.phones.android import TFLITE, folder_of, is_set_up
 from edge.preprocess import to_input
 from edge.runtimes.litert import LiteRT
-from tests._sources import ROOT
+from tests._answering import SIDE
 from tests.apps._android import ANSWERS, APP, LONGEST_S, NAME, REPOSITORY, SLOW, needs_tools
+from tests.apps._android_inputs import frames, models, photographs
+from tests.apps._drawn import FILE
 
-FILES = ROOT / "tests" / "golden" / "preprocess" / "files"
 needs_framework = pytest.mark.skipif(
     not ((REPOSITORY / "org/robolectric/robolectric").is_dir() and is_set_up()),
     reason="no Robolectric or Android library here: `make test-apps APPS=android`",
@@ -32,15 +32,9 @@ needs_framework = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
-    for file in FILES.iterdir():
-        shutil.copy(file, folder)
-    rows, columns = np.mgrid[0:400, 0:610]
-    picture = np.stack((200 + 50 * np.sin(columns / 40), 150 + 40 * np.cos(rows / 30), 120 + rows / 10), axis=2)
-    exif = Image.Exif()
-    exif[274] = 6  # to be turned by 90 degrees
-    drawn = Image.fromarray(picture.astype(np.uint8))
-    drawn.save(folder / "photo.jpg", quality=95, exif=exif)
-    drawn.resize((9000, 6000)).save(folder / "large.jpg", quality=90, exif=exif)  # 54 megapixels: decoded at a half
+    photographs(folder)
+    frames(folder / "frames", SIDE)
+    models(folder)
     return folder
 
 
@@ -52,7 +46,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, built: Path, photos: Path)
     command = [sys.executable, "run_screens.py", str(built), "35", str(shim), str(photos), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=APP, timeout=LONGEST_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("OK (") and not done.stdout.startswith("OK (0 ")
+    said = done.stdout.splitlines()
+    assert len(said) == 1 and all(line.startswith("OK (") and not line.startswith("OK (0 ") for line in said)
     return folder
 
 
@@ -91,7 +86,7 @@ def test_its_report_is_certified(bundled: Path, results: Path) -> None:
 @needs_framework
 def test_photographs_give_pythons_bytes_or_are_refused(photos: Path, results: Path) -> None:
     decoded = json.loads((results / "decoded.json").read_text())
-    assert decoded.keys() == {path.name for path in photos.iterdir()}
+    assert decoded.keys() == {path.name for path in photos.iterdir() if path.is_file()}
     near, refused = [], []
     for name, outcome in decoded.items():
         if "refused" in outcome:
@@ -110,3 +105,28 @@ def test_photographs_give_pythons_bytes_or_are_refused(photos: Path, results: Pa
     listed = {"cicp_p3.png", "exif_r03.jpg", "exif_r03.png", "gama_of_srgb_alone.png", "grey16.png"}
     listed |= {path.name for path in photos.iterdir() if path.suffix in {".heic", ".avif"}}
     assert set(refused) == listed
+
+
+@SLOW
+@needs_tools
+@needs_framework
+def test_a_mask_is_drawn_where_python_finds_it(photos: Path, results: Path) -> None:
+    folder = photos / "masked"
+    pixels = np.asarray(Image.open(folder / "self_test_0.png"))
+    runtime = LiteRT(folder / FILE, mode=f"android-java:{TFLITE}")
+    try:
+        told = runtime.run(pixels[None])
+    finally:
+        runtime.close()
+    assert told.masks is not None
+    facts = artifact.read(folder)
+    assert facts.mask is not None
+    inside = told.masks.reshape(facts.side, facts.side) >= facts.mask.threshold
+    assert 0.05 < inside.mean() < 0.5
+    shown = json.loads((results / "masked.json").read_text())
+    wanted = pixels.copy()
+    wanted[inside, 2] = 255
+    assert np.array_equal(np.array(shown["rgb"]).reshape(pixels.shape), wanted)
+    assert [shown["probabilities"][code] for code in facts.codes] == list(map(float, told.probabilities[0]))
+    report = read_device_report(results / "masked-report.json")
+    assert certified(report, facts, where="the app's").verdict == "pass"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,14 +18,14 @@ from edge import artifact
 from edge.bundles import page
 from edge.files import sha256, size
 from edge.labels import PAD_UFES_20
-from edge.manifest import Mask, Output, SelfTest
+from edge.manifest import Output
 from edge.phones.chromium import Chromium
 from edge.phones.site import Site
 from edge.questionnaire import YES_NO, Question, in_order
 from edge.runtimes.litert import LiteRT
 from tests._phones import needs_browser
 from tests.apps._axe import rules
-from tests.apps._drawn import DECISION, SIDE, Painted, lesion
+from tests.apps._drawn import SIDE, lesion, painted
 from tests.apps._page import opened, press, probabilities, text_of, until
 from tests.apps._pictures import keep
 from tests.edge._manifests import entry, manifest
@@ -38,28 +37,8 @@ CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with a mask and with thresholds that send a blurred or dark picture back."""
-    from convert._tflite.file import float_model
-
     folder = tmp_path_factory.mktemp("masked")
-    torch.manual_seed(0)
-    mean, std = (0.5,) * 3, (0.25,) * 3
-    checkpoint = dermedge.wrap(Painted().eval(), list(PAD_UFES_20), side=SIDE, mean=mean, std=std, name="painted")
-    path = folder / "painted-fp32.tflite"
-    path.write_bytes(float_model(checkpoint).content)
-    lesion(folder / "self_test_0.png", SIDE)
-    pixels = np.asarray(Image.open(folder / "self_test_0.png"))
-    told = LiteRT(path).run(pixels[None])
-    assert told.masks is not None
-    probabilities = tuple(map(float, told.probabilities[0]))
-    test = SelfTest(
-        "self_test_0.png", sha256(folder / "self_test_0.png"), hashlib.sha256(pixels.tobytes()).hexdigest(),
-        probabilities, {path.name: probabilities},
-    )  # fmt: skip
-    files = (entry(path.name, sha256=sha256(path), bytes=size(path)),)
-    artifact.write(folder, manifest(
-        side=SIDE, labels=tuple(PAD_UFES_20), files=files, self_test=(test,), mask=Mask("drawn", SIDE, 0.5),
-        decision=DECISION, output=Output("softmax", 1.0, 0.2),
-    ))  # fmt: skip
+    painted(folder)
     return folder
 
 

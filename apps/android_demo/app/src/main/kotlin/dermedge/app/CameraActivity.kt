@@ -19,10 +19,11 @@ private const val HINT_MS = 700L // between two hints, so that they can be read
 
 /** The camera, as the model sees it: each frame becomes the model's own square, which is what is shown and taken. */
 class CameraActivity : Activity() {
-    private var feed: CameraFeed? = null
+    internal var feed: CameraFeed? = null
+        private set
     private var model: ModelManifest? = null
     private var latest: ByteArray? = null
-    private var hintedAt = 0L
+    private var hintedAt = -HINT_MS
     private var asked = false
 
     override fun onCreate(state: Bundle?) {
@@ -33,7 +34,10 @@ class CameraActivity : Activity() {
             setResult(if (latest == null) RESULT_CANCELED else RESULT_OK)
             finish()
         }
-        findViewById<Button>(R.id.torch).setOnClickListener { feed?.toggleTorch() }
+        findViewById<Button>(R.id.torch).setOnClickListener {
+            feed?.toggleTorch()
+            nameTorch()
+        }
         app.compute(this, { app.model().manifest }, ::hint) {
             model = it
             if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) open() else ask()
@@ -64,6 +68,12 @@ class CameraActivity : Activity() {
             runOnUiThread { hint(fault?.let { getString(R.string.failed_camera, it) } ?: getString(R.string.no_camera)) }
         }.apply { start() }
         findViewById<View>(R.id.torch).visibility = if (feed?.hasTorch == true) View.VISIBLE else View.GONE
+        nameTorch()
+    }
+
+    /** What pressing the button does now; it is off each time the camera opens. */
+    private fun nameTorch() {
+        findViewById<Button>(R.id.torch).setText(if (feed?.torch == true) R.string.torch_off else R.string.torch_on)
     }
 
     private fun show(square: ByteArray) {

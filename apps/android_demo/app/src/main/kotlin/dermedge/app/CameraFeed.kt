@@ -45,7 +45,9 @@ class CameraFeed(
     private var device: CameraDevice? = null
     private var session: CameraCaptureSession? = null
     private var reader: ImageReader? = null
-    private var torch = false
+    @Volatile
+    var torch = false
+        private set
     private var closed = false
     val hasTorch = facts?.get(CameraCharacteristics.FLASH_INFO_AVAILABLE) == true
 
@@ -80,7 +82,7 @@ class CameraFeed(
         return enough.minByOrNull { it.width * it.height } ?: less.maxByOrNull { it.width * it.height } ?: Size(1280, 720)
     }
 
-    private fun pass(image: Image) {
+    internal fun pass(image: Image) {
         try {
             val planes = image.planes.map { Plane(it.buffer, it.rowStride.toLong(), it.pixelStride.toLong()) }
             val (matrix, fullRange) = stated(image)
@@ -88,7 +90,7 @@ class CameraFeed(
             val crop = image.cropRect.let { Crop(it.left, it.top, it.right, it.bottom) }
             frame(upright(picture, crop, rotation()))
         } catch (refused: Refused) {
-            fault(refused.message)
+            fault(refused.details.joinToString(" "))
         }
     }
 
@@ -116,9 +118,9 @@ class CameraFeed(
         return (if (front) sensor + screen else sensor - screen + 360) % 360
     }
 
-    fun toggleTorch() = handler.post {
+    fun toggleTorch() {
         torch = !torch
-        repeatRequest()
+        handler.post { repeatRequest() }
     }
 
     private fun repeatRequest() {

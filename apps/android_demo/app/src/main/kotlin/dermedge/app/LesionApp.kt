@@ -37,13 +37,14 @@ class LesionApp : Application() {
     var gpu: (() -> Delegate?)? = gpuDelegate
         internal set
     val runtime by lazy { AppRuntime(getString(R.string.runtime_library), getString(R.string.runtime_version)) }
-    val files = BundleFiles { name ->
+    var files = BundleFiles { name ->
         try {
             assets.open("$FOLDER/$name").use { it.readBytes() }
         } catch (_: FileNotFoundException) {
             null
         }
     }
+        internal set
 
     /** What the camera took, until the first screen has it: the model's input. */
     @Volatile

@@ -101,10 +101,11 @@ class MainActivity : Activity() {
         val picture = square ?: return
         val given = questionnaire?.answers.orEmpty()
         app.compute(this, { app.computed { it.run(picture, encode(model.questions, given)) } }, { words -> forget(); status(words) }) { answer ->
-            show(model, picture, given, answer.probabilities)
+            val kind = show(model, picture, given, answer.probabilities)
+            val mask = answer.mask.takeIf { kind != OutcomeKind.RETAKE } // nothing is said of such a picture
             findViewById<ImageView>(R.id.square).apply {
-                setImageBitmap(bitmapOf(picture, model.side, answer.mask, model.maskThreshold ?: 1.0))
-                contentDescription = getString(if (answer.mask == null) R.string.square else R.string.masked)
+                setImageBitmap(bitmapOf(picture, model.side, mask, model.maskThreshold ?: 1.0))
+                contentDescription = getString(if (mask == null) R.string.square else R.string.masked)
                 visibility = View.VISIBLE
             }
             status(ready(model))
@@ -116,7 +117,7 @@ class MainActivity : Activity() {
         app.lost?.let { getString(R.string.refused_accelerator_failed, it) },
     ).joinToString(" ")
 
-    private fun show(model: Manifest, picture: ByteArray, given: Answers, probabilities: DoubleArray) {
+    private fun show(model: Manifest, picture: ByteArray, given: Answers, probabilities: DoubleArray): OutcomeKind {
         val points = model.decision?.inForce(countOf(given))
         val shown = tempered(probabilities, points?.temperature ?: 1.0)
         val outcome = if (points == null) {
@@ -127,7 +128,8 @@ class MainActivity : Activity() {
         }
         findViewById<TextView>(R.id.outcome).text = words(model, outcome, shown)
         val ranked = findViewById<LinearLayout>(R.id.ranked)
-        ranked.visibility = if (outcome.kind == OutcomeKind.RETAKE) View.GONE else View.VISIBLE
+        val shownIf = if (outcome.kind == OutcomeKind.RETAKE) View.GONE else View.VISIBLE
+        for (id in listOf(R.id.ranked, R.id.meaning, R.id.effects)) findViewById<View>(id).visibility = shownIf
         ranked.removeAllViews()
         for (i in shown.indices.sortedByDescending { shown[it] }) rank(ranked, model, i, shown[i], probabilities[i])
         findViewById<TextView>(R.id.effects).text = if (model.logOdds.isEmpty()) "" else {
@@ -139,6 +141,7 @@ class MainActivity : Activity() {
             }
         }
         findViewById<View>(R.id.result).visibility = View.VISIBLE
+        return outcome.kind
     }
 
     private fun told(choices: Map<String, String>, answer: Any): String = when (answer) {

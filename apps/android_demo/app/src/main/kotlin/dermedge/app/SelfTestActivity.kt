@@ -42,7 +42,7 @@ class SelfTestActivity : Activity() {
         }
         if (app.gpu != null) {
             findViewById<View>(R.id.accelerators).visibility = View.VISIBLE
-            app.compute(this, { app.model().accelerator }, ::verdict) { shown(it, "") }
+            app.compute(this, { app.model().accelerator }, ::verdict) { shown(it, getString(inUse(it))) }
         }
     }
 
@@ -66,8 +66,10 @@ class SelfTestActivity : Activity() {
         app.compute(
             this, { if (gpu) app.computeOnGpu() else app.computeOnCpu() },
             { words -> shown(CPU, words + " " + getString(R.string.cpu_computes)) },
-        ) { shown(if (gpu) GPU else CPU, getString(if (gpu) R.string.gpu_agrees else R.string.cpu_computes)) }
+        ) { (if (gpu) GPU else CPU).let { shown(it, getString(inUse(it))) } }
     }
+
+    private fun inUse(accelerator: String) = if (accelerator == CPU) R.string.cpu_computes else R.string.gpu_agrees
 
     private fun verdict(words: String) {
         findViewById<TextView>(R.id.verdict).text = words

@@ -20,11 +20,12 @@ import org.robolectric.android.controller.ActivityController
 import org.robolectric.shadows.ShadowLooper
 import java.io.File
 
-private const val PATIENCE_MS = 300_000L
+private const val PATIENCE_MS = 120_000L
 private val PHOTO = Uri.parse("content://photos/1")
 const val PHONE = "en-w360dp-h960dp-xhdpi"
 val OUT = File(System.getProperty("dermedge.out")!!)
 val PHOTOS = File(System.getProperty("dermedge.photos")!!)
+val FRAMES = File(PHOTOS, "frames")
 val lesionApp get() = RuntimeEnvironment.getApplication() as LesionApp
 
 fun <A : Activity> opened(screen: Class<A>, state: Bundle? = null): ActivityController<A> =
@@ -87,6 +88,7 @@ fun probabilities(activity: Activity): Map<String, Double> {
 
 /** What is on a screen, as a PNG. */
 fun picture(activity: Activity, name: String) {
+    ShadowLooper.idleMainLooper() // what has changed is laid out
     val view = activity.window.decorView.apply { jumpDrawablesToCurrentState() } // not half-way through an animation
     val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
     view.draw(Canvas(bitmap))

@@ -1,13 +1,11 @@
 package dermedge.app
 
-import android.Manifest
+import android.content.res.Configuration
 import android.os.Build
 import android.view.View
-import android.widget.Button
 import android.widget.EditText
 import android.widget.LinearLayout
 import android.widget.Spinner
-import android.widget.TextView
 import dermedge.core.Check
 import dermedge.core.Reason
 import dermedge.core.Refused
@@ -15,14 +13,12 @@ import dermedge.core.inMemory
 import dermedge.core.sha256
 import dermedge.core.writeJson
 import org.junit.Assert.assertEquals
-import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
 import java.io.File
@@ -74,35 +70,15 @@ class ScreensTest {
     }
 
     @Test
-    fun `no camera, and a camera that may not be used, are said`() {
-        val none = opened(CameraActivity::class.java).get()
-        until { none.words(R.id.hint) != "" }
-        assertTrue(none.words(R.id.hint).startsWith("This phone has no camera"))
-        assertFalse(none.requireViewById<Button>(R.id.take).isEnabled)
-        val system = shadowOf(RuntimeEnvironment.getApplication().packageManager)
-        system.setSystemFeature("android.hardware.camera.any", true)
-        val refused = opened(CameraActivity::class.java).get()
-        until { shadowOf(refused).lastRequestedPermission != null }
-        assertEquals(listOf(Manifest.permission.CAMERA), shadowOf(refused).lastRequestedPermission.requestedPermissions.toList())
-        refused.onRequestPermissionsResult(1, arrayOf(Manifest.permission.CAMERA), intArrayOf(-1))
-        assertTrue(refused.words(R.id.hint).startsWith("The camera may not be used"))
-    }
-
-    @Test
-    @Config(qualifiers = "de-w360dp-h960dp-night-xhdpi")
-    fun `dark and German`() {
-        val activity = answered("answer-de-dark").get()
-        assertEquals("Für die Forschung, kein Medizinprodukt", activity.words(R.id.notice))
-    }
-
-    @Test
-    @Config(qualifiers = "en-w320dp-h480dp-hdpi")
-    fun `large text on a small phone`() {
-        RuntimeEnvironment.setFontScale(1.8f)
-        val activity = answered("answer-small").get()
-        val notice = activity.requireViewById<TextView>(R.id.notice)
-        assertEquals(notice.text.length, notice.layout.getLineEnd(notice.lineCount - 1)) // all of it is on the screen
-        assertTrue(notice.height > 0 && notice.bottom <= activity.window.decorView.height)
+    fun `the phone is turned, and the answer stays`() {
+        val controller = answered("before-turning")
+        val first = probabilities(controller.get())
+        RuntimeEnvironment.setQualifiers("+land")
+        controller.configurationChange(lesionApp.resources.configuration)
+        val turned = controller.get()
+        until { turned.shows(R.id.result) && turned.shows(R.id.square) }
+        assertEquals(first, probabilities(turned))
+        assertEquals(Configuration.ORIENTATION_LANDSCAPE, turned.resources.configuration.orientation)
     }
 
     @Test

@@ -5,6 +5,7 @@ import android.content.Intent
 import android.net.Uri
 import android.provider.OpenableColumns
 import android.view.View
+import android.widget.LinearLayout
 import dermedge.core.parseJson
 import dermedge.infer.gpuDelegate
 import org.junit.Assert.assertEquals
@@ -51,7 +52,7 @@ class SelfTestScreenTest {
         val again = opened(SelfTestActivity::class.java, state).get()
         for (id in listOf(R.id.verdict, R.id.times, R.id.seen)) assertEquals(first.words(id), again.words(id))
         assertTrue(again.shows(R.id.share) && again.shows(R.id.save))
-        assertEquals(2, again.requireViewById<android.widget.LinearLayout>(R.id.rows).childCount)
+        assertEquals(2, again.requireViewById<LinearLayout>(R.id.rows).childCount)
     }
 
     @Test
