@@ -17,6 +17,7 @@ from build_apk import FRAMEWORK, HERE, JAVA, class_path, fetched, joined, run, s
 
 VERSIONS = {"34": "14-robolectric-10818077", "35": "15-robolectric-13954326", "36": "16-robolectric-13921718"}
 INSTRUMENTED = "org.robolectric:android-all-instrumented:{version}-i7:jar"
+SMALL_HEAP = ["LargePhotoTest"]  # what has to do with as little memory as phones give an app
 TESTS = "app/src/test/kotlin"
 OPEN = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in ("java.lang", "java.lang.reflect", "java.io")]
 CONFIG = """android_merged_manifest={work}/AndroidManifest.xml
@@ -65,11 +66,14 @@ def main() -> None:
     (tests / "robolectric.properties").write_text(f"sdk={api.name}\n")  # `enabledSdks` filters alone: no test is green
     os.environ["LD_LIBRARY_PATH"] = str(shim)
     java = str(Path(os.environ["JAVA_HOME"], "bin", "java")) if "JAVA_HOME" in os.environ else JAVA[0]
-    said = run(java, *JAVA[1:], *OPEN, f"-Djava.library.path={shim}", "-Drobolectric.offline=true",
-               f"-Drobolectric.dependency.dir={sdk}", f"-Ddermedge.out={results}", f"-Ddermedge.photos={photos}",
-               "-cp", joined([tests, *app, framework]), "org.junit.runner.JUnitCore",
-               *(f"dermedge.app.{name}" for name in named))  # fmt: skip
-    print(said.strip().splitlines()[-1])
+    for heap, names in (("2g", [name for name in named if name not in SMALL_HEAP]), ("256m", SMALL_HEAP)):
+        chosen = [f"dermedge.app.{name}" for name in names if name in named]
+        if chosen:
+            said = run(java, *JAVA[1:], *OPEN, f"-Xmx{heap}", f"-Djava.library.path={shim}",
+                       "-Drobolectric.offline=true", f"-Drobolectric.dependency.dir={sdk}", f"-Ddermedge.out={results}",
+                       f"-Ddermedge.photos={photos}", "-cp", joined([tests, *app, framework]),
+                       "org.junit.runner.JUnitCore", *chosen)  # fmt: skip
+            print(said.strip().splitlines()[-1])
 
 
 if __name__ == "__main__":

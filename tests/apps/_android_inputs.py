@@ -38,6 +38,16 @@ def photographs(folder: Path) -> None:
     picture.resize((9000, 6000)).save(folder / "large.jpg", quality=90, exif=exif)  # 54 megapixels: decoded at a half
 
 
+def large(folder: Path) -> None:
+    """108 megapixels, as phones' sensors make them, and the largest PNG, both to be turned by 90 degrees."""
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[274] = 6
+    picture = Image.fromarray(drawn())
+    picture.resize((12000, 9000)).save(folder / "108.jpg", quality=85, exif=exif)
+    picture.resize((8000, 6250)).save(folder / "50.png", compress_level=1, exif=exif)
+
+
 def frames(folder: Path, side: int) -> None:
     """Camera frames with the squares that they become: each turn of sensor and display, both matrices, each layout."""
     folder.mkdir()

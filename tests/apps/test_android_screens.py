@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from edge.preprocess import to_input
 from edge.runtimes.litert import LiteRT
 from tests._answering import SIDE
 from tests.apps._android import ANSWERS, APP, LONGEST_S, NAME, REPOSITORY, SLOW, needs_tools
-from tests.apps._android_inputs import frames, models, photographs
+from tests.apps._android_inputs import frames, large, models, photographs
 from tests.apps._drawn import FILE
 
 needs_framework = pytest.mark.skipif(
@@ -33,6 +34,7 @@ needs_framework = pytest.mark.skipif(
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     photographs(folder)
+    large(folder / "large")
     frames(folder / "frames", SIDE)
     models(folder)
     return folder
@@ -47,7 +49,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, built: Path, photos: Path)
     done = subprocess.run(command, capture_output=True, text=True, cwd=APP, timeout=LONGEST_S)
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout.splitlines()
-    assert len(said) == 1 and all(line.startswith("OK (") and not line.startswith("OK (0 ") for line in said)
+    assert len(said) == 2 and all(line.startswith("OK (") and not line.startswith("OK (0 ") for line in said)
     return folder
 
 
@@ -130,3 +132,14 @@ def test_a_mask_is_drawn_where_python_finds_it(photos: Path, results: Path) -> N
     assert [shown["probabilities"][code] for code in facts.codes] == list(map(float, told.probabilities[0]))
     report = read_device_report(results / "masked-report.json")
     assert certified(report, facts, where="the app's").verdict == "pass"
+
+
+@SLOW
+@needs_tools
+@needs_framework
+def test_large_photographs_in_a_small_heap_give_pythons_squares(photos: Path, results: Path) -> None:
+    squares = json.loads((results / "large.json").read_text())
+    assert sorted(squares) == ["108.jpg", "50.png"]
+    for name, digest in squares.items():
+        square = to_input(read_photo(photos / "large" / name), 224)
+        assert hashlib.sha256(square.tobytes()).hexdigest() == digest, name

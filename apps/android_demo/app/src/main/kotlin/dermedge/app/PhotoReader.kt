@@ -106,12 +106,21 @@ private class Bytes(private val buffer: ByteBuffer) : InputStream() {
 class BitmapPixels(private val bitmap: Bitmap) : Pixels {
     override val width = bitmap.width
     override val height = bitmap.height
-    private val row = IntArray(width)
+    private val line = IntArray(maxOf(width, height))
 
     override fun read(y: Int, x: Int, count: Int, rgb: ByteArray) {
-        bitmap.getPixels(row, 0, width, x, y, count, 1)
+        bitmap.getPixels(line, 0, count, x, y, count, 1)
+        overWhite(count, rgb)
+    }
+
+    override fun readColumn(x: Int, y: Int, count: Int, rgb: ByteArray) {
+        bitmap.getPixels(line, 0, 1, x, y, 1, count)
+        overWhite(count, rgb)
+    }
+
+    private fun overWhite(count: Int, rgb: ByteArray) {
         for (i in 0 until count) {
-            val colour = row[i]
+            val colour = line[i]
             val alpha = colour ushr 24
             for (c in 0..2) {
                 val value = (colour shr (16 - 8 * c)) and 0xff

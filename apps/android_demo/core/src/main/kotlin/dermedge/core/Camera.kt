@@ -120,34 +120,39 @@ fun upright(frame: Pixels, crop: Crop? = null, rotation: Int = 0, mirrored: Bool
         "the crop $left, $top, $right, $bottom is empty or leaves the frame of ${frame.width} x ${frame.height}"
     }
     if (rotation == 0 && !mirrored) return Cropped(frame, left, top, right - left, bottom - top)
-    return turned(Cropped(frame, left, top, right - left, bottom - top), rotation, mirrored)
+    return Turned(Cropped(frame, left, top, right - left, bottom - top), rotation, mirrored)
 }
 
 private class Cropped(
     private val frame: Pixels, private val left: Int, private val top: Int, override val width: Int, override val height: Int,
 ) : Pixels {
     override fun read(y: Int, x: Int, count: Int, rgb: ByteArray) = frame.read(top + y, left + x, count, rgb)
+
+    override fun readColumn(x: Int, y: Int, count: Int, rgb: ByteArray) = frame.readColumn(left + x, top + y, count, rgb)
 }
 
-private fun turned(source: Pixels, rotation: Int, mirrored: Boolean): Picture {
-    val (w, h) = source.width to source.height
-    val (width, height) = if (rotation % 180 == 0) w to h else h to w
-    val rgb = ByteArray(3 * w * h)
-    val row = ByteArray(3 * w)
-    for (line in 0 until h) {
-        source.read(line, 0, w, row)
-        for (column in 0 until w) {
-            val (turnedX, y) = when (rotation) {
-                0 -> column to line
-                90 -> h - 1 - line to column
-                180 -> w - 1 - column to h - 1 - line
-                else -> line to w - 1 - column
-            }
-            val x = if (mirrored) width - 1 - turnedX else turnedX
-            row.copyInto(rgb, 3 * (y * width + x), 3 * column, 3 * column + 3)
+/** Turned while it is read: a copy of a large photograph would not fit into the heap that phones give an app. */
+private class Turned(private val source: Pixels, private val rotation: Int, private val mirrored: Boolean) : Pixels {
+    private val aside = rotation % 180 != 0
+    override val width = if (aside) source.height else source.width
+    override val height = if (aside) source.width else source.height
+    private val line = ByteArray(3 * width)
+
+    override fun read(y: Int, x: Int, count: Int, rgb: ByteArray) {
+        // which line of the source this row is, and whether it is read from its end
+        val backwards = (rotation == 90 || rotation == 180) != mirrored
+        val from = if (backwards) width - x - count else x
+        when (rotation) {
+            0 -> source.read(y, from, count, line)
+            90 -> source.readColumn(y, from, count, line)
+            180 -> source.read(height - 1 - y, from, count, line)
+            else -> source.readColumn(height - 1 - y, from, count, line)
+        }
+        for (i in 0 until count) {
+            val to = if (backwards) count - 1 - i else i
+            line.copyInto(rgb, 3 * to, 3 * i, 3 * i + 3)
         }
     }
-    return Picture(width, height, rgb)
 }
 
 /** All pixels of a picture, for what needs them at once. */

@@ -13,6 +13,15 @@ interface Pixels {
 
     /** [count] pixels of row [y] from column [x] on, as red, green, blue, into the begin of [rgb]. */
     fun read(y: Int, x: Int, count: Int, rgb: ByteArray)
+
+    /** [count] pixels of column [x] from row [y] on, as [read]. */
+    fun readColumn(x: Int, y: Int, count: Int, rgb: ByteArray) {
+        val pixel = ByteArray(3)
+        for (i in 0 until count) {
+            read(y + i, x, 1, pixel)
+            pixel.copyInto(rgb, 3 * i)
+        }
+    }
 }
 
 /** A picture in memory: [rgb] has three bytes per pixel, rows from the top. */
