@@ -86,7 +86,7 @@ def answers(folder: Path, mode: str, images: int) -> dict[str, dict]:
     """Recipe -> what parity says of its file, of those that the runtime opens. Raises NotSetUp."""
     import dermedge
     from edge.build import remember
-    from edge.questions.parity.measure import seen_right, seen_slow
+    from edge.questions.parity.measure import seen_right, seen_slow, seen_wrong
 
     build = dermedge.open_build(folder)
     try:
@@ -97,7 +97,7 @@ def answers(folder: Path, mode: str, images: int) -> dict[str, dict]:
         if "no file that can be run" not in str(error):
             raise
         return {}
-    remember(build, seen_right(report), seen_slow(report))
+    remember(build, seen_right(report), seen_slow(report), wrong=seen_wrong(report))
     return {row["recipe"]: row for row in report["files"] if row["answered"] is None}
 
 

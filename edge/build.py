@@ -87,17 +87,29 @@ class Build:
         return schemes
 
 
-def remember(build: Build, right: Sequence[tuple[str, Run]], slow: Sequence[tuple[str, Run]] = ()) -> None:
+def remember(
+    build: Build,
+    right: Sequence[tuple[str, Run]],
+    slow: Sequence[tuple[str, Run]] = (),
+    *,
+    wrong: Sequence[tuple[str, Run]],
+) -> None:
     """Write into the folder's manifest where its files were seen to answer rightly, and where slowly, each place once.
 
-    What is in `right` and not in `slow` is no longer called slow there. The manifest is read again: others may have
-    added files since. A file that was replaced meanwhile was not seen.
+    What is in `right` and not in `slow` is no longer called slow there, and what is in `wrong` is called neither right
+    nor slow, whatever was seen before. The manifest is read again: others may have added files since. A file that was
+    replaced meanwhile was not seen.
     """
-    remember_in(build.folder, build.manifest, right, slow)
+    remember_in(build.folder, build.manifest, right, slow, wrong=wrong)
 
 
 def remember_in(
-    folder: Path, seen: Manifest, right: Sequence[tuple[str, Run]], slow: Sequence[tuple[str, Run]] = ()
+    folder: Path,
+    seen: Manifest,
+    right: Sequence[tuple[str, Run]],
+    slow: Sequence[tuple[str, Run]] = (),
+    *,
+    wrong: Sequence[tuple[str, Run]],
 ) -> None:
     """The same of a folder whose manifest was `seen` before the runs."""
     ran = {entry.file: entry.sha256 for entry in seen.files}
@@ -106,17 +118,23 @@ def remember_in(
         files = []
         for entry in manifest.files:
             same = ran.get(entry.file) == entry.sha256
-            own, own_slow = ([run for file, run in runs if file == entry.file and same] for runs in (right, slow))
+            own, own_slow, own_wrong = (
+                [run for file, run in runs if file == entry.file and same] for runs in (right, slow, wrong)
+            )
             before = [run for run in entry.seen_slow if run not in own]
             files.append(
                 replace(
                     entry,
-                    seen_right=tuple(dict.fromkeys([*entry.seen_right, *own])),
-                    seen_slow=tuple(dict.fromkeys([*before, *own_slow])),
+                    seen_right=each_once([*entry.seen_right, *own], but=own_wrong),
+                    seen_slow=each_once([*before, *own_slow], but=own_wrong),
                 )
             )
         if tuple(files) != manifest.files:
             artifact.write(folder, replace(manifest, files=tuple(files)))
+
+
+def each_once(runs: Sequence[Run], *, but: Sequence[Run]) -> tuple[Run, ...]:
+    return tuple(run for run in dict.fromkeys(runs) if run not in but)
 
 
 def open_build(folder: str | Path, *, checkpoint: str | Path | None = None) -> Build:

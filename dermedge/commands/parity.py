@@ -25,7 +25,7 @@ says where a file is slower than the fp32 file beside it.
 --device-report device-report.json, as an app's self-test saves it, says instead what a phone answered: whether it is
 right, its largest difference to what the manifest expects, and its times; report.html shows all devices that reported.
 A report of another file or of other images, or one that was changed, is refused. Where the device was right, the
-manifest says so under seen_right; exit code 1 where one of them was not.
+manifest says so under seen_right, until it is wrong; exit code 1 where one of them was not.
 
 --layers looks inside instead: it finds the first operation of each file that loses more than its precision explains,
 shows the torch module and both value ranges, and writes its section of report.html and layers.json. Exit code 1 if a
@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from edge.build import open_build, remember
     from edge.files import check_writable
-    from edge.questions.parity.measure import seen_right, seen_slow
+    from edge.questions.parity.measure import seen_right, seen_slow, seen_wrong
 
     if args.device_report:
         return judge_devices(args)
@@ -133,7 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         report = measured(args, build)
         page = None if args.simulate else report.write(args.out or build.folder)
     if args.runtime and not args.simulate:
-        remember(build, seen_right(report.report), seen_slow(report.report))
+        seen = report.report
+        remember(build, seen_right(seen), seen_slow(seen), wrong=seen_wrong(seen))
     return told(report, page, strict=args.strict)
 
 
@@ -166,8 +167,10 @@ def judge_devices(args: argparse.Namespace) -> int:
     report, judged = judge(args.build, args.device_report, out=args.out)
     check_writable(Path(args.build))  # whose manifest says where its files were right
     page = report.write(args.out or args.build)
-    right = [(device.entry.file, device.run) for device in judged if not device.wrong]
-    remember_in(Path(args.build), artifact.read(args.build), right)
+    # of two reports of one device the last counts, as on the page
+    wrong = {(device.entry.file, device.run): bool(device.wrong) for device in judged}
+    right = [seen for seen in wrong if not wrong[seen]]
+    remember_in(Path(args.build), artifact.read(args.build), right, wrong=[seen for seen in wrong if wrong[seen]])
     return told(report, page)
 
 

@@ -76,12 +76,17 @@ def earlier(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
     path = folder / FILE
     if not path.is_file():
         return []
-    rows = []
     try:
-        for kept in read_json(path, expected=f"a report of devices ({SCHEMA})")["rows"]:
-            rows.append(row_of(opened(kept["report"], manifest, f"a report in {path}"), kept["report"]))
-    except (InputError, KeyError, TypeError, AttributeError) as error:
+        all_kept = list(read_json(path, expected=f"a report of devices ({SCHEMA})")["rows"])
+    except (InputError, KeyError, TypeError) as error:
         log.warning("earlier reports of devices are left out: %s", error)
+        return []
+    rows = []
+    for kept in all_kept:
+        try:
+            rows.append(row_of(opened(kept["report"], manifest, f"a report in {path}"), kept["report"]))
+        except (InputError, KeyError, TypeError, AttributeError) as error:
+            log.warning("an earlier report of a device is left out: %s", error)
     return rows
 
 

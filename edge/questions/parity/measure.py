@@ -202,10 +202,19 @@ def seen_right(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
 
     Of a file that takes answers with none, some and all of them.
     """
+    return [seen for seen, right in seen_on_phones(report).items() if right]
+
+
+def seen_wrong(report: Mapping[str, Any]) -> list[tuple[str, Run]]:
+    """Of a parity report: the files that failed their gate in a phone's own library, or answered otherwise there."""
+    return [seen for seen, right in seen_on_phones(report).items() if not right]
+
+
+def seen_on_phones(report: Mapping[str, Any]) -> dict[tuple[str, Run], bool]:
+    """File and phone's library -> whether the file was right there."""
     rows = [row for row in report["files"] if on_phone(row["runtime"])]
     wrong = {(row["file"], row["runtime"]) for row in rows if not right_on_phone(row)} | set(differing(report))
-    seen = {(row["file"], row["runtime"]): run_of(row) for row in rows}
-    return [(file, run) for (file, mode), run in seen.items() if (file, mode) not in wrong]
+    return {(row["file"], run_of(row)): (row["file"], row["runtime"]) not in wrong for row in rows}
 
 
 def seen_slow(report: Mapping[str, Any]) -> list[tuple[str, Run]]:

@@ -47,6 +47,23 @@ def test_a_device_that_is_wrong_fails_and_is_not_remembered(build: Path, tmp_pat
     assert not artifact.read(build).files[0].seen_right
 
 
+def test_a_device_that_was_right_and_is_wrong_now_is_no_longer_called_right(
+    build: Path, tmp_path: Path, body: dict
+) -> None:
+    wrong = copy.deepcopy(body)
+    wrong["images"][0]["probabilities"] = [0.4, 0.6]
+    right_path, wrong_path = sealed(tmp_path, body), sealed(tmp_path, wrong, name="wrong.json")
+    other = sealed(tmp_path, body | {"device": {"model": "Pixel 6", "system": "Android 14"}}, name="other.json")
+    assert parity.main([str(build), "--device-report", str(right_path), str(other)]) == 0
+    assert parity.main([str(build), "--device-report", str(wrong_path)]) == 1
+    seen = artifact.read(build).files[0].seen_right
+    assert [run.processor for run in seen] == ["Pixel 6, cpu, Android 14"]
+    assert parity.main([str(build), "--device-report", str(wrong_path), str(right_path)]) == 0  # the last one counts
+    assert len(artifact.read(build).files[0].seen_right) == 2
+    assert parity.main([str(build), "--device-report", str(right_path), str(wrong_path)]) == 1
+    assert artifact.read(build).files[0].seen_right == seen
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

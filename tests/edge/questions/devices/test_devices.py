@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import pytest
 
 from dermedge.commands import parity
 from edge import artifact
+from edge.files import sha256, size
 from edge.questions.devices.measure import judge
 from edge.report.page import render
 from tests.edge._device_reports import body_for, build_in, sealed
+from tests.edge._manifests import entry
 
 PHONE = {"device": {"model": "iPhone17,1", "system": "iOS 19.1"}, "memory_bytes": 187_000_000}
 
@@ -107,6 +110,36 @@ def test_a_file_that_was_converted_again_has_no_devices(build: Path, tmp_path: P
     new = sealed(tmp_path, body_for(build) | PHONE)
     assert [row["model"] for row in judge(build, [new])[0].report["rows"]] == ["iPhone17,1"]
     assert "manifest does not have" in " ".join(messages)
+
+
+def test_reports_of_a_file_that_stayed_stay_when_another_is_converted_again(
+    build: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    kept = build / "net-fp32.tflite"
+    kept.write_bytes(b"fp32")
+    facts = artifact.read(build)
+    (test,) = facts.self_test
+    expected = {**test.expected, kept.name: test.expected["net-int8.tflite"]}
+    files = (*facts.files, entry(kept.name, sha256=sha256(kept), bytes=size(kept)))
+    artifact.write(build, replace(facts, files=files, self_test=(replace(test, expected=expected),)))
+    body = body_for(build)
+    fp32 = body | {"file": {"name": kept.name, "sha256": sha256(kept)}}
+    devices = ["Phone 0", "Phone 1", "Phone 2"]
+    reports = [sealed(tmp_path, body)]
+    for model in devices:
+        reports.append(sealed(tmp_path, fp32 | {"device": {"model": model, "system": "x"}}, name=f"{model}.json"))
+    judge(build, reports)[0].write(build)
+    assert json.loads((build / "devices.json").read_text())["rows"][0]["file"] == "net-int8.tflite"  # before the others
+    changed = json.loads((build / artifact.MANIFEST).read_text())
+    changed["files"][0]["sha256"] = "b" * 64
+    (build / artifact.MANIFEST).write_text(json.dumps(changed))
+    new = sealed(tmp_path, fp32 | {"device": {"model": "New", "system": "x"}})
+    assert [row["model"] for row in judge(build, [new])[0].report["rows"]] == [*devices, "New"]
+    assert len([text for text in messages if "is left out" in text]) == 1
+    devices_json = json.loads((build / "devices.json").read_text())
+    devices_json["rows"][1] = None  # by hand
+    (build / "devices.json").write_text(json.dumps(devices_json))
+    assert [row["model"] for row in judge(build, [new])[0].report["rows"]] == [*devices[1:], "New"]
 
 
 def test_names_from_outside_are_text_on_the_page(build: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from edge import artifact
 from edge.build import Build, remember
 from edge.manifest import Run
 from edge.questions.parity import slower
-from edge.questions.parity.measure import seen_right, seen_slow
+from edge.questions.parity.measure import seen_right, seen_slow, seen_wrong
 from edge.runtimes.phone import Refused
 from tests.edge.test_manifest import WHOLE as MANIFEST
 
@@ -36,6 +36,7 @@ def row(verdict: str, ratio: float | None, runtime: str = "android-x86_64") -> d
 def test_what_is_remembered_of_a_report(rows: list[dict], right: bool, slow: bool) -> None:
     assert bool(seen_right({"files": rows})) == right
     assert bool(seen_slow({"files": rows})) == slow
+    assert bool(seen_wrong({"files": rows})) == (not right and rows[0]["runtime"] == "android-x86_64")
 
 
 def test_a_file_that_became_fast_is_no_longer_called_slow(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,11 +46,13 @@ def test_a_file_that_became_fast_is_no_longer_called_slow(tmp_path, monkeypatch:
     elsewhere = Run("android-java", "2.16.1", "x86_64")
     files = (replace(MANIFEST.files[0], seen_right=(HERE, elsewhere), seen_slow=(HERE, elsewhere)), *MANIFEST.files[1:])
     build = Build(tmp_path, replace(MANIFEST, files=files), checkpoint=None)
-    remember(build, [(files[0].file, HERE)])
+    remember(build, [(files[0].file, HERE)], wrong=())
     assert written[0].files[0].seen_slow == (elsewhere,)
     assert written[0].files[0].seen_right == (HERE, elsewhere)
-    remember(build, [(files[0].file, HERE)], [(files[0].file, HERE)])
+    remember(build, [(files[0].file, HERE)], [(files[0].file, HERE)], wrong=())
     assert written[1].files[0].seen_slow == (elsewhere, HERE)
+    remember(build, [], wrong=[(files[0].file, HERE)])  # one that was right once and is wrong now
+    assert written[2].files[0].seen_right == written[2].files[0].seen_slow == (elsewhere,)
 
 
 def refuses_fp32(path, mode) -> SimpleNamespace:
