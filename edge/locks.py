@@ -25,8 +25,8 @@ log = logging.getLogger("dermedge")
 class Lock:
     """The lock of one folder. Its file is there while somebody holds it, or was killed while holding it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME) -> None:
+        self.path = folder / name
         self.held: sqlite3.Connection | None = None
 
     def take(self) -> bool:
@@ -81,6 +81,29 @@ def alone_in(folder: Path) -> Iterator[None]:
             log.warning("another process is writing into %s; waiting until it has finished", folder)
             while not lock.take():
                 time.sleep(WAIT_S)
+    except OSError as error:
+        raise InputError(cannot_write(folder, error)) from error
+    try:
+        yield
+    finally:
+        lock.free()
+
+
+@contextmanager
+def alone_at_first(folder: Path, *, name: str, waiting: str) -> Iterator[None]:
+    """Who comes first is alone in this block; who comes meanwhile waits for it, and is then in it beside the others.
+
+    The lock is the file `name` in `folder`, which is made if need be. Who waits says `waiting`. Raises InputError
+    where the folder cannot be written.
+    """
+    lock = Lock(folder, name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not lock.take():
+            log.info(waiting)
+            while not lock.take():
+                time.sleep(WAIT_S)
+            lock.free()
     except OSError as error:
         raise InputError(cannot_write(folder, error)) from error
     try:

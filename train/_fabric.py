@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ from torch import distributed
 from ._folder import was_restarted
 
 MOST_WITHOUT_ORDER = 2  # processes: a sum of two is the same either way round
+# for how long a process waits for another: each machine reads the photographs first, and not all are equally fast
+PATIENCE = timedelta(hours=6)
+
+log = logging.getLogger("dermedge")
 
 
 def make_fabric(*, precision: str, folder: Path) -> Fabric:
@@ -40,15 +46,20 @@ class InDouble(DoublePrecision):
 
 
 def processes() -> dict[str, Any]:
-    """Under torchrun as many processes as it has started; else what Fabric chooses: every GPU, or one CPU process."""
+    """Under torchrun as many processes as it has started; else this one, on one device.
+
+    Fabric would start processes of its own for all GPUs, which would find the folder of the run taken by this one.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return {"devices": "auto"}
+        if torch.cuda.device_count() > 1:
+            log.info("training on one of %d GPUs; start it with torchrun to use more", torch.cuda.device_count())
+        return {"devices": 1}
     here, all_of_them = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
     strategy: Any = "auto"
     if all_of_them > 1:
         # With more than two, the order in which gradients are added up would change after a process's first step, and
         # a resumed run with it; who looks for unused weights keeps the order.
-        strategy = DDPStrategy(find_unused_parameters=all_of_them > MOST_WITHOUT_ORDER)
+        strategy = DDPStrategy(find_unused_parameters=all_of_them > MOST_WITHOUT_ORDER, timeout=PATIENCE)
         warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")  # there are none
     return {"devices": here, "num_nodes": all_of_them // here, "strategy": strategy}
 
@@ -64,7 +75,7 @@ def meet_again() -> None:
     shared = distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
     own = distributed.PrefixStore(f"dermedge/{os.environ['TORCHELASTIC_RESTART_COUNT']}", shared)
     distributed.init_process_group(
-        "nccl" if torch.cuda.is_available() else "gloo", store=own,
+        "nccl" if torch.cuda.is_available() else "gloo", store=own, timeout=PATIENCE,
         rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ from edge.data.squares import cache_folder
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place, scratch_in
-from edge.locks import alone_in, refused_company
+from edge.locks import alone_at_first, refused_company
 from edge.report import pictures
 
 log = logging.getLogger("dermedge")
@@ -57,9 +58,17 @@ def are_several() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def one_after_another() -> AbstractContextManager[None]:
-    """Of several processes one at a time reads photographs in this block: the next one finds them in the cache."""
-    return alone_in(cache_folder() / "reading") if are_several() else nullcontext()
+def one_reads_first(folder: Path) -> AbstractContextManager[None]:
+    """Of the processes of the run in `folder`, one of each machine reads photographs in this block, alone.
+
+    The others then do so together: they find them in the cache. Other runs are not waited for.
+    """
+    if not are_several():
+        return nullcontext()
+    run = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
+    return alone_at_first(
+        cache_folder() / "reading", name=f"{run}.lock", waiting="another process of this run reads the photographs"
+    )
 
 
 def was_restarted() -> bool:

@@ -28,15 +28,14 @@ def predict(net: nn.Module, images: np.ndarray, preprocess: Preprocess, *, batch
     for start in range(0, len(images), batch):
         block = torch.from_numpy(np.array(images[start : start + batch])).permute(0, 3, 1, 2).to(device)
         logits, _ = class_and_mask(net(normalise(block, preprocess).to(kind)))
-        parts.append(logits.double().cpu().numpy())
+        parts.append(logits.cpu().double().numpy())
     return np.concatenate(parts)
 
 
 def predict_together(net: nn.Module, images: np.ndarray, preprocess: Preprocess) -> np.ndarray:
     """`predict`, of which each process of the run does its share; the same in all. At least one image."""
     own = predict(net, images[_together.share(len(images))], preprocess)
-    device = next(net.parameters()).device
-    return _together.gathered(torch.from_numpy(own).to(device), len(images)).cpu().numpy()
+    return _together.gathered(torch.from_numpy(own), len(images)).numpy()
 
 
 @torch.no_grad()

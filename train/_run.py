@@ -36,7 +36,7 @@ from ._folder import (
     are_several,
     goes_on,
     is_first,
-    one_after_another,
+    one_reads_first,
     only_run_in,
     prepare_folder,
     remove_run,
@@ -54,7 +54,7 @@ from ._predict import predict_together
 from ._qat import FineTuned, FineTuning
 from ._recipe import FROZEN, Recipe
 from ._sets import Source, check_masks, open_sets
-from ._start import beginning, check_fits, merged, opened_start, preprocess_for, refuse_seen
+from ._start import beginning, check_fits, check_statistics, merged, opened_start, preprocess_for, refuse_seen
 from ._summary import summarise
 from ._teachers import check_teachers, opened_teachers
 from ._trainer import CreateNetwork, Fitted, Trainer
@@ -152,7 +152,7 @@ def train(
     with only_run_in(folder), listening(on_progress), threads(plan.machine.threads):
         resume = goes_on(folder, resume=resume)
         prepare_folder(folder, resume=resume, force=force)
-        with one_after_another():
+        with one_reads_first(folder):
             sets = read_sets(plan, data, also)
             cuts = cut_apart(plan, sets)
             leaks = check_leaks(cuts, sets, plan.recipe.side)
@@ -211,6 +211,8 @@ def checked_plan(
             last_layer(create(2))  # refuses a network without it
     if start and not tuning:
         check_fits(start, make, recipe.model)
+        if recipe.batch_norm == FROZEN:
+            check_statistics(start, make)
     return Plan(
         recipe,
         split,

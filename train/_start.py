@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from edge.checkpoint import PATIENTS_UNKNOWN, Checkpoint, Preprocess, load
 from edge.data.selection import seen_in
@@ -106,6 +107,27 @@ def check_fits(start: Checkpoint, create: Callable[[int], nn.Module], model: str
         raise InputError(
             f"`init` is a checkpoint of {start.model}, of which {share:.0%} of the weights fit {model}; give one of "
             f"{model}, `model` {start.model}, or leave `init` out"
+        )
+
+
+def check_statistics(start: Checkpoint, create: Callable[[int], nn.Module]) -> None:
+    """InputError where frozen batch normalisation would normalise by statistics that nobody has measured."""
+    with torch.random.fork_rng(devices=[]):
+        net = create(max(2, len(start.labels)))
+    own, theirs = net.state_dict(), tensors_of(start)
+    norms = [name for name, part in net.named_modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+    new = [
+        norm
+        for norm in norms
+        for own_names in [[f"{norm}.{kind}" if norm else kind for kind in ("running_mean", "running_var")]]
+        if any(name not in theirs or theirs[name].shape != own[name].shape for name in own_names)
+    ]
+    if new:
+        more = f" and {len(new) - 3} more" if new[3:] else ""
+        raise InputError(
+            f"`batch_norm` frozen keeps the running statistics of `init`, which has none that fit {len(new)} of "
+            f"{len(norms)} batch norms: {', '.join(new[:3])}{more}; give an `init` of the same network, or leave "
+            "`batch_norm` out"
         )
 
 

@@ -77,9 +77,15 @@ def any_asks(own: bool, device: torch.device) -> bool:
     """Whether any process answers yes; the same in all."""
     if not are_several():
         return own
-    asked = torch.tensor(float(own), device=device)
+    asked = reachable(torch.tensor(float(own), device=device))
     distributed.all_reduce(asked)
     return bool(asked > 0)
+
+
+def reachable(own: Tensor) -> Tensor:
+    """The tensor, on a device whose tensors the processes can exchange: NCCL takes none of the CPU's."""
+    kinds = [pair.partition(":")[0] for pair in distributed.get_backend_config().split(",")]
+    return own if own.device.type in kinds else own.to(kinds[0])
 
 
 def share(count: int) -> list[int]:
@@ -89,16 +95,19 @@ def share(count: int) -> list[int]:
 
 
 def gathered(own: Tensor, count: int) -> Tensor:
-    """The `count` rows of which each process has its `share`, in order, (count, ...)."""
+    """The `count` rows of which each process has its `share`, in order, (count, ...), on the device of `own`."""
     if not are_several():
         return own
-    parts = [torch.empty_like(own) for _ in range(world())]
-    distributed.all_gather(parts, own.contiguous())
-    return torch.cat(parts)[:count]
+    sent = reachable(own).contiguous()
+    parts = [torch.empty_like(sent) for _ in range(world())]
+    distributed.all_gather(parts, sent)
+    return torch.cat(parts)[:count].to(own.device)
 
 
 def take_buffers_of_first(net: nn.Module) -> None:
     """Give the first process's buffers to all: what normalisation has counted differs from process to process."""
     if are_several():
         for buffer in net.buffers():
-            distributed.broadcast(buffer, 0)
+            sent = reachable(buffer)
+            distributed.broadcast(sent, 0)
+            buffer.copy_(sent)

@@ -27,6 +27,15 @@ from edge.locks import alone_in
 with alone_in(Path(sys.argv[1])):
     print("in")
 """
+COMPANION = """
+import logging, sys
+from pathlib import Path
+from edge.locks import alone_at_first
+logging.basicConfig(level=logging.INFO)
+with alone_at_first(Path(sys.argv[1]), name="lock", waiting="somebody reads"):
+    print("in", flush=True)
+    sys.stdin.readline()
+"""
 COUNTER = """
 import logging, sys
 from pathlib import Path
@@ -77,6 +86,21 @@ def test_who_waits_says_so(tmp_path: Path, messages: list[str]) -> None:
     with alone_in(tmp_path):
         pass
     assert not messages  # nobody to wait for
+
+
+def test_who_waited_for_the_first_one_is_in_beside_the_others(tmp_path: Path) -> None:
+    """Two that came while the first one read are both in before either leaves."""
+    first = process(COMPANION, tmp_path)
+    assert first.stdout is not None and first.stdout.readline() == "in\n"
+    others = [process(COMPANION, tmp_path) for _ in range(2)]
+    for other in others:
+        assert other.stderr is not None and "somebody reads" in other.stderr.readline()
+    first.communicate("\n")
+    for other in others:
+        assert other.stdout is not None and other.stdout.readline() == "in\n"
+    for other in others:
+        other.communicate("\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_place_without_room_for_a_lock_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from edge.pretrained import own_file_start
 from edge.report.header import maybe_seen
 from train._answers import with_patients
 from train._cut import Cut
-from train._start import Beginning, beginning, check_fits, opened_start, take_tensors, tensors_of
+from train._start import Beginning, beginning, check_fits, check_statistics, opened_start, take_tensors, tensors_of
 
 
 class Net(nn.Module):
@@ -208,3 +209,25 @@ def test_answers_fitted_to_an_imported_network_list_no_patients_that_it_has_seen
     assert with_patients(imported(trained=LISTED), Cut(of("t"), of("h"), of("u"))).trained["set"]["patients"] == [
         "p", "t",
     ]  # fmt: skip
+
+
+class Normed(nn.Sequential):
+    """Two layers that normalise, and one that tells classes apart."""
+
+    def __init__(self, classes: int, width: int = 4) -> None:
+        super().__init__(
+            nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, width, 1), nn.BatchNorm2d(width),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes),
+        )  # fmt: skip
+
+
+def test_statistics_that_stay_have_to_be_those_of_the_start():
+    """Else frozen batch normalisation would divide by 1 where nothing was measured, and nobody would know."""
+    labels = (Label("a", "a", False), Label("b", "b", True))
+    start = Checkpoint("net", labels, Preprocess("v", 8), Normed(2).state_dict())
+    check_statistics(start, Normed)
+    with pytest.raises(InputError, match=r"has none that fit 1 of 2 batch norms: 3; give an `init` of the same"):
+        check_statistics(start, lambda classes: Normed(classes, width=5))
+    without = {name: value for name, value in start.state.items() if name != "1.running_var"}
+    with pytest.raises(InputError, match=r"1 of 2 batch norms: 1;"):
+        check_statistics(replace(start, state=without), Normed)
