@@ -36,7 +36,7 @@ def test_next_to_nothing_is_dropped_with_next_to_no_probability() -> None:
     with OwnNoise(keys_of(0, 0, range(4))):
         assert torch.equal(F.dropout(X, 1e-11), X)
         assert torch.equal(StochasticDepth(1e-11).train()(X), X)
-        with pytest.raises(RuntimeError, match="p=1.5"):  # torch's own words
+        with pytest.raises(RuntimeError, match=r"p=1\.5"):  # torch's own words
             torch.empty(4, 3).bernoulli_(1.5)
 
 
