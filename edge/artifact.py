@@ -11,6 +11,7 @@ from edge.manifest import FileEntry, Manifest, from_json_value, to_json_value
 from edge.paths import refuse_compiled
 
 MANIFEST = "manifest.json"
+OURS = "dermedge/"  # what the schema of each of our files begins with
 SUFFIXES = {".tflite", ".mlpackage", ".aimodel", ".onnx"}  # of what a folder holds beside its manifest
 
 
@@ -23,6 +24,15 @@ def read(folder: str | Path) -> Manifest:
     path = folder if folder.is_file() else folder / MANIFEST
     value = read_json(path, expected="the manifest of an exported model (`convert/to_tflite.py` writes it)")
     return from_json_value(value, where=str(path))
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a manifest.json of dermedge lies there, of whatever version; one of a web app or another tool is none."""
+    try:
+        schema = read_json(folder / MANIFEST, expected="a manifest").get("schema")
+    except InputError:
+        return False
+    return isinstance(schema, str) and schema.startswith(OURS)
 
 
 def write(folder: str | Path, manifest: Manifest) -> None:

@@ -111,6 +111,7 @@ def matrix(
     images: str | Path | None = None,
     *,
     photos: Photographs = None,
+    checkpoint: str | Path | Sequence[str | Path] | None = None,
     pixels: str | None = None,
     modes: Sequence[str] | None = None,
     count: int = 8,
@@ -123,9 +124,10 @@ def matrix(
     of one network; of several folders each holds a network of its own.
     `images`: any folder with pictures; None: the photographs in DERMEDGE_PHOTOS, else drawn ones; at most `count` are
     used. `photos`: data sets in place of that, without augmented copies and, of files beside their manifest, without
-    patients whom the network saw. `pixels`: what a float input expects, "0..255", "0..1", "-1..1" or "imagenet", where
-    the file does not say it. `modes`: runtimes of .tflite files, as docs/phones.md names them; None: all, those that
-    are not set up listed with the command for it.
+    patients whom the network saw. `checkpoint`: where that is read, one or several, for networks of dermedge that are
+    neither shipped nor beside their files. `pixels`: what a float input expects, "0..255", "0..1", "-1..1" or
+    "imagenet", where the file does not say it. `modes`: runtimes of .tflite files, as docs/phones.md names them; None:
+    all, those that are not set up listed with the command for it.
 
     The report has `verdict` (pass or fail), `failed` (files with the runtime where the answer is another one), `report`
     (all figures, as matrix.json has them) and `write(folder)`. Raises InputError for files of another kind.
@@ -137,10 +139,12 @@ def matrix(
     if not several:
         raise InputError("`files` are paths of .tflite, .mlpackage or .onnx files, got none")
     named = [checks.path(file, "files", "a .tflite, .mlpackage or .onnx, or a folder of them") for file in several]
+    trained = [] if checkpoint is None else list(checkpoint) if isinstance(checkpoint, list | tuple) else [checkpoint]
     return measure(
         networks_in(named),
         None if images is None else checks.path(images, "images", "a folder with pictures"),
-        data=checks.photographs(photos),
+        photos=checks.photographs(photos),
+        checkpoints=[checks.path(path, "checkpoint", "the weights that files were converted from") for path in trained],
         pixels=checks.text_or_none(pixels, "pixels", "what a float input expects of a pixel"),
         modes=checks.names_or_none(modes, "modes"),
         count=checks.whole(count, "count", 1),

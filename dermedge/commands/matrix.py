@@ -5,6 +5,7 @@
     dermedge matrix a.tflite b.mlpackage c.onnx --images pictures/
     dermedge matrix build/hierattn_xs
     dermedge matrix build/hierattn_xs build/efficientnet_lite0
+    dermedge matrix build/mine --data PAD-UFES-20/ --checkpoint runs/mine/checkpoint.safetensors
 
 Any .tflite with a picture in and a vector out, on LiteRT three ways, and in phones' own libraries that `dermedge setup`
 has put here; what is not set up is listed with the command for it. Where an answer differs by more than rounding
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from dermedge.commands._noise import runtimes_quiet
 from dermedge.console import entry, screen
-from dermedge.flags import add_several, add_threads
+from dermedge.flags import add_several, add_threads, checkpoint_path
 from edge.errors import GATE_FAILED, GOOD
 
 OUT = Path("build/matrix")
@@ -48,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
         help="data sets, in place of --images: without augmented copies, nor, for files of dermedge, those whom the "
         "network saw",
     )  # fmt: skip
+    p.add_argument(
+        "--checkpoint", type=checkpoint_path, action="append", metavar="FILE",
+        help="with --data: one that files were converted from, which says whom the network saw; repeatable (default: "
+        "the one in their folder, or shipped under their model's name)",
+    )  # fmt: skip
     p.add_argument("--count", type=int, default=IMAGES, help="at most so many of them (default: %(default)s)")
     p.add_argument(
         "--pixels", choices=PIXELS, help="what a float input expects of a pixel, where the file does not say it"
@@ -71,9 +77,8 @@ def main(argv: list[str] | None = None) -> int:
     check_writable(args.out)
     with runtimes_quiet(args.out):
         report = measure(
-            networks_in(args.files), args.images, data=args.data, pixels=args.pixels,
-            modes=args.runtime, count=args.count,
-            threads=args.threads,
+            networks_in(args.files), args.images, photos=args.data, checkpoints=args.checkpoint or (),
+            pixels=args.pixels, modes=args.runtime, count=args.count, threads=args.threads,
         )  # fmt: skip
         page = report.write(args.out)
     for table in report.tables():

@@ -87,9 +87,10 @@ class Subject:
 
 def measure(
     networks: Sequence[Sequence[Path]],
-    photos: Path | None = None,
+    images: Path | None = None,
     *,
-    data: Photographs = None,
+    photos: Photographs = None,
+    checkpoints: Sequence[Path] = (),
     pixels: str | None = None,
     modes: Sequence[str] | None = None,
     count: int = IMAGES,
@@ -98,15 +99,18 @@ def measure(
 ) -> MatrixReport:
     """Files of networks, each on every runtime for its format, and each against the first of its network.
 
-    `photos`: a folder with pictures; None: the photographs at hand. `data`: data sets in its place, without anybody
-    whom the network saw, as far as that is known. `pixels`: what a float input expects, a key of
+    `images`: a folder with pictures; None: the photographs at hand. `photos`: data sets in its place, without anybody
+    whom the networks saw, as far as that is known. `checkpoints`: where that is read, of networks of dermedge that are
+    neither shipped nor beside their files. `pixels`: what a float input expects, a key of
     `edge.runtimes.foreign.PIXELS`, where the file does not say it. `modes`: runtimes of .tflite files, as
     docs/phones.md names them; None: all. InputError for files that are not an image in and a vector out, or not of
     one shape in a network, and for a runtime that there is not.
     """
     at_least_one(count=count, threads=threads)
-    if photos is not None and data is not None:
+    if images is not None and photos is not None:
         raise InputError("give `images`, any folder with pictures, or `photos`, data sets; both were given")
+    if checkpoints and photos is None:
+        raise InputError("`checkpoint` says whom to leave out of `photos`, data sets; give both, or neither")
     files_of_all = [path for files in networks for path in files]
     check_files(files_of_all)
     names = names_of(files_of_all)
@@ -116,7 +120,7 @@ def measure(
     pairs: list[dict[str, Any]] = []
     with listening(on_progress):
         beside = [path.parent for path in files_of_all]
-        chosen = pictures_in(photos, count) if data is None else photographs_in(data, count, beside)
+        chosen = pictures_in(images, count) if photos is None else photographs_in(photos, count, beside, checkpoints)
         for files in networks:
             own, squares = subjects_of(files, names, chosen, pixels, threads)
             subjects += own
@@ -200,13 +204,24 @@ def check_files(files: Sequence[Path]) -> None:
 
 
 def names_of(files: Sequence[Path]) -> dict[Path, str]:
-    """What each is called, with its folder's name if that of its file is another's too; InputError for two alike."""
-    alone = Counter(path.name for path in files)
-    names = [path.name if alone[path.name] == 1 else f"{path.resolve().parent.name}/{path.name}" for path in files]
-    twice = next((name for name, number in Counter(names).items() if number > 1), None)
+    """What each is called: its name, behind as many of its folders as tell it from others of that name.
+
+    InputError for a file that is named twice.
+    """
+    places = [path.parent.resolve() / path.name for path in files]
+    twice = next((place for place, number in Counter(places).items() if number > 1), None)
     if twice:
-        raise InputError(f"two files are called {twice}; give one of them another name")
-    return dict(zip(files, names, strict=True))
+        raise InputError(f"{files[places.index(twice)]} is named twice; name it once")
+    return {path: short_name(place, places) for path, place in zip(files, places, strict=True)}
+
+
+def short_name(place: Path, places: Sequence[Path]) -> str:
+    """The fewest last parts of a path that end no other of `places`, which are absolute and each there once."""
+    for length in range(1, len(place.parts)):
+        end = place.parts[-length:]
+        if sum(other.parts[-length:] == end for other in places) == 1:
+            return "/".join(end)
+    return place.as_posix()
 
 
 def check_modes(modes: Sequence[str]) -> None:

@@ -100,8 +100,10 @@ def test_several_folders_are_several_networks_in_one_report(tmp_path):
     same = tmp_path / "other" / "a"
     same.mkdir(parents=True)
     shutil.copy(tmp_path / "a" / "net-fp32.tflite", same)
-    with pytest.raises(InputError, match=r"two files are called a/net-fp32\.tflite"):
-        dermedge.matrix([tmp_path / "a", same], pictures, **asked)
+    alike = [tmp_path / "a" / "net-fp32.tflite", same / "net-fp32.tflite"]
+    assert list(measure.names_of(alike).values()) == [f"{tmp_path.name}/a/net-fp32.tflite", "other/a/net-fp32.tflite"]
+    with pytest.raises(InputError, match=r"net-fp32\.tflite is named twice"):
+        dermedge.matrix([alike[0], same / ".." / ".." / "a" / "net-fp32.tflite"], pictures, **asked)
     assert len(measure.networks_in([tmp_path / "a" / "net-fp32.tflite", tmp_path / "a", tmp_path / "b"])) == 3
 
 
