@@ -109,7 +109,9 @@ def test_a_runtime_that_there_is_not_is_refused(folder, capsys):
 def test_shares_are_not_judged_against_logits(folder):
     contents = read(folder / "float.tflite", "0..255")
     files = [
-        measure.Subject(folder / f"{gives}.tflite", "tflite", contents, "xnnpack", RIGHT, gives, "", False)
+        measure.Subject(
+            path := folder / f"{gives}.tflite", path.name, "tflite", contents, "xnnpack", RIGHT, gives, "", False
+        )
         for gives in ("shares", "logits")
     ]
     pair = measure.pair_of(*files, pictures(IMAGES))
