@@ -150,9 +150,10 @@ async function show(picture, answers) {
     item.append(element('span', shownName(model, i)), element('span', `${decimal(100 * p, 1)}\u00a0%`), meter);
     return item;
   }));
-  byId('ranked').hidden = outcome.outcome === 'retake';
+  const retake = outcome.outcome === 'retake'; // nothing is said of such a picture
+  for (const id of ['ranked', 'meaning', 'effects']) byId(id).hidden = retake;
   showEffects(answers);
-  drawSquare(picture, mask);
+  drawSquare(picture, retake ? null : mask);
   byId('result').hidden = false;
 }
 

@@ -86,10 +86,26 @@ def test_a_picture_is_sent_back_with_the_reason(chromium: Chromium, site: Site, 
         Image.new("RGB", (80, 60), colour).save(tmp_path / f"{name}.png")
         chosen(chromium, tmp_path / f"{name}.png")
         assert text_of(chromium, "#outcome").startswith(f"Please take another picture: {words}")
-        assert chromium.evaluate("document.getElementById('ranked').hidden")  # no probabilities of such a picture
+        for part in ("ranked", "meaning", "effects"):  # nothing is said of such a picture
+            assert chromium.evaluate(f"document.getElementById('{part}').hidden"), part
     chosen(chromium, bundle / "self_test_0.png")
+    assert not chromium.evaluate("document.getElementById('meaning').hidden")
     assert chromium.evaluate("document.getElementById('outcome').dataset.outcome") in {"class", "uncertain"}
     assert len(probabilities(chromium)) == len(PAD_UFES_20)
+
+
+@needs_browser
+def test_no_mask_lies_over_a_picture_that_is_sent_back(chromium: Chromium, site: Site, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 60), (9, 6, 5)).save(tmp_path / "dark.png")
+    opened(chromium, site)
+    chromium.evaluate(
+        "import('/model.js').then(({Model}) => { const run = Model.prototype.run; "
+        "Model.prototype.run = async function (...of) { "
+        "const said = await run.apply(this, of); return {...said, mask: said.mask.fill(1)}; }; })"
+    )
+    chosen(chromium, tmp_path / "dark.png")
+    shown = f"document.getElementById('square').getContext('2d').getImageData(0, 0, {SIDE}, {SIDE}).data"
+    assert chromium.evaluate(f"[...{shown}]") == [9, 6, 5, 255] * SIDE**2
 
 
 def nothing_shown(chromium: Chromium, words: str) -> None:

@@ -1,5 +1,5 @@
 // docs/decision.md (gate-2): class, uncertain, or another photograph.
-import {Refused, whole, within} from './refused.js';
+import {onlyKeys, Refused, whole, within} from './refused.js';
 
 export const VERSION = 'gate-2';
 // The checks in the order of their reasons; which side of the limit sends a picture back; the largest limit.
@@ -12,6 +12,9 @@ const MOST_SIDE = 4096;
 const MOST_CELLS = 16;
 const SLACK = 0.02; // fp16 arithmetic keeps three digits
 const TEMPERATURES = [0.2, 5];
+const KEYS = ['version', 'side', 'quality', 'abstain_threshold', 'malignant_threshold', 'by_answers', 'coverage', 'measured'];
+const ENTRY_KEYS = ['answered', 'from', 'abstain_threshold', 'malignant_threshold', 'temperature'];
+const ANSWERED = ['some', 'all']; // of the questions
 
 /** The nine whole numbers of a model's input, Uint8Array of side x side x 3. */
 export function measure(square, side) {
@@ -100,20 +103,31 @@ function checkThresholds({abstain_threshold: abstain, malignant_threshold: malig
   if (!within(temperature, ...TEMPERATURES)) throw new Refused(`a temperature is a number from ${TEMPERATURES.join(' to ')}`);
 }
 
-/** Throws Refused unless a manifest's `decision` holds for squares of `side` pixels and so many questions. */
-export function checkDecision(decision, side, questions) {
+/** Throws Refused unless the thresholds of a manifest's `decision`, or those in force, hold for squares of `side` pixels. */
+function checkInForce(decision, side) {
   if (decision?.version !== VERSION) {
     throw new Refused(`the thresholds are of ${decision?.version}; this page knows ${VERSION}`);
   }
   if (decision.side !== side) throw new Refused(`the limits hold for a side of ${decision.side}, not of ${side}`);
   checkLimits(decision.quality);
   checkThresholds(decision);
-  const {by_answers: entries = []} = decision;
-  if (!Array.isArray(entries)) throw new Refused('by_answers of the thresholds is no list');
+}
+
+/** Throws Refused unless a manifest's `decision` holds for squares of `side` pixels and so many questions. */
+export function checkDecision(decision, side, questions) {
+  checkInForce(decision, side);
+  onlyKeys(decision, KEYS, 'decision'); // a temperature, too: without answers the file's probabilities are shown as they are
+  const {by_answers: entries} = decision;
+  if (entries === undefined) return;
+  if (!Array.isArray(entries) || !entries.length) throw new Refused('by_answers of the thresholds is no list, or an empty one');
   let last = 0;
   for (const entry of entries) {
     last = whole(entry?.from, last + 1, questions, 'from of by_answers, which ascends,');
+    onlyKeys(entry, ENTRY_KEYS, 'by_answers');
     checkThresholds(entry);
+    if (!ANSWERED.includes(entry.answered) || entries.filter(({answered}) => answered === entry.answered).length > 1) {
+      throw new Refused(`by_answers has one entry for ${ANSWERED.join(' and ')} each`);
+    }
     if (Object.hasOwn(entry, 'malignant_threshold') !== Object.hasOwn(decision, 'malignant_threshold')) {
       throw new Refused('by_answers and the whole do not all have a malignant_threshold, or all none');
     }
@@ -130,7 +144,7 @@ export function checkProbabilities(probabilities, classes) {
 
 /** Throws Refused for what is an error in the app rather than an outcome. */
 export function check(side, decision, probabilities, codes) {
-  checkDecision(decision, side, Number.MAX_SAFE_INTEGER); // the questions were counted when the manifest was read
+  checkInForce(decision, side); // by_answers was checked when the manifest was read
   if (codes.length < 2 || new Set(codes).size !== codes.length) throw new Refused('there are two classes at least');
   checkProbabilities(probabilities, codes.length);
 }

@@ -12,18 +12,22 @@ const differ = (ids) => new Set(ids).size === ids.length;
 
 function isWords(texts) {
   const all = texts !== null && typeof texts === 'object' ? Object.values(texts) : [];
-  return all.length > 0 && all.every((text) => typeof text === 'string');
+  return Object.hasOwn(texts ?? {}, 'en') && all.every((text) => typeof text === 'string');
 }
 
 function checkQuestion(question) {
-  const {id, text, kind, choices, knots, min, max, length} = question ?? {};
+  const {id, text, kind, choices, knots, unit, min, max, length} = question ?? {};
   const lists = Array.isArray(choices) && choices.length <= MOST && numbers(knots) && knots.length <= MOST;
   if (!isId(id) || !isWords(text) || !Object.hasOwn(PLACES, kind) || !lists || length !== PLACES[kind](question)) {
     throw lacks(`the question ${String(id).slice(0, 64)}`);
   }
   const each = choices.every((choice) => isId(choice?.id) && isWords(choice.text)) && differ(choices.map((choice) => choice.id));
   if (!each || (kind === 'choice' && choices.length < 2)) throw lacks(`the choices of the question ${id}`);
-  if (kind !== 'number') return;
+  if (kind !== 'choice' && choices.length) throw lacks(`the choices of the question ${id}, which has none`);
+  if (kind !== 'number') {
+    if (unit !== null || min !== null || max !== null || knots.length) throw lacks(`the question ${id}, which asks for no number`);
+    return;
+  }
   if (!within(min, -LARGEST, LARGEST) || !within(max, -LARGEST, LARGEST) || !(min < max)) {
     throw lacks(`the range of the question ${id}`);
   }

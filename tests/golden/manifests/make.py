@@ -4,6 +4,7 @@
     python tests/golden/manifests/make.py --check    # compares with what is there, exit code 1 if it differs
 
 Which changes are refused follows from docs/bundle.md, docs/answers.md and docs/decision.md and is stated here by hand.
+Nothing is written or compared where edge/manifest.py decides otherwise.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-from edge.manifest import Mask, Output, SelfTest, to_json_value
+from edge.errors import InputError
+from edge.manifest import Mask, Output, SelfTest, from_json_value, to_json_value
 from edge.questionnaire import parsed_question
 from tests.edge._manifests import SHA, entry, manifest
 from tests.golden.writing import write_or_check
@@ -79,7 +81,7 @@ def asked(name: str, *questions: Any, accepted: bool = False) -> dict[str, Any]:
     """The questions replaced, with log-odds and answers that fit them, so that nothing else is wrong."""
     places = sum(one["length"] for one in questions if isinstance(one, dict) and isinstance(one.get("length"), int))
     return case(
-        name, accepted=accepted, questions=list(questions), log_odds=[[0.25] * places] * 2,
+        name, accepted=accepted, questions=list(questions), log_odds=[[0.25] * max(places, 1)] * 2,
         self_test=[WHOLE["self_test"][0] | {"answers": [0.0] * places}],
         decision=without(DECISION, "by_answers"),
     )  # fmt: skip
@@ -114,16 +116,26 @@ def asking() -> Iterator[dict[str, Any]]:
     """Questions of themselves."""
     yield asked("an unknown kind", ITCHES | {"kind": "yes"})
     yield asked("three places for yes or no", ITCHES | {"length": 3})
+    yield asked("choices for yes or no", ITCHES | {"choices": SIDES["choices"]})
     yield asked("no words", ITCHES | {"text": {}})
+    yield asked("words in no language", ITCHES | {"text": {"": "?"}})
+    yield asked("words, none of them English", ITCHES | {"text": {"de": "?"}})
+    yield asked("English words first", ITCHES | {"text": {"en": "?", "de": "?"}}, accepted=True)
     yield asked("a text for words", ITCHES | {"text": "itches?"})
     yield asked("no choices to choose from", SIDES | {"offset": 0, "choices": None})
     yield asked("one choice", SIDES | {"offset": 0, "length": 1, "choices": SIDES["choices"][:1]})
     yield asked("two choices of one id", SIDES | {"offset": 0, "choices": SIDES["choices"][:1] * 2})
+    german = {"id": "left", "text": {"de": "?"}}
+    yield asked("a choice, not in English", SIDES | {"offset": 0, "choices": [german, SIDES["choices"][1]]})
+    for name, wrong in (("unit", "mm"), ("min", 0), ("max", 1), ("knots", [20, 40])):
+        yield asked(f"{name} for yes or no", ITCHES | {name: wrong})
+        yield asked(f"{name} for a choice", SIDES | {"offset": 0, name: wrong})
     yield asked("null for a choice", SIDES | {"offset": 0, "choices": [SIDES["choices"][0], None]})
     odd = [{"id": code, "text": TEXT} for code in ("constructor", "__proto__")]
     yield asked("choices of odd names", SIDES | {"offset": 0, "choices": odd}, accepted=True)
     age = AGE | {"offset": 0}
     yield asked("a number alone", age, accepted=True)
+    yield asked("choices for a number", age | {"choices": SIDES["choices"]})
     yield asked("knots that descend", age | {"knots": [60, 40, 20]})
     yield asked("knots that are equal", age | {"knots": [20, 20, 60]})
     yield asked("one knot", age | {"knots": [20], "length": 2})
@@ -136,15 +148,20 @@ def asking() -> Iterator[dict[str, Any]]:
 
 def gates() -> Iterator[dict[str, Any]]:
     """Thresholds and limits."""
-    for wrong in (-1, 0, 0.1, 5.5, "2"):
+    for wrong in (-1, 0, 0.1, 5.5, "2", None):
         yield gate(f"a temperature of {wrong!r}", by_answers=[SOME | {"temperature": wrong}])
     for good in (0.2, 1, 5):
         yield gate(f"a temperature of {good}", by_answers=[SOME | {"temperature": good}], accepted=True)
+    for wrong in (1, 2):
+        yield gate(f"a temperature of {wrong} for no answers", temperature=wrong)
+        yield gate(f"a temperature of {wrong} for no answers, and nothing by answers", by_answers=[], temperature=wrong)
+    yield gate("an activation of the thresholds", activation="none")
+    yield gate("an activation with answers", by_answers=[SOME | {"activation": "none"}])
     for wrong in (-0.1, 1.1, "0.5", None):
         yield gate(f"an abstain threshold of {wrong!r} with answers", by_answers=[SOME | {"abstain_threshold": wrong}])
         yield case(f"an abstain threshold of {wrong!r}", decision=DECISION | {"abstain_threshold": wrong},
                    output=WHOLE["output"] | {"abstain_threshold": wrong})  # fmt: skip
-    for wrong in (-0.1, 1.1, "0.5"):
+    for wrong in (-0.1, 1.1, "0.5", None):
         yield gate(f"a malignant threshold of {wrong!r}", malignant_threshold=wrong)
         entries = [SOME | {"malignant_threshold": wrong}]
         yield gate(f"a malignant threshold of {wrong!r} with answers", by_answers=entries)
@@ -152,6 +169,11 @@ def gates() -> Iterator[dict[str, Any]]:
     no_whole = without(DECISION, "malignant_threshold")
     yield gate("no malignant threshold with some answers", by_answers=[plain[0], MOST])
     yield case("a malignant threshold with answers alone", decision=no_whole)
+    yield case(
+        "null for the malignant threshold alone", decision=no_whole | {"malignant_threshold": None, "by_answers": plain}
+    )
+    nothing = [SOME | {"malignant_threshold": None}, plain[1]]
+    yield case("null for a malignant threshold with answers alone", decision=no_whole | {"by_answers": nothing})
     yield case("no malignant threshold anywhere", decision=no_whole | {"by_answers": plain}, accepted=True)
     yield gate("thresholds by answers that descend", by_answers=[SOME | {"from": 3}, MOST])
     yield gate("thresholds twice for as many answers", by_answers=[SOME | {"from": 2}, MOST])
@@ -161,6 +183,13 @@ def gates() -> Iterator[dict[str, Any]]:
     yield gate("thresholds from all answers on", by_answers=[SOME, MOST | {"from": 3}], accepted=True)
     yield gate("null by answers", by_answers=[None])
     yield gate("an object by answers", by_answers=SOME)
+    yield gate("null for by answers", by_answers=None)
+    yield gate("an empty list by answers", by_answers=[])
+    yield gate("three entries by answers", by_answers=[SOME, SOME | {"from": 2}, SOME | {"from": 3}])
+    yield gate("two entries for some answers", by_answers=[SOME, SOME | {"from": 2}])
+    for wrong in ("most", None):
+        yield gate(f"thresholds for {wrong!r} of the answers", by_answers=[SOME | {"answered": wrong}, MOST])
+    yield gate("thresholds for nobody says how many answers", by_answers=[without(SOME, "answered"), MOST])
     yield case("no decision", decision=None, output=WHOLE["output"] | {"abstain_threshold": None}, accepted=True)
     yield gate("no limits", quality={})
     yield gate("a list of limits", quality=[60, 300])
@@ -183,6 +212,14 @@ def others() -> Iterator[dict[str, Any]]:
     yield case("two classes of one code", labels=[labels[0], labels[0]])
     yield case("null for a class", labels=[labels[0], None])
     yield case("a class without a name", labels=[labels[0], without(labels[1], "name")])
+    yield case("a class without a word on malignancy", labels=[labels[0], without(labels[1], "malignant")])
+    for wrong in ("yes", 1):
+        yield case(f"a class that is malignant {wrong!r}", labels=[labels[0], labels[1] | {"malignant": wrong}])
+    yield case("a class of which nobody knows", labels=[labels[0], labels[1] | {"malignant": None}], accepted=True)
+    for wrong in ("", "B C", "B.C", "a" * 65, 7):
+        yield case(f"a class with the code {wrong!r:.12}", labels=[labels[0], labels[1] | {"code": wrong}])
+    yield case("a class in another language", labels=[labels[0], labels[1] | {"code": "näv-us_2"}], accepted=True)
+    yield case("an activation", output=WHOLE["output"] | {"activation": "none"})
     yield case("log-odds, a row short", log_odds=ROWS[:1])
     short = ROWS[1][1:]
     for name, row in (("a number short", short), ("a text among them", ["0.5", *short]), ("null for a row", None)):
@@ -194,18 +231,60 @@ def others() -> Iterator[dict[str, Any]]:
     yield case("null for a file", files=[None])
     yield case("a file in another folder", files=[file | {"file": f"../{file['file']}"} for file in files])
     yield case("a file that says null of answers", files=[file | {"answers": None} for file in files])
+    hashes = (("no hash", "zz"), ("a hash in capitals", SHA.upper()), ("a hash and more", SHA + "0"))
+    outputs = (
+        ("an output of int16", {"dtype": "int16"}),
+        ("an output of nothing", {}),
+        ("no step of the output", {"dtype": "uint8", "scale": 0, "zero_point": 0}),
+        ("null for the output's step", {"dtype": "uint8", "scale": None, "zero_point": 0}),
+        ("a zero point of 256", {"dtype": "uint8", "scale": 0.1, "zero_point": 256}),
+        ("a zero point below zero", {"dtype": "uint8", "scale": 0.1, "zero_point": -1}),
+    )
+    spoilt: list[tuple[str, dict[str, Any]]] = [
+        *((name, {"sha256": wrong}) for name, wrong in hashes),
+        *((name, {"output": wrong}) for name, wrong in outputs),
+        ("a number to open from", {"opens_from": 7}),
+        ("an input of int16", {"input": {"layout": "NHWC", "dtype": "int16"}}),
+    ]
+    for name, part in spoilt:
+        yield case(f"a file with {name}", files=[file | part for file in files])
+    whole_numbers = {"output": {"dtype": "uint8", "scale": 0.00390625, "zero_point": 255}}
+    yield case("a file that gives whole numbers", files=[file | whole_numbers for file in files], accepted=True)
     yield case("null for a self-test", self_test=[None])
     yield case("a self-test image in another folder", self_test=[tests[0] | {"image": "../self_test_0.png"}])
     yield case("a self-test without what is expected", self_test=[tests[0] | {"expected": None}])
     one = {file["file"]: [1.0] for file in files}
     yield case("a self-test that expects one class", self_test=[tests[0] | {"expected": one}])
     yield case("a self-test whose reference has one class", self_test=[tests[0] | {"reference": [1.0]}])
+    for wrong in ([5, -4], [1.001, 0], [-0.001, 1]):
+        expecting = {file["file"]: wrong for file in files}
+        yield case(f"a self-test that expects {wrong}", self_test=[tests[0] | {"expected": expecting}])
+        yield case(f"a self-test whose reference is {wrong}", self_test=[tests[0] | {"reference": wrong}])
+    yield case(
+        "a self-test that is a little above one", self_test=[tests[0] | {"reference": [1.0001, 0]}], accepted=True
+    )
+    for key in ("sha256", "rgb_sha256"):
+        yield case(f"a self-test with no {key}", self_test=[tests[0] | {key: "zz"}])
+    yield case("a self-test with null for answers", self_test=[tests[0] | {"answers": None}])
     yield case("a self-test with answers short", self_test=[tests[0] | {"answers": [1.0]}])
     yield case("a self-test with a text for an answer", self_test=[tests[0] | {"answers": ["0"] * PLACES}])
 
 
+def is_read(changes: dict[str, Any]) -> bool:
+    """Whether edge/manifest.py takes the changed manifest, read from its text as an app reads it."""
+    value = {key: part for key, part in (WHOLE | changes).items() if changes.get(key, part) is not None}
+    try:
+        from_json_value(json.loads(json.dumps(value)), where="manifest")
+    except InputError:
+        return False
+    return True
+
+
 def main() -> int:
     cases = [*others(), *placed(), *asking(), *gates()]
+    for one in cases:
+        if is_read(one["changes"]) != one["accepted"]:
+            raise SystemExit(f"{one['name']}: `accepted` is {one['accepted']}, and edge/manifest.py decides otherwise")
     text = json.dumps({"about": ABOUT, "manifest": WHOLE, "cases": cases}, ensure_ascii=False)
     # a case to each line, so that a change of one shows as one
     return write_or_check(text.replace('{"name": ', '\n{"name": ') + "\n", FILE, __doc__)

@@ -45,15 +45,22 @@ public struct Question: Decodable {
     case .choice: places = choices.count
     case .number: places = 1 + knots.count
     }
-    guard Question.isId(id), !text.isEmpty, length == places else {
+    guard Question.isId(id), text["en"] != nil, length == places else {
       throw Refused("the question \(id.prefix(64)) of the manifest has no name, no words or other places; bundle again")
     }
     let ids = choices.map { $0.id }
-    let named = choices.allSatisfy { Question.isId($0.id) && !$0.text.isEmpty } && Set(ids).count == ids.count
+    let named = choices.allSatisfy { Question.isId($0.id) && $0.text["en"] != nil } && Set(ids).count == ids.count
     guard named, choices.count <= Question.most, kind != .choice || choices.count >= 2 else {
       throw Refused("the question \(id) of the manifest has no two choices of different names; bundle again")
     }
-    if kind == .number { try checkRange() }
+    guard kind == .choice || choices.isEmpty else {
+      throw Refused("the question \(id) of the manifest has choices, and is none; bundle again")
+    }
+    if kind == .number {
+      try checkRange()
+    } else if unit != nil || min != nil || max != nil || !knots.isEmpty {
+      throw Refused("the question \(id) of the manifest has a range, and asks for no number; bundle again")
+    }
   }
 
   private func checkRange() throws {

@@ -3,23 +3,57 @@ import Foundation
 /// A manifest's thresholds: of nothing answered, and of what holds in their place with answers.
 public struct Thresholds: Decodable {
   public struct Entry: Decodable {
+    /// Of the questions.
+    public enum Answered: String, Decodable {
+      case some, all
+    }
+
+    public let answered: Answered
     public let from: Int
     public let abstain_threshold: Double
     public let malignant_threshold: Double?
     public let temperature: Double?
+
+    private enum Keys: String, CodingKey, CaseIterable {
+      case answered, from, abstain_threshold, malignant_threshold, temperature
+    }
+
+    public init(from decoder: Decoder) throws {
+      try decoder.onlyKeys(Set(Keys.allCases.map { $0.rawValue }))
+      let values = try decoder.container(keyedBy: Keys.self)
+      answered = try values.decode(Answered.self, forKey: .answered)
+      from = try values.decode(Int.self, forKey: .from)
+      abstain_threshold = try values.decode(Double.self, forKey: .abstain_threshold)
+      malignant_threshold = try values.stated(Double.self, .malignant_threshold)
+      temperature = try values.stated(Double.self, .temperature)
+    }
   }
 
   static let temperatures = 0.2...5.0
 
   public var abstain_threshold: Double
   public var malignant_threshold: Double?
-  public var temperature: Double?
+  public private(set) var temperature: Double?  // of an entry in force; without answers, probabilities are as they are
   public let by_answers: [Entry]?
+
+  private enum Keys: String, CodingKey {
+    case abstain_threshold, malignant_threshold, by_answers
+  }
+
+  public init(from decoder: Decoder) throws {
+    let values = try decoder.container(keyedBy: Keys.self)
+    abstain_threshold = try values.decode(Double.self, forKey: .abstain_threshold)
+    malignant_threshold = try values.stated(Double.self, .malignant_threshold)
+    by_answers = try values.stated([Entry].self, .by_answers)
+  }
 
   /// Throws `Refused` for thresholds out of their ranges, or that do not ascend up to so many questions.
   func check(questions: Int) throws {
-    let entries = by_answers ?? []
     try Thresholds.check(abstain_threshold, malignant_threshold, temperature)
+    guard let entries = by_answers else { return }
+    guard !entries.isEmpty, Set(entries.map { $0.answered }).count == entries.count else {
+      throw Refused("by_answers of the thresholds is empty, or has two entries for one case")
+    }
     var last = 0
     for entry in entries {
       guard entry.from > last else { throw Refused("by_answers of the thresholds does not ascend from 1") }
@@ -83,6 +117,11 @@ public struct Decision: Decodable {
   private enum Keys: String, CodingKey {
     case version, side, quality
   }
+
+  /// Keys of a manifest's `decision`; a temperature is none: without answers, probabilities are shown as they are.
+  static let known: Set = [
+    "version", "side", "quality", "abstain_threshold", "malignant_threshold", "by_answers", "coverage", "measured",
+  ]
 
   public init(from decoder: Decoder) throws {
     let values = try decoder.container(keyedBy: Keys.self)

@@ -14,7 +14,7 @@ public struct Examination {
   public struct Shown {
     public let square: [UInt8]  // as the model sees it, side x side x 3
     public let outcome: Outcome
-    public let probabilities: [Double]  // in the order of the manifest's labels
+    public let probabilities: [Double]  // in the order of the manifest's labels; none of a picture to be taken again
     public let mask: [Float]?
     public let effects: [Effect]
   }
@@ -68,6 +68,9 @@ public struct Examination {
       try force.check(side: side, probabilities: probabilities, codes: codes)
       outcome = force.decide(
         try Measure.square(square, side: side), probabilities: probabilities, codes: codes)
+    }
+    if case .retake = outcome {  // nothing is said of such a picture
+      return Shown(square: square, outcome: outcome, probabilities: [], mask: nil, effects: [])
     }
     return Shown(
       square: square, outcome: outcome, probabilities: probabilities, mask: told.mask,

@@ -56,6 +56,56 @@ final class ExaminationTests: XCTestCase {
     }
   }
 
+  struct Masked: Predictor {
+    func run(_ square: [UInt8], answers: [Float]) throws -> Prediction {
+      Prediction(probabilities: [0.25, 0.75], mask: [Float](repeating: 1, count: square.count / 3))
+    }
+  }
+
+  /// The bundle with a mask, a question, and thresholds that send back what is darker than `light`.
+  func gated(light: Int) throws -> ModelBundle {
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try FileManager.default.copyItem(at: bundle().folder, to: copy)
+    defer { try? FileManager.default.removeItem(at: copy) }
+    let place = copy.appendingPathComponent("manifest.json")
+    let read = try JSONSerialization.jsonObject(with: Data(contentsOf: place))
+    var manifest = try XCTUnwrap(read as? [String: Any])
+    var files = try XCTUnwrap(manifest["files"] as? [[String: Any]])
+    files[0]["answers"] = true
+    let limits = [
+      "light": light, "clipped": 1000, "contrast": 0, "fine": 0, "coarse": 0, "busy": 9999, "warm": 0, "green": 1000,
+      "spot": 0,
+    ]
+    let side = try bundle().manifest.input.side
+    manifest["files"] = files
+    manifest["mask"] = ["side": side, "threshold": 0.5]
+    manifest["questions"] = [
+      [
+        "id": "itches", "text": ["en": "?"], "kind": "yes_no", "choices": [Any](), "knots": [Any](), "offset": 0,
+        "length": 2,
+      ]
+    ]
+    manifest["log_odds"] = [[0.5, 0], [0, 0]]
+    manifest["decision"] = ["version": "gate-2", "side": side, "quality": limits, "abstain_threshold": 0.5]
+    try JSONSerialization.data(withJSONObject: manifest).write(to: place)
+    return try ModelBundle(folder: copy, system: (17, 4))
+  }
+
+  /// Neither probabilities nor the lesion's outline nor what answers did to the odds.
+  func testNothingIsSaidOfAPictureToBeTakenAgain() throws {
+    var examination = Examination()
+    examination.take(try photograph(), try gated(light: 0), Masked(), answers: ["itches": .yesNo(true)])
+    XCTAssertNil(examination.message)
+    let good = try XCTUnwrap(examination.shown)
+    XCTAssertEqual([good.probabilities.count, good.mask?.count ?? 0, good.effects.count], [2, good.square.count / 3, 1])
+    examination.take(try photograph(), try gated(light: 255), Masked(), answers: ["itches": .yesNo(true)])
+    let sent = try XCTUnwrap(examination.shown)
+    XCTAssertEqual(sent.outcome, .retake(["light"]))
+    XCTAssertEqual(sent.square, good.square)
+    XCTAssertNil(sent.mask)
+    XCTAssertTrue(sent.probabilities.isEmpty && sent.effects.isEmpty)
+  }
+
   func testAForgottenPhotographIsNotAnsweredAgain() throws {
     let bundle = try bundle()
     var examination = Examination()

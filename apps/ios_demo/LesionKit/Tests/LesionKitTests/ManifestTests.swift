@@ -34,4 +34,14 @@ final class ManifestTests: XCTestCase {
     }
     Golden.counted("manifests", golden.cases.count)
   }
+
+  /// The cases leave out what they set to null, so this is for itself.
+  func testNullIsNotLeftOut() throws {
+    let golden = try Golden.cases("manifests", as: Cases.self)
+    for key in ["mask", "log_odds", "decision"] {
+      XCTAssertNotNil(golden.manifest[key], key)
+      let text = try JSONEncoder().encode(golden.manifest.merging([key: .nothing]) { _, changed in changed })
+      XCTAssertTrue(try Golden.refuses { _ = try Manifest.read(text) }, key)
+    }
+  }
 }

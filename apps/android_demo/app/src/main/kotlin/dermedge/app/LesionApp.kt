@@ -66,8 +66,9 @@ class LesionApp : Application() {
         }
     }
 
-    /** From now on the CPU computes. On the worker's thread alone. */
+    /** From now on the CPU computes, as the user chose. On the worker's thread alone. */
     fun computeOnCpu() {
+        lost = null
         if (opened?.accelerator == CPU) return
         opened?.close()
         opened = null

@@ -136,6 +136,26 @@ class SelfTestScreenTest {
         until { (controller.part("runtime") as Map<*, *>)["accelerator"] == "cpu" }
     }
 
+    /** The first screen says so too, until the user has chosen again. */
+    @Test
+    fun `a GPU that failed is said no longer once the CPU is chosen`() {
+        val activity = onGpu { NnApiDelegate() }.get()
+        assertTrue(activity.isChecked(R.id.gpu))
+        failing()
+        assertEquals("driver lost", lesionApp.lost)
+        activity.press(R.id.cpu)
+        until { activity.words(R.id.chosen) == "The CPU computes." }
+        assertNull(lesionApp.lost)
+    }
+
+    /** A computation that fails on the GPU and is done again on the CPU; on the worker, as the screens do. */
+    private fun failing() {
+        var done = false
+        val screen = opened(MainActivity::class.java).get()
+        lesionApp.compute(screen, { lesionApp.computed { if (it.accelerator == GPU) error("driver lost") } }, { error(it) }) { done = true }
+        until { done }
+    }
+
     @Test
     fun `where the GPU cannot be used the CPU computes, and it is said`() {
         val failures = mapOf<() -> Delegate?, String>(

@@ -10,6 +10,13 @@ private val RANGE = -1e9..1e9 // of numbers that are asked for, and of knots: di
 private val FILE_NAME = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 private val SHA256 = Regex("[0-9a-f]{64}")
 private val RECIPE = Regex("[a-z0-9-]{1,32}")
+private val CODE = Regex("[\\p{L}\\p{N}_-]{1,64}")
+private val PROBABILITY = 0.0..1.0001 // half precision rounds up
+private val OUTPUT_KEYS = setOf("name", "meaning", "temperature", "abstain_threshold")
+private val DECISION_KEYS =
+    setOf("version", "side", "quality", "abstain_threshold", "malignant_threshold", "by_answers", "coverage", "measured")
+private val ENTRY_KEYS = setOf("answered", "from", "abstain_threshold", "malignant_threshold", "temperature")
+private val ANSWERED = Regex("some|all") // of the questions
 private val ID = Regex("[A-Za-z0-9_-]{1,64}")
 
 class Label(val code: String, val name: String, val malignant: Boolean?)
@@ -49,9 +56,10 @@ fun readManifest(bytes: ByteArray): Manifest {
     val preprocess = root["preprocess"]["version"].text()
     if (preprocess != PREPROCESS_VERSION) throw Refused(Reason.OTHER_PREPROCESSING, preprocess, PREPROCESS_VERSION)
     val labels = root["labels"].list(MOST_CLASSES, least = 2).map {
-        Label(it["code"].text(64), it["name"].text(200), it.maybe("malignant")?.flag())
+        Label(it["code"].name(CODE), it["name"].text(200), it.orNull("malignant")?.flag())
     }
     root["labels"].demand(labels.map { it.code }.toSet().size == labels.size, "codes that differ")
+    root["output"].onlyKeys(OUTPUT_KEYS)
     val side = root["input"]["side"].int(16..1024)
     val questions = root["questions"].list(100).map(::question)
     checkPlaces(root["questions"], questions)
@@ -76,7 +84,7 @@ private fun fileEntry(tree: Tree): FileEntry {
     val output = tree["output"]
     return FileEntry(
         tree["file"].name(FILE_NAME), "tflite", tree["sha256"].name(SHA256), tree["input"]["dtype"].name(Regex("float32|uint8")),
-        output["dtype"].name(Regex("float32|uint8")), output.maybe("scale")?.number(0.0..1e6) ?: 1.0,
+        output["dtype"].name(Regex("float32|uint8")), output.maybe("scale")?.number(Double.MIN_VALUE..Double.MAX_VALUE) ?: 1.0,
         output.maybe("zero_point")?.int(0..255) ?: 0, tree["answers"].flag(), tree["opens_from"].text(200),
         tree["seen_right"].list(100).map { Run(it["runtime"].text(100), it["version"].text(100)) },
         tree["recipe"].name(RECIPE), tree.maybe("audit")?.get("operators")?.keys(),
@@ -90,8 +98,8 @@ private fun logOdds(root: Tree, classes: Int, places: Int): List<DoubleArray> {
 }
 
 private fun testImage(tree: Tree, file: String, classes: Int, places: Int): TestImage? {
-    val expected = tree["expected"].maybe(file)?.numbers(MOST_CLASSES) ?: return null
-    val reference = tree["reference"].numbers(MOST_CLASSES)
+    val expected = tree["expected"].maybe(file)?.numbers(MOST_CLASSES, PROBABILITY) ?: return null
+    val reference = tree["reference"].numbers(MOST_CLASSES, PROBABILITY)
     val answers = tree.maybe("answers")?.numbers(MOST_PLACES)
     tree.demand(reference.size == classes && expected.size == classes, "$classes probabilities")
     tree.demand(answers == null || answers.size == places, "$places answers")
@@ -105,7 +113,8 @@ internal fun question(tree: Tree): Question {
     val choices = tree["choices"].list(100).map { Choice(it["id"].name(ID), it["text"].words()) }
     tree["choices"].demand(choices.map { it.id }.toSet().size == choices.size, "ids that differ")
     val knots = tree["knots"].list(100).map { it.number(RANGE) }
-    val (min, max) = tree.maybe("min")?.number(RANGE) to tree.maybe("max")?.number(RANGE)
+    val (min, max) = tree.orNull("min")?.number(RANGE) to tree.orNull("max")?.number(RANGE)
+    val unit = tree.orNull("unit")?.text(40)
     val length = tree["length"].int(1..MOST_PLACES)
     val needed = when (kind) {
         QuestionKind.YES_NO -> 2
@@ -114,12 +123,15 @@ internal fun question(tree: Tree): Question {
     }
     tree["length"].demand(length == needed, "$needed")
     tree["choices"].demand(kind != QuestionKind.CHOICE || choices.size >= 2, "two at least")
+    tree["choices"].demand(kind == QuestionKind.CHOICE || choices.isEmpty(), "none")
     if (kind == QuestionKind.NUMBER) {
         tree.demand(min != null && max != null && min < max, "min below max")
         tree["knots"].demand(knots.size >= 2 && knots.zipWithNext().all { (a, b) -> a < b }, "two knots at least, ascending")
+    } else {
+        tree.demand(unit == null && min == null && max == null && knots.isEmpty(), "no unit, min, max or knots")
     }
     return Question(
-        tree["id"].name(ID), tree["text"].words(), kind, choices, tree.maybe("unit")?.text(40), min, max, knots,
+        tree["id"].name(ID), tree["text"].words(), kind, choices, unit, min, max, knots,
         tree["offset"].int(0..MOST_PLACES), length,
     )
 }
@@ -142,8 +154,12 @@ internal fun decision(tree: Tree, side: Int, questions: Int): Decision {
     tree["quality"].demand(limits.size == Check.values().size, "nine limits")
     tree["version"].demand(version == DECISION_VERSION, DECISION_VERSION)
     tree["side"].demand(tree["side"].int(5..MAX_SIDE) == side, "the side of the input")
+    tree.onlyKeys(DECISION_KEYS) // a temperature, too: without answers the file's probabilities are shown as they are
     val whole = points(tree)
-    val cases = tree.maybe("by_answers")?.list(3).orEmpty().map { it["from"].int(1..questions) to points(it) }
+    val entries = tree.maybe("by_answers")?.list(3, least = 1).orEmpty()
+    val answered = entries.onEach { it.onlyKeys(ENTRY_KEYS) }.map { it["answered"].name(ANSWERED) }
+    tree.demand(answered.toSet().size == answered.size, "by_answers that says each case once")
+    val cases = entries.map { it["from"].int(1..questions) to points(it) }
     tree.demand(cases.zipWithNext().all { (a, b) -> a.first < b.first }, "by_answers that ascend")
     val alike = cases.all { (_, points) -> (points.malignantThreshold == null) == (whole.malignantThreshold == null) }
     tree.demand(alike, "malignant_threshold with all numbers of answers, or with none")

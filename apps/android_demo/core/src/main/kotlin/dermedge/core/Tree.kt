@@ -1,5 +1,7 @@
 package dermedge.core
 
+private val ALL = -Double.MAX_VALUE..Double.MAX_VALUE // finite numbers
+
 /** A value of a JSON file with its place there: what does not fit is refused with the place. */
 internal class Tree(private val value: Any?, private val place: String) {
     private fun wrong(expected: String): Nothing =
@@ -12,8 +14,14 @@ internal class Tree(private val value: Any?, private val place: String) {
         return Tree(map[key], "$place/$key")
     }
 
-    /** Null where the key is missing or its value is null. */
-    fun maybe(key: String): Tree? = map[key]?.let { Tree(it, "$place/$key") }
+    /** Null where the key is missing; a null in its place is refused by what reads it. */
+    fun maybe(key: String): Tree? = if (key in map) this[key] else null
+
+    /** Null where the value is null; the key has to be there. */
+    fun orNull(key: String): Tree? = this[key].takeIf { it.value != null }
+
+    /** Refuses keys that are not among [known]: another one may mean what this app would not do. */
+    fun onlyKeys(known: Set<String>) = (keys() - known).firstOrNull()?.let { wrong("no $it in it") }
 
     fun keys(): Set<String> = map.keys.mapTo(LinkedHashSet()) { it as String }
 
@@ -30,14 +38,15 @@ internal class Tree(private val value: Any?, private val place: String) {
     fun int(range: IntRange): Int =
         (value as? Long)?.takeIf { it in range.first.toLong()..range.last.toLong() }?.toInt() ?: wrong("a whole number in $range")
 
-    fun number(range: ClosedFloatingPointRange<Double> = -Double.MAX_VALUE..Double.MAX_VALUE): Double =
+    fun number(range: ClosedFloatingPointRange<Double>): Double =
         (value as? Number)?.toDouble()?.takeIf { it in range } ?: wrong("a number in $range")
 
     fun flag(): Boolean = value as? Boolean ?: wrong("true or false")
 
-    fun numbers(most: Int): DoubleArray = list(most).map { it.number() }.toDoubleArray()
+    fun numbers(most: Int, range: ClosedFloatingPointRange<Double> = ALL): DoubleArray =
+        list(most).map { it.number(range) }.toDoubleArray()
 
-    fun words(): Words = keys().associateWith { this[it].text() }.ifEmpty { wrong("words in a language") }
+    fun words(): Words = keys().associateWith { this[it].text() }.also { if ("en" !in it) wrong("words in English") }
 
     fun demand(good: Boolean, expected: String) {
         if (!good) wrong(expected)

@@ -26,7 +26,7 @@ class BundleTest {
         )
         return mutableMapOf<String, Any?>(
             "schema" to SCHEMA, "model" to "net", "labels" to labels, "input" to mapOf("side" to 16), "preprocess" to mapOf("version" to "area-2"),
-            "questions" to emptyList<Any>(), "files" to listOf(file), "self_test" to listOf(test),
+            "output" to mapOf("temperature" to 1.0), "questions" to emptyList<Any>(), "files" to listOf(file), "self_test" to listOf(test),
             "training" to mapOf("attribution" to "nobody's"), "intended_use" to "research",
         ).also(change)
     }
