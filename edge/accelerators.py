@@ -33,13 +33,18 @@ def issue(repository: str, number: int, part: str, versions: str, reported: str,
 
 
 LITERT, COREMLTOOLS, COREAI = "google-ai-edge/LiteRT", "apple/coremltools", "apple/coreai-torch"
-OLD_PRODUCT, WHOLE_INTEGERS, EDGE_TPU_RANK = "arm-product-per-channel", "whole-integers", "edge-tpu-rank"
+OLD_PRODUCT, OLD_WHOLE_PRODUCT = "arm-product-per-channel", "whole-product-per-channel"
+WHOLE_INTEGERS, EDGE_TPU_RANK = "whole-integers", "edge-tpu-rank"
 FAULTS = {
     fault.name: fault
     for fault in (
         Fault(
             OLD_PRODUCT, "CPU, ARM", "TFLite before 2.17 (2.14.0 and 2.16.1 seen)", READ, "docs/phones.md",
             "float operand, 8-bit weights with a scale for each channel: old kernels take the first scale for all",
+        ),
+        Fault(
+            OLD_WHOLE_PRODUCT, "CPU", "TFLite before 2.10 (2.8.0 and 2.9.0 seen)", READ, "docs/phones.md",
+            "operand, weights and result in int8, a scale for each channel: old kernels take one scale for all",
         ),
         issue(
             LITERT, 9277, "GPU, ML Drift: Mali, WebGPU", "LiteRT 2.1.3, 2.1.5", "2026-08-13",

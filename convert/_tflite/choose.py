@@ -35,8 +35,9 @@ from .._fidelity import sqnr
 from .._kept_rounding import Rounding
 from .._ranges import SAMPLED, least_squares
 from .audit import macs_with_weights
+from .half_constants import with_half_constants
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
-from .quantise import FloatFile, apply
+from .quantise import FloatFile, recipe_file, shipped
 from .rounding import rounded, with_float_depthwise
 from .whole import Chain, chain_weights
 
@@ -97,17 +98,19 @@ def with_chain(
 ) -> Scheme:
     """The scheme with chains that are in 8 bits from some operator on as further points of its curve.
 
-    The longest that keeps `CHAIN_DB` more than the gate of `aim` is chosen, if it takes less time here than the file
-    that was. `content`: the float file; `on_grid`: the same with rounded weights; `judging`: uint8 images (N, S, S, 3).
+    The longest that keeps `CHAIN_DB` more than the gate of `aim` and takes less time here than the file that was is
+    chosen: both in the form that is shipped. The point of each that was timed has its `time_ratio`, so that a choice
+    that another machine would make otherwise can be seen. `content`: the float file; `on_grid`: the same with rounded
+    weights; `judging`: uint8 images (N, S, S, 3).
     """
     limit = CHAIN_DB + (aim.gate.median_sqnr_db or GATE_DB)
     judge = Judge(content, judging)
-    others = apply(with_float_depthwise(on_grid, content), scheme.layers)
+    others = recipe_file("int8", content, on_grid, scheme.layers)
     known = {layer.tensor: layer.alone_db for layer in scheme.layers}
     for begin in Chain(content).beginnings():
         chain = Chain(chain_weights(content, on_grid, begin))
         try:
-            file = chain.written(scheme.ranges, begin=begin)
+            file = shipped(chain.written(scheme.ranges, begin=begin))
         except (ValueError, KeyError, RuntimeError) as error:  # of the quantiser, at an operator of some network
             log.info(f"int8: no chain in 8 bits, as ai-edge-quantizer stops: {first_line(error)}")
             break
@@ -115,12 +118,13 @@ def with_chain(
         outputs, milliseconds = answers(file, judge.images)
         last = point(layers, judge.wanted, outputs, judge.total)
         last |= {"bytes": len(file), "host_ms": round(milliseconds, 3)}
+        faithful = last["macs_8bit"] >= WANTED_SHARE and keeps_budget(last, limit)
+        if faithful:
+            last["time_ratio"] = round(time_ratio(file, others, judge.images[0]), 3)
         scheme = replace(scheme, curve=(*scheme.curve, last))
-        if last["macs_8bit"] >= WANTED_SHARE and keeps_budget(last, limit):
-            if time_ratio(file, others, judge.images[0]) <= FASTER:
-                layers = [replace(layer, alone_db=known[layer.tensor]) for layer in layers]
-                scheme = replace(scheme, layers=tuple(layers), chosen=len(scheme.curve) - 1, chain_from=begin)
-            break
+        if faithful and last["time_ratio"] <= FASTER:
+            layers = [replace(layer, alone_db=known[layer.tensor]) for layer in layers]
+            return replace(scheme, layers=tuple(layers), chosen=len(scheme.curve) - 1, chain_from=begin)
     return scheme
 
 
@@ -179,8 +183,8 @@ class Judge:
         return sqnr(self.wanted, outputs)
 
     def point(self, base: FloatFile, layers: Sequence[Layer]) -> dict[str, float]:
-        """Fidelity, size and time of a choice."""
-        content = base.with_layers(layers)
+        """Fidelity, size and time of a choice, in the form that is shipped."""
+        content = shipped(with_half_constants(base.with_layers(layers)))
         outputs, milliseconds = answers(content, self.images)
         return point(layers, self.wanted, outputs, self.total) | {
             "bytes": len(content),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edge.accelerators import EDGE_TPU_RANK, OLD_PRODUCT, WHOLE_INTEGERS, notice
+from edge.accelerators import EDGE_TPU_RANK, OLD_PRODUCT, OLD_WHOLE_PRODUCT, WHOLE_INTEGERS, notice
 from edge.tflite.flatbuffer import operator_names
 
 from .channel_scales import SUFFIX
@@ -123,6 +123,12 @@ def old_products(file: File, step: Step) -> bool:
     return file.types[x] in FLOATS and file.types[weight] in EIGHT_BITS and file.scales[weight] > 1
 
 
+def old_whole_products(file: File, step: Step) -> bool:
+    weight = step.inputs[1]
+    types = {file.types[i] for i in (step.inputs[0], weight, step.outputs[0])}
+    return types == {schema.TensorType.INT8} and file.scales[weight] > 1
+
+
 def products_into_sums(file: File, step: Step) -> bool:
     x, weight = step.inputs[:2]
     return (
@@ -227,6 +233,7 @@ def reaches(step: Step, through: Sequence[str] | set[str], wanted: Callable[[Ste
 # rule -> kinds of operators (none: all), and whether one of them breaks it
 RULES: dict[str, tuple[set[str], Callable[[File, Step], bool]]] = {
     OLD_PRODUCT: ({"FULLY_CONNECTED"}, old_products),
+    OLD_WHOLE_PRODUCT: ({"FULLY_CONNECTED"}, old_whole_products),
     "LiteRT#9277": ({"FULLY_CONNECTED"}, products_into_sums),
     "LiteRT#9523": ({"FULLY_CONNECTED"}, expanded_weights),
     "LiteRT#8619": ({"BATCH_MATMUL"}, attention_of_rank_3),

@@ -17,6 +17,7 @@ from .half_constants import with_half_constants
 from .layers import described, preserved_tensors, resizing
 from .rank_four import with_rank_four
 from .rounding import with_float_depthwise
+from .whole_products import with_products_as_convolutions
 
 ROUNDED = {name for name, recipe in TFLITE.items() if recipe.weights == 8}  # from the file with rounded weights
 CHOSEN = {name for name, recipe in TFLITE.items() if recipe.measured}  # made by a scheme
@@ -42,7 +43,7 @@ def recipe_file(
     if recipe == FULL:
         if chain is None:
             raise ValueError(f"{recipe} needs a scheme with ranges")
-        return with_versions(chain)
+        return with_versions(with_products_as_convolutions(chain))
     content = rounded if recipe in ROUNDED else float32
     if recipe in HALF and halves is not None:
         content = halves
@@ -53,9 +54,14 @@ def recipe_file(
         return with_versions(with_rank_four(content) if recipe in ROUNDED else content)
     if layers is None:
         raise ValueError(f"{recipe} needs a scheme")
-    content = with_half_constants(apply(content, layers)) if chain is None else chain
-    content = with_rank_four(with_scales_behind(content))
-    return with_versions(with_byte_input(content) if recipe == "int8-io" else content)
+    content = shipped(with_half_constants(apply(content, layers)) if chain is None else chain)
+    return with_versions(with_byte_input(content)) if recipe == "int8-io" else content
+
+
+def shipped(content: bytes) -> bytes:
+    """A file with its layers in 8 bits as `int8` is shipped: products that old runtimes get right."""
+    content = with_rank_four(with_scales_behind(with_products_as_convolutions(content)))
+    return with_versions(content)
 
 
 def quantise(content: bytes, recipe: str) -> bytes:

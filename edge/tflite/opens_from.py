@@ -1,4 +1,5 @@
-"""The oldest TFLite that opens a file: the release that brought the newest of its operators' versions.
+"""The oldest TFLite that opens a file and computes it rightly: the release that brought the newest of its operators'
+versions, or a kind of operands that older ones open and then get wrong.
 
 The table began as TensorFlow's own (tensorflow/lite/tools/versioning/runtime_version.cc). Where Android's library, from
 2.5 to 2.16.1, was seen to do otherwise, it says what that library does; a test asks the libraries that are set up.
@@ -7,7 +8,7 @@ The table began as TensorFlow's own (tensorflow/lite/tools/versioning/runtime_ve
 from __future__ import annotations
 
 from .flatbuffer import code_name, operators_of, unpack
-from .versions import FLOAT32, INT2, INT4, INT8, Use, described, use_of
+from .versions import ALL_INT8, FLOAT32, INT2, INT4, INT8, Use, described, per_channel, use_of
 
 # Releases of TensorFlow by operator, for its versions 1, 2, 3, ...; `never` was given to none.
 RELEASES: dict[str, str] = {
@@ -165,16 +166,19 @@ RELEASES: dict[str, str] = {
 }
 NEVER = "never"
 FOUR_BITS = (2, 14)  # 2.8 refuses such tensors, 2.14 opens them; those between were not tried
+WHOLE_BY_CHANNEL = (2, 10)  # 2.8 and 2.9 take one scale for all channels, 2.10 to 2.12 were seen right
 NEWEST = "a LiteRT that knows {}"
 
 
 def opens_from(content: bytes) -> str:
-    """In words, the oldest runtime that opens the file, as the manifest says it."""
+    """In words, the oldest runtime that opens the file and computes it rightly, as the manifest says it."""
     newest, unknown = (0, 0), []
     model = unpack(content)
     stored = {int(tensor.type) for graph in model.subgraphs for tensor in graph.tensors}
     if INT4 in stored:
         newest = FOUR_BITS
+    if any(map(is_whole_by_channel, uses_of(model, "FULLY_CONNECTED"))):
+        newest = max(newest, WHOLE_BY_CHANNEL)
     if INT2 in stored:
         unknown.append("tensors of 2 bits")
     if any(map(is_hybrid_transposed, uses_of(model, "TRANSPOSE_CONV"))):
@@ -200,6 +204,11 @@ def release_of(operator: str, version: int) -> tuple[int, int] | None:
 def is_hybrid_transposed(use: Use) -> bool:
     """Of a transposed convolution: 2.16.1 and before open its version, and then refuse its types."""
     return (use.type(1), use.type(2)) in {(INT8, FLOAT32), (INT4, FLOAT32)}
+
+
+def is_whole_by_channel(use: Use) -> bool:
+    """Of a product: operand, weights and result in int8, the weights with several scales, which its version hides."""
+    return ALL_INT8(use) and per_channel(1)(use)
 
 
 def uses_of(model, name: str) -> list[Use]:

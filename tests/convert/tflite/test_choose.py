@@ -18,7 +18,7 @@ from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, modules_of, unpack
 from convert._tflite.layer_inputs import moments_of
 from convert._tflite.layers import WANTED_SHARE
-from convert._tflite.quantise import apply
+from convert._tflite.quantise import apply, recipe_file
 from edge.recipes import TFLITE, Gate
 from edge.scheme import Layer
 
@@ -70,7 +70,8 @@ def test_the_budget_is_kept_and_the_figures_are_those_of_the_file(measured) -> N
     content, rounding, _, judging, scheme = measured
     assert _choose.keeps_budget(scheme.measured)
     wanted, _ = _choose.answers(content, judging)
-    found, _ = _choose.answers(apply(_rounding.rounded(content, rounding), scheme.layers), judging)
+    file = recipe_file("int8", content, _rounding.rounded(content, rounding), scheme.layers)
+    found, _ = _choose.answers(file, judging)
 
     def centred(p: np.ndarray) -> np.ndarray:  # an independent SQNR
         logits = np.log(np.maximum(p, 1e-4))
@@ -78,6 +79,7 @@ def test_the_budget_is_kept_and_the_figures_are_those_of_the_file(measured) -> N
 
     a, b = centred(wanted.probabilities), centred(found.probabilities)
     decibel = 10 * np.log10(np.square(a).sum(1) / np.square(a - b).sum(1))
+    assert scheme.measured["bytes"] == len(file)
     assert np.median(decibel) == pytest.approx(scheme.measured["sqnr_db"], abs=1e-6)
     assert [point["macs_static"] for point in scheme.curve][-1] == max(p["macs_static"] for p in scheme.curve)
 

@@ -61,14 +61,19 @@ def broadcast(*, rank: int = 3, constant: bool = False) -> bytes:
     return w.finish({"image": x}, {"probabilities": z}, description="x")
 
 
-def product(*, scales: int = 1, expanded: bool = False, eight: bool = True, stated: str = "INT8") -> bytes:
-    """A FULLY_CONNECTED of rank 2, with weights in 8 bits that it reads itself, or that a DEQUANTIZE expands."""
+def product(*, scales: int = 1, expanded: bool = False, eight: bool = True, whole: bool = False) -> bytes:
+    """A FULLY_CONNECTED of rank 2, with weights in 8 bits that it reads itself, or that a DEQUANTIZE expands.
+
+    `whole`: operand and result in 8 bits, too.
+    """
     w = Writer()
     x, weight = w.tensor([1, 4], "image"), w.constant(np.eye(4, dtype=np.float32), "weight")
     read = w.operator(Code.DEQUANTIZE, [weight], [[4, 4]], "expanded")[0] if expanded else weight
     (y,) = w.operator(Code.FULLY_CONNECTED, [x, read], [[1, 4]], "fc", schema.FullyConnectedOptionsT(), 8)
     if eight:
         w.graph.tensors[weight].type = schema.TensorType.INT8
+    for tensor in (x, y) if whole else ():
+        w.graph.tensors[tensor].type = schema.TensorType.INT8
     w.graph.tensors[weight].quantization = schema.QuantizationParametersT()
     w.graph.tensors[weight].quantization.scale = np.ones(scales, np.float32)
     return w.finish({"image": x}, {"probabilities": y}, description="x")
@@ -129,6 +134,8 @@ def whole(*, relu: str = "INT8", sides: tuple = (1, 2, 2, 3)) -> bytes:
 CASES = [
     ("arm-product-per-channel", product(scales=4), "1 FULLY_CONNECTED (probabilities)"),
     (None, product(), ""),
+    ("whole-product-per-channel", product(scales=4, whole=True), "1 FULLY_CONNECTED (probabilities)"),
+    (None, product(whole=True), ""),
     (None, product(scales=4, eight=False), ""),
     ("LiteRT#9523", product(expanded=True), "1 FULLY_CONNECTED (probabilities)"),
     (None, product(expanded=True, eight=False), ""),

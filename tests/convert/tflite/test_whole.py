@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +19,16 @@ from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, modules_of
 from convert._tflite.layer_inputs import moments_of
 from convert._tflite.measured import check_layers
+from convert._tflite.quantise import recipe_file
 from convert._tflite.rounding import rounded, rounding_for
 from convert._tflite.whole import Chain, chain_file
 from edge.errors import InputError
 from edge.recipes import Gate
+from edge.runtimes.litert import LiteRT
+from edge.scheme import Scheme
 from edge.tflite.flatbuffer import code_name, unpack
+from edge.tflite.opens_from import opens_from
+from tests._phones import ANDROID
 
 SIDE = 32
 FACTS = {"model": "m", "checkpoint_sha256": "a", "graph": "g", "data": "noise"}
@@ -47,6 +53,20 @@ class Residual(nn.Module):
         x = nn.functional.relu6(self.stem(nn.functional.pad(x, (0, 1, 0, 1))))
         x = x + self.narrow(nn.functional.relu6(self.each(nn.functional.relu6(self.wide(x)))))
         return torch.softmax(self.head(nn.functional.relu6(self.last(x)).mean((2, 3))), -1)
+
+
+class Tokens(nn.Module):
+    """A linear layer without bias on 16 rows, and one on their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.each, self.head = nn.Conv2d(3, 8, 8, stride=8), nn.Linear(8, 12, bias=False), nn.Linear(12, 4)
+        with torch.no_grad():
+            self.each.weight *= torch.logspace(-1, 1, 12)[:, None]  # scales that differ
+
+    def forward(self, x):
+        tokens = self.stem(x.permute(0, 3, 1, 2) / 255).flatten(2).transpose(1, 2)
+        return torch.softmax(self.head(torch.relu(self.each(tokens)).mean(1)), -1)
 
 
 class Attention(nn.Module):
@@ -124,6 +144,46 @@ def test_with_the_cameras_bytes_nothing_but_the_softmax_is_in_float(residual) ->
     assert Interpreter(model_content=file).get_input_details()[0]["dtype"] is np.uint8
 
 
+def used(content: bytes) -> list[str]:
+    model = unpack(content)
+    return [code_name(model.operatorCodes[o.opcodeIndex]) for o in model.subgraphs[0].operators]
+
+
+def whole_file(content: bytes, on_grid: bytes, images: np.ndarray) -> tuple[bytes, bytes]:
+    """The quantiser's own file in whole numbers, and that of int8-full."""
+    chain = Chain(on_grid).written(Chain(content).ranges(images), camera=True)
+    return chain, recipe_file("int8-full", content, on_grid, None, chain=chain)
+
+
+@pytest.mark.parametrize("network", [Residual, Tokens])
+def test_layers_are_convolutions_where_old_runtimes_take_one_scale_for_all(network: type[nn.Module]) -> None:
+    torch.manual_seed(1)
+    content, _ = lowered(network())
+    images = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
+    plain, file = whole_file(content, content, images)
+    assert "FULLY_CONNECTED" in used(plain) and opens_from(plain) == "LiteRT / TFLite 2.10"
+    assert "FULLY_CONNECTED" not in used(file) and opens_from(file) == "LiteRT / TFLite 1.14"
+    assert np.array_equal(run(file, images), run(plain, images))
+    assert np.ptp(run(file, images), axis=0).max() > 0.01
+
+
+@pytest.mark.skipif("2.8.0" not in ANDROID, reason="no TFLite 2.8.0: `dermedge setup android --tflite 2.8.0`")
+def test_in_whole_numbers_tflite_2_8_answers_as_litert_does(residual, tmp_path: Path) -> None:
+    """The quantiser's own file gets the same answer there for every picture."""
+    _, content, on_grid, images, _ = residual
+    answers = []
+    for number, file in enumerate(whole_file(content, on_grid, images)):
+        (tmp_path / f"{number}.tflite").write_bytes(file)
+        runtime = LiteRT(tmp_path / f"{number}.tflite", mode="android-x86_64:2.8.0")
+        try:
+            answers.append(runtime.run(images[:4]).probabilities)
+        finally:
+            runtime.close()
+    wanted = run(file, images[:4])
+    assert np.abs(answers[1] - wanted).max() < 0.01 < np.ptp(wanted, axis=0).max()
+    assert np.ptp(answers[0], axis=0).max() < 1e-6  # what this guards against is still there
+
+
 def test_the_range_of_the_normalised_picture_is_what_bytes_can_give(residual) -> None:
     """From the constants, as photographs may not hold 0 and 255 in every channel."""
     _, content, _, images, _ = residual
@@ -151,32 +211,59 @@ def test_attention_is_refused_by_name() -> None:
     assert Chain(content).beginnings() == []
 
 
-def scheme_of(residual, monkeypatch, ratio: float, gate: float = 15.0) -> _choose.Scheme:
-    _, content, on_grid, images, modules = residual
-    monkeypatch.setattr(_choose, "time_ratio", lambda *_: ratio)
+@pytest.fixture(scope="module")
+def by_layers(residual) -> Scheme:
+    """The scheme before chains are tried."""
+    _, content, _, images, modules = residual
     rounding = rounding_for(content, moments_of(content, images[:16]))
     scheme = _choose.choose(content, rounding, images[:16], images[16:], modules=modules, facts=FACTS)
-    scheme = replace(scheme, ranges=Chain(content).ranges(images[:16]))
-    return _choose.with_chain(scheme, content, on_grid, images[16:], modules, aim=Aim(Gate(median_sqnr_db=gate)))
+    return replace(scheme, ranges=Chain(content).ranges(images[:16]))
 
 
-def test_a_chain_is_chosen_where_it_is_faster_and_its_file_is_the_measured_one(residual, monkeypatch) -> None:
+def scheme_of(
+    residual, by_layers: Scheme, monkeypatch, *ratios: float, gate: float = 15.0, timed: list | None = None
+) -> Scheme:
+    _, content, on_grid, images, modules = residual
+    later = iter(ratios)
+
+    def time_ratio(file: bytes, other: bytes, image: np.ndarray) -> float:
+        (timed if timed is not None else []).append((file, other))
+        return next(later, ratios[-1])
+
+    monkeypatch.setattr(_choose, "time_ratio", time_ratio)
+    return _choose.with_chain(by_layers, content, on_grid, images[16:], modules, aim=Aim(Gate(median_sqnr_db=gate)))
+
+
+def test_a_chain_is_chosen_where_it_is_faster_and_its_file_is_measured(residual, by_layers, monkeypatch) -> None:
     content, on_grid = residual[1:3]
-    scheme = scheme_of(residual, monkeypatch, ratio=0.7)
+    scheme = scheme_of(residual, by_layers, monkeypatch, 0.7)
     assert scheme.chain_from is not None and scheme.chosen == len(scheme.curve) - 1
     assert {layer.kind for layer in scheme.layers if layer.operator == "DEPTHWISE_CONV_2D"} == {"static"}
     file = chain_file(content, on_grid, scheme)
-    assert file is not None and len(file) == scheme.measured["bytes"]
+    assert file is not None
+    assert len(recipe_file("int8", content, on_grid, scheme.layers, chain=file)) == scheme.measured["bytes"]
     check_layers(scheme, content)
-    slower = scheme_of(residual, monkeypatch, ratio=1.0)
+    slower = scheme_of(residual, by_layers, monkeypatch, 1.0)
     assert slower.chain_from is None and chain_file(content, on_grid, slower) is None
-    stricter = scheme_of(residual, monkeypatch, ratio=0.7, gate=90.0)
-    assert stricter.chain_from is None and len(stricter.curve) > len(slower.curve)  # shorter ones were tried as well
+    stricter = scheme_of(residual, by_layers, monkeypatch, 0.7, gate=90.0)
+    assert stricter.chain_from is None and len(stricter.curve) > len(scheme.curve)  # shorter ones were tried as well
 
 
-def test_a_kept_chain_of_another_graph_is_refused(residual, monkeypatch) -> None:
+def test_a_shorter_chain_is_taken_where_a_longer_one_is_slow(residual, by_layers, monkeypatch) -> None:
+    content, on_grid = residual[1:3]
+    timed: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(_choose, "WANTED_SHARE", 0.5)  # of this network the shorter chain has 79.9 %
+    scheme = scheme_of(residual, by_layers, monkeypatch, 1.2, 0.8, timed=timed)
+    assert scheme.chain_from == Chain(content).beginnings()[1]
+    assert [point["time_ratio"] for point in scheme.curve if "time_ratio" in point] == [1.2, 0.8]
+    chain = chain_file(content, on_grid, scheme)
+    assert timed[1][0] == recipe_file("int8", content, on_grid, scheme.layers, chain=chain)  # as it is shipped
+    assert timed[1][1] == recipe_file("int8", content, on_grid, by_layers.layers)
+
+
+def test_a_kept_chain_of_another_graph_is_refused(residual, by_layers, monkeypatch) -> None:
     content = residual[1]
-    scheme = scheme_of(residual, monkeypatch, ratio=0.7)
+    scheme = scheme_of(residual, by_layers, monkeypatch, 0.7)
     name = next(iter(scheme.ranges))
     fewer = {tensor: limits for tensor, limits in scheme.ranges.items() if tensor != name}
     for changed in (replace(scheme, ranges=fewer), replace(scheme, ranges={}), replace(scheme, chain_from=10_000)):
