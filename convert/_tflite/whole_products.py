@@ -1,9 +1,9 @@
 """Fully connected layers in whole numbers in the form that old runtimes compute rightly.
 
 An int8 FULLY_CONNECTED whose weights have a scale for each output channel has the operator's version 4 or 5 like one
-with a single scale, and TFLite before 2.10 takes it for one: 2.8.0 and 2.9.0 gave the same answer for every picture. The same
-product is a 1 x 1 CONV_2D, of which every TFLite since 1.14 knows scales by channel, over rows that a RESHAPE lays out
-as places of a map. The stored weights, scales and answers stay as they are.
+with a single scale, and TFLite before 2.10 takes it for one: 2.8.0 and 2.9.0 gave the same answer for every picture.
+The same product is a 1 x 1 CONV_2D, of which every TFLite since 1.14 knows scales by channel, over rows that a RESHAPE
+lays out as places of a map. The stored weights, scales and answers stay as they are.
 """
 
 from __future__ import annotations
