@@ -15,7 +15,7 @@ def test_a_run(tmp_path: Path, capsys) -> None:
     assert coreml_layers.main(["--rounds", "1", "--out", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "coreml_layers.json").read_text())["rows"]
     names = [row["name"] for row in rows]
-    assert len(names) == len(set(names)) == 7 * len(coreml_layers.SIZES) + 2
+    assert len(names) == len(set(names)) == 9 * len(coreml_layers.SIZES) + 2
     assert all(row["ms"] > 0 and row["ratio"] > 0 for row in rows)
     assert "while_loop" in capsys.readouterr().out
 

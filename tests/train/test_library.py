@@ -111,7 +111,7 @@ def test_a_network_of_ones_own_quietly_and_on_another_thread(folder_of_photograp
 
 def test_descriptors_of_a_network_without_that_layer_are_refused_by_name(folder_of_photographs, tmp_path) -> None:
     preprocess = Preprocess(PREPROCESS_VERSION, SIDE)
-    with pytest.raises(InputError, match=r"Plain has no linear layer called classifier.*`descriptors`.* set both to 0"):
+    with pytest.raises(InputError, match=r"Plain has no linear layer called classifier.*`descriptors`.* set them to 0"):
         train(
             RECIPE, folder_of_photographs, folder=tmp_path / "run", create=Plain, preprocess=preprocess, **OPTIONS
         )  # fmt: skip

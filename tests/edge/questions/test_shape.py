@@ -6,6 +6,7 @@ import inspect
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -30,14 +31,16 @@ def test_a_question_measures_and_shows(name):
     assert list(inspect.signature(section.section).parameters) == ["report", "pictures"]
     module = import_module(f"edge.questions.{name}.measure")
     if name == "training":  # the run that it tells of has judged its photographs already
-        measure = inspect.signature(module.training_report, eval_str=True)
+        result = inspect.signature(module.training_report, eval_str=True).return_annotation
+    elif name == "devices":  # they have measured; what came with this call is returned beside the report
+        result, _ = get_args(get_type_hints(module.judge, vars(module))["return"])
     else:
         measure = inspect.signature(module.measure, eval_str=True)
         positional = [p.name for p in measure.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-        # whoever converts for the zoo knows what to judge on
-        assert positional[1:] == ([] if name == "zoo" else ["photos"])
+        # whoever converts for the zoo knows what to judge on; the matrix looks at any folder's pictures
+        assert positional[1:] == {"zoo": [], "matrix": ["images"]}.get(name, ["photos"])
         assert measure.parameters["on_progress"].default is None
-    result = measure.return_annotation
+        result = measure.return_annotation
     assert issubclass(result, QuestionReport) and result.name == name
     assert is_dataclass(result) and [field.name for field in fields(result)] == ["report", "pictures"]
     assert result.__dataclass_params__.frozen
@@ -49,7 +52,7 @@ def test_its_report_begins_with_the_header_and_is_shown_by_json_alone(name):
     section = import_module(QUESTIONS[name])
     first = list(report.report)
     assert first[:3] == ["schema", "notice", "dermedge"] and report.report["schema"] == section.SCHEMA
-    if name not in {"zoo", "matrix"}:  # of several models, of anybody's files
+    if name not in {"zoo", "matrix", "devices"}:  # of several models, of anybody's files, of an app's own images
         assert first[3:6] == ["model", "checkpoint_sha256", "data"]
         assert {"name", "images", "patients", "synthetic", "note"} <= report.report["data"].keys()
     html = section.section(report.report, {})
