@@ -105,6 +105,8 @@ def called(name: str, checkpoint: object, /, **changes):
     }  # fmt: skip
     if name in {"train", "fit_answers"}:
         usual |= {"photos": "no", "mean": None, "std": None}
+    if name == "matrix":  # of which files were converted is asked for with data sets alone
+        usual |= {"checkpoint": None}
     parameters = inspect.signature(getattr(dermedge, name)).parameters
     usual = {key: value for key, value in usual.items() if key in parameters}
     return getattr(dermedge, name)(**{**usual, **changes})
