@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from logging import INFO, WARNING
 from pathlib import Path
 
 from edge.errors import InputError
@@ -75,14 +76,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     The folder is made if need be. Raises InputError where it cannot be written.
     """
     lock = Lock(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not lock.take():
-            log.warning("another process is writing into %s; waiting until it has finished", folder)
-            while not lock.take():
-                time.sleep(WAIT_S)
-    except OSError as error:
-        raise InputError(cannot_write(folder, error)) from error
+    take_in_turn(lock, folder, f"another process is writing into {folder}; waiting until it has finished", WARNING)
     try:
         yield
     finally:
@@ -97,19 +91,26 @@ def alone_at_first(folder: Path, *, name: str, waiting: str) -> Iterator[None]:
     where the folder cannot be written.
     """
     lock = Lock(folder, name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not lock.take():
-            log.info(waiting)
-            while not lock.take():
-                time.sleep(WAIT_S)
-            lock.free()
-    except OSError as error:
-        raise InputError(cannot_write(folder, error)) from error
+    if not take_in_turn(lock, folder, waiting, INFO):
+        lock.free()
     try:
         yield
     finally:
         lock.free()
+
+
+def take_in_turn(lock: Lock, folder: Path, waiting: str, level: int) -> bool:
+    """Take the lock of `folder`; if it is another's, say `waiting` and take it then. Whether it was free at once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if lock.take():
+            return True
+        log.log(level, "%s", waiting)
+        while not lock.take():
+            time.sleep(WAIT_S)
+    except OSError as error:
+        raise InputError(cannot_write(folder, error)) from error
+    return False
 
 
 @contextmanager
