@@ -32,5 +32,6 @@ def test_every_recipe_keeps_its_gate(form, tmp_path, monkeypatch):
     checkpoint = dermedge.wrap(Net(), labels=list("abcde"), side=32, mean=(0.5,) * 3, std=(0.5,) * 3, untrained=True)
     build = dermedge.convert(checkpoint, formats=[form], out=tmp_path / "build")
     assert [str(name) for name in build.rejected] == []
-    assert {entry.recipe for entry in build.manifest.files} == set(RECIPES[FILES[form]])
+    # A resize by 1.3 is computed in float: no file in whole numbers from end to end.
+    assert {entry.recipe for entry in build.manifest.files} == set(RECIPES[FILES[form]]) - {"int8-full"}
     assert "fail" not in {entry.parity.verdict for entry in build.manifest.files}
