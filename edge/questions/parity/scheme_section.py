@@ -33,6 +33,7 @@ def view(form: str, scheme: Mapping[str, Any]) -> dict[str, Any]:
         "counts": [(kind, kinds.count(kind)) for kind in KINDS if kind in kinds],
         "plot": plots.scheme_curve(scheme["curve"], scheme["chosen"], scheme["budget_db"]),
         "timed": "host_ms" in chosen,  # a Core ML package is run by an interpreter, whose time means nothing
+        "compared": any("time_ratio" in choice for choice in scheme["curve"]),  # chains, where the network has any
         "points": [point(choice, choice is chosen) for choice in scheme["curve"]],
         "other": other,
         "layers": [layer_row(layer, other) for layer in hurt[:SHOWN]],
@@ -50,6 +51,7 @@ def point(choice: Mapping[str, float], chosen: bool) -> dict[str, Any]:
         "agreement": f"{choice['agreement']:.1%}",
         "size": words.size(int(choice["bytes"])) if "bytes" in choice else words.NOTHING,
         "ms": f"{choice['host_ms']:.2f}" if "host_ms" in choice else words.NOTHING,
+        "ratio": f"{choice['time_ratio']:.2f}" if "time_ratio" in choice else words.NOTHING,
     }
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -160,6 +161,22 @@ def test_page_shows_how_8_bits_were_chosen_for_each_format(report, tmp_path):
     assert "1 dynamic, 1 float" in words and "1 input, 1 float" in words
     assert "Share of MACs in 8 bits against SQNR" in text and "Time against SQNR" in text
     assert "script" not in {tag for tag, _ in page.tags}
+
+
+def test_page_says_how_long_a_chain_took_by_the_file_without_where_that_was_measured(report, tmp_path):
+    """Whoever converts elsewhere sees from the ratio whether the choice would be the same there."""
+    plain_one = scheme(("dynamic", "float"), bytes=1_234_567, host_ms=4.25)
+    timed = replace(plain_one, curve=(plain_one.curve[0], plain_one.curve[1] | {"time_ratio": 0.8125}), chosen=1)
+    head = "Time by that without a chain"
+    words = {}
+    for name, one in (("chain", timed), ("none", plain_one)):
+        write(report | {"schemes": {"tflite": plain(one)}}, tmp_path / name)
+        words[name] = Page((tmp_path / name / "report.html").read_text("utf-8"))
+    rows = " ".join(" ".join(words["chain"].words).split())
+    assert rows.count(head) == 1 and rows.count("0.81") == 1 and "took turns" in rows
+    cells = [attrs.get("data-label") for tag, attrs in words["chain"].tags if tag == "td"]
+    assert cells.count(head) == 2  # the other point has its place, with a dash
+    assert head not in " ".join(words["none"].words)
 
 
 def test_page_of_real_photographs_does_not_say_synthetic(report, tmp_path):
