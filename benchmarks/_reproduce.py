@@ -11,7 +11,7 @@ from typing import Any
 from edge.errors import InputError
 from edge.models import MODELS
 from edge.pretrained import IMAGENET, PACKAGES
-from train._flags import WITHOUT_FLAG, flag
+from train._flags import flag
 from train._options import Split
 from train._recipe import Recipe, stages_text
 
@@ -37,10 +37,6 @@ def command_of(recipe: dict[str, Any], sets: list[str], *, answers: bool, folds:
             value = stages_text(tuple((int(side), int(epochs)) for side, epochs in value))
             words += ["--stages", value] if value != stages_text(Recipe().stages) else []
         elif value != getattr(Recipe(), own.name):
-            if own.name in WITHOUT_FLAG:
-                raise InputError(
-                    f"`{own.name}` is {value} in the recipe, and `train` has no flag for it; give --command"
-                )
             words += [flag(own.name), f"{value:g}" if isinstance(value, float) else str(value)]
     for name, field in SPLIT.items():
         if recipe.get(name) not in (None, getattr(Split(), field)):

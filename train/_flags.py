@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from edge.errors import InputError
-
 from ._options import Machine, Split
 from ._recipe import Recipe, stages_text
-
-WITHOUT_FLAG = ("final_rate", "warmup")  # fields of a recipe
 
 
 def flags_of(
@@ -27,11 +23,8 @@ def flags_of(
     skip_unreadable: bool = False,
     answers: bool = False,
 ) -> list[str]:
-    """The command line behind `dermedge train`; InputError for a value that no flag can set."""
+    """The command line behind `dermedge train`."""
     numbers = asdict(recipe) | {"stages": stages_text(recipe.stages)}
-    for name in WITHOUT_FLAG:
-        if numbers.pop(name) != getattr(Recipe(), name):
-            raise InputError(f"`{name}` cannot be set in a cross-validation: `train` has no flag for it")
     numbers |= {"folds": split.folds, "fold": split.fold, "held_back": split.held_back, "split_seed": split.seed}
     numbers |= asdict(machine)
     flags = [word for name, value in numbers.items() if value is not None for word in (flag(name), str(value))]

@@ -174,7 +174,7 @@ def train_fold(
 ) -> int:
     """Train one fold in a process of its own, unless it is finished; its exit code."""
     out = fold_folder(folder, fold)
-    if (out / "checkpoint.json").is_file() and not force:
+    if (out / "checkpoint.json").is_file() and not (out / STATE).is_file() and not force:
         return 0
     if force:
         flags = [*flags, "--force"]

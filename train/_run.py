@@ -75,6 +75,7 @@ class TrainingRun:
     notes: tuple[str, ...]  # what a person should know of the photographs
     fine_tuned: FineTuned | None  # what came of it, where it was for an 8-bit file; `.verdict` says it in words
     evidence: Evidence | None = field(default=None, repr=False)  # for the page; None in all processes but the first
+    page: Path | None = None  # report.html, where `train` was to write it and could
 
     def write_page(self) -> Path | None:
         """Write training.json and report.html into the folder; returns the page, None in all processes but the first.
@@ -123,6 +124,7 @@ def train(
     skip_unreadable: bool = False,
     answers: bool = False,
     settings: str = "",
+    page: bool = False,
     on_progress: Listener | None = None,
     on_epoch: Callable[[dict], None] | None = None,
 ) -> TrainingRun:
@@ -139,6 +141,8 @@ def train(
       it expects; both or neither. It takes normalised RGB (N, 3, S, S) and returns logits (N, K)
     * `answers`: fit what people answered as well, so that the checkpoint takes it beside the picture (docs/answers.md)
     * `settings`: the text of a file that says all this, kept in the folder as run.toml; empty for none
+    * `page`: write the page of the run as well, before the run counts as finished: one that was killed meanwhile writes
+      it when it is resumed
     * `on_epoch` is told each row of the history
 
     Raises InputError before anything is trained, naming what does not fit, and `Interrupted` after Ctrl-C, from where
@@ -165,7 +169,22 @@ def train(
         if settings and is_first():
             write_settings(folder, settings)
         fitted = fit(plan, inputs, sets[0].classes, resume=resume, on_epoch=on_epoch)
-        return judge_and_write(plan, cuts, inputs, fitted, learned, leaks)
+        run = judge_and_write(plan, cuts, inputs, fitted, learned, leaks)
+    if page:  # which takes the folder for itself
+        with listening(on_progress):
+            run = replace(run, page=page_of(run))
+    if is_first():
+        remove_state(folder)
+    return run
+
+
+def page_of(run: TrainingRun) -> Path | None:
+    """The run's page; a folder that has files of another checkpoint goes without, and the log says so."""
+    try:
+        return run.write_page()
+    except InputError as error:
+        log.warning("no page was written: %s", error)
+        return None
 
 
 def checked_plan(
@@ -339,7 +358,6 @@ def judge_and_write(
             write_logits(plan.folder / WITH_ANSWERS, with_answers)
         if plan.masks:
             write_scores(plan.folder / MASKS, scores)
-        remove_state(plan.folder)
         checkpoint = replace(checkpoint, sha256=sha256(path), path=path)
     notes = tuple(note for part in cuts for note in part.train.notes)
     evidence = Evidence(Judged(unseen, logits), tuple(cuts), leaks) if fitted.leads else None

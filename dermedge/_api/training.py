@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from edge.progress import Listener
 
 from .._rooms import room
 from .conversion import checkpoint_of
+from .settings import text_of
 from .source import build_network, builder_of, is_source
 from .wrapping import author_module, name_of, normalisation
 
@@ -76,7 +77,8 @@ def train(
     label_smoothing, balance, evenness, mixup, descriptors, guide, distil, distil_features, contrast, class_weight,
     variants, ema, augment, seed.
 
-    `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`. Raises
+    `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`, which has all
+    settings as run.toml for `dermedge train --config`. `run.write_page()` writes the page that the command does. Raises
     InputError for what does not fit, before anything is trained, and KeyboardInterrupt after Ctrl-C, from where
     `resume` goes on.
     """
@@ -108,13 +110,32 @@ def train(
         own = own_network(model, name, side=recipe_room.Recipe(**chosen).side, mean=mean, std=std, scale=scale)
         known = own.name
     recipe = recipe_room.Recipe(model=known, **chosen)
+    start, taught_by = shipped_or_path(init), [teacher_of(teacher) for teacher in sets_in(teachers)]
+    settings = {
+        "model": model if isinstance(model, str) else from_python(f"{known}, a network"),
+        "mean": numbers_text(mean),
+        "std": numbers_text(std),
+        "scale": float(scale),
+        "name": name,
+        "data": named(photos),
+        "also": [named(part) for part in also],
+        "init": init if isinstance(start, Checkpoint) and isinstance(init, str) else named(start),
+        "teacher": [named(teacher) for teacher in taught_by],
+        "answers": answers,
+        "skip_unreadable": skip_unreadable,
+        **{key: value for key, value in split.items() if key != "seed"},
+        "split_seed": split["seed"],
+        **{key: value for key, value in asdict(recipe).items() if key != "model"},
+        "stages": recipe_room.stages_text(recipe.stages),
+        **machine,
+    }
     return room("train._run").train(
         recipe,
         photos,
         folder=folder or Path("runs") / known,
         also=also,
-        init=shipped_or_path(init),
-        teachers=[teacher_of(teacher) for teacher in sets_in(teachers)],
+        init=start,
+        teachers=taught_by,
         split=options_room.Split(**split),
         machine=options_room.Machine(**machine),
         create=own.create if own else None,
@@ -123,6 +144,7 @@ def train(
         force=force,
         skip_unreadable=skip_unreadable,
         answers=answers,
+        settings=text_of(settings),
         on_progress=on_progress,
         on_epoch=on_epoch,
     )
@@ -202,6 +224,25 @@ def recipe_options(options: dict[str, Any], recipe_room: Any) -> dict[str, Any]:
         else:
             checked[option] = (checks.whole if kinds[option] == "int" else checks.number)(value, option)
     return checked
+
+
+def named(value: str | Path | Checkpoint | PhotoSet | None) -> str | Path | None:
+    """What a flag would have said: a path, or a name; of an object without a file what it is."""
+    if isinstance(value, PhotoSet):
+        return from_python(f"{value.name}, a set of {len(value)} photographs")
+    if isinstance(value, Checkpoint):
+        return value.path or from_python(f"{value.model}, a checkpoint")
+    return value
+
+
+def from_python(what: str) -> str:
+    """What stands in the file for an object; no path and no name, so that `--config` refuses it where it is used."""
+    return f"<{what} handed over in Python>"
+
+
+def numbers_text(numbers: Sequence[float] | None) -> str | None:
+    """As --mean and --std take them."""
+    return None if numbers is None else ",".join(repr(float(number)) for number in numbers)
 
 
 def pairs_of(stages: object) -> tuple[tuple[int, int], ...]:

@@ -1,4 +1,4 @@
-"""All settings of a training as one TOML file, in the words of its flags: printed, kept with the run, read again.
+"""All settings of a training as one TOML file, in the words of its flags: read again, with flags that count for more.
 
     model = "hierattn_xs"
     data = "photographs"
@@ -15,38 +15,16 @@ What a file leaves out has its usual value; a flag beside `--config` counts for 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import tomllib
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dermedge._rooms import room
+from dermedge._api.settings import SCHEMA, tables
 from edge.errors import InputError, did_you_mean
 
 MOST_BYTES = 2**18
-SCHEMA = "dermedge/train/1"
-# what is trained on what; the rest of the flags is in tables. Not where to, and whether anew: that is of a start.
-INPUTS = (
-    "model", "mean", "std", "scale", "name", "data", "also", "init", "qat", "teacher", "answers", "skip_unreadable",
-)  # fmt: skip
-RENAMED = {("split", "seed"): "split_seed"}
-
-
-def tables(flags: Container[str]) -> dict[str, dict[str, str]]:
-    """Table -> its keys -> the one of the `flags` that each sets, as a namespace names it; "" is the file's top."""
-    options, recipe = room("train._options"), room("train._recipe")
-    own = {
-        "": list(INPUTS),
-        "split": [field.name for field in fields(options.Split)],
-        "recipe": [field.name for field in fields(recipe.Recipe) if field.name != "model"],
-        "machine": [field.name for field in fields(options.Machine)],
-    }
-    named = {table: {key: RENAMED.get((table, key), key) for key in keys} for table, keys in own.items()}
-    return {table: {key: flag for key, flag in keys.items() if flag in flags} for table, keys in named.items()}
 
 
 def read_flags(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -144,35 +122,6 @@ def converted(path: Path, action: argparse.Action, text: str) -> Any:
         return action.type(text) if callable(action.type) else text
     except argparse.ArgumentTypeError as error:
         raise InputError(f"{path}: {action.option_strings[-1]}: {error}") from error
-
-
-def text_of(args: argparse.Namespace) -> str:
-    """All settings as a file that `read` takes; paths are absolute, so that it can be used from anywhere."""
-    lines = [f'schema = "{SCHEMA}"']
-    for table, keys in tables(vars(args)).items():
-        lines += ["", f"[{table}]"] if table else []
-        values = {key: getattr(args, flag) for key, flag in keys.items()}
-        if "model" in values:
-            values["model"] = from_anywhere(values["model"])
-        lines += [f"{key} = {toml(value)}" for key, value in values.items() if value is not None]
-    return "\n".join(lines) + "\n"
-
-
-def from_anywhere(model: str) -> str:
-    """A model's name as it is, path/to/net.py:build with an absolute path."""
-    path, _, builder = model.rpartition(":")
-    return f"{os.path.abspath(path)}:{builder}" if path.endswith(".py") else model
-
-
-def toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    text = os.path.abspath(value) if isinstance(value, Path) else str(value)
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def differing(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:

@@ -12,7 +12,6 @@ Ctrl-C saves; the same command with --resume goes on from there.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,18 +24,16 @@ from dermedge.flags import add_skip_unreadable, checkpoint_path, start_source
 from edge.errors import GOOD, InputError
 from edge.models import MODELS
 
+from .._api.settings import text_of
 from .._api.source import is_source
 from .._rooms import room
 from ._figures import answers_table, show_figures, show_masks
-from ._settings import differing, read_flags, text_of
+from ._settings import differing, read_flags
 
 if TYPE_CHECKING:
     from dermedge._api.training import OwnNetwork
     from train._options import Machine, Split
     from train._recipe import Recipe
-    from train._run import TrainingRun
-
-log = logging.getLogger("dermedge")
 
 _recipe = room("train._recipe")
 _options = room("train._options")
@@ -112,6 +109,14 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         "GPUs only), or frozen (those of --init stay); see docs/training.md (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument("--learning-rate", type=float, default=default.learning_rate)
+    recipe.add_argument(
+        "--final-rate", type=float, default=default.final_rate,
+        help="of the learning rate, what is left of it at the end (default: %(default)s)",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--warmup", type=float, default=default.warmup,
+        help="share of the run in which the learning rate rises (default: %(default)s)",
+    )  # fmt: skip
     recipe.add_argument("--weight-decay", type=float, default=default.weight_decay)
     recipe.add_argument("--label-smoothing", type=float, default=default.label_smoothing)
     recipe.add_argument("--balance", type=float, default=default.balance, help="logit adjustment, 0 to 1")
@@ -216,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
         flags = parser(recipe)
         flags.set_defaults(folds=split.folds, fold=split.fold, held_back=split.held_back, split_seed=split.seed)
         args = read_flags(argv, flags)
-    settings = text_of(args)
+    settings = text_of(vars(args))
     if args.print_config:
         recipe_of(args)
         split_of(args).check()
@@ -252,6 +257,7 @@ def main(argv: list[str] | None = None) -> int:
                 skip_unreadable=args.skip_unreadable,
                 answers=args.answers,
                 settings=settings,
+                page=True,
                 on_epoch=None if screen().is_terminal else print_epoch,
             )
         except room("train._stop").Interrupted as stop:
@@ -270,18 +276,9 @@ def main(argv: list[str] | None = None) -> int:
         if run.fine_tuned:
             screen().print(run.fine_tuned.verdict, soft_wrap=True)
         screen().print(f"checkpoint: {run.checkpoint_path}")
-        if page := page_of(run):
-            screen().print(f"page: {page}")
+        if run.page:
+            screen().print(f"page: {run.page}")
     return GOOD
-
-
-def page_of(run: TrainingRun) -> Path | None:
-    """The run's page; a folder that has files of another checkpoint goes without, as the run is finished."""
-    try:
-        return run.write_page()
-    except InputError as error:
-        log.warning("no page was written: %s", error)
-        return None
 
 
 def check_inputs(args: argparse.Namespace) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dermedge.commands._settings import read_flags, text_of
+import dermedge
+from dermedge._api.settings import text_of
+from dermedge.commands._settings import read_flags
 from dermedge.commands.cross_validate import main as cross_validate
 from dermedge.commands.train import machine_of, main, parser, recipe_of, split_of
 from edge.errors import InputError
@@ -27,7 +29,7 @@ def test_what_is_kept_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     more = ["--data", 'a "b"\\ü', "--also", "c", "--also", "d", "--init", "imagenet", "--teacher", "e.safetensors"]
     args = read_flags([*FLAGS, *more], parser())
-    text = text_of(args)
+    text = text_of(vars(args))
     stated = tomllib.loads(text)  # of the standard library
     assert stated["recipe"]["learning_rate"] == 1e-3
     assert stated["split"] == {"folds": 4, "fold": 2, "held_back": 0.1, "seed": 9}
@@ -35,8 +37,8 @@ def test_what_is_kept_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     again = read_flags(["--config", str(config(tmp_path, text))], parser())
     assert (recipe_of(again), split_of(again), machine_of(again)) == (recipe_of(args), split_of(args), machine_of(args))
     assert again.also == [tmp_path / "c", tmp_path / "d"] and again.init == "imagenet" and again.answers
-    assert text_of(again) == text
-    own = text_of(read_flags(["--model", "nets/net.py:build", "--data", "a"], parser()))
+    assert text_of(vars(again)) == text
+    own = text_of(vars(read_flags(["--model", "nets/net.py:build", "--data", "a"], parser())))
     assert tomllib.loads(own)["model"] == f"{tmp_path / 'nets' / 'net.py'}:build"
 
 
@@ -105,6 +107,44 @@ def test_a_run_keeps_its_settings_and_they_train_the_same(
     assert main(["--config", str(kept), "--out", str(tmp_path / "two")]) == 0
     weights = [(tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1] and (tmp_path / "two" / "run.toml").read_text() == kept.read_text()
+
+
+def test_a_run_of_a_program_keeps_its_settings(
+    folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder_of_photographs.parent)
+    options = {"stages": [(32, 1)], "batch": 4, "folds": 3, "fold": 1, "held_back": 0.25, "split_seed": 3, "threads": 1}
+    run = dermedge.train("mnasnet", folder_of_photographs.name, out=tmp_path / "one", precision="32-true", **options)
+    kept = tmp_path / "one" / "run.toml"
+    assert tomllib.loads(kept.read_text())["data"] == str(folder_of_photographs)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--config", str(kept), "--out", str(tmp_path / "two")]) == 0
+    assert (tmp_path / "two" / "checkpoint.safetensors").read_bytes() == run.checkpoint_path.read_bytes()
+    assert (tmp_path / "two" / "run.toml").read_text() == kept.read_text()
+
+
+def test_what_only_a_program_has_is_refused_by_name(
+    folder_of_photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from torch import nn
+
+    def build(classes: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+
+    photos = dermedge.open_photos(folder_of_photographs)
+    usual = {"stages": "32x1", "batch": 4, "folds": 3, "held_back": 0.25, "mean": [0, 0.5, 1], "std": [0.5] * 3}
+    dermedge.train(build, photos, out=tmp_path, name="mine", threads=1, **usual)
+    stated = tomllib.loads((tmp_path / "run.toml").read_text())
+    assert (stated["mean"], stated["std"]) == ("0.0,0.5,1.0", "0.5,0.5,0.5")
+    again = ["--config", str(tmp_path / "run.toml"), "--out", str(tmp_path / "again")]
+    assert main(again) == 2
+    assert f"{photos.name}, a set of {len(photos)} photographs handed over in Python" in words(capsys)
+    assert main([*again, "--data", str(folder_of_photographs)]) == 2
+    assert "<mine, a network handed over in Python>" in words(capsys)
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())
 
 
 def test_a_cross_validation_takes_the_file_of_a_fold(

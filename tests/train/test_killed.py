@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dermedge.commands.train import main
 from train._folder import STATE
 
 from ._processes import ROOT, command, fit, started
@@ -52,6 +53,27 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert process.returncode == -signal.SIGKILL, said
     fit(tmp_path / "killed", 8, resume=True)
     assert same_weights(tmp_path / "killed" / "weights", tmp_path / "whole" / "weights")
+
+
+def test_a_run_killed_while_its_page_is_written_writes_it_when_resumed(
+    folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Nobody catches it."""
+
+    def kill(*_args: object, **_facts: object) -> None:
+        raise Killed
+
+    again = ["--data", str(folder_of_photographs), "--out", str(tmp_path), *FLAGS, "--stages", "32x1"]
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("train._page.training_report", kill)
+        main(again)
+    finished = (tmp_path / "checkpoint.safetensors").read_bytes()
+    assert main(again) == 2  # as of every run that can be gone on with
+    assert main([*again, "--resume"]) == 0
+    assert (tmp_path / "report.html").is_file() and not (tmp_path / STATE).exists()
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == finished
+    assert main([*again, "--resume"]) == 2  # there is nothing left to do
 
 
 def command_of(processes: int, data: Path, out: Path, *more: str) -> list[str]:

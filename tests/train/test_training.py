@@ -37,7 +37,7 @@ from train._augment import MARGIN, augment, colour
 from train._batches import Order, Squares, Views, loader
 from train._cut import by_domain, cut_photos
 from train._descriptors import DESCRIPTORS, describe
-from train._flags import WITHOUT_FLAG, flags_of
+from train._flags import flags_of
 from train._guide import fit_guide
 from train._loss import chances, contrast, distance, log_priors, loss
 from train._options import Machine, Split
@@ -431,8 +431,8 @@ def test_flags_of_options_are_read_back_as_these_options():
         ((32, 2), (64, 1)),
         6,
         1e-3,
-        0.01,
-        0.05,
+        0.02,
+        0.06,
         0.04,
         0.1,
         0.9,
@@ -451,16 +451,13 @@ def test_flags_of_options_are_read_back_as_these_options():
         1.0,
     )
     usual = asdict(Recipe())
-    assert {name for name, value in asdict(recipe).items() if value == usual[name]} == set(WITHOUT_FLAG)
+    assert not [name for name, value in asdict(recipe).items() if value == usual[name]]
     split, machine = Split(4, 2, 0.25, 9), Machine("32-true", 1, 2)
     more = {"data": Path("a b"), "folder": Path("out"), "also": [Path("c"), Path("d")], "init": Path("e")}
     args = parser().parse_args(flags_of(recipe, split, machine, **more, teachers=[Path("t")], skip_unreadable=True))
     assert (recipe_of(args), split_of(args), machine_of(args)) == (recipe, split, machine)
     assert [args.data, args.out, args.also, args.init] == list(more.values()) and args.skip_unreadable
     assert args.teacher == [Path("t")]
-    for name in WITHOUT_FLAG:
-        with pytest.raises(InputError, match=name):
-            flags_of(replace(recipe, **{name: 0.5}), split, machine, **more)
 
 
 # The three parts
