@@ -176,6 +176,26 @@ class Call:
         """Whether the result is a single tensor that is rounded to float16."""
         return self.rounds and [output.element for output in self.operation.outputs] == ["FLOAT16"]
 
+    @cached_property
+    def single(self) -> Callable[[Mapping[str, Any]], Any]:
+        """What gives the result of a call that has one, as `run` does, with few questions: for the rounds of a loop."""
+        sources, quick, finished = self.sources, self.quick, self.finished
+        if sources is None or not 1 <= len(sources) <= 2:
+            return lambda values: self.run(values)[0]
+        alone, first, second = len(sources) == 1, sources[0], sources[-1]
+
+        def single(values: Mapping[str, Any]) -> Any:
+            x, y = values[first], values[second]
+            if x.__class__ is not Tensor or y.__class__ is not Tensor:
+                return self.run(values)[0]
+            try:
+                result = quick(x) if alone else quick(x, y)
+            except Exception:
+                return self.run(values)[0]  # which says what failed on what
+            return result if result.__class__ is Tensor and result.dtype is finished else self.finish(result)[0]
+
+        return single
+
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         arguments: dict[str, Any] = {}
         tensors: list[Any] = []
@@ -199,6 +219,10 @@ class Call:
                 f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
                 f"{(str(error).splitlines() or [type(error).__name__])[0]}"
             ) from error
+        return self.finish(result)
+
+    def finish(self, result: Any) -> tuple[Any, ...]:
+        """What the function gave, as one value of the stated type for each output."""
         if result.__class__ is Tensor and result.dtype is self.finished:
             return (result,)
         if self.halved and result.__class__ is Tensor and result.dtype is torch.float32:

@@ -31,6 +31,9 @@ class Runs(Protocol):
     @property
     def bodies(self) -> tuple[Body, ...]: ...
 
+    @property
+    def single(self) -> Callable[[Mapping[str, Any]], Any]: ...
+
     def run(self, values: Mapping[str, Any]) -> tuple[Any, ...]: ...
 
 
@@ -45,10 +48,13 @@ class Body:
     captured: tuple[str, ...]  # names of the values around it that it needs
 
     @cached_property
-    def steps(self) -> list[tuple[Callable[..., tuple[Any, ...]], str | None, tuple[str, ...]]]:
+    def steps(self) -> list[tuple[Callable[..., Any], str | None, tuple[str, ...]]]:
         """What runs each call, with the name of its only result, as nearly always, or the names of its results."""
-        named = [(call.run, tuple(output.name for output in call.operation.outputs)) for call in self.calls]
-        return [(run, names[0] if len(names) == 1 else None, names) for run, names in named]
+        steps: list[tuple[Callable[..., Any], str | None, tuple[str, ...]]] = []
+        for call in self.calls:
+            names = tuple(output.name for output in call.operation.outputs)
+            steps.append((call.single, names[0], names) if len(names) == 1 else (call.run, None, names))
+        return steps
 
     @cached_property
     def steady(self) -> bool:
@@ -62,10 +68,11 @@ class Body:
 
     def run(self, values: dict[str, Any], arguments: Sequence[Any]) -> list[Any]:
         """Its outputs; `values` are the surroundings, and what it makes is left in them."""
-        values.update(zip(self.inputs, arguments, strict=True))
+        for taken, value in zip(self.inputs, arguments, strict=True):
+            values[taken] = value
         for run, name, names in self.steps:
             if name is not None:
-                (values[name],) = run(values)
+                values[name] = run(values)
             else:
                 values.update(zip(names, run(values), strict=True))
         return [values[name] for name in self.outputs]

@@ -1,22 +1,24 @@
 """Recurrent layers that torch does not have: peepholes, clipping, other activations, another place of the reset gate.
 
 One step after the other, in place in a few buffers: at the sizes of a phone's layers a new tensor, or a view of one,
-takes as long as what is computed in it. An LSTM, which has most to do beside its products, does that in NumPy on the
-same memory: a call takes a third of torch's time. What comes in is never written into.
+takes as long as what is computed in it. An LSTM, which has most to do beside its products, does that in NumPy: a call
+takes a third of torch's time. What comes in is never written into.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 Activation = Callable[[Tensor], Tensor]  # changes the tensor and gives it back
 HALF = torch.tensor(0.5)
-WORTH_A_COPY = 10  # steps, from which on it pays to lay the weights out anew for the products
+_columns = WeakTensorKeyDictionary()  # forgets what belongs to weights that are gone
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
@@ -46,26 +48,35 @@ def activation_of(name: str) -> Activation:
 
 
 FIFTH, ZERO, MIDDLE, ONE = (np.array(value, np.float32) for value in (0.2, 0, 0.5, 1))  # faster than numbers
+SMALL = 8192  # numbers in the weights, up to which NumPy's product takes less time than torch's
+Step = Callable[[], object]  # changes a buffer
 
 
-def hard_sigmoid_into(source: np.ndarray, target: np.ndarray) -> None:
-    np.add(np.multiply(source, FIFTH, target), MIDDLE, target)
-    np.minimum(np.maximum(target, ZERO, out=target), ONE, out=target)
+def in_place(activation: Activation, x: np.ndarray) -> list[Step]:
+    """What makes the activation of a buffer's values, in order."""
+    if activation is torch.tanh_:
+        return [partial(np.tanh, x, x)]
+    if activation is hard_sigmoid:
+        scaled = partial(np.multiply, x, FIFTH, x), partial(np.add, x, MIDDLE, x)
+        return [*scaled, partial(np.maximum, x, ZERO, out=x), partial(np.minimum, x, ONE, out=x)]
+    return [] if activation is linear else [partial(activation, torch.from_numpy(x))]
 
 
-IN_NUMPY: dict[Activation, Callable[[np.ndarray, np.ndarray], object]] = {
-    torch.tanh_: np.tanh,
-    hard_sigmoid: hard_sigmoid_into,
-}
+def into(target: np.ndarray, activation: Activation, x: np.ndarray) -> list[Step]:
+    """What makes the activation of a buffer's values in another buffer."""
+    if activation is torch.tanh_:
+        return [partial(np.tanh, x, target)]
+    return [partial(np.copyto, target, x), *in_place(activation, target)]
 
 
-def prepared(activation: Activation, source: Tensor, target: Tensor) -> Callable[[], object]:
-    """What writes the activation of one buffer into another, or into itself, each time that it is called."""
-    if activation in IN_NUMPY:
-        return partial(IN_NUMPY[activation], source.numpy(), target.numpy())
-    if source is target:
-        return partial(activation, target)
-    return lambda: activation(target.copy_(source))
+def columns(weight: Tensor) -> Tensor:
+    """The weights as a product with the hidden state reads them, contiguous; of one tensor made once.
+
+    A program hands over the same constant in every prediction, and to lay it out takes as long as tens of steps.
+    """
+    if weight not in _columns:
+        _columns[weight] = weight.t().contiguous()
+    return _columns[weight]
 
 
 def lstm_steps(
@@ -82,46 +93,58 @@ def lstm_steps(
     `products` (steps, batch, 4 size) of x with its weights; gates are input, forget, cell, output. `peephole` (3 size)
     is of the input, forget and output gate. `activations` of the gates, of the cell's input, of its output.
     """
-    steps, batch, size = len(products), *h.shape
-    recurrent = weight_hh.t().contiguous() if steps >= WORTH_A_COPY else weight_hh.t()
-    sums = products.new_empty(batch, 4, size)
-    flat, both, z, o = sums.view(batch, 4 * size), sums[:, :2], sums[:, 2], sums[:, 3]
-    c, states = c.clone(), products.new_empty(steps, batch, size)
-    seen = torch.empty_like(c)
+    (steps, batch, _), size = products.shape, h.shape[1]
     gate, cell, final = activations
-    open_both, take, open_output, look = (
-        prepared(gate, both, both), prepared(cell, z, z), prepared(gate, o, o), prepared(final, c, seen)
-    )  # fmt: skip
-    # The same memory as NumPy has it: the gates, what the cell takes, what it holds, what is seen of it.
-    ins, outs, taken, held, shown = both.numpy(), o.numpy(), z.numpy(), c.numpy(), seen.numpy()
-    i, f = ins[:, 0], ins[:, 1]
-    beside = held[:, None]  # the cell state, for all gates together
-    if peephole is not None:
-        to_gates = peephole.view(3, size).numpy()
-        glances = beside * to_gates
-        into_both, into_output = glances[:, :2], glances[:, 2]
+    # A sigmoid divides what it lets through by 1 + exp(-x): the sums of such a layer are held as -x.
+    negative = gate is torch.sigmoid_
+    through, joined = (np.divide, np.subtract) if negative else (np.multiply, np.add)
+    # The values of a gate lie together, for all of the batch: NumPy is quick where there is nothing to jump over.
+    of_x = products.numpy().reshape(steps, batch, 4, size).swapaxes(1, 2)
+    of_x = np.negative(of_x, order="C") if negative else np.ascontiguousarray(of_x)
+    rows, sums = np.empty((batch, 4 * size), np.float32), np.empty((4, batch, size), np.float32)
+    of_h, both, (i, f, z, o) = rows.reshape(batch, 4, size).swapaxes(0, 1), sums[:2].reshape(-1), sums.reshape(4, -1)
+    held = c.numpy().flatten()
+    shown = np.empty_like(held)
+
+    def opened(x: np.ndarray) -> list[Step]:
+        return [partial(np.exp, x, x), partial(np.add, x, ONE, x)] if negative else in_place(gate, x)
+
+    odd = cell in (torch.tanh_, linear)  # of -x they give the same with a minus
+    turned = [partial(np.negative, z, z)] if negative and not odd else []
+    gained = np.subtract if negative and odd else np.add
+    work: list[Step] = [
+        *opened(both), *turned, *in_place(cell, z), partial(through, z, i, z), partial(through, held, f, held),
+        partial(gained, held, z, held),
+    ]  # fmt: skip
     if clip is not None:
-        highest = np.array(clip, held.dtype)
-        lowest = -highest
-    with np.errstate(all="ignore"):  # what overflows is infinite, as in torch
-        for product, state, result in zip(products.unbind(), states.unbind(), states.numpy(), strict=True):
-            torch.addmm(product, h, recurrent, out=flat)
-            if peephole is not None:
-                np.add(ins, into_both, ins)
-            open_both()
-            take()
-            np.multiply(held, f, held)
-            np.add(held, np.multiply(taken, i, taken), held)
-            if clip is not None:
-                np.maximum(np.minimum(held, highest, out=held), lowest, out=held)
-            if peephole is not None:
-                np.multiply(beside, to_gates, glances)
-                np.add(outs, into_output, outs)
-            open_output()
+        highest, lowest = np.array(clip, np.float32), np.array(-clip, np.float32)
+        work += [partial(np.minimum, held, highest, out=held), partial(np.maximum, held, lowest, out=held)]
+    if peephole is not None:
+        to_gates = peephole.numpy().reshape(3, 1, size).repeat(batch, 1).reshape(3, -1)
+        glances = np.empty_like(to_gates)
+        looks = [partial(np.multiply, held, to_gates[row], glances[row]) for row in range(3)]
+        for look in looks:
             look()
-            np.multiply(outs, shown, result)
-            h = state
-    return states, h, c
+        into_both = partial(joined, both, glances[:2].reshape(-1), both)
+        work = [into_both, *work, *looks, partial(joined, o, glances[2], o)]
+    work += [*opened(o), *into(shown, final, held)]
+    states = products.new_empty(steps, batch, size)
+    results = states.numpy().reshape(steps, -1)
+    weights = columns(weight_hh)
+    product: Callable[..., object] = torch.mm
+    parts: tuple[Any, Any, Any, Any] = (h, weights, torch.from_numpy(rows), states.unbind())
+    if weights.numel() <= SMALL:
+        product, parts = np.dot, (h.numpy(), weights.numpy(), rows, states.numpy())
+    before, known, target, following = parts
+    with np.errstate(all="ignore"):  # what overflows is infinite, as in torch
+        for so_far, result, state in zip(of_x, results, following, strict=True):
+            product(before, known, out=target)
+            joined(so_far, of_h, sums)
+            for step in work:
+                step()
+            through(shown, o, result)
+            before = state
+    return states, states[-1], torch.from_numpy(held).view(batch, size)
 
 
 def gru_steps(

@@ -10,6 +10,8 @@ import torch
 from coremltools.converters.mil import Builder as mb
 
 from edge.errors import InputError
+from edge.runtimes.coreml.ops import stepwise
+from edge.runtimes.coreml.ops.recurrent import lstm
 from tests.edge.runtimes.coreml._programs import run
 
 STEPS, BATCH, FEATURES, SIZE = 5, 3, 4, 6
@@ -90,10 +92,19 @@ FUNCTIONS: dict[str, Any] = {
     [
         ("sigmoid", "tanh", "tanh", True, None), ("sigmoid", "tanh", "relu", False, 0.2),
         ("hard_sigmoid", "scaled_tanh", "linear", True, 0.5), ("tanh", "relu", "sigmoid", False, None),
+        ("sigmoid", "relu", "tanh", True, None), ("sigmoid", "linear", "hard_sigmoid", False, None),
     ],
 )  # fmt: skip
-def test_an_lstm_with_other_activations_peepholes_and_a_limit(gate, cell, final, peephole, clip) -> None:
-    """Apple's equations, in float64: the peephole of the output gate sees the new cell state, after it was limited."""
+@pytest.mark.parametrize("small", [True, False])
+def test_an_lstm_with_other_activations_peepholes_and_a_limit(
+    gate, cell, final, peephole, clip, small, monkeypatch
+) -> None:
+    """Apple's equations, in float64: the peephole of the output gate sees the new cell state, after it was limited.
+
+    Also with the products of a layer that is not small.
+    """
+    if not small:
+        monkeypatch.setattr(stepwise, "SMALL", 0)
     w, r, b = drawn(4 * SIZE, FEATURES), drawn(4 * SIZE, SIZE) / 2, drawn(4 * SIZE)
     p = drawn(3 * SIZE) if peephole else np.zeros(3 * SIZE, np.float32)
     options: dict[str, Any] = {"recurrent_activation": gate, "cell_activation": cell, "activation": final}
@@ -116,6 +127,44 @@ def test_an_lstm_with_other_activations_peepholes_and_a_limit(gate, cell, final,
         right.append(h)
     np.testing.assert_allclose(steps, np.array(right), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(last, c, rtol=1e-5, atol=1e-5)
+
+
+def test_an_lstm_whose_gates_are_shut_or_open_for_large_numbers() -> None:
+    """What a shut gate leaves of a large cell state is right to float32's digits, and nothing overflows to nan."""
+    shut = np.array([0, -30, 0, 0], np.float32).repeat(SIZE)
+    steps, _, cell = run(
+        lambda x, h: mb.lstm(
+            x=x, initial_h=h, initial_c=np.full((BATCH, SIZE), 1e6, np.float32), bias=shut, clip=np.float32(1e30),
+            weight_ih=np.zeros((4 * SIZE, FEATURES), np.float32), weight_hh=np.zeros((4 * SIZE, SIZE), np.float32),
+        ),
+        {"x": X[:1], "h": H},
+    )  # fmt: skip
+    np.testing.assert_allclose(cell, 1e6 * logistic(-30.0), rtol=1e-6)
+    np.testing.assert_allclose(steps[0], logistic(0.0) * np.tanh(cell), rtol=1e-6)
+    for far in (-3e4, 3e4):
+        moved = np.full(4 * SIZE, far, np.float32)
+        h = run(
+            lambda x, h, bias=moved: mb.lstm(
+                x=x, initial_h=h, initial_c=h, bias=bias, clip=np.float32(1e30), weight_ih=drawn(4 * SIZE, FEATURES),
+                weight_hh=drawn(4 * SIZE, SIZE),
+            ),
+            {"x": X[:1], "h": H},
+        )[1]  # fmt: skip
+        np.testing.assert_allclose(h, np.tanh(H + 1) if far > 0 else np.zeros_like(H), rtol=1e-6, atol=1e-30)
+
+
+def test_weights_that_are_no_constants_are_read_anew() -> None:
+    """The weights of each call count, whatever tensor lay in their place before."""
+    x, h, zero = (torch.from_numpy(value) for value in (X, H, np.zeros_like(H)))
+    ends = []
+    for number in range(3):
+        r = torch.from_numpy(drawn(4 * SIZE, SIZE, seed=number))
+        w = torch.from_numpy(drawn(4 * SIZE, FEATURES))
+        own = lstm(x, h, zero, w, r, clip=1e30)[1]
+        theirs = lstm(x, h, zero, w, r)[1]  # torch's layer
+        torch.testing.assert_close(own, theirs, atol=2e-6, rtol=1e-5)
+        ends.append(own)
+    assert not torch.equal(ends[0], ends[1])
 
 
 def test_a_gru_of_ios_18_with_the_reset_after_the_product_is_torchs() -> None:
