@@ -146,6 +146,17 @@ func words(_ texts: [String: String]) -> String {
   return texts[language] ?? texts["en"] ?? texts.values.sorted().first ?? ""
 }
 
+/// The word for a unit of the manifest, which has one for all languages; others are shown as they stand there.
+func words(ofUnit unit: String) -> String {
+  switch unit {
+  case "years": return String(localized: "unit_years")
+  case "months": return String(localized: "unit_months")
+  case "weeks": return String(localized: "unit_weeks")
+  case "days": return String(localized: "unit_days")
+  default: return unit
+  }
+}
+
 func words(_ answer: Answer, of question: Question) -> String {
   switch answer {
   case .yesNo(let yes): return String(localized: yes ? "yes" : "no")

@@ -112,9 +112,10 @@ struct QuestionView: View {
   var body: some View {
     switch question.kind {
     case .number:
-      let unit = question.unit.map { " (\($0))" } ?? ""
+      let unit = question.unit.map { " (\(words(ofUnit: $0)))" } ?? ""
+      let keyboard = (question.min ?? 0) < 0 ? UIKeyboardType.numbersAndPunctuation : .decimalPad  // this one has no minus
       LabeledContent(words(question.text) + unit) {
-        TextField("skipped", text: $typed).keyboardType(.decimalPad).multilineTextAlignment(.trailing)
+        TextField("skipped", text: $typed).keyboardType(keyboard).multilineTextAlignment(.trailing)
           .onChange(of: typed) { text in
             let number = try? Double(text, format: .number)
             let answer = number.map { Answer.number($0) }

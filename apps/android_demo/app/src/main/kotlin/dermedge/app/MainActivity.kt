@@ -147,6 +147,7 @@ class MainActivity : Activity() {
     private fun told(choices: Map<String, String>, answer: Any): String = when (answer) {
         true -> getString(R.string.yes)
         false -> getString(R.string.no)
+        is Double -> typed(answer)
         else -> choices[answer] ?: answer.toString()
     }
 

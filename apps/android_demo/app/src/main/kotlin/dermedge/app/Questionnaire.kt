@@ -27,8 +27,7 @@ class Questionnaire(
     fun draw(kept: Bundle?) {
         place.visibility = if (questions.isEmpty()) View.GONE else View.VISIBLE
         for (question in questions) {
-            val unit = question.unit?.let { " ($it)" }.orEmpty()
-            val label = TextView(activity, null, 0, R.style.Text).apply { text = activity.said(question.text) + unit }
+            val label = TextView(activity, null, 0, R.style.Text).apply { text = activity.asked(question) }
             kept?.get(question.id)?.let { answered[question.id] = it }
             val field = if (question.kind == QuestionKind.NUMBER) number(question) else choice(question)
             field.id = View.generateViewId()
@@ -80,7 +79,7 @@ class Questionnaire(
         inputType = InputType.TYPE_CLASS_NUMBER or InputType.TYPE_NUMBER_FLAG_DECIMAL or InputType.TYPE_NUMBER_FLAG_SIGNED
         tag = question.id
         hint = activity.getString(R.string.skipped)
-        (answered[question.id] as Double?)?.let { setText(if (it % 1 == 0.0) it.toLong().toString() else it.toString()) }
+        (answered[question.id] as Double?)?.let { setText(typed(it)) }
         addTextChangedListener(object : TextWatcher {
             override fun beforeTextChanged(text: CharSequence?, start: Int, count: Int, after: Int) = Unit
 
@@ -89,7 +88,7 @@ class Questionnaire(
             override fun afterTextChanged(text: Editable) {
                 val number = text.toString().replace(',', '.').toDoubleOrNull()
                 val good = text.isEmpty() || (number != null && number in question.min!!..question.max!!)
-                error = if (good) null else "${question.min} – ${question.max}"
+                error = if (good) null else "${typed(question.min!!)} – ${typed(question.max!!)}"
                 set(question.id, number.takeIf { good })
             }
         })

@@ -2,9 +2,11 @@ package dermedge.app
 
 import android.content.Context
 import dermedge.core.Check
+import dermedge.core.Question
 import dermedge.core.Reason
 import dermedge.core.Refused
 import dermedge.core.Words
+import java.text.NumberFormat
 import java.util.Locale
 
 private val REFUSED = mapOf(
@@ -31,6 +33,11 @@ private val CHECKS = mapOf(
     Check.WARM to R.string.check_warm, Check.GREEN to R.string.check_green, Check.SPOT to R.string.check_spot,
 )
 
+// A manifest has one word for all languages; units that are not here are shown as they stand there.
+private val UNITS = mapOf(
+    "years" to R.string.unit_years, "months" to R.string.unit_months, "weeks" to R.string.unit_weeks, "days" to R.string.unit_days,
+)
+
 /** Why something is refused, in the user's language. */
 fun Context.sentence(refused: Refused): String =
     getString(REFUSED.getValue(refused.reason), *refused.details.map { it.toString() }.toTypedArray())
@@ -40,6 +47,13 @@ fun Context.advice(check: Check): String = getString(CHECKS.getValue(check))
 
 /** Words of a manifest in the user's language, else in its first. */
 fun Context.said(words: Words): String = words[resources.configuration.locales[0].language] ?: words.values.first()
+
+/** The question with its unit, where it has one. */
+fun Context.asked(question: Question): String =
+    said(question.text) + question.unit?.let { " (${UNITS[it]?.let(::getString) ?: it})" }.orEmpty()
+
+/** 54.0 as 54, 1.5 as 1,5 in German. */
+fun typed(number: Double): String = NumberFormat.getInstance().apply { isGroupingUsed = false; maximumFractionDigits = 10 }.format(number)
 
 /** 0.1234 as 12.3, in the user's notation. */
 fun percent(probability: Double): String = String.format(Locale.getDefault(), "%.1f", 100 * probability)

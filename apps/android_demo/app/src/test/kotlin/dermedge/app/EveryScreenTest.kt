@@ -25,6 +25,8 @@ import org.robolectric.shadows.ShadowLooper
 import org.tensorflow.lite.nnapi.NnApiDelegate
 import java.io.File
 
+private val GERMAN = setOf("dark", "small-de")
+
 /** All screens, light and dark, in both languages, with large text on a small phone: drawn, and no word is cut off. */
 @RunWith(RobolectricTestRunner::class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
@@ -57,6 +59,8 @@ class EveryScreenTest {
         draw(main, "answer-$variant", notice)
         val questions = main.requireViewById<LinearLayout>(R.id.questions)
         if (questions.visibility == View.VISIBLE) {
+            val years = if (variant in GERMAN) "(Jahre)" else "(years)"
+            assertTrue("no $years", texts(questions).any { years in it.text })
             (questions.parent.parent as ScrollView).scrollTo(0, questions.top)
             draw(main, "questions-$variant", notice)
         }
