@@ -15,6 +15,7 @@ COMMANDS = {
     "join-sets": "several data sets in one table, and what their classes lose by it",
     "train": "photographs -> checkpoint",
     "cross-validate": "train on every fold, pool the answers on unseen patients",
+    "search": "many recipes on every fold, on many machines: one table",
     "evaluate": "how good a checkpoint is on photographs",
     "fit-answers": "what people answered -> a checkpoint that takes it beside the picture",
     "import-upstream": "the authors' weights -> a checkpoint of ours",

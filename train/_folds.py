@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import csv
-import logging
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-import edge
+from edge.checkpoint import Checkpoint
 from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.files import read_json, scratch_in, write_json
 from edge.models import gives_masks
-from edge.progress import Listener, listening, track
+from edge.progress import Listener, listening
 
 from ._answer_figures import KINDS, figures_of
 from ._baselines import baselines
 from ._flags import flags_of
 from ._fold_checks import check_finished, check_unseen
-from ._folder import MASKS, STATE, UNSEEN, WITH_ANSWERS
+from ._fold_runs import FoldRun, train_folds
+from ._folder import MASKS, UNSEEN, WITH_ANSWERS
 from ._masks import figures_by_set, read_scores
 from ._options import Machine, Split
 from ._plots import confusion_plot
 from ._recipe import Recipe
 from ._sets import check_masks, open_sets
+from ._slots import cores, gpus, slots
 from ._start import opened_start
 from ._summary import summarise
 from ._teachers import opened_teachers
 
-log = logging.getLogger("dermedge")
-
 FIGURES = "cross_validation.json"
-GRACE_S = 5.0  # for processes that were told to stop with this one
 
 
 @dataclass(frozen=True)
@@ -94,111 +87,114 @@ def cross_validate(
     teachers: Sequence[Path] = (),
     split: Split | None = None,
     machine: Machine | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     force: bool = False,
     skip_unreadable: bool = False,
     answers: bool = False,
     on_progress: Listener | None = None,
 ) -> CrossValidation:
-    """Train on every fold in turn, `jobs` at a time, and pool the answers on the patients that each run never saw.
+    """Train on every fold, `jobs` at a time, and pool the answers on the patients that each run never saw.
 
-    The split's own `fold` does not matter. Every fold is a process of its own, `dermedge train` into
-    `folder`/fold-K with its output in fold-K.log; one that is finished is not trained again, unless `force`, and one
-    that was interrupted is resumed. `teachers`: as in `train`. `answers`: each fold fits what people answered, and
-    picture, answers, blanks and both are compared. Writes cross_validation.json and confusion.png.
+    `jobs`: None for one a GPU, else one. Several share the cores, unless `machine` says how many threads each has.
+    Other processes that are started with the same `folder` take folds as well. The split's own `fold` does not matter.
+    Every fold is a process of its own, `dermedge train` into `folder`/fold-K with its output in fold-K.log; one that
+    is finished is not trained again, unless `force`, and one that was interrupted is resumed. `teachers`: as in
+    `train`. `answers`: each fold fits what people answered, and picture, answers, blanks and both are compared.
+    Writes cross_validation.json and confusion.png.
 
     Raises InputError for what no fold could take, and `FoldsStopped`.
     """
     split, machine = split or Split(), machine or Machine()
+    sources = Sources(
+        data, tuple(also), init, tuple(teachers), skip_unreadable=skip_unreadable, answers=answers
+    )  # fmt: skip
     recipe.check()  # each fold would refuse the same, after the photographs were read
     replace(split, fold=0).check()
     machine.check()
-    masks = gives_masks(recipe.model)
-    start_weights = opened_start(init, recipe.model, own=False) if init else None
-    taught_by = [opened_teachers(teachers, fold, recipe) for fold in range(split.folds)]
+    jobs = jobs or max(1, len(gpus()))
+    if jobs > 1 and machine.threads is None:
+        machine = replace(machine, threads=max(1, cores() // jobs))
+    networks = opened_networks(recipe, split, sources)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
-    start = partial(
-        flags_of, recipe, machine=machine, data=data, also=also, init=init, teachers=teachers,
-        skip_unreadable=skip_unreadable, answers=answers,
-    )  # fmt: skip
-    commands = [start(replace(split, fold=k), folder=fold_folder(folder, k)) for k in range(split.folds)]
+    runs = fold_runs(recipe, split, machine, sources, folder)
     with listening(on_progress):
-        sets = open_sets(data, also, masks=masks, skip_missing=skip_unreadable)
-        balanced = next((photos.name for photos in sets if photos.prepared), None)
-        if balanced:
-            raise InputError(
-                f"{balanced} is a balanced set with folds of its own; train each of them (`dermedge train --fold`), or "
-                "cross-validate the photographs that it is made of"
-            )
-        if masks:
-            check_masks(sets, recipe.model)
-        for fold in range(split.folds):
-            own = replace(split, fold=fold)
-            check_unseen(own, sets, start_weights, taught_by[fold])
-            if not force:
-                check_finished(fold_folder(folder, fold), recipe, own, start_weights, taught_by[fold], answers=answers)
-        train_folds(commands, folder, jobs=max(1, jobs), force=force)
-        return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=masks)
+        sets = sets_of(sources, masks=networks.masks)
+        check_folds(recipe, split, sets, networks, None if force else folder, answers=answers)
+        codes = train_folds(runs, slots(jobs), force=force)
+        if any(codes.values()):
+            raise FoldsStopped({fold: code for fold, code in sorted(codes.items()) if code}, folder)
+        return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=networks.masks)
 
 
-def train_folds(commands: Sequence[list[str]], folder: Path, *, jobs: int, force: bool) -> None:
-    """Run what is not finished; raises `FoldsStopped`. Interrupted, it stops the folds that train."""
-    running: list[subprocess.Popen[bytes]] = []
-    train = partial(train_fold, folder=folder, force=force, running=running)
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        try:
-            ended = pool.map(lambda k: train(commands[k], fold=k), range(len(commands)))
-            codes = dict(enumerate(track(ended, "training folds", len(commands))))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop(running)
-            raise
-    failed = {fold: code for fold, code in codes.items() if code}
-    if failed:
-        raise FoldsStopped(failed, folder)
+@dataclass(frozen=True)
+class Sources:
+    """What the folds learn from, as the flags of `dermedge train` name it."""
+
+    data: Path
+    also: tuple[Path, ...] = ()
+    init: Path | str | None = None
+    teachers: tuple[Path, ...] = ()
+    skip_unreadable: bool = False
+    answers: bool = False
 
 
-def stop(running: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Have processes save their state and end: after a while, since a terminal's Ctrl-C has told them already."""
-    deadline = time.monotonic() + GRACE_S
-    while any(child.poll() is None for child in running) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for child in running:
-        if child.poll() is None:
-            child.terminate()
+@dataclass(frozen=True)
+class Networks:
+    """The networks that a recipe's folds begin with and learn from, opened."""
+
+    masks: bool  # whether the folds learn any
+    start: Checkpoint | None
+    teachers: tuple[tuple[Checkpoint, ...], ...]  # by fold
 
 
-def train_fold(
-    flags: list[str], *, folder: Path, fold: int, force: bool, running: list[subprocess.Popen[bytes]]
-) -> int:
-    """Train one fold in a process of its own, unless it is finished; its exit code."""
-    out = fold_folder(folder, fold)
-    if (out / "checkpoint.json").is_file() and not (out / STATE).is_file() and not force:
-        return 0
-    if force:
-        flags = [*flags, "--force"]
-    elif (out / STATE).is_file():
-        flags = [*flags, "--resume"]
-    out.mkdir(parents=True, exist_ok=True)
-    log.info("fold %d: training, see %s", fold, log_of(folder, fold))
-    # -P: whatever lies in the current folder, the command is ours
-    command = [sys.executable, "-P", "-m", "dermedge.cli", "train", *flags]
-    with log_of(folder, fold).open("a") as said:
-        child = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment())
-        running.append(child)
-        code = child.wait()
-    log.info("fold %d: %s", fold, "finished" if code == 0 else f"stopped with exit code {code}")
-    return code
+def opened_networks(recipe: Recipe, split: Split, sources: Sources) -> Networks:
+    """InputError for a model that is none, and for checkpoints that cannot be read or teach nothing."""
+    masks = gives_masks(recipe.model)
+    start = opened_start(sources.init, recipe.model, own=False) if sources.init else None
+    return Networks(
+        masks, start, tuple(opened_teachers(sources.teachers, fold, recipe) for fold in range(split.folds))
+    )  # fmt: skip
 
 
-def environment() -> dict[str, str]:
-    """That of this process, in which a clone's packages are found first; installed ones are found without."""
-    own = Path(edge.__file__).resolve().parents[1]
-    if own.name in {"site-packages", "dist-packages"}:
-        return dict(os.environ)
-    paths = [str(own), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+def fold_runs(
+    recipe: Recipe, split: Split, machine: Machine, sources: Sources, folder: Path, *, name: str = "fold"
+) -> list[FoldRun]:
+    """The folds of a recipe, each to be trained by a process of its own below `folder`; "NAME 0" in messages."""
+    start = partial(
+        flags_of, recipe, machine=machine, data=sources.data, also=sources.also, init=sources.init,
+        teachers=sources.teachers, skip_unreadable=sources.skip_unreadable, answers=sources.answers,
+    )  # fmt: skip
+    places = [fold_folder(folder, fold) for fold in range(split.folds)]
+    return [
+        FoldRun(f"{name} {fold}", tuple(start(replace(split, fold=fold), folder=own)), own)
+        for fold, own in enumerate(places)
+    ]
+
+
+def sets_of(sources: Sources, *, masks: bool) -> list[PhotoSet]:
+    """The sets that the folds cut; InputError for one that has folds of its own."""
+    sets = open_sets(sources.data, sources.also, masks=masks, skip_missing=sources.skip_unreadable)
+    balanced = next((photos.name for photos in sets if photos.prepared), None)
+    if balanced:
+        raise InputError(
+            f"{balanced} is a balanced set with folds of its own; train each of them (`dermedge train --fold`), or "
+            "cross-validate the photographs that it is made of"
+        )
+    return sets
+
+
+def check_folds(
+    recipe: Recipe, split: Split, sets: Sequence[PhotoSet], networks: Networks, there: Path | None, *, answers: bool
+) -> None:
+    """InputError for what a fold would refuse, and for finished ones of other settings in `there`, if any."""
+    if networks.masks:
+        check_masks(sets, recipe.model)
+    for fold in range(split.folds):
+        own, teachers = replace(split, fold=fold), networks.teachers[fold]
+        check_unseen(own, sets, networks.start, teachers)
+        if there is not None:
+            check_finished(fold_folder(there, fold), recipe, own, networks.start, teachers, answers=answers)
 
 
 def fold_folder(folder: Path, fold: int) -> Path:
@@ -210,9 +206,16 @@ def log_of(folder: Path, fold: int) -> Path:
 
 
 def pool_and_write(
-    recipe: Recipe, split: Split, photos: PhotoSet, folder: Path, *, answers: bool, masks: bool
+    recipe: Recipe,
+    split: Split,
+    photos: PhotoSet,
+    folder: Path,
+    *,
+    answers: bool,
+    masks: bool,
+    trivial: dict[str, dict] | None = None,
 ) -> CrossValidation:
-    """The figures over all folds, and the trivial classifiers on the same ones."""
+    """The figures over all folds, and the trivial classifiers on the same ones (`trivial`, if they are known)."""
     patients, targets, pooled_logits = pooled(photos, folder, split.folds, UNSEEN, ["logit"])
     logits = pooled_logits["logit"]
     checkpoints = [
@@ -227,7 +230,7 @@ def pool_and_write(
         recipe=checkpoints[0]["recipe"],
         out_of_fold=summarise(targets, patients, logits, photos.classes),
         by_fold=[facts["metrics"] for facts in checkpoints],
-        baselines=baselines(photos, folds=split.folds, seed=split.seed),
+        baselines=trivial or baselines(photos, folds=split.folds, seed=split.seed),
         answers=answers_figures(photos, folder, split.folds) if answers else None,
         masks=masks_figures(folder, split.folds) if masks else None,
     )

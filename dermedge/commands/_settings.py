@@ -77,8 +77,8 @@ def check_known(path: Path, key: str, place: str, known: Mapping[str, str]) -> N
         raise InputError(f"{path}: {place} has no key {key!r}{did_you_mean(key, known)}; it has {', '.join(known)}")
 
 
-def parsed(path: Path) -> dict[str, Any]:
-    """InputError for a file that is not there, too large, or no TOML."""
+def parsed(path: Path, *, called: str = "config") -> dict[str, Any]:
+    """InputError for a file that is not there, too large, or no TOML; `called` is the parameter that names it."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -86,7 +86,8 @@ def parsed(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} has more than {MOST_BYTES} bytes; settings are a page of TOML")
         return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; `config` is a file of settings as run.toml") from error
+        kind = {"config": "settings as run.toml"}.get(called, "TOML")
+        raise InputError(f"cannot read {path}: {error.strerror}; `{called}` is a file of {kind}") from error
     except InputError:
         raise
     except (ValueError, RecursionError) as error:  # no TOML, or no text

@@ -3,8 +3,9 @@
     python train/cross_validate.py --data photographs/ --out runs/cv
 
 Takes the flags of train/train.py; fold k goes to <out>/fold-k. Folds that are finished are not trained again, and
-interrupted ones are resumed, so the same command goes on where it was stopped. Writes cross_validation.json and
-confusion.png: pooled balanced accuracy with its interval, and trivial classifiers as baselines on the same folds.
+interrupted ones are resumed, so the same command goes on where it was stopped; started on several machines with one
+--out, it shares the folds among them (docs/search.md). Writes cross_validation.json and confusion.png: pooled balanced
+accuracy with its interval, and trivial classifiers as baselines on the same folds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from dermedge._rooms import room
 from dermedge.console import entry, screen
-from edge.errors import GOOD, InputError
+from edge.errors import GOOD, InputError, at_least_one
 
 from ._figures import answers_table, show_figures, show_masks
 from ._settings import read_flags, typed
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     p = train_parser()
     p.description = __doc__
     p.set_defaults(fold=None)
-    p.add_argument("--jobs", type=int, default=1, help="folds trained at a time (give each its --threads; default: 1)")
+    p.add_argument("--jobs", type=int, help="folds trained at a time; they share the cores (default: one a GPU, or 1)")
     return p
 
 
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         args.fold = None  # a file of one fold's settings holds for all
     if args.print_config:
         raise InputError("--print-config is of `dermedge train`; a cross-validation takes the file with --config")
+    at_least_one(jobs=args.jobs)
     check_inputs(args)
     if args.qat:
         raise InputError("--qat is of one checkpoint and its own split; give it to train.py")

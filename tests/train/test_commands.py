@@ -17,7 +17,8 @@ from benchmarks import ship
 from dermedge.commands import cross_validate, evaluate, prepare, train
 from edge import checkpoint
 from edge.errors import InputError
-from train import _folder, _folds
+from train import _fold_runs, _folder, _folds
+from train._fold_runs import FoldRun
 
 FLAGS = ["--stages", "32x1", "--batch", "4", "--folds", "3", "--held-back", "0.25", "--precision", "32-true"]
 
@@ -78,7 +79,7 @@ def test_finished_folds_are_not_trained_again(validated, folder_of_photographs, 
     def refuse(*args, **kwargs):
         raise AssertionError("a finished fold was trained again")
 
-    monkeypatch.setattr(_folds.subprocess, "Popen", refuse)
+    monkeypatch.setattr(_fold_runs.subprocess, "Popen", refuse)
     assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(validated), *FLAGS]) == 0
 
 
@@ -100,12 +101,14 @@ def test_a_stopped_cross_validation_stops_its_folds(tmp_path, monkeypatch):
         yield from ended
 
     children: list[subprocess.Popen] = []
-    monkeypatch.setattr(_folds, "GRACE_S", 0.0)
-    monkeypatch.setattr(_folds.subprocess, "Popen", lambda *a, **k: children.append(sleeper(*a, **k)) or children[-1])
-    monkeypatch.setattr(_folds, "track", interrupted)
+    monkeypatch.setattr(_fold_runs, "GRACE_S", 0.0)
+    monkeypatch.setattr(
+        _fold_runs.subprocess, "Popen", lambda *a, **k: children.append(sleeper(*a, **k)) or children[-1]
+    )
+    monkeypatch.setattr(_fold_runs, "track", interrupted)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        _folds.train_folds([["--fold", "0"], ["--fold", "1"]], tmp_path, jobs=1, force=False)
+        _fold_runs.train_folds([FoldRun(str(k), (), tmp_path / str(k)) for k in range(2)], [{}])
     assert time.monotonic() - began < 30
     assert [child.returncode for child in children] == [-signal.SIGTERM]
 
@@ -116,7 +119,7 @@ def test_folds_that_stop_give_their_exit_code(folder_of_photographs, tmp_path, m
     def stop(command, **_):
         return ended_with(command, 0 if command[command.index("--fold") + 1] == "0" else 130)
 
-    monkeypatch.setattr(_folds.subprocess, "Popen", stop)
+    monkeypatch.setattr(_fold_runs.subprocess, "Popen", stop)
     out = tmp_path / "cv"
     assert cross_validate.main(["--data", str(folder_of_photographs), "--out", str(out), *FLAGS]) == 130
     said = capsys.readouterr().out

@@ -1,0 +1,280 @@
+"""A search over recipes: every trial on every fold, on as many machines as see the folder, and one table of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.files import read_json, scratch_in, write_json
+from edge.locks import alone_in
+from edge.metrics.selection import Selection, selection
+from edge.models import gives_masks
+from edge.progress import Listener, listening
+
+from ._fold_runs import FoldRun, train_folds
+from ._folder import UNSEEN
+from ._folds import (
+    FIGURES,
+    Networks,
+    Sources,
+    check_folds,
+    fold_folder,
+    fold_runs,
+    opened_networks,
+    pool_and_write,
+    pooled,
+    sets_of,
+)
+from ._options import Machine, Split
+from ._recipe import Recipe
+from ._search_plan import join, plan_of
+from ._slots import cores, gpus, slots
+from ._space import Space, Trial, recipe_of
+
+log = logging.getLogger("dermedge")
+
+INTERRUPTED = (130, 143)  # exit codes of a fold that was told to stop, and goes on another time
+FAILED = ".failed.json"  # end of the name of the file beside a fold's folder
+LAST_WORDS = 4096  # bytes of a log
+FINISHED, BROKEN, OPEN = ORDER = ("finished", "failed", "open")
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What came of a trial."""
+
+    number: int
+    varied: Trial
+    status: str  # FINISHED, BROKEN or OPEN
+    reason: str = ""  # of a broken one
+    figures: dict[str, Any] | None = None  # of `summarise`, out of fold
+    precision: tuple[str, ...] = ()  # in which its folds were computed
+
+
+@dataclass(frozen=True)
+class Search:
+    """The trials in their order, and what it means that the best is the best of them."""
+
+    folder: Path
+    data: dict[str, Any]  # `PhotoSet.summary` with the digest
+    trials: tuple[TrialResult, ...]
+    selection: Selection | None  # of the finished ones; None where none is
+    stopped: dict[str, int]  # exit codes, by name, of folds that this process saw stopped or killed
+
+    @property
+    def ranked(self) -> list[TrialResult]:
+        """The finished ones, the best first, of equals the first; then those that failed, then those that are open."""
+        return sorted(self.trials, key=lambda trial: (ORDER.index(trial.status), -balanced_accuracy(trial)))
+
+
+def balanced_accuracy(trial: TrialResult) -> float:
+    return trial.figures["balanced_accuracy"]["value"] if trial.figures else 0.0
+
+
+def search(
+    base: Recipe,
+    space: Space,
+    sources: Sources,
+    *,
+    folder: Path,
+    split: Split | None = None,
+    machine: Machine | None = None,
+    jobs: int | None = None,
+    retry: bool = False,
+    on_progress: Listener | None = None,
+) -> Search:
+    """Train every trial of the space on every fold, `jobs` folds at a time, beside other processes in `folder`.
+
+    Every process that is started with the same arguments and `folder` takes folds that nobody trains; one that ends,
+    however it does, loses no more than the epoch that a fold was in. `jobs`: None for one a GPU, or one a core.
+    `machine.threads`: None for one on CPUs, where several folds at a time use the cores best. A fold that fails is
+    kept as failed, and ends its trial; `retry` tries such folds again.
+
+    Raises InputError for what no trial could take, and where `folder` holds another search.
+    """
+    split, machine = split or Split(), machine or Machine()
+    replace(split, fold=0).check()
+    machine.check()
+    trials = space.drawn()
+    known = opener(split, sources)
+    with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
+        pass
+    with listening(on_progress):
+        refused: dict[int, str] = {}
+        for number, trial in enumerate(trials):
+            try:
+                known(recipe_of(base, trial))
+            except InputError as error:
+                refused[number] = str(error)
+        if len(refused) == len(trials):
+            raise InputError(f"no trial can be trained; the first: {refused[0]}")
+        first = next(number for number in range(len(trials)) if number not in refused)
+        sets, networks = known(recipe_of(base, trials[first]))
+        free = machine.threads is None
+        usual = max(1, cores() // len(gpus())) if gpus() else 1
+        machine = replace(machine, threads=machine.threads or usual)
+        plan = plan_of(base, trials, split, machine, sources, sets, networks)
+        machine = replace(machine, threads=join(folder, plan, any_threads=free))
+        runs = [
+            run
+            for number, trial in enumerate(trials)
+            if number not in refused
+            for run in fold_runs(
+                recipe_of(base, trial), split, machine, sources, trial_folder(folder, number),
+                name=f"trial {number}, fold",
+            )
+        ]  # fmt: skip
+        if retry:
+            for run in runs:
+                mark_of(run).unlink(missing_ok=True)
+        codes = train_folds(
+            runs, slots(jobs or len(gpus()) or max(1, cores() // (machine.threads or 1))),
+            unwanted=is_unwanted, on_end=keep_failure,
+        )  # fmt: skip
+        with alone_in(folder):
+            results = results_of(base, trials, split, sources, sets[0], folder, refused)
+    done = [result for result in results if result.status == FINISHED]
+    return Search(
+        folder=folder,
+        data={**sets[0].summary(), "sha256": sets[0].sha256()},
+        trials=tuple(results),
+        selection=compared(done, sets[0], folder, split),
+        stopped={
+            run.name: codes[place] for place, run in enumerate(runs) if codes[place] and not mark_of(run).is_file()
+        },
+    )
+
+
+def opener(split: Split, sources: Sources) -> Callable[[Recipe], tuple[list[PhotoSet], Networks]]:
+    """A function that opens what a recipe's folds need, or raises InputError as each would; once for all alike."""
+
+    @cache
+    def sets(masks: bool) -> list[PhotoSet]:
+        return sets_of(sources, masks=masks)
+
+    @cache
+    def opened(model: str, distil: float, distil_features: float) -> tuple[list[PhotoSet], Networks]:
+        recipe = Recipe(model=model, distil=distil, distil_features=distil_features)
+        networks = opened_networks(recipe, split, sources)
+        photos = sets(networks.masks)
+        check_folds(recipe, split, photos, networks, None, answers=sources.answers)
+        return photos, networks
+
+    def known(recipe: Recipe) -> tuple[list[PhotoSet], Networks]:
+        recipe.check()
+        return opened(recipe.model, recipe.distil, recipe.distil_features)
+
+    return known
+
+
+def trial_folder(folder: Path, number: int) -> Path:
+    return folder / f"trial-{number:03d}"
+
+
+def mark_of(run: FoldRun) -> Path:
+    """The file that says that a fold failed."""
+    return run.folder.with_name(run.folder.name + FAILED)
+
+
+def is_unwanted(run: FoldRun) -> bool:
+    """Whether this fold or an earlier one of its trial failed.
+
+    Folds begin in their order, so that the first one that fails is the same, however many processes there are.
+    """
+    folder, fold = run.folder.parent, int(run.folder.name.rpartition("-")[2])
+    return any((folder / f"{fold_folder(folder, own).name}{FAILED}").is_file() for own in range(fold + 1))
+
+
+def keep_failure(run: FoldRun, code: int) -> None:
+    """Mark a fold that failed by itself; one that was told to stop, or killed, goes on another time."""
+    if code > 0 and code not in INTERRUPTED:
+        write_json(mark_of(run), {"exit_code": code, "said": last_words(run.log)})
+        log.warning("%s failed with exit code %d: %s", run.name, code, last_words(run.log))
+
+
+def last_words(path: Path) -> str:
+    """The last line of a log that says something."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LAST_WORDS))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def results_of(
+    base: Recipe,
+    trials: Sequence[Trial],
+    split: Split,
+    sources: Sources,
+    photos: PhotoSet,
+    folder: Path,
+    refused: Mapping[int, str],
+) -> list[TrialResult]:
+    """What is there of each trial; the figures over all folds are written into its folder where they were not."""
+    results: list[TrialResult] = []
+    trivial: dict[str, dict] | None = None
+    for number, trial in enumerate(trials):
+        own = trial_folder(folder, number)
+        reason = refused.get(number) or failure_in(own, split.folds)
+        if reason:
+            results.append(TrialResult(number, trial, BROKEN, reason))
+            continue
+        if not all(FoldRun("", (), fold_folder(own, fold)).finished for fold in range(split.folds)):
+            results.append(TrialResult(number, trial, OPEN))
+            continue
+        if not (own / FIGURES).is_file():
+            recipe = recipe_of(base, trial)
+            pool_and_write(
+                recipe, split, photos, own, answers=sources.answers, masks=gives_masks(recipe.model), trivial=trivial
+            )
+        told = read_json(own / FIGURES, expected=f"the figures of trial {number}")
+        trivial = told["baselines"]
+        results.append(
+            TrialResult(number, trial, FINISHED, figures=told["out_of_fold"], precision=computed_in(own, split))
+        )
+    return results
+
+
+def failure_in(folder: Path, folds: int) -> str:
+    """Why a trial failed, of the first of its folds that did; "" for none."""
+    for fold in range(folds):
+        path = folder / f"{fold_folder(folder, fold).name}{FAILED}"
+        if path.is_file():
+            told = read_json(path, expected="what a fold failed with")
+            return f"fold {fold}, exit code {told.get('exit_code')}: {told.get('said')}"
+    return ""
+
+
+def computed_in(folder: Path, split: Split) -> tuple[str, ...]:
+    """The precisions of a trial's folds, each once; machines that multiply bfloat16 and others differ by themselves."""
+    checkpoints = [
+        read_json(fold_folder(folder, fold) / "checkpoint.json", expected="the checkpoint of a fold")
+        for fold in range(split.folds)
+    ]
+    return tuple(sorted({str(own["recipe"]["precision"]) for own in checkpoints}))
+
+
+def compared(done: Sequence[TrialResult], photos: PhotoSet, folder: Path, split: Split) -> Selection | None:
+    """What it does to the best of the finished trials that it was chosen; None where none is finished.
+
+    Raises InputError where a trial has answers to other photographs than the first.
+    """
+    if not done:
+        return None
+    answers: list[np.ndarray] = []
+    for result in done:
+        own = trial_folder(folder, result.number)
+        patients, targets, logits = pooled(photos, own, split.folds, UNSEEN, ["logit"])
+        if not answers:
+            everybody, labels = patients, targets
+        if patients != everybody or not np.array_equal(targets, labels):
+            raise InputError(f"{own} has answers to other photographs than trial {done[0].number}")
+        answers.append(logits["logit"].argmax(axis=1))
+    return selection(labels, np.array(answers), everybody)
