@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +19,7 @@ from . import _together
 from ._descriptors import DESCRIPTORS
 from ._loss import contrast, distance, in_full, loss, mask_loss
 from ._recipe import Recipe
+from ._stages import Stage, stages_of
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,15 @@ LAST_LAYER = "classifier"  # what our families call their last linear layer
 
 
 class Reader(nn.Module):
-    """The network and, in training only, a linear layer that reads numbers off the classifier's input, and a small
-    network that embeds it.
+    """The network and, in training only, a linear layer that reads numbers off the classifier's input, a small
+    network that embeds it, and a linear classifier on the average of each of the maps of earlier `stages`.
 
     With 0 outputs and no embedding nothing is read, and the network may be any.
     """
 
-    def __init__(self, net: nn.Module, outputs: int, embedding: int = 0) -> None:
+    def __init__(
+        self, net: nn.Module, outputs: int, embedding: int = 0, *, stages: Sequence[Stage] = (), classes: int = 0
+    ) -> None:
         super().__init__()
         self.net = net
         self.read: nn.Linear | None = None
@@ -78,16 +83,30 @@ class Reader(nn.Module):
             if embedding:
                 self.embed = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding))
             classifier.register_forward_pre_hook(self.note)
+        self.stages = nn.ModuleList(nn.Linear(stage.channels, classes) for stage in stages)
+        self.maps: dict[int, Tensor] = {}
+        for number, stage in enumerate(stages):
+            net.get_submodule(stage.name).register_forward_hook(partial(self.note_map, number))
 
     def note(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.features = inputs[0]
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (N, K), what is read (N, outputs + embedding) and mask logits (N, 1, S, S), (N, 0) without masks."""
+    def note_map(self, number: int, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self.maps[number] = output
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits (N, K), what is read (N, outputs + embedding), mask logits (N, 1, S, S), (N, 0) without masks, and
+        the logits of earlier stages (stages, N, K)."""
         logits, mask = class_and_mask(self.net(images))
         nothing = logits[:, :0]
         parts = [part(self.features) for part in (self.read, self.embed) if part is not None]
-        return logits, torch.cat(parts, dim=1) if parts else nothing, nothing if mask is None else mask
+        early = [head(self.maps.pop(number).mean(dim=(2, 3))) for number, head in enumerate(self.stages)]
+        return (
+            logits,
+            torch.cat(parts, dim=1) if parts else nothing,
+            nothing if mask is None else mask,
+            torch.stack(early) if early else logits[None, :0],
+        )
 
 
 def last_layer(net: nn.Module) -> nn.Linear:
@@ -103,13 +122,15 @@ def last_layer(net: nn.Module) -> nn.Linear:
 
 @dataclass(frozen=True)
 class Classify:
-    """The class, and where the recipe says so the descriptors, the guide's answer and what teachers say beside it.
+    """The class, and where the recipe says so the descriptors, the guide's answer and what teachers say beside it; and
+    the class as earlier stages tell it.
 
     Of a network that gives masks, those, too: mask + `class_weight` * class. Photographs without one teach the class.
     """
 
     recipe: Recipe
     features: int = 0  # of the teacher that are read off beside the class
+    classes: int = 0  # that earlier stages tell apart, where they are to
 
     @property
     def identity(self) -> dict:
@@ -120,11 +141,17 @@ class Classify:
         return DESCRIPTORS if self.recipe.descriptors else 0
 
     def learner(self, net: nn.Module) -> nn.Module:
-        return Reader(net, self.descriptors + self.features, EMBEDDING if self.recipe.contrast else 0)
+        return Reader(
+            net, self.descriptors + self.features, EMBEDDING if self.recipe.contrast else 0,
+            stages=stages_of(net, self.recipe.side) if self.recipe.deep_supervision else (), classes=self.classes,
+        )  # fmt: skip
 
     def value(self, model: nn.Module, batch: Batch) -> Tensor:
-        logits, read, mask = model(batch.images)
+        logits, read, mask, early = model(batch.images)
         value = loss(logits, batch.wanted, batch.adjustment, smoothing=self.recipe.label_smoothing)
+        if self.recipe.deep_supervision:
+            told = [loss(own, batch.wanted, batch.adjustment, smoothing=self.recipe.label_smoothing) for own in early]
+            value = value + self.recipe.deep_supervision * torch.stack(told).mean()
         known = batch.wanted.sum(dim=1) > 0.5  # a photograph without a class teaches the mask alone
         if self.recipe.descriptors:
             apart = (in_full(read[:, : self.descriptors]) - batch.descriptors)[known].square()

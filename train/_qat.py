@@ -59,9 +59,10 @@ class FineTuning:
                 f"`qat`: the scheme's ranges were measured at {start.preprocess.side} pixels; "
                 f"let `stages` end at that side, got {recipe.side}"
             )
-        if recipe.descriptors or recipe.guide or recipe.contrast:
+        if recipe.descriptors or recipe.guide or recipe.contrast or recipe.deep_supervision:
             raise InputError(
-                "`qat` follows the float network instead of `descriptors`, `guide` and `contrast`; leave these out"
+                "`qat` follows the float network instead of `descriptors`, `guide`, `contrast` and `deep_supervision`; "
+                "leave these out"
             )
         self.objective(recipe).learner(start.network())  # names a layer that the model does not have
 

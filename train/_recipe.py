@@ -19,6 +19,7 @@ RANGES = {
     "weight_decay": (0.0, 10.0), "label_smoothing": (0.0, 0.9), "balance": (0.0, 1.0), "evenness": (0.0, 1.0),
     "mixup": (0.0, 10.0), "descriptors": (0.0, 100.0), "guide": (0.0, 100.0),
     "distil": (0.0, 100.0), "distil_features": (0.0, 100.0), "class_weight": (0.0, 100.0), "contrast": (0.0, 100.0),
+    "deep_supervision": (0.0, 100.0),
     "variants": (0, 10_000), "ema": (0.0, 1.0), "augment": (0.0, 1.0),
 }  # fmt: skip
 
@@ -49,6 +50,7 @@ class Recipe:
     # whose statistics: of each process's batch, of the batches of all, or those of the weights to start from
     batch_norm: str = OWN
     contrast: float = 0.0  # weight of drawing photographs of a class together, beside the class; PPCANet has 1
+    deep_supervision: float = 0.0  # weight of telling the class from earlier maps as well, their mean
 
     def check(self) -> None:
         """InputError that names the first number with which no training could go on."""

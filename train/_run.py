@@ -54,6 +54,7 @@ from ._predict import predict_together
 from ._qat import FineTuned, FineTuning
 from ._recipe import FROZEN, Recipe
 from ._sets import Source, check_masks, open_sets
+from ._stages import stages_of
 from ._start import beginning, check_fits, check_statistics, merged, opened_start, preprocess_for, refuse_seen
 from ._summary import summarise
 from ._teachers import check_teachers, opened_teachers
@@ -228,6 +229,9 @@ def checked_plan(
     if create and (recipe.descriptors or recipe.contrast or (teachers and recipe.distil_features)):
         with torch.random.fork_rng(devices=[]):
             last_layer(create(2))  # refuses a network without it
+    if recipe.deep_supervision:
+        with torch.random.fork_rng(devices=[]):
+            stages_of(make(2), recipe.side)  # likewise
     if start and not tuning:
         check_fits(start, make, recipe.model)
         if recipe.batch_norm == FROZEN:

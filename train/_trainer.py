@@ -113,7 +113,7 @@ class Trainer:
         self.at = Position()
         self.fabric = make_fabric(precision=machine.precision, folder=folder)
         self.teaching = self.taught_by(*teachers) if teachers and teachers[0] else None
-        self.objective = objective or Classify(recipe, self.teaching.width if self.teaching else 0)
+        self.objective = objective or Classify(recipe, self.teaching.width if self.teaching else 0, data.classes)
         torch.manual_seed(recipe.seed)
         create = create or (lambda classes: create_model(recipe.model, classes))
         self.net = create(data.classes)

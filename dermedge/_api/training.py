@@ -75,7 +75,7 @@ def train(
     which set the temperature. `out`: folder, default runs/<model>. `options` are those of the recipe, by the names of
     `dermedge train --help`: stages ("64x40,128x60" or pairs), batch, batch_norm, learning_rate, weight_decay,
     label_smoothing, balance, evenness, mixup, descriptors, guide, distil, distil_features, contrast, class_weight,
-    variants, ema, augment, seed.
+    deep_supervision, variants, ema, augment, seed.
 
     `run.checkpoint`, `run.metrics` (on the unseen patients), `run.history`, `run.notes`, `run.folder`, which has all
     settings as run.toml for `dermedge train --config`. `run.write_page()` writes the page that the command does. Raises

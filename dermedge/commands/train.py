@@ -149,6 +149,11 @@ def parser(default: Any = None) -> argparse.ArgumentParser:
         "views of each, as PPCANet has it with 1 (default: %(default)s)",
     )  # fmt: skip
     recipe.add_argument(
+        "--deep-supervision", type=float, default=default.deep_supervision,
+        help="weight of telling the class from the maps of an eighth and a sixteenth of the side as well, as a mean "
+        "over these; their classifiers are left behind after training (default: %(default)s)",
+    )  # fmt: skip
+    recipe.add_argument(
         "--class-weight", type=float, default=default.class_weight,
         help="weight of the class against the mask, of models that give both (default: %(default)s)",
     )  # fmt: skip

@@ -38,6 +38,7 @@ RECIPE = Recipe(
     descriptors=1.0,
     guide=1.0,
     contrast=0.5,
+    deep_supervision=0.3,
     batch_norm="frozen",
 )
 
@@ -48,6 +49,7 @@ class Net(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2))
         self.block, self.depth = nn.Conv2d(8, 8, 3, 1, 1), StochasticDepth(0.3)
         self.outline = nn.ConvTranspose2d(8, 1, 2, 2)
+        self.eighth, self.sixteenth = nn.Conv2d(8, 12, 4, 4), nn.Sequential(nn.ReLU(), nn.Conv2d(12, 8, 2, 2))
         self.dropout, self.classifier = nn.Dropout(0.3), nn.Linear(8, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,7 +57,9 @@ class Net(nn.Module):
         x = x + self.depth(self.block(x))
         if self.training:
             x = x[:, torch.randperm(x.shape[1])]
-        return self.classifier(self.dropout(x.mean(dim=(2, 3)))), self.outline(x)
+        outline = self.outline(x)
+        x = x + nn.functional.interpolate(self.sixteenth(self.eighth(x)), scale_factor=8)
+        return self.classifier(self.dropout(x.mean(dim=(2, 3)))), outline
 
 
 def data() -> TrainingData:

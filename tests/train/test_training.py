@@ -449,6 +449,7 @@ def test_flags_of_options_are_read_back_as_these_options():
         11,
         "frozen",
         1.0,
+        0.3,
     )
     usual = asdict(Recipe())
     assert not [name for name, value in asdict(recipe).items() if value == usual[name]]
