@@ -33,6 +33,7 @@ def issue(repository: str, number: int, part: str, versions: str, reported: str,
 
 
 LITERT, COREMLTOOLS, COREAI = "google-ai-edge/LiteRT", "apple/coremltools", "apple/coreai-torch"
+HALF_SUM = "onnxruntime#31626"
 OLD_PRODUCT, OLD_WHOLE_PRODUCT = "arm-product-per-channel", "whole-product-per-channel"
 WHOLE_INTEGERS, EDGE_TPU_RANK = "whole-integers", "edge-tpu-rank"
 FAULTS = {
@@ -61,6 +62,10 @@ FAULTS = {
         issue(
             LITERT, 9249, "GPU, ML Drift: Apple", "LiteRT 2.1.5", "2026-08-12",
             "a sum over a map in fp16: not a number on GPUs where the total exceeds 65504",
+        ),
+        issue(
+            "microsoft/onnxruntime", 31626, "GPU: WebGPU; ML Drift seen", "LiteRT 2.3.0", "2026-08-04",
+            "squares of a norm beyond 65504 together: infinite in half precision, and the norm gives 0",
         ),
         issue(
             LITERT, 8980, "GPU delegate", "LiteRT up to 2.1.6", "2026-07-29",

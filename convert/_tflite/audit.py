@@ -18,6 +18,7 @@ from edge.tflite.flatbuffer import operator_names, unpack
 
 from .._liveness import peak_bytes
 from .._resize_names import is_matrix
+from .half_sums import infinite_in_half
 from .known_faults import known_faults
 
 LAYOUT = {"TRANSPOSE", "RESHAPE"}
@@ -37,7 +38,8 @@ def audit(path: Path, modules: Mapping[str, tuple[str, str | None]] | None = Non
     `macs_weights` are those of layers with weights; the rest are products of two activations, as in attention, or with
     the constant matrix of a resize.
     """
-    model = unpack(path.read_bytes())
+    content = path.read_bytes()
+    model = unpack(content)
     graph = model.subgraphs[0]
     names = operator_names()
     operators = [names[model.operatorCodes[o.opcodeIndex].builtinCode] for o in graph.operators]
@@ -66,7 +68,11 @@ def audit(path: Path, modules: Mapping[str, tuple[str, str | None]] | None = Non
         macs_weights=macs_with_weights(model),
         peak_activation_bytes=peak(graph, sizes, held),
         xnnpack_partitions=partitions,
-        warnings=(*warnings_of(partitions, operators, graph, shapes), *known_faults(model, modules)),
+        warnings=(
+            *warnings_of(partitions, operators, graph, shapes),
+            *known_faults(model, modules),
+            *infinite_in_half(content, modules or {}),
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from edge.tflite.flatbuffer import pack, unpack
 from .._graph.graph import results, trace
 from .._graph.lowering import NoOperator, Unwritten, written
 from .._graph.passes import MOBILE_PASSES
-from .._graph.refusals import refused
+from .._graph.refusals import module_of, refused
 from .emit import TABLE, emit
 
 if TYPE_CHECKING:
@@ -35,13 +35,20 @@ OTHER_ANSWER = 1e-2  # of a probability; what rounding does in float32 is far be
 class Lowered:
     """A float32 file, how often each rewrite fired, and in words how it was lowered.
 
-    `modules`: output tensor -> the network's module that the layer comes from, the batch norm folded into it.
+    `modules`: output tensor -> the network's module that the layer comes from, the batch norm folded into it. `called`:
+    the same of every operator, where it is known.
     """
 
     content: bytes
     fired: dict[str, int]
     by: str
     modules: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def places(self) -> dict[str, tuple[str, str | None]]:
+        """`modules`, and of what is no layer the module that made it."""
+        return {name: (path, None) for name, path in self.called.items()} | self.modules
 
 
 def float_model(checkpoint: Checkpoint) -> Lowered:
@@ -69,7 +76,7 @@ def lower(module: nn.Module, example: Tensor) -> Lowered:
         done = written(trace(module, example), MOBILE_PASSES, TABLE, write)
     except Unwritten as stop:
         return by_litert_torch(stop.graph, example, stop.fired, stop.missing)
-    return Lowered(done.content, done.fired, "operator by operator", modules_of(done.graph))
+    return Lowered(done.content, done.fired, "operator by operator", modules_of(done.graph), called_in(done.graph))
 
 
 def by_litert_torch(graph: fx.GraphModule, example: Tensor, fired: dict[str, int], missing: NoOperator) -> Lowered:
@@ -123,6 +130,12 @@ def modules_of(graph: fx.GraphModule) -> dict[str, tuple[str, str | None]]:
         name: (module.removeprefix("net."), norm and norm.removeprefix("net."))
         for name, (module, norm) in inside.items()
     }
+
+
+def called_in(graph: fx.GraphModule) -> dict[str, str]:
+    """Call -> path of the innermost module of the network that made it, where the trace says so."""
+    paths = {node.name: module_of(node)[0] for node in graph.graph.nodes if node.op == "call_function"}
+    return {name: path for name, path in paths.items() if path}
 
 
 def named(content: bytes) -> bytes:

@@ -97,7 +97,7 @@ class Prepared:
         return []  # opening it checks the tensor contract
 
     def audit(self, recipe: str, path: Path) -> Audit:
-        return audit(path, self.lowered.modules)
+        return audit(path, self.lowered.places)
 
     def opens_from(self, recipe: str, path: Path) -> str:
         return opens_from(path.read_bytes())

@@ -14,6 +14,7 @@ from edge.tflite.versions import with_versions
 
 from .channel_scales import with_scales_behind
 from .half_constants import with_half_constants
+from .half_norms import steps_of, with_half_norms
 from .layers import described, preserved_tensors, resizing
 from .rank_four import with_rank_four
 from .rounding import with_float_depthwise
@@ -49,13 +50,15 @@ def recipe_file(
         content = halves
     if recipe in CHOSEN or recipe == "int8-dynamic":
         content = with_float_depthwise(content, float32)
+    norms = steps_of(float32)
     if recipe not in CHOSEN:
-        content = with_scales_behind(quantise(content, recipe))
+        content = with_half_norms(with_scales_behind(quantise(content, recipe)), norms)
         return with_versions(with_rank_four(content) if recipe in ROUNDED else content)
     if layers is None:
         raise ValueError(f"{recipe} needs a scheme")
     content = shipped(with_half_constants(apply(content, layers)) if chain is None else chain)
-    return with_versions(with_byte_input(content)) if recipe == "int8-io" else content
+    content = with_half_norms(content, norms)
+    return with_versions(with_byte_input(content) if recipe == "int8-io" else content)
 
 
 def shipped(content: bytes) -> bytes:

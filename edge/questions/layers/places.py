@@ -3,9 +3,10 @@
 Converters move axes and fold constants. A tensor of the file is compared with a node of the torch graph
 
 * in every order of its axes, reshaped (NHWC and NCHW, heads apart or together),
-* as it is, without its mean over an axis (residual streams that only layer norms read), without a layer norm's scale
-  and shift (folded into the next layer), or, whole or in one of its equal parts, times a constant of the network (the
-  1 / sqrt(d) of attention, folded into the projection that makes the queries).
+* as it is, without its mean over an axis (residual streams that only layer norms read), in front of norms either of
+  them times the power of two that makes it as large as the file's (norms that fit half precision), without a layer
+  norm's scale and shift (folded into the next layer), or, whole or in one of its equal parts, times a constant of the
+  network (the 1 / sqrt(d) of attention, folded into the projection that makes the queries).
 
 Each of these can be turned back: what the file computed then stands for the node, and torch goes on from there.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
-from math import prod
+from math import log2, prod
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,11 @@ from .precision import sqnr_db
 
 FAINT_DB = 6.0  # on the first image; less is not looked at again
 PLAIN = ""
+WITH_NORM = {"layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm"}
+STREAM = {
+    "add", "reshape", "view", "_unsafe_view", "flatten", "unflatten", "permute", "transpose", "t", "clone",
+    "contiguous",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,8 @@ class Place:
     sqnr_db: float
 
 
-def views(network: Network, node: fx.Node) -> Iterator[View]:
-    """The ways to see the node, the plain one first."""
+def views(network: Network, node: fx.Node, power: float = 0.0) -> Iterator[View]:
+    """The ways to see the node, the plain one first. `power`: the sum of the squares of what the file has."""
     yield plain()
     shape = tuple(network.value(node)[0].shape)
     if kind_of(node) in {"layer_norm", "native_layer_norm"}:
@@ -64,6 +70,9 @@ def views(network: Network, node: fx.Node) -> Iterator[View]:
     axes = [axis for axis in (len(shape) - 1, 1) if 0 < axis < len(shape) and shape[axis] > 1]
     for axis in dict.fromkeys(axes):
         yield without_mean(axis)
+    if into_norm(node):
+        for view in (plain(), *map(without_mean, dict.fromkeys(axes))):
+            yield from smaller(view, network.value(node)[0], power)
     for factor in network.factors:
         yield times(factor)
         for piece, pieces in cuts(node):
@@ -115,6 +124,32 @@ def without_mean(axis: int) -> View:
     return View("without its mean", there, back)
 
 
+def into_norm(node: fx.Node) -> bool:
+    """Whether a layer norm or RMS norm reads the node, directly or through sums and changes of shape."""
+    waiting, seen = [node], {node}
+    while waiting:
+        users = [user for user in waiting.pop().users if user not in seen]
+        if any(kind_of(user) in WITH_NORM for user in users):
+            return True
+        seen.update(users)
+        waiting += [user for user in users if kind_of(user) in STREAM]
+    return False
+
+
+def smaller(view: View, exact: Tensor, power: float) -> Iterator[View]:
+    """The view times 2^-k, k from 1 on, where that has about such a power."""
+    own = float(view.there(exact, exact).square().sum())
+    steps = round(log2(own / power) / 2) if own > 0 and power > 0 else 0
+    if steps < 1:
+        return
+    s = 2.0**-steps
+    yield View(
+        f"{view.words}{' ' if view.words else ''}times {s:.4g}",
+        lambda value, exact: view.there(value, exact) * s,
+        lambda value, exact: view.back(value / s, exact),
+    )
+
+
 def times(factor: float) -> View:
     return View(f"times {factor:.4g}", lambda value, exact: value * factor, lambda value, exact: value / factor)
 
@@ -137,7 +172,8 @@ def best_place(
     if not exact or not all(is_float(v) for v in exact) or exact[0].numel() != tensors[0].size:
         return None
     best: Place | None = None
-    for view in views(network, node):
+    power = float(np.square(tensors[0], dtype=np.float64).sum())
+    for view in views(network, node, power):
         first = view.there(exact[0], exact[0])
         if (view.words or not likely) and not alike(first, tensors[0]):
             continue

@@ -18,7 +18,9 @@ from convert._coreml import program as _coreml
 from convert._coreml.choose import ranges_of
 from convert._coreml.imitate import Imitation
 from convert._tflite import file as _tflite
+from convert._tflite.half_norms import with_half_norms
 from convert._tflite.layers import name_of, weighted
+from convert._tflite.norms import norms_of
 from convert._tflite.quantise import quantise
 from edge.models.deployed import Deployed
 from edge.questions.layers.findings import checked, compared
@@ -111,6 +113,26 @@ def test_an_intact_file_is_not_accused(network: Network, lowered, images: np.nda
     placed = {row["module"] for row in result["rows"] if row["status"] == "ok"}
     assert {"stem.0", "inner.0", "widen", "qkv", "out", "up", "down", "head"} <= placed  # it did look
     assert all(row["own_db"] is None or row["own_db"] > 90 for row in result["rows"] if row["status"] == "ok")
+
+
+def test_streams_that_fit_half_precision_are_known(network: Network, lowered, images: np.ndarray, tmp_path) -> None:
+    """They are smaller by a power of two; a fault in one is still its layer's."""
+    steps = {norm.name: 5 for norm in norms_of(_tflite.unpack(lowered.content))}
+    counts = {}
+    for name, content in (("plain", lowered.content), ("smaller", with_half_norms(lowered.content, steps))):
+        (tmp_path / f"{name}.tflite").write_bytes(content)
+        result = found(network, tmp_path / f"{name}.tflite", images)
+        counts[name] = result["counts"]
+        assert result["first"] is None and all(row["own_db"] is None or row["own_db"] > 90 for row in result["rows"])
+    assert counts["smaller"] == counts["plain"] and len(steps) == 3
+    path = broken(
+        replace(lowered, content=with_half_norms(lowered.content, steps)),
+        "down",
+        lambda w: w * 1.01,
+        tmp_path / "f.tflite",
+    )
+    faulty = found(network, path, images)
+    assert faulty["rows"][faulty["first"]]["module"] == "down"
 
 
 def one_row_negated(weights: np.ndarray) -> np.ndarray:

@@ -1,0 +1,177 @@
+"""Norms in half precision: what a GPU would make of them, before and after, and that float answers stay bit for bit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from torch import nn
+
+from convert._tflite import half_norms, quantise
+from convert._tflite.audit import audit
+from convert._tflite.choose import ranges_of
+from convert._tflite.file import Lowered, lower
+from convert._tflite.half_norms import steps_of, with_half_norms
+from convert._tflite.half_sums import LARGEST, drawn, largest_sums, sums_of_squares
+from convert._tflite.layers import described
+from convert._tflite.norms import norms_of
+from edge.accelerators import HALF_SUM
+from edge.tflite.flatbuffer import operators_of, unpack
+
+SIDE, WIDTH = 16, 32
+EPS = 100.0  # large enough to matter: one that is not brought along would be seen
+
+
+class Streams(nn.Module):
+    """Two residual streams of large numbers: of the first only norms read, of the second the head does, too."""
+
+    def __init__(self, size: float = 1e3, *, leak: bool = False, rms: bool = False, gelu: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, WIDTH, 4, 4)
+        norm = nn.RMSNorm if rms else nn.LayerNorm
+        self.first, self.second, self.third = norm(WIDTH, eps=EPS), norm(WIDTH, eps=EPS), norm(WIDTH, eps=EPS)
+        self.a, self.b, self.head = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH, bias=False), nn.Linear(WIDTH, 3)
+        self.leak, self.gelu = leak, gelu
+        with torch.no_grad():
+            for layer in (self.stem, self.a, self.b):
+                layer.weight *= size
+            for each in (self.first, self.second, self.third):
+                each.weight.normal_(1, 0.3)
+
+    def forward(self, picture):
+        tokens = self.stem(picture.permute(0, 3, 1, 2) / 255)
+        if self.gelu:  # not twice as large where its operand is
+            tokens = nn.functional.gelu(tokens)
+        tokens = tokens.flatten(2).transpose(1, 2)  # (1, 16, WIDTH)
+        tokens = tokens + self.a(self.first(tokens))
+        tokens = tokens + self.b(nn.functional.gelu(self.second(tokens)))
+        logits = self.head(self.third(tokens)).mean(1)
+        if self.leak:
+            logits = logits + tokens.mean((1, 2))[:, None] * torch.tensor([1e-6, 0, 0])
+        return torch.softmax(logits, 1)
+
+
+def lowered(**options) -> Lowered:
+    return lower(Streams(**options), torch.zeros(1, SIDE, SIDE, 3))
+
+
+@pytest.fixture(scope="module")
+def file() -> Lowered:
+    return lowered()
+
+
+def answers(content: bytes, resolver: OpResolverType = OpResolverType.AUTO) -> np.ndarray:
+    interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
+    interpreter.allocate_tensors()
+    image, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]["index"]
+    rows = []
+    for picture in drawn(SIDE):
+        interpreter.set_tensor(image["index"], picture[None].astype(image["dtype"]))
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(result)[0].copy())
+    return np.array(rows)
+
+
+def in_half(content: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each norm what half precision makes of its operand, all sums in half precision as on GPUs, and what is right.
+
+    By NumPy's float16 and float64.
+    """
+    interpreter = Interpreter(
+        model_content=content, num_threads=1, experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )  # fmt: skip
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], drawn(SIDE)[2:3].astype(np.float32))
+    interpreter.invoke()
+    pairs = []
+    for norm in norms_of(unpack(content)):
+        x, eps = (interpreter.get_tensor(n).astype(np.float64) for n in (norm.x, int(norm.plus.inputs[norm.eps])))
+        half = x.astype(np.float16)
+        with np.errstate(over="ignore"):
+            power = np.sum(half * half, -1, keepdims=True, dtype=np.float16) / np.float16(x.shape[-1])
+        got = half / np.sqrt(power + eps.astype(np.float16))
+        pairs.append((got, x / np.sqrt((x * x).mean(-1, keepdims=True) + eps)))
+    return pairs
+
+
+@pytest.mark.parametrize("rms", [False, True])
+def test_norms_that_half_precision_makes_zero_are_right_with_no_operator_more(rms: bool, file: Lowered) -> None:
+    content = lowered(rms=rms).content if rms else file.content
+    safe = with_half_norms(content, steps_of(content))
+    assert all(not got.any() and np.abs(right).max() > 1 for got, right in in_half(content))
+    pairs = in_half(safe)
+    assert len(pairs) == 3 and all(np.abs(got - right).max() < 0.01 for got, right in pairs)
+    assert operators_of(unpack(safe)) == operators_of(unpack(content))
+    assert max(largest_sums(safe, sums_of_squares(unpack(safe)))) < LARGEST / 2
+
+
+@pytest.mark.parametrize("recipe", ["fp32", "int8-weights", "int8-dynamic", "int8", "int8-io"])
+def test_answers_of_every_recipe_stay_bit_for_bit(recipe: str, file: Lowered, monkeypatch) -> None:
+    ranges = ranges_of(file.content, drawn(SIDE))
+    static = []
+    for number, layer in enumerate(described(file.content)):
+        given, gives = ranges[layer.tensor]["widest"] if layer.tensor in ranges else (None, None)
+        kind = "static" if given and number % 2 == 0 else "dynamic"
+        static.append(replace(layer, kind=kind, input=given, output=gives))
+    after = quantise.recipe_file(recipe, file.content, file.content, static)
+    monkeypatch.setattr(quantise, "with_half_norms", lambda content, norms: content)
+    before = quantise.recipe_file(recipe, file.content, file.content, static)
+    assert before != after and operators_of(unpack(before)) == operators_of(unpack(after))
+    assert abs(len(after) - len(before)) < 1000
+    for resolver in (OpResolverType.AUTO, OpResolverType.BUILTIN_REF):
+        np.testing.assert_array_equal(answers(before, resolver), answers(after, resolver))
+    assert np.ptp(answers(after), axis=0).max() > 0.01  # the pictures make a difference
+    assert max(largest_sums(before, sums_of_squares(unpack(before)))) > LARGEST
+    assert max(largest_sums(after, sums_of_squares(unpack(after)))) < LARGEST
+
+
+def test_half_precision_weights_lose_nothing_more(file: Lowered, monkeypatch) -> None:
+    """A weight below 2^-14 has fewer digits in half precision; beside those of its row that is nothing."""
+    after = quantise.recipe_file("fp16", file.content, file.content, None)
+    monkeypatch.setattr(quantise, "with_half_norms", lambda content, norms: content)
+    before = quantise.recipe_file("fp16", file.content, file.content, None)
+    assert np.abs(answers(after) - answers(before)).max() < 1e-6
+
+
+def test_an_epsilon_that_is_left_as_it_was_is_noticed(file: Lowered, monkeypatch) -> None:
+    monkeypatch.setattr(half_norms, "set_eps", lambda model, norm, s, known: None)
+    changed = with_half_norms(file.content, steps_of(file.content))
+    assert np.abs(answers(changed) - answers(file.content)).max() > 1e-4
+
+
+@pytest.mark.parametrize("options", [{"leak": True}, {"gelu": True}], ids=str)
+def test_a_stream_with_other_readers_or_writers_is_made_smaller_in_front_of_its_norms(options: dict) -> None:
+    content = lowered(**options).content
+    safe = with_half_norms(content, steps_of(content))
+    more = Counter(operators_of(unpack(safe))) - Counter(operators_of(unpack(content)))
+    assert more == {("MUL", 1): 3}
+    np.testing.assert_array_equal(answers(safe), answers(content))
+    assert max(largest_sums(safe, sums_of_squares(unpack(safe)))) < LARGEST / 2
+
+
+def test_small_numbers_are_left(tmp_path) -> None:
+    """They would lose digits below half precision's smallest normal number."""
+    small = lowered(size=1.0).content
+    assert steps_of(small) == {} and with_half_norms(small, {}) is small
+    (tmp_path / "x.tflite").write_bytes(small)
+    assert not [line for line in audit(tmp_path / "x.tflite").warnings if HALF_SUM in line]
+
+
+def test_the_audit_names_norms_that_half_precision_cannot_hold_and_their_module(file: Lowered, tmp_path) -> None:
+    lines = {}
+    for name, content in (
+        ("planted", file.content),
+        ("shipped", quantise.recipe_file("fp32", file.content, b"", None)),
+    ):
+        (tmp_path / f"{name}.tflite").write_bytes(content)
+        warnings = audit(tmp_path / f"{name}.tflite", file.places).warnings
+        lines[name] = [line for line in warnings if HALF_SUM in line]
+    (line,) = lines["planted"]
+    assert line.startswith("known-fault: 3 sums of squares up to ") and " in first), " in line
+    assert lines["shipped"] == []
