@@ -26,6 +26,7 @@ from edge.decoding.limits import FULL_PIXELS, MAX_BYTES, MAX_SIDE, check_size
 from edge.decoding.stored import SIDEWAYS, Stored, as_stored, of_image
 from edge.errors import InputError
 from edge.paths import kind_of, named_again, no_file, printable
+from edge.shards import content_of, is_member
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -147,6 +148,9 @@ def opened(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
         if len(source) > MAX_BYTES:
             raise InputError(too_many_bytes(name, len(source)))
         yield io.BytesIO(source)
+        return
+    if is_member(Path(source)):
+        yield io.BytesIO(content_of(Path(source)))
         return
     with open_regular(named_again(Path(source)), name) as file:
         yield file

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
+from edge.capture import read_bounded
 from edge.data.splits import patient_folds
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
@@ -58,5 +60,6 @@ def geometry(path: Path) -> tuple[int, int, int, bool]:
     """Width, height, bytes, and whether it is a PNG: nothing that is in the picture."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return (*image.size, path.stat().st_size, path.suffix.lower() == ".png")
+    content = read_bounded(path, str(path))
+    with Image.open(io.BytesIO(content)) as image:
+        return (*image.size, len(content), path.suffix.lower() == ".png")

@@ -23,7 +23,8 @@ Sample = tuple[Tensor, Tensor, int, Tensor, Tensor, int]
 
 @dataclass(frozen=True)
 class Squares:
-    """Photographs in memory: uint8 (N, C, C, 3) RGB, class indices (N,), -1 unknown, data-set indices (N,).
+    """Photographs, in memory or read as they are drawn: uint8 (N, C, C, 3) RGB, class indices (N,), -1 unknown,
+    data-set indices (N,).
 
     For a network that learns masks, these, too: uint8 (N, C, C) of 0 and 255, and which of them are known, bool (N,).
     """
@@ -33,6 +34,13 @@ class Squares:
     domains: np.ndarray
     masks: np.ndarray | None = None
     known: np.ndarray | None = None
+    _by_domain: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    def of_domain(self, domain: int) -> np.ndarray:
+        """The numbers of a data set's photographs, int (M,)."""
+        if domain not in self._by_domain:
+            self._by_domain[domain] = np.flatnonzero(self.domains == domain)
+        return self._by_domain[domain]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -77,7 +85,7 @@ class Views(Dataset):
         wanted = np.zeros(self.classes, np.float32)
         share = rng.beta(self.mixup, self.mixup) if self.mixup else 1.0
         if share < NEARLY_ALL:
-            partner = rng.choice(np.flatnonzero(self.squares.domains == self.squares.domains[index]))
+            partner = rng.choice(self.squares.of_domain(int(self.squares.domains[index])))
             other, its_mask = self.augmented(partner, rng)
             view = cv2.addWeighted(view, share, other, 1 - share, 0)
             mask = blended(mask, its_mask, share)

@@ -7,6 +7,7 @@ an answer for every augmented view, so that the network can learn its function f
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from ._descriptors import describe
 REGULARISATION = 1e-3  # C of the logistic regression for one view per photograph
 CLIP = 5.0  # standard deviations
 VIEWS = 4  # of each photograph, to fit the guide on
+MOST_PHOTOGRAPHS = 20_000  # beyond, so many of them drawn at random; a linear classifier learns no more from others
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Guide:
         return np.clip((describe(view) - self.mean) / self.deviation, -CLIP, CLIP).astype(np.float32)
 
 
-def fit_guide(views: np.ndarray, targets: np.ndarray, classes: int) -> Guide:
-    """Fit on views, uint8 (N, V, S, S, 3), V of each photograph, and class indices (N,); classes weigh alike.
+def fit_guide(views: Iterable[Sequence[np.ndarray]], targets: np.ndarray, classes: int) -> Guide:
+    """Fit on N times V views, uint8 (S, S, 3), V of each photograph, and class indices (N,); classes weigh alike.
 
     A class without a photograph gets a bias that never wins.
     """
@@ -60,10 +62,12 @@ def fit_guide(views: np.ndarray, targets: np.ndarray, classes: int) -> Guide:
 def guide_for(
     images: np.ndarray, targets: np.ndarray, own: np.ndarray, side: int, classes: int, *, seed: int, strength: float
 ) -> Guide:
-    """Fitted on views of the photographs with the indices `own`, of uint8 (N, C, C, 3), classes (N,)."""
+    """Fitted on views of at most MOST_PHOTOGRAPHS with the indices `own`, of uint8 (N, C, C, 3), classes (N,)."""
     rng = np.random.default_rng((seed, 3, side))
-    views = [
+    if len(own) > MOST_PHOTOGRAPHS:
+        own = np.sort(rng.choice(own, MOST_PHOTOGRAPHS, replace=False))
+    views = (
         [augment(images[index], side, rng, strength=strength) for _ in range(VIEWS)]
         for index in track(own, f"guide at {side} pixels", len(own))
-    ]
-    return fit_guide(np.array(views), targets[own], classes)
+    )
+    return fit_guide(views, targets[own], classes)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import numpy as np
 
 from edge.data.masks import load_masks
+from edge.data.shards.on_demand import joined
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 
@@ -65,12 +67,15 @@ def with_masks(parts: Sequence[PhotoSet], side: int) -> tuple[np.ndarray, np.nda
 
 
 def training_squares(parts: Sequence[PhotoSet], side: int, *, masks: bool = False) -> Squares:
-    """All training photographs of all sets in memory, a margin larger than `side`, where wanted with their masks."""
+    """All training photographs of all sets, a margin larger than `side`, where wanted with their masks.
+
+    Those of a single set are mapped from the cache, those in shards are decoded as they are drawn.
+    """
     wide = round(side * MARGIN)
     images = [load_squares(part, wide)[1] for part in parts]
     drawn, known = zip(*(load_masks(part, wide) for part in parts), strict=True) if masks else (None, None)
     return Squares(
-        np.concatenate(images),
+        cast(np.ndarray, joined(images)),
         np.concatenate([np.array(part.targets) for part in parts]),
         np.concatenate([np.full(len(part), number) for number, part in enumerate(parts)]),
         np.concatenate(drawn) if drawn else None,

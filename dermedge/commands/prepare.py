@@ -3,6 +3,7 @@
     python train/prepare.py --data photographs/
     python train/prepare.py --sample sample/
     python train/prepare.py --data PAD-UFES-20/ --recipe ihpad3000 --sound
+    python train/prepare.py --data photographs/ --shards --side 192
 
 Says what layout a set has, what is missing or broken, how many photographs, patients and classes there are, and
 how the patient-level folds come out. Decoded squares are cached, so that training starts at once.
@@ -49,8 +50,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--per-class", type=int, help="with --recipe: images of each class (default: as published)")
     p.add_argument("--full", action="store_true", help="with --recipe: tell hardness by all pixels, as published")
     p.add_argument("--flattery", action="store_true", help="with --recipe: make both, and compare a probe on them")
-    p.add_argument("--out", type=Path, help="with --recipe: folder for the set (default: prepared)")
-    p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="with --recipe: processes (default: all)")
+    p.add_argument("--out", type=Path, help="with --recipe or --shards: folder for the set (default: prepared)")
+    p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="likewise: processes (default: all)")
+    p.add_argument(
+        "--shards", action="store_true",
+        help="pack the squares of --data, of --side pixels, into tar files below --out, for sets larger than memory; "
+        "every command takes the folder (docs/data_sets.md)",
+    )  # fmt: skip
     add_skip_unreadable(p)
     return p
 
@@ -64,10 +70,16 @@ def main(argv: list[str] | None = None) -> int:
 
     if (args.data is None) == (args.sample is None):
         raise InputError("give either --data to look a set over or --sample to draw one")
+    if args.recipe and args.shards:
+        raise InputError("--recipe makes a set with folds, which shards do not keep; give one of --recipe and --shards")
     if args.recipe:
         return make_balanced(args)
-    if args.sound or args.full or args.flattery or args.per_class is not None or args.out:
-        raise InputError("--sound, --full, --flattery, --per-class and --out go with --recipe")
+    if args.sound or args.full or args.flattery or args.per_class is not None or (args.out and not args.shards):
+        raise InputError(
+            "--sound, --full, --flattery, --per-class and --out go with --recipe, --out also with --shards"
+        )
+    if args.shards:
+        return make_shards(args)
     if args.sample:
         from edge.data.synthetic import write_sample
         from edge.progress import counting
@@ -87,6 +99,27 @@ def main(argv: list[str] | None = None) -> int:
         for note in seen.photos.notes:
             screen().print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
         screen().print(f"licence: {escape(seen.photos.licence)}; sha256 {seen.sha256}", soft_wrap=True)
+    return GOOD
+
+
+def make_shards(args: argparse.Namespace) -> int:
+    """The squares of the set in tar files."""
+    from rich.markup import escape
+
+    from edge.data.readers import open_photos
+    from edge.data.shards.writing import write_shards
+
+    if args.sample:
+        raise InputError("--shards are made of --data; draw the sample first")
+    photos = open_photos(args.data, skip_missing=args.skip_unreadable)
+    for note in photos.notes:
+        screen().print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    sharded = write_shards(photos, out=args.out or Path("prepared"), side=args.side, jobs=args.jobs)
+    screen().print(
+        f"{sharded.photographs} photographs of {args.side} pixels in {sharded.shards} shards, "
+        f"{sharded.size / 1e6:.1f} MB"
+    )
+    screen().print(f"{sharded.folder}", soft_wrap=True, markup=False)
     return GOOD
 
 

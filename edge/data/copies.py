@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.data.table import Photo
 from edge.errors import InputError
+from edge.shards import content_of, digest_of, is_member, row_of
 
 SAMPLE_BYTES = 4096  # at the end of a file, where pictures differ most; the whole is read only where these are equal
 BLOCK_BYTES = 2**20
@@ -19,7 +20,7 @@ def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
 
     Few are read: sizes are compared first, then the last 4 KiB, and the whole file only where both are equal.
     """
-    by_size = grouped(paths, lambda path: path.stat().st_size)
+    by_size = grouped(paths, size_of)
     ends = [group for same in by_size for group in grouped(same, last_bytes)]
     return [group for same in ends for group in grouped(same, digest)]
 
@@ -31,7 +32,13 @@ def grouped(paths: Iterable[Path], key) -> list[list[Path]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def size_of(path: Path) -> int:
+    return int(row_of(path)["size"]) if is_member(path) else path.stat().st_size
+
+
 def last_bytes(path: Path) -> bytes:
+    if is_member(path):
+        return content_of(path)[-SAMPLE_BYTES:]
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - SAMPLE_BYTES))
         return file.read(SAMPLE_BYTES)
@@ -39,6 +46,8 @@ def last_bytes(path: Path) -> bytes:
 
 def digest(path: Path) -> bytes:
     value = hashlib.sha256()
+    if is_member(path):
+        return bytes.fromhex(digest_of(path))
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             value.update(block)

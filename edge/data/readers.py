@@ -31,6 +31,8 @@ from edge.data.listing import (
 from edge.data.official import altered, is_official
 from edge.data.patient_table import PATIENT_TABLE, PATIENTS
 from edge.data.prepared.parts import files_of, is_prepared, with_folds
+from edge.data.shards.layout import is_sharded
+from edge.data.shards.reading import read as read_sharded
 from edge.data.table import UNKNOWN, Photo, PhotoSet
 from edge.data.zipped import by_given_names, given_names, is_zip, readable
 from edge.errors import InputError
@@ -91,6 +93,7 @@ def open_photos(folder: str | Path, *, skip_missing: bool = False, unlabelled: b
     * the tables of the ISIC challenges of 2016 to 2020, of SIIM and of HAM10000, at the top or in the folder that they
       unpack to
     * the table that `dermedge join-sets` wrote
+    * the shards that `dermedge prepare --shards` wrote
     * sub-folders that hold photographs, also in folders of their own: one class each
     * a folder in which one of these lies, up to three folders deep
     * photographs with masks and no class at all, as of ISIC 2018, task 1: only with `unlabelled`; `classes` is empty
@@ -149,6 +152,7 @@ def below(folder: Path, depth: int) -> list[Path]:
     if (
         depth == 0
         or is_joined(folder)
+        or is_sharded(folder)
         or tables_of(folder).classes
         or (folder / "metadata.csv").is_file()
         or labels_file(folder)
@@ -163,7 +167,11 @@ def below(folder: Path, depth: int) -> list[Path]:
     sets: list[Path] = []
     for child in sorted(children, key=lambda path: (ranks.get(path.name, len(ranks)), path.name)):
         own = tables_of(child).classes or labels_file(child)
-        sets += [child] if is_joined(child) or (own and contents_of(child).photos) else below(child, depth - 1)
+        sets += (
+            [child]
+            if is_joined(child) or is_sharded(child) or (own and contents_of(child).photos)
+            else below(child, depth - 1)
+        )
     return sets
 
 
@@ -179,6 +187,8 @@ def read_whole(folder: Path, *, skip_missing: bool, unlabelled: bool) -> PhotoSe
     """The set with its masks, without copies, and with notes on everything that is left out."""
     if is_joined(folder):
         return read_joined(folder, skip_missing=skip_missing)
+    if is_sharded(folder):
+        return read_sharded(folder)
     contents = contents_of(folder)
     photos = with_masks(read_set(contents, skip_missing=skip_missing), contents)
     if is_prepared(folder):

@@ -9,16 +9,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
 from edge.capture import READING, read_photo
+from edge.data.shards.on_demand import Squares, on_demand
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.preprocess import MAX_INPUT_SIDE, PREPROCESS_VERSION, to_input
 from edge.progress import track
+from edge.shards import digest_of, is_member
 
 log = logging.getLogger("dermedge")
 
@@ -37,9 +39,12 @@ def load_squares(
     """The photographs that could be read and their squares, uint8 (N, side, side, 3) RGB, read-only.
 
     Every square is `preprocess.to_input` of the decoded file. Squares are cached by name, size and time of
-    the files and by the version of the preprocessing. Raises InputError that names the unreadable
-    photographs, unless `skip_unreadable`.
+    the files and by the version of the preprocessing; those of photographs in shards are not kept, but decoded when
+    they are asked for (`edge.data.shards.on_demand`). Raises InputError that names the unreadable photographs, unless
+    `skip_unreadable`.
     """
+    if on_demand(photos) and 1 <= side <= MAX_INPUT_SIDE:
+        return photos, cast(np.ndarray, Squares([photo.path for photo in photos.photos], side))
     return kept_squares(
         photos, (side, side, 3), lambda photo: to_input(read_photo(photo.path), side),
         kind="", side=side, task=f"reading {photos.name}", skip_unreadable=skip_unreadable, cache=cache,
@@ -126,7 +131,9 @@ def read_each(
 def key(photos: tuple[Photo, ...], side: int, kind: str = "") -> str:
     digest = hashlib.sha256(" ".join([PREPROCESS_VERSION, str(READING), str(side), *kind.split()]).encode())
     for photo in photos:
-        if photo.path.is_file():  # a missing file is reported when it is read
+        if is_member(photo.path):
+            digest.update(digest_of(photo.path).encode())
+        elif photo.path.is_file():  # a missing file is reported when it is read
             stat = photo.path.stat()
             digest.update(
                 f"{photo.path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")

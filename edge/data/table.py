@@ -12,6 +12,7 @@ from pathlib import Path
 from edge.capture import SUFFIXES
 from edge.labels import MALIGNANT, Label
 from edge.questionnaire import Answer
+from edge.shards import digest_of
 
 UNKNOWN = ""  # the label of a photograph that has a mask and no class
 
@@ -111,8 +112,7 @@ class PhotoSet:
         """Digest of ids, labels, groups and contents of the files, masks too: the same set gives the same anywhere."""
         digest = hashlib.sha256()
         for photo in sorted(self.photos, key=lambda photo: photo.image_id):
-            contents = hashlib.sha256(photo.path.read_bytes()).hexdigest()
-            facts = [photo.image_id, photo.label, photo.patient, contents]
+            facts = [photo.image_id, photo.label, photo.patient, digest_of(photo.path)]
             if photo.mask is not None:
                 facts.append(hashlib.sha256(photo.mask.read_bytes()).hexdigest())
             digest.update("\t".join(facts).encode() + b"\n")

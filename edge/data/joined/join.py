@@ -14,6 +14,7 @@ from edge.data.copies import same_bytes
 from edge.data.identity import family, joined_id, own_id, patient_key, photo_key
 from edge.data.official import OFFICIAL
 from edge.data.selection import NAMED
+from edge.data.shards.on_demand import on_demand
 from edge.data.table import Photo, PhotoSet, stem
 from edge.errors import InputError
 from edge.labels import Label
@@ -126,6 +127,9 @@ def join(sets: Sequence[PhotoSet], target: str, *, exact: bool = False, official
 
 
 def check_sets(sets: Sequence[PhotoSet], *, official: bool) -> None:
+    packed = next((photos.name for photos in sets if on_demand(photos)), None)
+    if packed:
+        raise InputError(f"{packed} lies in shards, whose photographs no table names; join what the shards are made of")
     table = next((photos.name for photos in sets if photos.joined), None)
     if table:
         raise InputError(f"{table} is a table of several sets already; join these sets and the others in one go")

@@ -1,0 +1,83 @@
+"""The squares of photographs in shards: decoded when they are asked for, so that a set need not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge.capture import read_photo
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.preprocess import to_input
+from edge.shards import is_member
+
+MOST_AT_ONCE = 2**32  # bytes that are decoded into one array
+
+
+class Squares(Sequence[np.ndarray]):
+    """Stands for uint8 (N, side, side, 3) RGB: a number gives a square, a slice or array of numbers an array of them.
+
+    Reading raises InputError for a shard that was changed.
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 4
+
+    def __init__(self, paths: Sequence[Path], side: int) -> None:
+        self.paths, self.side = paths, side
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self.paths), self.side, self.side, 3
+
+    def __getitem__(self, key):
+        if isinstance(key, int | np.integer):
+            return to_input(read_photo(self.paths[int(key)]), self.side)
+        places = range(len(self.paths))[key] if isinstance(key, slice) else np.arange(len(self.paths))[key].tolist()
+        if len(places) * self.side**2 * 3 > MOST_AT_ONCE:
+            raise InputError(
+                f"{len(places)} squares of {self.side} pixels are more than {MOST_AT_ONCE >> 30} GiB in memory, and "
+                "something wants all of them at once; give it fewer photographs"
+            )
+        array = np.empty((len(places), self.side, self.side, 3), np.uint8)
+        for place, own in enumerate(places):
+            array[place] = self[own]
+        return array
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[place] for place in range(len(self.paths)))
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+
+class Joined(Sequence[np.ndarray]):
+    """Squares of several sets, one after the other, as if in one array; by number alone."""
+
+    def __init__(self, parts: Sequence[Sequence[np.ndarray] | np.ndarray]) -> None:
+        self.parts, self.ends = parts, np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, key):
+        if not isinstance(key, int | np.integer):
+            return np.stack([self[int(place)] for place in np.arange(len(self))[key]])
+        part = int(np.searchsorted(self.ends, key, side="right"))
+        return self.parts[part][int(key) - int(self.ends[part]) + len(self.parts[part])]
+
+
+def on_demand(photos: PhotoSet) -> bool:
+    """Whether the set lies in shards."""
+    return bool(photos.photos) and is_member(photos.photos[0].path)
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray | Joined:
+    """The squares of several sets as one; a single one as it is, so that nothing is copied."""
+    if len(parts) == 1:
+        return parts[0]
+    return Joined(parts) if any(isinstance(part, Squares) for part in parts) else np.concatenate(parts)

@@ -1,0 +1,254 @@
+"""Sets in shards: what goes in comes out, other readers of tar files agree, and nothing that was changed is read."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from dermedge.commands.prepare import main as prepare
+from dermedge.commands.train import main as train
+from edge.capture import read_photo
+from edge.data.copies import same_bytes
+from edge.data.readers import open_photos, sets_in
+from edge.data.shards import writing
+from edge.data.shards.on_demand import MOST_AT_ONCE, Joined, Squares
+from edge.data.shards.writing import write_shards
+from edge.data.squares import load_squares
+from edge.data.table import PhotoSet
+from edge.errors import InputError
+from edge.files import sha256
+from edge.preprocess import to_input
+from edge.shards import MEMBERS, ROW, members_of
+
+SIDE = 48
+
+
+@pytest.fixture(scope="module")
+def photos(folder_of_photographs: Path) -> PhotoSet:
+    """As of a joined set: with lesions, answers, and names in other sets."""
+    return with_more(open_photos(folder_of_photographs))
+
+
+def with_more(photos: PhotoSet) -> PhotoSet:
+    more: list[dict] = [
+        {"lesion": 'a, "b"', "answers": {"age": 40.5, "itches": True, "region": "back"}},
+        {"site": "lower extremity", "also_known_as": (("other", "IMG_1", "P1"),)},
+        {"answers": {"bleeds": False}},
+    ]
+    own = zip(photos.photos, [*more, *({} for _ in photos.photos[3:])], strict=True)
+    return replace(photos, photos=tuple(replace(photo, **fields) for photo, fields in own))
+
+
+@pytest.fixture(scope="module")
+def packed(photos: PhotoSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards of ten photographs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "PER_SHARD", 10)
+        return write_shards(photos, out=tmp_path_factory.mktemp("shards"), side=SIDE).folder
+
+
+@pytest.fixture
+def copy(packed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(packed, tmp_path / packed.name))
+
+
+def test_what_was_packed_is_read(photos: PhotoSet, packed: Path) -> None:
+    back = open_photos(packed)
+    assert sets_in(packed.parent) == [packed]
+    assert (back.name, back.classes, back.synthetic, back.licence) == (
+        photos.name, photos.classes, photos.synthetic, photos.licence,
+    )  # fmt: skip
+    for photo, own in zip(photos.photos, back.photos, strict=True):
+        for name in ("image_id", "label", "patient", "domain", "lesion", "site", "answers", "also_known_as"):
+            assert getattr(own, name) == getattr(photo, name)
+    _, squares = load_squares(back, SIDE)
+    assert squares.shape == (len(photos), SIDE, SIDE, 3)
+    for place in (0, 13, len(photos) - 1):
+        with io.BytesIO() as file:  # Pillow's own JPEG of the square that a model would see
+            Image.fromarray(to_input(read_photo(photos.photos[place].path), SIDE)).save(
+                file, "JPEG", quality=95, subsampling=0
+            )
+            wanted = np.asarray(Image.open(file).convert("RGB"))
+        np.testing.assert_array_equal(squares[place], wanted)
+
+
+def test_other_readers_of_tar_files_agree(packed: Path) -> None:
+    """The standard library's reader finds every member where the table says, in pairs as WebDataset reads them."""
+    members, number = np.load(packed / MEMBERS), 0
+    for shard, path in enumerate(sorted(packed.glob("*.tar"))):
+        with tarfile.open(path) as tar:
+            entries = tar.getmembers()
+            for picture, said in zip(entries[::2], entries[1::2], strict=True):
+                assert (picture.name, said.name) == (f"{number:09d}.jpg", f"{number:09d}.json")
+                row = members[number]
+                assert (row["shard"], row["offset"], row["size"]) == (shard, picture.offset_data, picture.size)
+                assert picture.mtime == 0 and picture.isreg()
+                facts = json.load(tar.extractfile(said))
+                assert facts["image"] == open_photos(packed).photos[number].image_id if number % 17 == 0 else True
+                number += 1
+    assert number == len(members)
+
+
+def test_the_same_photographs_give_the_same_bytes(photos: PhotoSet, packed: Path, tmp_path: Path, monkeypatch) -> None:
+    """Also where the first try was killed after its first shard, and another set has another name."""
+    monkeypatch.setattr(writing, "PER_SHARD", 10)
+    whole = writing.pack
+
+    def killed(work: tuple) -> None:
+        if work[1]:
+            raise KeyboardInterrupt
+        whole(work)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(writing, "pack", killed)
+        write_shards(photos, out=tmp_path, side=SIDE)
+    (kept,) = tmp_path.glob(".*/shard-00000.tar")
+    assert not list(tmp_path.glob("[!.]*"))
+    began = os.stat(kept).st_mtime_ns
+    again = write_shards(photos, out=tmp_path, side=SIDE).folder
+    assert again.name == packed.name and sha256(again) == sha256(packed)
+    assert os.stat(again / kept.name).st_mtime_ns == began  # it was not made twice
+    assert [path.name for path in tmp_path.iterdir()] == [again.name]
+    assert write_shards(photos.where(lambda photo: photo != photos.photos[0]), out=tmp_path, side=SIDE).folder != again
+
+
+def test_digests_and_copies_need_no_file(photos: PhotoSet, packed: Path) -> None:
+    back = open_photos(packed)
+    assert back.sha256() == open_photos(packed).sha256() != photos.sha256()
+    first, second = back.photos[0].path, back.photos[1].path
+    assert same_bytes([first, second]) == [] and same_bytes([first, second, first]) == [[first, first]]
+
+
+def flipped(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_changed_shard_is_refused_by_name(copy: Path) -> None:
+    row = np.load(copy / MEMBERS)[12]
+    flipped(copy / "shard-00001.tar", int(row["offset"]) + 30)
+    back = open_photos(copy)
+    assert read_photo(back.photos[11].path).shape == (SIDE, SIDE, 3)
+    with pytest.raises(InputError, match=r"000000012\.jpg is not the photograph that was packed: shard-00001\.tar was"):
+        read_photo(back.photos[12].path)
+    (copy / "shard-00001.tar").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"shard-00001\.tar is missing, or has not the \d+ bytes"):
+        open_photos(copy)
+
+
+@pytest.mark.parametrize("name", ["index.csv", MEMBERS, "labels.json"])
+def test_a_changed_table_is_refused_by_name(copy: Path, name: str) -> None:
+    flipped(copy / name, -2)
+    with pytest.raises(InputError, match=f"{name} is not the one that was written with the shards"):
+        open_photos(copy)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"offset": 2**63 + 5}, "cannot be read"),
+        ({"offset": 2**40}, "is not the photograph"),
+        ({"size": 2**32 - 1}, "expected 1 to"),
+        ({"size": 0}, "has 0 bytes"),
+        ({"shard": 1}, "has no 000000000.jpg"),
+        (None, "is no table of photographs in shards"),
+    ],
+)
+def test_a_hostile_table_harms_nobody(copy: Path, changed: dict | None, words: str) -> None:
+    path = open_photos(copy).photos[0].path
+    members = np.load(copy / MEMBERS)
+    for name, value in (changed or {}).items():
+        members[name][0] = value
+    np.save(copy / MEMBERS, members if changed else np.zeros(3))
+    members_of.cache_clear()
+    with pytest.raises(InputError, match=words):
+        read_photo(path)
+    members_of.cache_clear()
+
+
+def test_a_pipe_in_place_of_a_shard_does_not_block(copy: Path) -> None:
+    path = open_photos(copy).photos[0].path
+    path.parent.unlink()
+    os.mkfifo(path.parent)
+    with pytest.raises(InputError, match="no regular file"):
+        read_photo(path)
+
+
+def test_squares_are_an_array_to_whoever_asks(packed: Path) -> None:
+    back = open_photos(packed)
+    squares = Squares([photo.path for photo in back.photos], 32)
+    whole = np.array(squares)
+    assert whole.shape == squares.shape and whole.dtype == np.uint8
+    np.testing.assert_array_equal(squares[3:9:2], whole[3:9:2])
+    np.testing.assert_array_equal(squares[np.array([4, 4, 1])], whole[[4, 4, 1]])
+    np.testing.assert_array_equal(squares[-1], whole[-1])
+    both = Joined([whole[:3], squares])
+    assert len(both) == 3 + len(whole)
+    for place in (0, 2, 3, 4, len(both) - 1):
+        np.testing.assert_array_equal(both[place], np.concatenate([whole[:3], whole])[place])
+    many = Squares([back.photos[0].path] * (MOST_AT_ONCE // (3 * 32**2) + 1), 32)
+    with pytest.raises(InputError, match="squares of 32 pixels are more than 4 GiB"):
+        np.array(many)
+
+
+def test_training_takes_shards_as_any_other_set(
+    packed: Path, folder_of_photographs: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """The same weights as from a folder of the same files, whose squares the cache holds."""
+    monkeypatch.setenv("DERMEDGE_CACHE", str(tmp_path / "cache"))
+    back = open_photos(packed)
+    flags = [
+        "--stages",
+        "32x1",
+        "--batch",
+        "4",
+        "--folds",
+        "3",
+        "--held-back",
+        "0.25",
+        "--precision",
+        "32-true",
+        "--threads",
+        "1",
+    ]
+    flags += ["--model", "mnasnet"]
+    assert train(["--data", str(packed), "--out", str(tmp_path / "shards"), *flags]) == 0
+    assert not [path for path in (tmp_path / "cache").glob("*.npy") if path.stat().st_size > 10_000]  # no squares
+    loose = Path(shutil.copytree(folder_of_photographs, tmp_path / back.name))
+    for own in back.photos:
+        with tarfile.open(own.path.parent) as tar:
+            content = tar.extractfile(own.path.name).read()
+        next(path for path in loose.rglob(f"{Path(own.image_id).stem}.*")).write_bytes(content)
+    assert train(["--data", str(loose), "--out", str(tmp_path / "loose"), *flags]) == 0
+    weights = [load_file(tmp_path / name / "checkpoint.safetensors") for name in ("shards", "loose")]
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+
+
+def test_the_command_says_what_it_packed(folder_of_photographs: Path, tmp_path: Path, capsys) -> None:
+    flags = ["--data", str(folder_of_photographs), "--side", "32", "--jobs", "1", "--out", str(tmp_path)]
+    assert prepare([*flags, "--shards"]) == 0
+    said = capsys.readouterr().out
+    (folder,) = tmp_path.iterdir()
+    assert "in 1 shards" in said and folder.name in said and len(open_photos(folder)) == 24
+    assert prepare(flags) == 2 and prepare([*flags, "--shards", "--recipe", "ihpad3000"]) == 2
+
+
+def test_what_cannot_be_packed_is_named(photos: PhotoSet, packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`side` is 1 to"):
+        write_shards(photos, out=tmp_path, side=0)
+    unlabelled = PhotoSet("masks", (), photos.photos)
+    with pytest.raises(InputError, match="has no classes"):
+        write_shards(unlabelled, out=tmp_path)
+    assert np.load(packed / MEMBERS).dtype == ROW
