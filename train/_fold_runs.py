@@ -41,6 +41,7 @@ class FoldRun:
     name: str  # in messages
     flags: tuple[str, ...]  # of `dermedge train`
     folder: Path  # where its files go; what it says goes beside it
+    processes: int = 1  # of torchrun, each with a batch and, where there are some, a GPU of its own
 
     @property
     def log(self) -> Path:
@@ -193,12 +194,14 @@ def train_fold(
     elif (run.folder / STATE).is_file():
         flags += ["--resume"]
     log.info("%s: training, see %s", run.name, run.log)
-    # -P: whatever lies in the current folder, the command is ours
-    command = [sys.executable, "-P", "-m", "dermedge.cli", "train", *flags]
+    starter = [sys.executable, "-m"]
+    if run.processes > 1:
+        starter += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(run.processes), "-m"]
+    command = [*starter, "dermedge.cli", "train", *flags]
+    # safe path: whatever lies in the current folder, the command is ours
+    surroundings = {**own_environment(), **environment, "PYTHONSAFEPATH": "1"}
     with run.log.open("a") as said:
-        child = subprocess.Popen(
-            command, stdout=said, stderr=subprocess.STDOUT, env={**own_environment(), **environment}
-        )
+        child = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=surroundings)
         children.append(child)
         code = child.wait()
     log.info("%s: %s", run.name, "finished" if code == 0 else f"stopped with exit code {code}")

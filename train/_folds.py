@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.checkpoint import Checkpoint
 from edge.data.table import PhotoSet
-from edge.errors import InputError
+from edge.errors import InputError, at_least_one
 from edge.files import read_json, scratch_in, write_json
 from edge.models import gives_masks
 from edge.progress import Listener, listening
@@ -88,6 +88,7 @@ def cross_validate(
     split: Split | None = None,
     machine: Machine | None = None,
     jobs: int | None = None,
+    processes: int = 1,
     force: bool = False,
     skip_unreadable: bool = False,
     answers: bool = False,
@@ -95,7 +96,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Train on every fold, `jobs` at a time, and pool the answers on the patients that each run never saw.
 
-    `jobs`: None for one a GPU, else one. Several share the cores, unless `machine` says how many threads each has.
+    `jobs`: None for as many as the GPUs are enough for, else one. `processes` of torchrun train each fold, a GPU each.
+    Several share the cores, unless `machine` says how many threads each has.
     Other processes that are started with the same `folder` take folds as well. The split's own `fold` does not matter.
     Every fold is a process of its own, `dermedge train` into `folder`/fold-K with its output in fold-K.log; one that
     is finished is not trained again, unless `force`, and one that was interrupted is resumed. `teachers`: as in
@@ -111,17 +113,19 @@ def cross_validate(
     recipe.check()  # each fold would refuse the same, after the photographs were read
     replace(split, fold=0).check()
     machine.check()
-    jobs = jobs or max(1, len(gpus()))
-    if jobs > 1 and machine.threads is None:
-        machine = replace(machine, threads=max(1, cores() // jobs))
+    at_least_one(jobs=jobs, processes=processes)
+    jobs = jobs or max(1, len(gpus()) // processes)
+    if jobs * processes > 1 and machine.threads is None:
+        machine = replace(machine, threads=max(1, cores() // (jobs * processes)))
+    environments = slots(jobs, processes)
     networks = opened_networks(recipe, split, sources)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
-    runs = fold_runs(recipe, split, machine, sources, folder)
+    runs = fold_runs(recipe, split, machine, sources, folder, processes=processes)
     with listening(on_progress):
         sets = sets_of(sources, masks=networks.masks)
         check_folds(recipe, split, sets, networks, None if force else folder, answers=answers)
-        codes = train_folds(runs, slots(jobs), force=force)
+        codes = train_folds(runs, environments, force=force)
         if any(codes.values()):
             raise FoldsStopped({fold: code for fold, code in sorted(codes.items()) if code}, folder)
         return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=networks.masks)
@@ -158,16 +162,23 @@ def opened_networks(recipe: Recipe, split: Split, sources: Sources) -> Networks:
 
 
 def fold_runs(
-    recipe: Recipe, split: Split, machine: Machine, sources: Sources, folder: Path, *, name: str = "fold"
+    recipe: Recipe,
+    split: Split,
+    machine: Machine,
+    sources: Sources,
+    folder: Path,
+    *,
+    processes: int = 1,
+    name: str = "fold",
 ) -> list[FoldRun]:
-    """The folds of a recipe, each to be trained by a process of its own below `folder`; "NAME 0" in messages."""
+    """The folds of a recipe, each to be trained by processes of its own below `folder`; "NAME 0" in messages."""
     start = partial(
         flags_of, recipe, machine=machine, data=sources.data, also=sources.also, init=sources.init,
         teachers=sources.teachers, skip_unreadable=sources.skip_unreadable, answers=sources.answers,
     )  # fmt: skip
     places = [fold_folder(folder, fold) for fold in range(split.folds)]
     return [
-        FoldRun(f"{name} {fold}", tuple(start(replace(split, fold=fold), folder=own)), own)
+        FoldRun(f"{name} {fold}", tuple(start(replace(split, fold=fold), folder=own)), own, processes)
         for fold, own in enumerate(places)
     ]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge.data.table import PhotoSet
-from edge.errors import InputError
+from edge.errors import InputError, at_least_one
 from edge.files import read_json, scratch_in, write_json
 from edge.locks import alone_in
 from edge.metrics.selection import Selection, selection
@@ -88,18 +88,21 @@ def search(
     split: Split | None = None,
     machine: Machine | None = None,
     jobs: int | None = None,
+    processes: int = 1,
     retry: bool = False,
     on_progress: Listener | None = None,
 ) -> Search:
     """Train every trial of the space on every fold, `jobs` folds at a time, beside other processes in `folder`.
 
     Every process that is started with the same arguments and `folder` takes folds that nobody trains; one that ends,
-    however it does, loses no more than the epoch that a fold was in. `jobs`: None for one a GPU, or one a core.
+    however it does, loses no more than the epoch that a fold was in. `processes` of torchrun train each fold, a GPU
+    each. `jobs`: None for as many as GPUs or cores are enough for.
     `machine.threads`: None for one on CPUs, where several folds at a time use the cores best. A fold that fails is
     kept as failed, and ends its trial; `retry` tries such folds again.
 
     Raises InputError for what no trial could take, and where `folder` holds another search.
     """
+    at_least_one(jobs=jobs, processes=processes)
     split, machine = split or Split(), machine or Machine()
     replace(split, fold=0).check()
     machine.check()
@@ -121,7 +124,9 @@ def search(
         free = machine.threads is None
         usual = max(1, cores() // len(gpus())) if gpus() else 1
         machine = replace(machine, threads=machine.threads or usual)
-        plan = plan_of(base, trials, split, machine, sources, sets, networks)
+        own = len(gpus()) // processes or cores() // ((machine.threads or 1) * processes)
+        environments = slots(jobs or max(1, own), processes)
+        plan = plan_of(base, trials, split, machine, sources, sets, networks, processes)
         machine = replace(machine, threads=join(folder, plan, any_threads=free))
         runs = [
             run
@@ -129,16 +134,13 @@ def search(
             if number not in refused
             for run in fold_runs(
                 recipe_of(base, trial), split, machine, sources, trial_folder(folder, number),
-                name=f"trial {number}, fold",
+                processes=processes, name=f"trial {number}, fold",
             )
         ]  # fmt: skip
         if retry:
             for run in runs:
                 mark_of(run).unlink(missing_ok=True)
-        codes = train_folds(
-            runs, slots(jobs or len(gpus()) or max(1, cores() // (machine.threads or 1))),
-            unwanted=is_unwanted, on_end=keep_failure,
-        )  # fmt: skip
+        codes = train_folds(runs, environments, unwanted=is_unwanted, on_end=keep_failure)
         with alone_in(folder):
             results = results_of(base, trials, split, sources, sets[0], folder, refused)
     done = [result for result in results if result.status == FINISHED]

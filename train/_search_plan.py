@@ -30,6 +30,7 @@ def plan_of(
     sources: Sources,
     sets: Sequence[PhotoSet],
     networks: Networks,
+    processes: int,
 ) -> dict[str, Any]:
     """All that the figures depend on. Digests in place of paths: machines may have the same set in other places."""
     plan = {
@@ -38,6 +39,7 @@ def plan_of(
         "split": {"folds": split.folds, "held_back": split.held_back, "seed": split.seed},
         "precision": machine.precision,
         "threads": machine.threads,
+        "processes": processes,
         "sets": [{"name": photos.name, "sha256": photos.sha256()} for photos in sets],
         "init": networks.start.sha256 if networks.start else None,
         "teachers": [[teacher.sha256 for teacher in own] for own in networks.teachers],

@@ -1,10 +1,10 @@
-"""What of this machine each of several runs at a time gets: one GPU, or some cores."""
+"""What of this machine each of several runs at a time gets: GPUs of its own, or some cores."""
 
 from __future__ import annotations
 
 import os
 
-from edge.errors import at_least_one
+from edge.errors import InputError, at_least_one
 
 GPUS = "CUDA_VISIBLE_DEVICES"
 
@@ -24,8 +24,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def slots(jobs: int) -> list[dict[str, str]]:
-    """For each of `jobs` runs at a time what to add to its environment: GPUs are dealt out in turn, where there are."""
-    at_least_one(jobs=jobs)
+def slots(jobs: int, processes: int = 1) -> list[dict[str, str]]:
+    """For each of `jobs` runs at a time what to add to its environment: a GPU for each of its processes, in turn.
+
+    InputError where a run has more processes than there are GPUs; without any they share the cores.
+    """
+    at_least_one(jobs=jobs, processes=processes)
     devices = gpus()
-    return [{GPUS: devices[job % len(devices)]} if devices else {} for job in range(jobs)]
+    if not devices:
+        return [{} for _ in range(jobs)]
+    if processes > len(devices):
+        raise InputError(f"`processes` are at most the {len(devices)} GPU(s) of this machine, got {processes}")
+    shares = [devices[start : start + processes] for start in range(0, len(devices) - processes + 1, processes)]
+    return [{GPUS: ",".join(shares[job % len(shares)])} for job in range(jobs)]

@@ -28,7 +28,16 @@ def parser() -> argparse.ArgumentParser:
     p.description = __doc__
     p.set_defaults(fold=None)
     p.add_argument("--jobs", type=int, help="folds trained at a time; they share the cores (default: one a GPU, or 1)")
+    add_processes(p)
     return p
+
+
+def add_processes(p: argparse.ArgumentParser) -> None:
+    """Of commands that train folds."""
+    p.add_argument(
+        "--processes", type=int, default=1,
+        help="processes of torchrun that train a fold, each with a GPU and a batch of its own (default: 1)",
+    )  # fmt: skip
 
 
 @entry(parser)
@@ -39,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         args.fold = None  # a file of one fold's settings holds for all
     if args.print_config:
         raise InputError("--print-config is of `dermedge train`; a cross-validation takes the file with --config")
-    at_least_one(jobs=args.jobs)
+    at_least_one(jobs=args.jobs, processes=args.processes)
     check_inputs(args)
     if args.qat:
         raise InputError("--qat is of one checkpoint and its own split; give it to train.py")
@@ -62,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
             split=split_of(args),
             machine=machine_of(args),
             jobs=args.jobs,
+            processes=args.processes,
             force=args.force,
             skip_unreadable=args.skip_unreadable,
             answers=args.answers,

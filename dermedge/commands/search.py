@@ -31,6 +31,7 @@ from edge.errors import GOOD, InputError, at_least_one
 
 from ._figures import cells
 from ._settings import parsed, read_flags, typed
+from .cross_validate import add_processes
 from .train import check_inputs, machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--jobs", type=int, help="folds trained at a time on this machine (default: one a GPU, or one a core)"
     )
+    add_processes(p)
     p.add_argument("--retry", action="store_true", help="try folds again that failed")
     return p
 
@@ -64,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     flags = parser()
     args = read_flags(argv, flags)
-    at_least_one(jobs=args.jobs)
+    at_least_one(jobs=args.jobs, processes=args.processes)
     space = space_of(args.space)
     refuse(args, typed(argv, flags), space)
     check_inputs(args)
@@ -79,6 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         split=split_of(args),
         machine=machine_of(args),
         jobs=args.jobs,
+        processes=args.processes,
         retry=args.retry,
     )
     table = room("train._search_table")

@@ -221,6 +221,9 @@ def test_a_fold_whose_process_outlived_its_parent_is_left_to_it(tmp_path: Path) 
 def test_gpus_are_dealt_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_slots, "gpus", lambda: ["2", "5"])
     assert [own["CUDA_VISIBLE_DEVICES"] for own in _slots.slots(3)] == ["2", "5", "2"]
+    assert [own["CUDA_VISIBLE_DEVICES"] for own in _slots.slots(2, 2)] == ["2,5", "2,5"]
+    with pytest.raises(InputError, match=r"at most the 2 GPU\(s\)"):
+        _slots.slots(1, 3)
     monkeypatch.setattr(_slots, "gpus", list)
     assert _slots.slots(2) == [{}, {}]
     with pytest.raises(InputError, match="`jobs` is at least 1"):
