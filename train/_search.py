@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from edge.locks import alone_in
 from edge.metrics.selection import Selection, selection
 from edge.models import gives_masks
 from edge.progress import Listener, listening
+from edge.questions.search.measure import FAILED, FINISHED, OPEN, SearchReport, Trial, search_report
 
 from ._fold_runs import FoldRun, train_folds
 from ._folder import UNSEEN
@@ -37,46 +37,27 @@ from ._options import Machine, Split
 from ._recipe import Recipe
 from ._search_plan import join, plan_of
 from ._slots import cores, gpus, slots
-from ._space import Space, Trial, recipe_of
+from ._space import Space, recipe_of
+from ._space import Trial as Varied
 
 log = logging.getLogger("dermedge")
 
 INTERRUPTED = (130, 143)  # exit codes of a fold that was told to stop, and goes on another time
-FAILED = ".failed.json"  # end of the name of the file beside a fold's folder
+MARK = ".failed.json"  # end of the name of the file beside a fold's folder
 LAST_WORDS = 4096  # bytes of a log
-FINISHED, BROKEN, OPEN = ORDER = ("finished", "failed", "open")
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What came of a trial."""
-
-    number: int
-    varied: Trial
-    status: str  # FINISHED, BROKEN or OPEN
-    reason: str = ""  # of a broken one
-    figures: dict[str, Any] | None = None  # of `summarise`, out of fold
-    precision: tuple[str, ...] = ()  # in which its folds were computed
 
 
 @dataclass(frozen=True)
 class Search:
-    """The trials in their order, and what it means that the best is the best of them."""
+    """What is there of a search."""
 
     folder: Path
-    data: dict[str, Any]  # `PhotoSet.summary` with the digest
-    trials: tuple[TrialResult, ...]
-    selection: Selection | None  # of the finished ones; None where none is
+    report: SearchReport
     stopped: dict[str, int]  # exit codes, by name, of folds that this process saw stopped or killed
 
-    @property
-    def ranked(self) -> list[TrialResult]:
-        """The finished ones, the best first, of equals the first; then those that failed, then those that are open."""
-        return sorted(self.trials, key=lambda trial: (ORDER.index(trial.status), -balanced_accuracy(trial)))
-
-
-def balanced_accuracy(trial: TrialResult) -> float:
-    return trial.figures["balanced_accuracy"]["value"] if trial.figures else 0.0
+    def write(self) -> Path:
+        """Write search.csv, search.json and report.html into the folder; returns the page."""
+        return self.report.write(self.folder)
 
 
 def search(
@@ -143,16 +124,9 @@ def search(
         codes = train_folds(runs, environments, unwanted=is_unwanted, on_end=keep_failure)
         with alone_in(folder):
             results = results_of(base, trials, split, sources, sets[0], folder, refused)
-    done = [result for result in results if result.status == FINISHED]
-    return Search(
-        folder=folder,
-        data={**sets[0].summary(), "sha256": sets[0].sha256()},
-        trials=tuple(results),
-        selection=compared(done, sets[0], folder, split),
-        stopped={
-            run.name: codes[place] for place, run in enumerate(runs) if codes[place] and not mark_of(run).is_file()
-        },
-    )
+    stopped = {run.name: codes[place] for place, run in enumerate(runs) if codes[place] and not mark_of(run).is_file()}
+    selection = compared(results, sets[0], folder, split)
+    return Search(folder, search_report(results, selection, sets[0], sha256=plan["sets"][0]["sha256"]), stopped)
 
 
 def opener(split: Split, sources: Sources) -> Callable[[Recipe], tuple[list[PhotoSet], Networks]]:
@@ -183,7 +157,7 @@ def trial_folder(folder: Path, number: int) -> Path:
 
 def mark_of(run: FoldRun) -> Path:
     """The file that says that a fold failed."""
-    return run.folder.with_name(run.folder.name + FAILED)
+    return run.folder.with_name(run.folder.name + MARK)
 
 
 def is_unwanted(run: FoldRun) -> bool:
@@ -192,7 +166,7 @@ def is_unwanted(run: FoldRun) -> bool:
     Folds begin in their order, so that the first one that fails is the same, however many processes there are.
     """
     folder, fold = run.folder.parent, int(run.folder.name.rpartition("-")[2])
-    return any((folder / f"{fold_folder(folder, own).name}{FAILED}").is_file() for own in range(fold + 1))
+    return any((folder / f"{fold_folder(folder, own).name}{MARK}").is_file() for own in range(fold + 1))
 
 
 def keep_failure(run: FoldRun, code: int) -> None:
@@ -212,24 +186,24 @@ def last_words(path: Path) -> str:
 
 def results_of(
     base: Recipe,
-    trials: Sequence[Trial],
+    trials: Sequence[Varied],
     split: Split,
     sources: Sources,
     photos: PhotoSet,
     folder: Path,
     refused: Mapping[int, str],
-) -> list[TrialResult]:
+) -> list[Trial]:
     """What is there of each trial; the figures over all folds are written into its folder where they were not."""
-    results: list[TrialResult] = []
+    results: list[Trial] = []
     trivial: dict[str, dict] | None = None
     for number, trial in enumerate(trials):
         own = trial_folder(folder, number)
         reason = refused.get(number) or failure_in(own, split.folds)
         if reason:
-            results.append(TrialResult(number, trial, BROKEN, reason))
+            results.append(Trial(number, trial, FAILED, reason))
             continue
         if not all(FoldRun("", (), fold_folder(own, fold)).finished for fold in range(split.folds)):
-            results.append(TrialResult(number, trial, OPEN))
+            results.append(Trial(number, trial, OPEN))
             continue
         if not (own / FIGURES).is_file():
             recipe = recipe_of(base, trial)
@@ -238,16 +212,14 @@ def results_of(
             )
         told = read_json(own / FIGURES, expected=f"the figures of trial {number}")
         trivial = told["baselines"]
-        results.append(
-            TrialResult(number, trial, FINISHED, figures=told["out_of_fold"], precision=computed_in(own, split))
-        )
+        results.append(Trial(number, trial, FINISHED, figures=told["out_of_fold"], precision=computed_in(own, split)))
     return results
 
 
 def failure_in(folder: Path, folds: int) -> str:
     """Why a trial failed, of the first of its folds that did; "" for none."""
     for fold in range(folds):
-        path = folder / f"{fold_folder(folder, fold).name}{FAILED}"
+        path = folder / f"{fold_folder(folder, fold).name}{MARK}"
         if path.is_file():
             told = read_json(path, expected="what a fold failed with")
             return f"fold {fold}, exit code {told.get('exit_code')}: {told.get('said')}"
@@ -263,11 +235,12 @@ def computed_in(folder: Path, split: Split) -> tuple[str, ...]:
     return tuple(sorted({str(own["recipe"]["precision"]) for own in checkpoints}))
 
 
-def compared(done: Sequence[TrialResult], photos: PhotoSet, folder: Path, split: Split) -> Selection | None:
+def compared(results: Sequence[Trial], photos: PhotoSet, folder: Path, split: Split) -> Selection | None:
     """What it does to the best of the finished trials that it was chosen; None where none is finished.
 
     Raises InputError where a trial has answers to other photographs than the first.
     """
+    done = [result for result in results if result.status == FINISHED]
     if not done:
         return None
     answers: list[np.ndarray] = []

@@ -13,15 +13,14 @@ Takes the flags of train/train.py for what all recipes have in common. A space f
     stages = ["64x40,128x60", "128x60"]
 
 Every process takes folds that nobody trains, and waits for those of others, so that what was killed is gone on with.
-Writes search.csv and search.json into --out: the trials by their balanced accuracy out of fold, with 95 % intervals by
-patient, and by how much the best one's is flattered because it is the best. docs/search.md
+Writes search.csv, search.json and report.html into --out: the trials by their balanced accuracy out of fold, with 95 %
+intervals by patient, and by how much the best one's is flattered because it is the best. docs/search.md
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,18 +28,16 @@ from dermedge._rooms import room
 from dermedge.console import entry, screen
 from edge.errors import GOOD, InputError, at_least_one
 
-from ._figures import cells
 from ._settings import parsed, read_flags, typed
 from .cross_validate import add_processes
 from .train import check_inputs, machine_of, recipe_of, split_of
 from .train import parser as train_parser
 
 if TYPE_CHECKING:
+    from edge.questions.search.measure import SearchReport
     from train._space import Space
 
-log = logging.getLogger("dermedge")
-
-SHOWN = 10  # trials on the screen
+TABLE = "search.csv"
 # flags of `dermedge train` that would be taken and not heeded
 NOT_HERE = {
     "resume": "the same command goes on by itself",
@@ -84,16 +81,15 @@ def main(argv: list[str] | None = None) -> int:
         processes=args.processes,
         retry=args.retry,
     )
-    table = room("train._search_table")
-    path = table.write_table(result)
-    show(table.report_of(result), list(space.fields))
-    screen().print(f"{path}", soft_wrap=True)
+    page = result.write()
+    show(result.report)
+    screen().print(f"{result.folder / TABLE}, {page}", soft_wrap=True)
     if result.stopped:
         words = f"{', '.join(result.stopped)} did not finish; the same command goes on with it"
         screen().print(words, soft_wrap=True, markup=False)
         return max(128 - code if code < 0 else code for code in result.stopped.values())  # as shells report a signal
-    if not result.selection:
-        raise InputError(f"every trial failed; {path} says why, and `retry` tries them again")
+    if not result.report.finished:
+        raise InputError(f"every trial failed; {result.folder / TABLE} says why, and `retry` tries them again")
     return GOOD
 
 
@@ -120,36 +116,10 @@ def refuse(args: argparse.Namespace, said: Mapping[str, Any], space: Space) -> N
         raise InputError(f"{both[0]} is varied in {args.space} and stated as a flag; leave one of them out")
 
 
-def show(report: Mapping[str, Any], varied: Sequence[str]) -> None:
-    """The best trials, what failed, and what the best one's figure is worth."""
-    from rich.table import Table
-
-    done = [trial for trial in report["trials"] if trial["figures"]]
-    table = Table(title=f"{len(done)} of {len(report['trials'])} trials are finished, the best first")
-    for column in ("trial", *varied, "balanced accuracy", "95 % interval", "below the best"):
-        table.add_column(column, justify="right")
-    for trial in done[:SHOWN]:
-        table.add_row(
-            str(trial["trial"]),
-            *(str(trial["varied"][name]) for name in varied),
-            *cells(trial["figures"]["balanced_accuracy"]),
-            "" if trial["trial"] == report["best"] else " ".join(cells(trial["below_best"])),
-        )
-    if done:
-        screen().print(table)
-    for trial in report["trials"]:
-        if trial["reason"]:
-            log.warning("trial %d failed: %s", trial["trial"], trial["reason"])
-    precisions = sorted({own for trial in done for own in trial["precision"]})
-    if len(precisions) > 1:
-        log.warning("folds were computed in %s; `precision` makes machines do the same", " and in ".join(precisions))
-    if len(done) > 1:
-        value, bounds = cells(report["corrected"])
-        screen().print(
-            f"The best of {len(done)} is flattered: chosen by some patients and judged on others it has {value} "
-            f"({bounds}), {report['flattery']:+.3f} less. Use that figure for it.",
-            soft_wrap=True,
-        )  # fmt: skip
+def show(report: SearchReport) -> None:
+    """The best trials, what their figures are worth, and what failed."""
+    for part in report.tables():
+        screen().print(part, soft_wrap=isinstance(part, str), markup=False)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ PAGE = "report.html"
 # Question -> the module that shows its JSON: SCHEMA, TITLE and `section(report, pictures)`. In the order of the page.
 QUESTIONS = {
     "training": "edge.questions.training.section",
+    "search": "edge.questions.search.section",
     "parity": "edge.questions.parity.section",
     "devices": "edge.questions.devices.section",
     "layers": "edge.questions.layers.section",
@@ -258,7 +259,7 @@ def whole(parts: list[Part]) -> str:
     return template("edge.report", "report.html.j2").render(
         model=models[0] if models else None,
         checkpoint=checkpoints[0] if checkpoints else None,
-        on_a_phone=any(part.name != "training" for part in parts),
+        on_a_phone=any(part.name not in {"training", "search"} for part in parts),
         notice=NOTICE,
         of_patients=any(shows_patients(part.report) for part in parts),
         sections=[(part.name, module_of(part.name).TITLE, part.body) for part in shown],

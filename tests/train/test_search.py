@@ -22,6 +22,7 @@ from edge.data.readers import open_photos
 from edge.errors import InputError
 from edge.files import write_json
 from edge.locks import Lock
+from edge.questions.search.measure import TABLE
 from train import _fold_runs, _folds, _slots
 from train._cut import cut_sets
 from train._fold_runs import FoldRun, claim
@@ -30,7 +31,6 @@ from train._folds import Sources
 from train._options import Machine, Split
 from train._recipe import Recipe
 from train._search import Search, search
-from train._search_table import TABLE, write_table
 from train._space import read_space
 from train._trainer import as_json
 
@@ -78,7 +78,7 @@ def searched(
         BASE, read_space(space), Sources(data), folder=folder, split=split, machine=Machine("32-true"), jobs=jobs,
         retry=retry,
     )  # fmt: skip
-    write_table(result)
+    result.write()
     return result
 
 
@@ -181,8 +181,8 @@ def test_a_recipe_that_cannot_be_is_a_failed_trial(folder_of_photographs: Path, 
     """Each value is right by itself: contrast takes an even batch."""
     choices = {"recipe": {"batch": [4, 5], "contrast": [0.0, 1.0]}}
     result = searched(folder_of_photographs, tmp_path, space=choices)
-    (failed,) = [trial for trial in result.trials if trial.status == "failed"]
-    assert failed.varied == {"batch": 5, "contrast": 1.0} and "`batch` is even, got 5" in failed.reason
+    (failed,) = [trial for trial in result.report.report["trials"] if trial["status"] == "failed"]
+    assert failed["varied"] == {"batch": 5, "contrast": 1.0} and "`batch` is even, got 5" in failed["reason"]
     with pytest.raises(InputError, match="no trial can be trained"):
         searched(folder_of_photographs, tmp_path / "none", space={"recipe": {"contrast": [1.0], "batch": [5]}})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train._search_table import TABLE
+from edge.questions.search.measure import TABLE
 
 from ._processes import ROOT
 from .test_killed import begun, ended, killed

@@ -30,8 +30,8 @@ def test_a_question_measures_and_shows(name):
     assert section.TITLE.endswith("?")
     assert list(inspect.signature(section.section).parameters) == ["report", "pictures"]
     module = import_module(f"edge.questions.{name}.measure")
-    if name == "training":  # the run that it tells of has judged its photographs already
-        result = inspect.signature(module.training_report, eval_str=True).return_annotation
+    if name in {"training", "search"}:  # the runs that they tell of have judged their photographs already
+        result = inspect.signature(getattr(module, f"{name}_report"), eval_str=True).return_annotation
     elif name == "devices":  # they have measured; what came with this call is returned beside the report
         result, _ = get_args(get_type_hints(module.judge, vars(module))["return"])
     else:
@@ -52,7 +52,7 @@ def test_its_report_begins_with_the_header_and_is_shown_by_json_alone(name):
     section = import_module(QUESTIONS[name])
     first = list(report.report)
     assert first[:3] == ["schema", "notice", "dermedge"] and report.report["schema"] == section.SCHEMA
-    if name not in {"zoo", "matrix", "devices"}:  # of several models, of anybody's files, of an app's own images
+    if name not in {"zoo", "matrix", "devices", "search"}:  # several models, anybody's files, an app's images
         assert first[3:6] == ["model", "checkpoint_sha256", "data"]
         assert {"name", "images", "patients", "synthetic", "note"} <= report.report["data"].keys()
     html = section.section(report.report, {})

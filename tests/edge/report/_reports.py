@@ -13,6 +13,7 @@ from edge.decision import CHECKS, OUTCOMES, Measurements
 from edge.files import write_json
 from edge.labels import Label
 from edge.metrics.gates import Observations, judge
+from edge.metrics.selection import selection
 from edge.metrics.statistics import wilson
 from edge.questions.decision.coverage import risk_coverage
 from edge.questions.decision.measure import DecisionReport
@@ -32,6 +33,7 @@ from edge.questions.robustness.corruptions import conditions_of
 from edge.questions.robustness.figures import FLOAT, figures
 from edge.questions.robustness.measure import RobustnessReport, described
 from edge.questions.robustness.section import SCHEMA as ROBUSTNESS
+from edge.questions.search.measure import SearchReport, Trial, search_report
 from edge.questions.training.measure import Judged, TrainingReport, training_report
 from edge.questions.zoo.measure import ZooReport
 from edge.questions.zoo.section import SCHEMA as ZOO
@@ -210,6 +212,23 @@ def training() -> TrainingReport:
     )  # fmt: skip
 
 
+def search() -> SearchReport:
+    estimate = {"value": 0.6, "low": 0.5, "high": 0.7}
+    figures = {"balanced_accuracy": estimate, "malignant": {"auc": estimate}, "calibration_error": 0.1, "images": 8,
+               "patients": 4}  # fmt: skip
+    labels = (Label("A", "a", malignant=False), Label("B", "b", malignant=True))
+    photos = tuple(Photo(Path(f"{n}.png"), f"{n}.png", "AB"[n % 2], PATIENTS[n], "set") for n in range(8))
+    answers = np.array([[0, 1, 0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0, 0, 0]])
+    compared = selection(np.arange(8) % 2, answers, PATIENTS, draws=50)
+    trials = [
+        Trial(0, {"batch": 4}, "finished", figures=figures, precision=("32-true",)),
+        Trial(1, {"batch": 8}, "finished", figures=figures, precision=("bf16-mixed",)),
+        Trial(2, {"batch": 16}, "failed", "fold 0, exit code 1: too large"),
+        Trial(3, {"batch": 32}, "open"),
+    ]
+    return search_report(trials, compared, PhotoSet("set", labels, photos, synthetic=True), sha256=SHA)
+
+
 def zoo() -> ZooReport:
     file = {
         "file": "net-fp32.tflite", "format": "tflite", "recipe": "fp32", "bytes": 1_000_000, "ms": 1.0, "ratio": 1.5,
@@ -240,8 +259,8 @@ def devices() -> DevicesReport:
 
 
 REPORTS: dict[str, Callable[[], QuestionReport]] = {
-    "training": training, "parity": parity, "devices": devices, "layers": layers, "mistakes": mistakes,
-    "robustness": robustness, "decision": decision, "matrix": matrix, "zoo": zoo,
+    "training": training, "search": search, "parity": parity, "devices": devices, "layers": layers,
+    "mistakes": mistakes, "robustness": robustness, "decision": decision, "matrix": matrix, "zoo": zoo,
 }  # fmt: skip
 
 
