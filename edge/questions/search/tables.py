@@ -106,7 +106,7 @@ def mixture(report: Mapping[str, Any]) -> str:
     precisions = sorted({own for trial in report["trials"] for own in trial["precision"]})
     if len(precisions) < 2:
         return ""
-    return f"Folds were computed in {' and in '.join(precisions)}; with --precision all machines do the same."
+    return f"Folds were computed in {' and in '.join(precisions)}; `precision` makes all machines do the same."
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
