@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.accelerators import notice
 from edge.checkpoint import Checkpoint
 from edge.manifest import Audit, FineTuned, Manifest
 from edge.recipes import COREAI
 from edge.runtimes.coreai import CoreAI, check_installed
 
 from .._format import Source
-from .program import float_program, save
-
-HALF_FAULTS = ("coreai-torch#115", "coreai-torch#106")  # `edge/accelerators.py`
+from .audit import known_faults
+from .program import float_program, rewritten, save
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,10 @@ class Prepared:
     remark: str = "files are run by Core AI's own runtime, a beta; what the chips of a phone make of them may differ"
 
     def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
-        return replace(self, remark="; ".join((self.remark, *known_faults(recipes))))
+        if "fp16" not in recipes:
+            return self
+        faults = known_faults(rewritten(self.checkpoint, half=True), self.checkpoint)
+        return replace(self, remark="; ".join((self.remark, *faults)))
 
     def unreachable(self, recipe: str) -> str | None:
         return None
@@ -65,8 +66,3 @@ class CoreAIFormat:
     def lower(self, source: Source) -> Prepared:
         check_installed(converting=True)
         return Prepared(source.checkpoint, source.reference.masks is not None)
-
-
-def known_faults(recipes: Sequence[str]) -> list[str]:
-    """What Apple's chips are reported to get wrong of these recipes. Issue 51 is not: fp16 has no linear layers."""
-    return [notice(fault, "fp16", "whole file") for fault in HALF_FAULTS if "fp16" in recipes]

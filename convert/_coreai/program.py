@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from edge.checkpoint import Checkpoint
 from edge.manifest import INTENDED_USE, Manifest
@@ -44,6 +44,13 @@ class Halved(nn.Module):
         return logits.float() if mask is None else (logits.float(), mask.float())
 
 
+def rewritten(checkpoint: Checkpoint, *, half: bool) -> fx.GraphModule:
+    """The checkpoint's network after all passes: (1, 3, S, S), normalised -> logits."""
+    side = checkpoint.preprocess.side
+    traced = trace(checkpoint.network(), torch.zeros(1, 3, side, side))
+    return rewrite(traced, HALF_PASSES if half else CORE_AI_PASSES)[0]
+
+
 def float_program(checkpoint: Checkpoint, precision: str, *, answers: bool = False) -> Any:
     """An AIProgram of the checkpoint; `precision` is `fp32` or `fp16`. With `answers` it has the second input, and
     what is answered is added in float32."""
@@ -51,8 +58,7 @@ def float_program(checkpoint: Checkpoint, precision: str, *, answers: bool = Fal
 
     pre = checkpoint.preprocess
     half = precision == "fp16"
-    traced = trace(checkpoint.network(), torch.zeros(1, 3, pre.side, pre.side))
-    net, _ = rewrite(traced, HALF_PASSES if half else CORE_AI_PASSES)
+    net = rewritten(checkpoint, half=half)
     weight = checkpoint.answers_weight if answers else None
     module = Deployed(
         Halved(net) if half else net, mean=pre.mean, std=pre.std, temperature=checkpoint.temperature, layout="NHWC",
@@ -63,7 +69,7 @@ def float_program(checkpoint: Checkpoint, precision: str, *, answers: bool = Fal
     program = torch.export.export(FromBytes(module), tuple(example)).run_decompositions(get_decomp_table())
     # the other mode writes the place in our sources of every operation into the file
     converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
-    names = list(OUTPUTS[: len(results(traced))])
+    names = list(OUTPUTS[: len(results(net))])
     converter.add_exported_program(
         program, input_names=[INPUT, ANSWERS][: len(example)], output_names=names, entrypoint_name=ENTRY
     )

@@ -10,9 +10,11 @@ report on a Mac or an iPhone confirms it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from edge.manifest import Audit
 from edge.runtimes.coreml.bind import bind
@@ -21,9 +23,11 @@ from edge.runtimes.coreml.program import Operation, Program, Ref, read_program, 
 from edge.runtimes.coreml.runtime_dependent import runtime_dependent
 from edge.runtimes.coreml.values import ELEMENTS, Value, Weights
 
+from .._graph.refusals import module_of
 from .._liveness import peak_bytes
 from .layers import PRODUCTS, has_weight, macs_of, numbers_of, resizes, shapes_of, stored
 
+HALF = "_cast_fp16"  # ends coremltools' name of an operation in half precision
 LAYOUT = {"transpose", "reshape"}
 LARGEST_RANK = 5
 CPU_ONLY = {
@@ -34,8 +38,10 @@ CPU_ONLY = {
 LARGEST_POOL, LARGEST_POOL_STRIDE = 13, 2
 
 
-def audit(path: Path) -> Audit:
+def audit(path: Path, modules: Mapping[str, str] | None = None) -> Audit:
     """Operations by type, ranks, layout operations, MACs, memory and broken rules of one package.
+
+    `modules`: what torch calls an operation -> the network's module that it is computed in, for the rules' places.
 
     `macs_8bit` are products that read a dequantize: with 8-bit weights
     they are 8-bit products on hardware that has them.
@@ -63,6 +69,7 @@ def audit(path: Path) -> Audit:
         if tensor.shape is not None
     }
     layout = [operation for operation in live if operation.kind in LAYOUT]
+    place = partial(place_of, modules=modules or {})
     return Audit(
         operators=dict(sorted(Counter(operation.kind for operation in live).items())),
         largest_rank=max((len(shape) for shape in shapes.values()), default=0),
@@ -77,7 +84,7 @@ def audit(path: Path) -> Audit:
             [tensor.name for tensor in program.inputs],
             program.outputs,
         ),
-        warnings=(*warnings_of(program, live), *known_faults(program, live)),
+        warnings=(*warnings_of(program, live, place), *known_faults(program, live, place)),
     )
 
 
@@ -96,27 +103,46 @@ def bits_of(element: str) -> int:
     return ELEMENTS[element][1] if element in ELEMENTS else 0
 
 
-def warnings_of(program: Program, live: list[Operation]) -> list[str]:
-    """One line for each broken rule, naming what breaks it first."""
+def modules_of(program: Any) -> dict[str, str]:
+    """What torch calls an operation of an exported program -> path of the network's module that called it."""
+    return {node.name: module_of(node)[0] for node in program.graph.nodes if node.op == "call_function"}
+
+
+def place_of(operation: str, modules: Mapping[str, str]) -> str:
+    """An operation's name, and in which module it is computed where that is known.
+
+    coremltools gives one operation of torch's that takes several of its own that name for the last of them alone.
+    """
+    module = modules.get(operation) or modules.get(operation.removesuffix(HALF))
+    return f"{operation} in {module}" if module else operation
+
+
+def warnings_of(program: Program, live: list[Operation], place: Callable[[str], str] = str) -> list[str]:
+    """One line for each broken rule, naming what breaks it first; `place` says in which module that is."""
     lines = []
     for operation in live:
         rank = max((len(output.shape or ()) for output in operation.outputs), default=0)
         if rank > LARGEST_RANK:
-            lines.append(f"ane-rank: {operation.kind} ({operation.name}) has rank {rank}, Core ML takes {LARGEST_RANK}")
+            lines.append(
+                f"ane-rank: {operation.kind} ({place(operation.name)}) has rank {rank}, Core ML takes {LARGEST_RANK}"
+            )
             break
     open_shape = next((operation for operation in live if any(o.shape is None for o in operation.outputs)), None)
     if open_shape is not None:
         lines.append(
-            f"static-shapes: the shape of {open_shape.kind} ({open_shape.name}) is open; "
+            f"static-shapes: the shape of {open_shape.kind} ({place(open_shape.name)}) is open; "
             "the Neural Engine wants it closed"
         )
     counted = Counter(operation.kind for operation in live)
     for kind in sorted(CPU_ONLY & counted.keys()):
-        lines.append(f"ane-operator: {counted[kind]} {kind}, which falls back to the CPU")
+        first = next(operation.name for operation in live if operation.kind == kind)
+        lines.append(f"ane-operator: {counted[kind]} {kind} ({place(first)}), which falls back to the CPU")
     for operation in live:
         odd = odd_window(operation, program.constants)
         if odd:
-            lines.append(f"ane-operator: {operation.kind} ({operation.name}) has {odd}, which falls back to the CPU")
+            lines.append(
+                f"ane-operator: {operation.kind} ({place(operation.name)}) has {odd}, which falls back to the CPU"
+            )
             break
     # the product of what was answered is float32 on purpose, and as small as its two vectors
     pictures = [operation for operation in live if ANSWERS not in names_in(operation)]
@@ -127,10 +153,10 @@ def warnings_of(program: Program, live: list[Operation]) -> list[str]:
     return lines
 
 
-def known_faults(program: Program, live: list[Operation]) -> list[str]:
+def known_faults(program: Program, live: list[Operation], place: Callable[[str], str] = str) -> list[str]:
     """A notice for each operation that Apple's hardware or runtime is reported to get wrong."""
     kinds = {"avg_pool", "softplus", "softplus_parametric"}
-    return runtime_dependent(program, bind(program)[0]) if any(o.kind in kinds for o in live) else []
+    return runtime_dependent(program, bind(program)[0], place) if any(o.kind in kinds for o in live) else []
 
 
 def odd_window(operation: Operation, constants: Mapping[str, Value]) -> str | None:

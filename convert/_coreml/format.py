@@ -23,7 +23,7 @@ from edge.scheme import save as save_scheme
 
 from .._aim import Unreachable
 from .._format import Source
-from .audit import audit
+from .audit import audit, modules_of
 from .half_noise import too_coarse
 from .half_ranges import LARGEST, RangeRow, half_ranges, kept_float32, summary
 from .half_ranges import save as save_ranges
@@ -136,7 +136,10 @@ class Prepared:
         return shortcomings(describe(path), recipe=recipe, side=side, labels=labels, mask=self.masks, answers=answers)
 
     def audit(self, recipe: str, path: Path) -> Audit:
-        return replace(audit(path), float16=summary(self.ranges) if self.ranges and recipe != "fp32" else None)
+        return replace(
+            audit(path, modules_of(self.program)),
+            float16=summary(self.ranges) if self.ranges and recipe != "fp32" else None,
+        )
 
     def opens_from(self, recipe: str, path: Path) -> str:
         return COREML[recipe].opens_from

@@ -15,20 +15,11 @@ import numpy as np
 from edge.accelerators import HALF_SUM, notice
 from edge.tflite.flatbuffer import code_name, pack, unpack
 
+from .._extremes import drawn
 from .known_faults import place_of
 
 LARGEST = 65504.0  # of half precision
 FLOAT32 = 0  # of the schema's TensorType
-PATCHES = 8  # along each side of a picture
-
-
-def drawn(side: int) -> np.ndarray:
-    """Black, white, noise of every pixel and coarse patches of colour: uint8 (4, side, side, 3), always the same."""
-    random = np.random.default_rng(0)
-    patches = random.integers(0, 256, (PATCHES, PATCHES, 3), np.uint8)
-    rows = np.arange(side) * PATCHES // side
-    noise = random.integers(0, 256, (side, side, 3), np.uint8)
-    return np.stack([np.zeros_like(noise), np.full_like(noise, 255), noise, patches[rows][:, rows]])
 
 
 def largest_sums(content: bytes, means: Sequence[int]) -> list[float]:

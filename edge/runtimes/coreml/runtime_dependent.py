@@ -9,7 +9,7 @@ Softplus in half precision: the Neural Engine is reported to give 0 above 10.4 (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edge.accelerators import notice
 
@@ -18,8 +18,9 @@ from .ops.padding import amounts
 from .program import Program, Ref
 
 
-def runtime_dependent(program: Program, calls: Sequence[Call]) -> list[str]:
-    """A notice for each kind of such an operation, with their number and the first one's name."""
+def runtime_dependent(program: Program, calls: Sequence[Call], place: Callable[[str], str] = str) -> list[str]:
+    """A notice for each kind of such an operation, with their number and the first one's name, or what `place` makes
+    of it."""
     shapes = {tensor.name: tensor.shape for tensor in program.inputs}
     hits: dict[tuple[str, str], list[str]] = {}
     for call in all_calls(calls):
@@ -28,7 +29,7 @@ def runtime_dependent(program: Program, calls: Sequence[Call]) -> list[str]:
         if fault:
             kind = call.operation.kind
             hits.setdefault((fault, kind), []).append(call.operation.name)
-    return [notice(fault, f"{len(names)} {kind}", names[0]) for (fault, kind), names in hits.items()]
+    return [notice(fault, f"{len(names)} {kind}", place(names[0])) for (fault, kind), names in hits.items()]
 
 
 def fault_of(call: Call, shapes: Mapping[str, tuple[int, ...] | None]) -> str | None:

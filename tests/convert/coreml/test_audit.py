@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from coremltools.converters.mil import Builder as mb
+from torch import nn
 
-from convert._coreml.audit import audit
+from convert._coreml.audit import audit, modules_of
+from convert._coreml.program import exported_as_it_is, float_program
+from convert._graph.graph import trace
+from edge.models.deployed import Deployed
 from edge.runtimes.coreml import RuntimeDependentWarning, load
 from tests.edge.runtimes.coreml._programs import saved
 
@@ -99,6 +106,44 @@ def test_whole_windows_with_ceil_mode_are_the_same_everywhere(tmp_path: Path) ->
         {"x": x}, tmp_path,
     )  # fmt: skip
     assert load(path).notices == []
+
+
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.Softplus()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(x)
+
+
+class Planted(nn.Module):
+    """What the Neural Engine leaves to the CPU in its stem, what it gets wrong in half precision in its block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.block, self.head = nn.Conv2d(3, 8, 3, 2, dilation=2), Gated(), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.block(self.stem(x)).mean((2, 3)))
+
+
+@pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
+def test_the_module_of_the_network_is_named_in_both_precisions(tmp_path: Path) -> None:
+    """As those of a .tflite are. The rewrites, which would take both away, are left out."""
+    net = Deployed(Planted(), mean=(0.5,) * 3, std=(0.5,) * 3, temperature=1.0, layout="NCHW").eval()
+    labels = [SimpleNamespace(code=code) for code in ("A", "B")]
+    like: Any = SimpleNamespace(labels=labels, preprocess=SimpleNamespace(side=32))
+    program = exported_as_it_is(like, trace(net, torch.zeros(1, 3, 32, 32)))
+    for precision in ("fp32", "fp16"):
+        path = tmp_path / f"{precision}.mlpackage"
+        float_program(like, program, precision).save(str(path))
+        lines = audit(path, modules_of(program)).warnings
+        assert any(
+            line.startswith("ane-operator: conv (") and " in stem) has a dilation of 2" in line for line in lines
+        )
+        faults = [line for line in lines if line.startswith("known-fault")]
+        assert len(faults) == (precision == "fp16") and all(" in block.act), " in line for line in faults)
 
 
 @pytest.mark.parametrize("half", [True, False])

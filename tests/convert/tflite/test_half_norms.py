@@ -11,12 +11,13 @@ import torch
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from torch import nn
 
+from convert._extremes import drawn
 from convert._tflite import half_norms, quantise
 from convert._tflite.audit import audit
 from convert._tflite.choose import ranges_of
 from convert._tflite.file import Lowered, lower
 from convert._tflite.half_norms import steps_of, with_half_norms
-from convert._tflite.half_sums import LARGEST, drawn, largest_sums, sums_of_squares
+from convert._tflite.half_sums import LARGEST, largest_sums, sums_of_squares
 from convert._tflite.layers import described
 from convert._tflite.norms import norms_of
 from edge.accelerators import HALF_SUM
