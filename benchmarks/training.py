@@ -9,6 +9,11 @@ weights and clips gradients beside. Nothing is blended (mix-up), and the weights
 One process, which also prepares the batches; passes alternate, so that a slow moment affects all. Ratios can be
 compared between machines, photographs a second cannot; ratios of processor time do not mind other programs. Prints a
 table and writes --out/training.json.
+
+    python benchmarks/training.py --data photographs/ --authors --side 256
+
+compares with HierAttn's training as its authors published it (benchmarks/_authors_loop.py: their network, transforms,
+loop and optimiser), at the same side and batch; theirs learns from batches of 64.
 """
 
 from __future__ import annotations
@@ -45,6 +50,7 @@ MODEL = "efficientnet_lite0"
 BATCH = 16
 WARM_UP = 2  # passes that do not count; the second finds views that are kept
 PLAIN, HALF = "plain loop", "plain loop, bfloat16"
+AUTHORS, AUTHORS_MODEL = "authors' loop and network", "hierattn_xs"
 COMPARED = {  # ours -> the loop that it is compared with: (a) the same precision and views, (b) what we add to both
     "dermedge, float32": PLAIN,
     "dermedge, bfloat16": HALF,
@@ -55,11 +61,12 @@ Epoch = Callable[[], None]
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=MODEL, help="any model that gives a class (default: %(default)s)")
+    p.add_argument("--model", help=f"any model that gives a class (default: {MODEL}, with --authors {AUTHORS_MODEL})")
     p.add_argument("--side", type=int, default=192, help="input side in pixels (default: %(default)s)")
     add_data(p)
     p.add_argument("--images", type=int, default=64, help="photographs of a pass (default: %(default)s)")
     p.add_argument("--threads", type=int, default=1, help="of the CPU (default: %(default)s)")
+    p.add_argument("--authors", action="store_true", help="compare with HierAttn's own training, of hierattn_xs")
     add_rounds(p, "passes of each loop")
     p.set_defaults(rounds=5)
     add_out(p)
@@ -70,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     at_least_one(rounds=args.rounds, threads=args.threads)
+    if args.authors and args.model not in (None, AUTHORS_MODEL):
+        raise InputError(f"--authors trains {AUTHORS_MODEL}, got {args.model}; leave --model out")
+    args.model = args.model or (AUTHORS_MODEL if args.authors else MODEL)
     if args.images < BATCH or args.images % BATCH:
         raise InputError(f"--images is a multiple of {BATCH}, the batch; got {args.images}")
     from edge.checkpoint import check_side
@@ -83,7 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     with scratch_in(args.out) as work, third_party_noise_into(args.out / "benchmark.log"):
         loops, machine = prepared(args, photos, work)
         seconds = timed(loops, args.rounds)
-    rows = [row(name, seconds, args.images) for name in loops]
+    compared = dict.fromkeys(loops, AUTHORS) if args.authors else COMPARED
+    rows = [row(name, seconds, args.images, compared) for name in loops]
     shown = {"model": args.model, "side": args.side, "threads": args.threads, "rounds": args.rounds, "machine": machine}
     data = {"name": photos.name, "images": len(photos), "megapixels_median": megapixels(photos)}
     write_json(args.out / "training.json", {**shown, "data": data, "rows": rows})
@@ -115,6 +126,7 @@ def prepared(args: argparse.Namespace, photos: PhotoSet, work: Path) -> tuple[di
     from edge.checkpoint import Preprocess
     from edge.data.squares import load_squares
     from edge.models import create_model, normalisation
+    from edge.models.hierattn import VARIANTS
     from edge.preprocess import PREPROCESS_VERSION
     from train._augment import MARGIN
     from train._batches import Squares, Views
@@ -123,6 +135,7 @@ def prepared(args: argparse.Namespace, photos: PhotoSet, work: Path) -> tuple[di
     from train._trainer import Clock, Trainer
     from train._training_data import TrainingData
 
+    from ._authors_loop import AuthorsLoop, Photographs, Published
     from ._page import machine
     from ._plain_loop import Additions, Decoded, PlainLoop
 
@@ -159,14 +172,29 @@ def prepared(args: argparse.Namespace, photos: PhotoSet, work: Path) -> tuple[di
 
         return epoch
 
-    loops = {
-        PLAIN: plain(decoded_each_time),
-        "  and photographs decoded once": plain(decoded_once),
-        "  and channels last": plain(decoded_each_time, channels_last=True),
-        "  and views kept": plain(decoded_each_time, variants=1),
-        HALF: plain(decoded_each_time, bfloat16=True),
-        "  and bfloat16, fast gradients": plain(decoded_each_time, bfloat16=True, fast_depthwise=True),
-    }
+    def theirs(*, own: bool = False, **added: bool) -> Epoch:
+        torch.manual_seed(0)
+        net = create_model(args.model, classes) if own else Published(VARIANTS[args.model], classes)
+        photographs = Photographs(photos.photos, photos.targets, args.side)
+        return AuthorsLoop(net, photographs, batch=BATCH, **added).epoch
+
+    loops = (
+        {
+            AUTHORS: theirs(),
+            "  and our network": theirs(own=True),
+            "  and channels last": theirs(channels_last=True),
+            "  and bfloat16": theirs(bfloat16=True),
+        }
+        if args.authors
+        else {
+            PLAIN: plain(decoded_each_time),
+            "  and photographs decoded once": plain(decoded_once),
+            "  and channels last": plain(decoded_each_time, channels_last=True),
+            "  and views kept": plain(decoded_each_time, variants=1),
+            HALF: plain(decoded_each_time, bfloat16=True),
+            "  and bfloat16, fast gradients": plain(decoded_each_time, bfloat16=True, fast_depthwise=True),
+        }
+    )
     for name, precision, variants in zip(COMPARED, ("32-true", "bf16-mixed", "bf16-mixed"), (0, 0, 1), strict=True):
         loops[name] = ours(name.replace(" ", "_"), precision, variants)
     return loops, machine()
@@ -184,9 +212,11 @@ def timed(loops: Mapping[str, Epoch], rounds: int) -> dict[str, np.ndarray]:
     return {name: np.array(each) for name, each in seconds.items()}
 
 
-def row(name: str, seconds: Mapping[str, np.ndarray], images: int) -> dict[str, Any]:
+def row(
+    name: str, seconds: Mapping[str, np.ndarray], images: int, compared: Mapping[str, str] = COMPARED
+) -> dict[str, Any]:
     """Medians, and how many times faster than the loop it is compared with: a median over passes side by side."""
-    peer = COMPARED.get(name, PLAIN)
+    peer = compared.get(name, PLAIN)
     ratios = np.median(seconds[peer] / seconds[name], axis=0)
     return {
         "name": name,
