@@ -4,10 +4,11 @@
 
 Draws squares, writes them as shards (`edge.data.shards`), and opens these as any set. In turn the loader alone draws
 batches from all over the set, and hierattn_xs is trained on photographs of it by `train/_trainer.py`; both have the
-usual recipe: augmentation, mix-up, descriptors. A step alone is training without what its loader takes. The shards'
-pages are dropped from memory before each round, so that the loader reads from the disk. One process, one thread; ratios
-by processor time do not mind other programs. Memory is this process's, by /proc: anonymous pages, at the most with
-pages of files. Prints it and writes --out/shards.json; the shards are deleted afterwards, unless --keep.
+usual recipe, without descriptors and guide, which help where photographs are few. A step alone is training without what
+its loader takes. The shards' pages are dropped from memory before each round, so that the loader reads from the disk.
+One process, one thread; ratios by processor time do not mind other programs. Memory is this process's, by /proc:
+anonymous pages, and the most that it had with pages of files. Prints it and writes --out/shards.json; the shards are
+deleted afterwards, unless --keep.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from train._trainer import Trainer
 
 BATCH = 16
-TRAINED = 512  # photographs of a pass of training
+TRAINED = 256  # photographs of a pass of training
 OF_A_PATIENT = 4
 
 
@@ -115,12 +116,12 @@ def measured(args: argparse.Namespace, folder: Path) -> dict:
     begun = time.perf_counter()
     photos = open_photos(folder)
     opened = time.perf_counter() - begun
-    recipe = Recipe(model=args.model, stages=((args.side, args.rounds + 1),), batch=BATCH)
+    recipe = Recipe(
+        model=args.model, stages=((args.side, args.rounds + 1),), batch=BATCH, descriptors=0.0, guide=0.0
+    )  # fmt: skip
     images = load_squares(photos, round(args.side * MARGIN))[1]
     squares = Squares(images, np.array(photos.targets), np.zeros(len(photos), int))
-    few = Squares(images[:TRAINED], squares.targets[:TRAINED], squares.domains[:TRAINED])
-    views = views_for(recipe, few, args.side, len(photos.classes))
-    views.squares = squares
+    views = views_for(recipe, squares, args.side, len(photos.classes))
     drawn = chances(squares.targets, squares.domains, recipe.evenness)
 
     def load(number: int) -> int:
