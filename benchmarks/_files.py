@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +19,12 @@ from edge.labels import PAD_UFES_20
 from edge.models import create_model, family_name, normalisation
 from edge.preprocess import PREPROCESS_VERSION
 from edge.recipes import TFLITE
-from edge.scheme import Scheme
 from edge.tflite.flatbuffer import code_of, pack, unpack
 
 from ._peers import PEERS, peer
+
+if TYPE_CHECKING:
+    from convert._tflite.measured import Measured
 
 PLAIN = "plain"
 PLAIN_STATIC = "plain static"
@@ -156,18 +159,22 @@ def ours(checkpoint: Checkpoint, data: Path | None) -> tuple[str, Iterator[tuple
     lowered = float_model(checkpoint)
     aim = Aim(TFLITE["int8"].gate_for(untrained=not trained(checkpoint)))
     measurement = measure(checkpoint, lowered, data=data, aim=aim)
-    return lowered.by, files_of(lowered.content, measurement.rounded, measurement.scheme)
+    return lowered.by, files_of(lowered.content, measurement)
 
 
-def files_of(content: bytes, rounded: bytes, scheme: Scheme | None) -> Iterator[tuple[str, bytes]]:
-    """(recipe, bytes) of each recipe that a network can have; `rounded`: its float file `content` with such weights."""
+def files_of(content: bytes, measurement: Measured) -> Iterator[tuple[str, bytes]]:
+    """(recipe, bytes) of each recipe that a network can have; `content`: its float file."""
     from convert._tflite.quantise import CHOSEN, FULL, recipe_file
     from convert._tflite.whole import chain_file
 
+    scheme, whole = measurement.scheme, measurement.whole
     for recipe in TFLITE:
-        chain = chain_file(content, rounded, scheme, whole=recipe == FULL) if scheme and recipe in CHOSEN else None
+        chain = None
+        if scheme and whole and recipe in CHOSEN:
+            chain = chain_file(whole.floats(content), whole.on_grid(content), scheme, whole=recipe == FULL)
         if recipe != FULL or chain is not None:
-            yield recipe, recipe_file(recipe, content, rounded, scheme.layers if scheme else None, chain=chain)
+            layers = scheme.layers if scheme else None
+            yield recipe, recipe_file(recipe, content, measurement.rounded, layers, chain=chain)
 
 
 def parameters(module) -> int:

@@ -23,7 +23,7 @@ from edge.questions.answered import vectors_of
 from edge.runtimes.reference import Reference
 
 LARGEST_MB, LARGEST_SUM_MB = 10.0, 30.0  # of one model's weights, and of all that are shipped
-ROUNDINGS = (".rounding.npz", ".coreml.rounding.npz")  # of weights, beside a scheme
+ROUNDINGS = (".rounding.npz", ".whole.rounding.npz", ".coreml.rounding.npz")  # of weights, beside a scheme
 
 
 def smaller(checkpoint: Checkpoint, sets: Sequence[PhotoSet]) -> tuple[Checkpoint, dict[str, Any]]:

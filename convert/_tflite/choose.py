@@ -22,9 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.exporting import first_line
 from edge.progress import track
-from edge.recipes import TFLITE
 from edge.runtimes import Outputs
 from edge.scheme import Layer, Range, Scheme
 from edge.tflite.flatbuffer import unpack
@@ -37,17 +35,12 @@ from .._ranges import SAMPLED, least_squares
 from .audit import macs_with_weights
 from .half_constants import with_half_constants
 from .layers import WANTED_SHARE, Modules, Weighted, activations, described, name_of, weighted
-from .quantise import FloatFile, recipe_file, shipped
+from .quantise import FloatFile, shipped
 from .rounding import rounded, with_float_depthwise
-from .whole import Chain, chain_weights
 
 log = logging.getLogger("dermedge")
 
 BUDGET_DB = 35.0  # median SQNR at which 99 % of the answers stay the same; the gate is at 30
-GATE_DB = TFLITE["int8"].gate.median_sqnr_db or 0.0
-CHAIN_DB = 3.0  # above its gate, of a chain; one with 31.9 dB here had 31.1 on unseen photographs and was not decided
-FASTER = 0.95  # of the other file's time that it may take at most
-ROUNDS = 15  # in which both are timed
 STATIC = {"CONV_2D"}
 NO_AIM = Aim()
 
@@ -91,63 +84,6 @@ def choose(
         curve=tuple(curve),
         chosen=chosen,
     )
-
-
-def with_chain(
-    scheme: Scheme, content: bytes, on_grid: bytes, judging: np.ndarray, modules: Modules, *, aim: Aim = NO_AIM
-) -> Scheme:
-    """The scheme with chains that are in 8 bits from some operator on as further points of its curve.
-
-    The longest that keeps `CHAIN_DB` more than the gate of `aim` and takes less time here than the file that was is
-    chosen: both in the form that is shipped. The point of each that was timed has its `time_ratio`, so that a choice
-    that another machine would make otherwise can be seen. `content`: the float file; `on_grid`: the same with rounded
-    weights; `judging`: uint8 images (N, S, S, 3).
-    """
-    limit = CHAIN_DB + (aim.gate.median_sqnr_db or GATE_DB)
-    judge = Judge(content, judging)
-    others = recipe_file("int8", content, on_grid, scheme.layers)
-    known = {layer.tensor: layer.alone_db for layer in scheme.layers}
-    for begin in Chain(content).beginnings():
-        chain = Chain(chain_weights(content, on_grid, begin))
-        try:
-            file = shipped(chain.written(scheme.ranges, begin=begin))
-        except (ValueError, KeyError, RuntimeError) as error:  # of the quantiser, at an operator of some network
-            log.info(f"int8: no chain in 8 bits, as ai-edge-quantizer stops: {first_line(error)}")
-            break
-        layers = chain.layers(scheme.ranges, modules, begin=begin)
-        outputs, milliseconds = answers(file, judge.images)
-        last = point(layers, judge.wanted, outputs, judge.total)
-        last |= {"bytes": len(file), "host_ms": round(milliseconds, 3)}
-        faithful = last["macs_8bit"] >= WANTED_SHARE and keeps_budget(last, limit)
-        if faithful:
-            last["time_ratio"] = round(time_ratio(file, others, judge.images[0]), 3)
-        scheme = replace(scheme, curve=(*scheme.curve, last))
-        if faithful and last["time_ratio"] <= FASTER:
-            layers = [replace(layer, alone_db=known[layer.tensor]) for layer in layers]
-            return replace(scheme, layers=tuple(layers), chosen=len(scheme.curve) - 1, chain_from=begin)
-    return scheme
-
-
-def time_ratio(content: bytes, other: bytes, image: np.ndarray) -> float:
-    """Processor time of a file by another's on one thread: the median of rounds in which both take turns."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    runs = []
-    for file in (content, other):
-        interpreter = Interpreter(model_content=file, num_threads=1)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
-        interpreter.invoke()
-        runs.append(interpreter)
-    ratios = []
-    for _ in range(ROUNDS):
-        times = []
-        for interpreter in runs:
-            begun = time.process_time()
-            interpreter.invoke()
-            times.append(time.process_time() - begun)
-        ratios.append(times[0] / max(times[1], 1e-9))
-    return float(np.median(ratios))
 
 
 def best_of(curve: Sequence[Mapping[str, float]]) -> int:

@@ -24,6 +24,7 @@ from .model_metadata import with_facts
 from .quantise import CHOSEN, FULL, HALF, ROUNDED, recipe_file
 from .second_input import with_second_input
 from .whole import Chain, chain_file
+from .whole_weights import WholeWeights
 
 EIGHT_BITS = {name for name, recipe in TFLITE.items() if recipe.activations == 8}
 OTHERS = " (the rest are of operators that XNNPACK has no 8-bit kernel for)"
@@ -38,6 +39,7 @@ class Prepared:
     rounded: bytes  # the float32 file itself until weights are rounded for a recipe
     halves: bytes | None = None  # with weights as half precision has them; None until a recipe asks for it
     scheme: Scheme | None = None  # None: no recipe asked for one
+    whole: WholeWeights | None = None  # of a chain in 8 bits, where there is one
     missed: Mapping[str, str] = field(default_factory=dict)  # recipe -> why no file of it can pass its gate
 
     def measured(self, source: Source, recipes: Sequence[str]) -> Prepared:
@@ -75,6 +77,7 @@ class Prepared:
             rounded=measurement.rounded,
             halves=measurement.halves,
             scheme=measurement.scheme,
+            whole=measurement.whole,
             missed=missed,
         )
 
@@ -84,8 +87,9 @@ class Prepared:
     def write(self, recipe: str, target: Path, manifest: Manifest) -> None:
         layers = self.scheme.layers if self.scheme else None
         chain = None
-        if self.scheme and recipe in CHOSEN:
-            chain = chain_file(self.lowered.content, self.rounded, self.scheme, whole=recipe == FULL)
+        if self.scheme and self.whole and recipe in CHOSEN:
+            floats, on_grid = self.whole.floats(self.lowered.content), self.whole.on_grid(self.lowered.content)
+            chain = chain_file(floats, on_grid, self.scheme, whole=recipe == FULL)
         content = recipe_file(recipe, self.lowered.content, self.rounded, layers, halves=self.halves, chain=chain)
         target.write_bytes(with_facts(content, manifest, recipe))
 

@@ -19,12 +19,17 @@ from edge.tflite.flatbuffer import unpack
 from .. import _kept_rounding
 from .._aim import Aim, Unreachable
 from .._kept import first, kept_scheme, measured_on
-from .choose import NO_AIM, choose, with_chain
+from . import whole_weights
+from .choose import NO_AIM, choose
 from .file import Lowered, graph_key
 from .layer_inputs import means_of, moments_of
 from .layers import described, name_of
+from .quantise import recipe_file
 from .rounding import KEPT, halved, rounded, rounding_for
+from .try_chain import with_chain
 from .whole import Chain
+from .whole_weights import KEPT as KEPT_WHOLE
+from .whole_weights import WholeWeights, whole_weights_for
 
 IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
 COMPARED = ("sqnr_db", "agreement")
@@ -37,6 +42,7 @@ class Measured:
     scheme: Scheme | None
     how: str  # in words
     unreachable: str | None = None  # why no choice of layers can pass the gate, where none can
+    whole: WholeWeights | None = None  # of a network that can be a chain in 8 bits, if the scheme has ranges
 
 
 def measure(
@@ -65,11 +71,13 @@ def measure(
     if scheme is not None:
         check_layers(scheme, content)
     chain = Chain(content)
-    if full and chain.refusal() is None and scheme is not None and not scheme.ranges:
+    whole = first(whole_weights.load(path.with_suffix(KEPT_WHOLE), checkpoint_sha256=sha256, key=key) for path in kept)
+    chained = chain.refusal() is None and (full or (scheme is not None and scheme.chain_from is not None))
+    if chained and (whole is None or scheme is None or not scheme.ranges):
         scheme = None  # kept before there were such files
     if kept_one is not None and (scheme is not None or not choosing):
         how = "rounding and scheme as kept with the checkpoint"
-        return Measured(halved(content, kept_one.means), rounded(content, kept_one), scheme, how)
+        return Measured(halved(content, kept_one.means), rounded(content, kept_one), scheme, how, whole=whole)
     photos = calibration_set(checkpoint, data, limit=IMAGES, skip_missing=skip_unreadable)
     photos, squares = load_squares(photos, checkpoint.preprocess.side, skip_unreadable=skip_unreadable)
     squares = squares[np.random.default_rng(0).permutation(len(squares))]  # sets mixed in both parts
@@ -80,7 +88,7 @@ def measure(
         means = {name_of(names, weight): seen for weight, seen in means_of(content, calibrating).items()}
         return Measured(halved(content, means), content, None, how)
     measured = rounding_for(content, moments_of(content, calibrating))
-    scheme, why = None, None
+    scheme, why, whole = None, None, None
     if choosing:
         tuned = fine_tuned_for(checkpoint, content)
         facts = {"model": checkpoint.model, "checkpoint_sha256": sha256, "graph": key, "data": photos.name}
@@ -93,14 +101,18 @@ def measure(
             why = str(error)
         how += tuning_in_words(tuned[1], scheme.measured) if tuned and scheme else ""
         if scheme and chain.refusal() is None:
-            scheme = replace(scheme, ranges=chain.ranges(calibrating))
+            whole = whole_weights_for(content, chain.ranges(calibrating), calibrating)
+            scheme = replace(scheme, ranges=Chain(whole.floats(content)).ranges(calibrating))
             if not tuned:
-                scheme = with_chain(scheme, content, rounded(content, measured), judging, lowered.modules, aim=aim)
+                others = recipe_file("int8", content, rounded(content, measured), scheme.layers)
+                scheme = with_chain(scheme, content, whole, others, judging, lowered.modules, aim=aim)
     if target:
         _kept_rounding.save(target.with_suffix(KEPT), measured, checkpoint_sha256=sha256, key=key)
+        if whole:
+            whole_weights.save(target.with_suffix(KEPT_WHOLE), whole, checkpoint_sha256=sha256, key=key)
         if scheme:
             schemes.save(schemes.beside(target), scheme)
-    return Measured(halved(content, measured.means), rounded(content, measured), scheme, how, why)
+    return Measured(halved(content, measured.means), rounded(content, measured), scheme, how, why, whole)
 
 
 def check_layers(scheme: Scheme, content: bytes) -> None:

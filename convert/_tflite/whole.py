@@ -162,14 +162,17 @@ def chain_weights(content: bytes, rounded: bytes, begin: int) -> bytes:
     return with_float_layers(rounded, content, lambda layer: layer.output in before)
 
 
-def chain_file(content: bytes, rounded: bytes, scheme: Scheme, *, whole: bool = False) -> bytes | None:
-    """The file of `int8` where its scheme has a chain, None where it has none; if `whole`, that of `int8-full`."""
+def chain_file(floats: bytes, on_grid: bytes, scheme: Scheme, *, whole: bool = False) -> bytes | None:
+    """The file of `int8` where its scheme has a chain, None where it has none; if `whole`, that of `int8-full`.
+
+    `floats`, `on_grid`: the float file as a chain has it, and with its weights on the 8-bit grid (`whole_weights.py`).
+    """
     if whole:
-        return Chain(rounded).written(scheme.ranges, camera=True) if scheme.ranges else None
+        return Chain(on_grid).written(scheme.ranges, camera=True) if scheme.ranges else None
     if scheme.chain_from is None:
         return None
     begin = scheme.chain_from
-    return Chain(chain_weights(content, rounded, begin)).written(scheme.ranges, begin=begin)
+    return Chain(chain_weights(floats, on_grid, begin)).written(scheme.ranges, begin=begin)
 
 
 def normalising(model: Any, nodes: list[Node]) -> list[tuple[Node, tuple[np.ndarray, np.ndarray]]]:

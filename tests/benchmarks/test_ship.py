@@ -212,9 +212,8 @@ def test_time_from_a_history_without_seconds(tmp_path):
 def test_what_was_made_for_the_weights_before_is_named(tmp_path: Path) -> None:
     """Whoever ships new weights has to make all of it again; roundings belong to the schemes beside them."""
     stem = tmp_path / "mnasnet"
-    beside = [
-        f"mnasnet{kind}" for kind in (".scheme.json", ".coreml.scheme.json", ".rounding.npz", ".coreml.rounding.npz")
-    ]
+    roundings = (".rounding.npz", ".whole.rounding.npz", ".coreml.rounding.npz")
+    beside = [f"mnasnet{kind}" for kind in (".scheme.json", ".coreml.scheme.json", *roundings)]
     for name in beside:
         text = json.dumps({"checkpoint_sha256": "a" * 64})
         (tmp_path / name).write_text(text if name.endswith(".json") else "")

@@ -15,6 +15,7 @@ from convert._aim import Aim
 from convert._graph.graph import trace
 from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite import choose as _choose
+from convert._tflite import try_chain as _try_chain
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, modules_of
 from convert._tflite.layer_inputs import moments_of
@@ -22,6 +23,7 @@ from convert._tflite.measured import check_layers
 from convert._tflite.quantise import recipe_file
 from convert._tflite.rounding import rounded, rounding_for
 from convert._tflite.whole import Chain, chain_file
+from convert._tflite.whole_weights import WholeWeights
 from edge.errors import InputError
 from edge.recipes import Gate
 from edge.runtimes.litert import LiteRT
@@ -224,14 +226,17 @@ def scheme_of(
     residual, by_layers: Scheme, monkeypatch, *ratios: float, gate: float = 15.0, timed: list | None = None
 ) -> Scheme:
     _, content, on_grid, images, modules = residual
+    weights = WholeWeights({}, {}, rounding_for(content, moments_of(content, images)))
+    others = recipe_file("int8", content, on_grid, by_layers.layers)
     later = iter(ratios)
 
     def time_ratio(file: bytes, other: bytes, image: np.ndarray) -> float:
         (timed if timed is not None else []).append((file, other))
         return next(later, ratios[-1])
 
-    monkeypatch.setattr(_choose, "time_ratio", time_ratio)
-    return _choose.with_chain(by_layers, content, on_grid, images[16:], modules, aim=Aim(Gate(median_sqnr_db=gate)))
+    monkeypatch.setattr(_try_chain, "time_ratio", time_ratio)
+    aim = Aim(Gate(median_sqnr_db=gate))
+    return _try_chain.with_chain(by_layers, content, weights, others, images[16:], modules, aim=aim)
 
 
 def test_a_chain_is_chosen_where_it_is_faster_and_its_file_is_measured(residual, by_layers, monkeypatch) -> None:
@@ -252,7 +257,7 @@ def test_a_chain_is_chosen_where_it_is_faster_and_its_file_is_measured(residual,
 def test_a_shorter_chain_is_taken_where_a_longer_one_is_slow(residual, by_layers, monkeypatch) -> None:
     content, on_grid = residual[1:3]
     timed: list[tuple[bytes, bytes]] = []
-    monkeypatch.setattr(_choose, "WANTED_SHARE", 0.5)  # of this network the shorter chain has 79.9 %
+    monkeypatch.setattr(_try_chain, "WANTED_SHARE", 0.5)  # of this network the shorter chain has 79.9 %
     scheme = scheme_of(residual, by_layers, monkeypatch, 1.2, 0.8, timed=timed)
     assert scheme.chain_from == Chain(content).beginnings()[1]
     assert [point["time_ratio"] for point in scheme.curve if "time_ratio" in point] == [1.2, 0.8]
