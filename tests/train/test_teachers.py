@@ -162,8 +162,8 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits, self.read = logits, read
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.logits, self.read, self.logits[:, :0]
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.logits, self.read, self.logits[:, :0], self.logits[None, :0]
 
 
 @pytest.mark.parametrize("labelled", [True, False])

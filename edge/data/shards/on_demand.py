@@ -14,12 +14,13 @@ from edge.preprocess import to_input
 from edge.shards import is_member
 
 MOST_AT_ONCE = 2**32  # bytes that are decoded into one array
+LARGE_SLICE = 2**28  # bytes from which a slice stays on demand itself: each process judges its part of a large set
 
 
 class Squares(Sequence[np.ndarray]):
     """Stands for uint8 (N, side, side, 3) RGB: a number gives a square, a slice or array of numbers an array of them.
 
-    Reading raises InputError for a shard that was changed.
+    A slice of LARGE_SLICE or more is another of these. Reading raises InputError for a shard that was changed.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
@@ -38,21 +39,27 @@ class Squares(Sequence[np.ndarray]):
         if isinstance(key, int | np.integer):
             return to_input(read_photo(self.paths[int(key)]), self.side)
         places = range(len(self.paths))[key] if isinstance(key, slice) else np.arange(len(self.paths))[key].tolist()
-        if len(places) * self.side**2 * 3 > MOST_AT_ONCE:
-            raise InputError(
-                f"{len(places)} squares of {self.side} pixels are more than {MOST_AT_ONCE >> 30} GiB in memory, and "
-                "something wants all of them at once; give it fewer photographs"
-            )
-        array = np.empty((len(places), self.side, self.side, 3), np.uint8)
-        for place, own in enumerate(places):
-            array[place] = self[own]
-        return array
+        part = Squares([self.paths[place] for place in places], self.side)
+        return part if isinstance(key, slice) and part.nbytes >= LARGE_SLICE else np.array(part)
+
+    @property
+    def nbytes(self) -> int:
+        """That they would take in one array."""
+        return len(self.paths) * self.side**2 * 3
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[place] for place in range(len(self.paths)))
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
-        return self[:] if dtype is None else self[:].astype(dtype)
+        if self.nbytes > MOST_AT_ONCE:
+            raise InputError(
+                f"{len(self)} squares of {self.side} pixels are more than {MOST_AT_ONCE >> 30} GiB in memory, and "
+                "something wants all of them at once; give it fewer photographs"
+            )
+        array = np.empty(self.shape, np.uint8)
+        for place, square in enumerate(self):
+            array[place] = square
+        return array if dtype is None else array.astype(dtype)  # type: ignore[call-overload]
 
 
 class Joined(Sequence[np.ndarray]):

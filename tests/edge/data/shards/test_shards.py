@@ -201,6 +201,10 @@ def test_squares_are_an_array_to_whoever_asks(packed: Path) -> None:
     many = Squares([back.photos[0].path] * (MOST_AT_ONCE // (3 * 32**2) + 1), 32)
     with pytest.raises(InputError, match="squares of 32 pixels are more than 4 GiB"):
         np.array(many)
+    part = many[1::2]  # what a process of two judges: not decoded at once
+    assert isinstance(part, Squares) and len(part) == len(many) // 2
+    np.testing.assert_array_equal(part[:2], whole[[0, 0]])
+    assert isinstance(many[:], Squares) and isinstance(squares[:], np.ndarray)
 
 
 def test_training_takes_shards_as_any_other_set(
