@@ -259,6 +259,7 @@ def whole(parts: list[Part]) -> str:
     return template("edge.report", "report.html.j2").render(
         model=models[0] if models else None,
         checkpoint=checkpoints[0] if checkpoints else None,
+        of_several="A search over training recipes" if shown[0].name == "search" else "Every model by every recipe",
         on_a_phone=any(part.name not in {"training", "search"} for part in parts),
         notice=NOTICE,
         of_patients=any(shows_patients(part.report) for part in parts),

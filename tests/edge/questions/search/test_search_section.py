@@ -21,7 +21,8 @@ def test_the_page_tells_the_worth_of_the_best_and_what_failed(tmp_path: Path) ->
     assert "trial 2 failed: fold 0, exit code 1: too large" in said and "1 trial(s) are not finished." in said
     assert "computed in 32-true and in bf16-mixed" in said
     put(tmp_path, "search")
-    assert "Which training recipe is the best" in render(tmp_path).read_text()
+    page = render(tmp_path).read_text()
+    assert "Which training recipe is the best" in page and "<h1>A search over training recipes</h1>" in page
 
 
 def test_figures_of_the_table_are_those_of_the_trials() -> None:
