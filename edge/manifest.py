@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -373,7 +374,7 @@ def first_fault(value: object, rule: Mapping[str, Any]) -> tuple[list[str], str]
 
     Numbers have to be those that every language reads: finite, and whole ones within 2^53 written without a point.
     """
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
 
     def whole(_checker: object, instance: object) -> bool:
@@ -382,9 +383,16 @@ def first_fault(value: object, rule: Mapping[str, Any]) -> tuple[list[str], str]
     def number(checker: object, instance: object) -> bool:
         return whole(checker, instance) or (isinstance(instance, float) and math.isfinite(instance))
 
+    def pattern(_validator: object, expected: str, instance: object, _rule: object) -> Iterator[ValidationError]:
+        if isinstance(instance, str) and not re.fullmatch(
+            expected.rstrip("$"), instance
+        ):  # `$` takes a line's end, too
+            yield ValidationError(f"{instance!r} does not match {expected!r}")
+
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": whole, "number": number})
     try:
-        errors = extend(Draft202012Validator, type_checker=types)(rule).iter_errors(value)
+        checked = extend(Draft202012Validator, {"pattern": pattern}, type_checker=types)
+        errors = checked(rule).iter_errors(value)
         error = next(iter(sorted(errors, key=lambda error: list(error.path))), None)
         return None if error is None else ([str(part) for part in error.absolute_path], error.message[:300])
     except RecursionError:
@@ -417,6 +425,8 @@ def check_consistent(value: dict[str, Any], where: str) -> None:
         raise InputError(f"{where}: decision: by_answers {wrong}; convert again")
     if decision and decision["side"] != value["input"]["side"]:
         raise InputError(f"{where}: the limits of decision hold for another side than the input's; convert again")
+    if "mask" in value and value["mask"]["side"] != value["input"]["side"]:
+        raise InputError(f"{where}: mask: its side is not the input's, and its pixels are; convert again")
     if (value["reference"]["kind"] == "program") != (value["reference"]["file"] is not None):
         raise InputError(f"{where}: reference: only a program has a file in this folder; convert again")
     questions = questions_of(value["questions"], where=where)

@@ -16,7 +16,7 @@ const say = (name, places) => text(said(), name, places);
 const decimal = (number, digits) => new Intl.NumberFormat(said(), {
   minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false,
 }).format(number);
-const shownName = (model, i) => model.manifest.labels[i].name;
+const shownName = ({manifest: {labels}}, i) => labels[i].name || labels[i].code;
 
 let model = null;
 let square = null; // the last picture as the model sees it

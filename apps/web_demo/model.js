@@ -42,6 +42,20 @@ export class Model {
     Object.assign(this, {manifest, entry, compiled, milliseconds, side: manifest.input.side});
     this.questions = entry.answers ? manifest.questions : [];
     this.codes = manifest.labels.map(({code}) => code);
+    this.checkTensors();
+  }
+
+  /** Throws Refused unless the file has the inputs and outputs of the manifest, and no others. */
+  checkTensors() {
+    const {manifest: {mask}, entry: {file, input, output, answers}, side, codes, compiled} = this;
+    const places = this.questions.reduce((sum, {length}) => sum + length, 0);
+    const has = (details, wanted) => {
+      const told = details.map(({dtype, shape}) => `${dtype} ${Array.from(shape).join(' x ')}`).sort();
+      return told.join() === wanted.filter(Boolean).sort().join();
+    };
+    const good = has(compiled.getInputDetails(), [`${input.dtype} 1 x ${side} x ${side} x 3`, answers && `float32 1 x ${places}`])
+      && has(compiled.getOutputDetails(), [`${output.dtype} 1 x ${codes.length}`, mask && `float32 1 x ${side} x ${side} x 1`]);
+    if (!good) throw new Refused(`${file} has other inputs or outputs than the manifest says; run dermedge bundle again`);
   }
 
   /** {probabilities, mask}: of a square, Uint8Array of side x side x 3, and a vector of answers, Float32Array. */

@@ -228,6 +228,8 @@ def test_a_picture_that_browsers_read_differently_is_refused(
         ({"schema": "dermedge/manifest/9"}, "the model's manifest is dermedge/manifest/9"),
         ({"preprocess": {"version": "area-9"}}, "the model wants area-9"), ({}, "is not the file of the manifest"),
         ({"labels": []}, "lacks or misspells labels"), ({"files": None}, "lacks or misspells files"),
+        ({"mask": {"name": "mask", "meaning": "drawn", "side": SIDE, "threshold": 0.5}}, "has other inputs or outputs"),
+        ({"surprise": 1}, "lacks or misspells surprise"),
     ],
 )  # fmt: skip
 def test_another_model_is_refused(chromium: Chromium, bundle: Path, tmp_path: Path, spoil: dict, words: str) -> None:

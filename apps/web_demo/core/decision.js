@@ -1,5 +1,5 @@
 // docs/decision.md (gate-2): class, uncertain, or another photograph.
-import {onlyKeys, Refused, whole, within} from './refused.js';
+import {differ, Refused, whole, within} from './refused.js';
 
 export const VERSION = 'gate-2';
 // The checks in the order of their reasons; which side of the limit sends a picture back; the largest limit.
@@ -11,10 +11,6 @@ const LEAST_SIDE = 5;
 const MOST_SIDE = 4096;
 const MOST_CELLS = 16;
 const SLACK = 0.02; // fp16 arithmetic keeps three digits
-const TEMPERATURES = [0.2, 5];
-const KEYS = ['version', 'side', 'quality', 'abstain_threshold', 'malignant_threshold', 'by_answers', 'coverage', 'measured'];
-const ENTRY_KEYS = ['answered', 'from', 'abstain_threshold', 'malignant_threshold', 'temperature'];
-const ANSWERED = ['some', 'all']; // of the questions
 
 /** The nine whole numbers of a model's input, Uint8Array of side x side x 3. */
 export function measure(square, side) {
@@ -97,10 +93,9 @@ function checkLimits(quality) {
 }
 
 /** Throws Refused for thresholds of `decision`, or of an entry of its by_answers, that are out of their ranges. */
-function checkThresholds({abstain_threshold: abstain, malignant_threshold: malignant = 0, temperature = 1}) {
+function checkThresholds({abstain_threshold: abstain, malignant_threshold: malignant = 0}) {
   if (!within(abstain, 0, 1)) throw new Refused('abstain_threshold is a number from 0 to 1');
   if (!within(malignant, 0, 1)) throw new Refused('malignant_threshold is a number from 0 to 1');
-  if (!within(temperature, ...TEMPERATURES)) throw new Refused(`a temperature is a number from ${TEMPERATURES.join(' to ')}`);
 }
 
 /** Throws Refused unless the thresholds of a manifest's `decision`, or those in force, hold for squares of `side` pixels. */
@@ -113,21 +108,14 @@ function checkInForce(decision, side) {
   checkThresholds(decision);
 }
 
-/** Throws Refused unless a manifest's `decision` holds for squares of `side` pixels and so many questions. */
+/** Throws Refused unless a `decision` that fits the schema holds for squares of `side` pixels and so many questions. */
 export function checkDecision(decision, side, questions) {
   checkInForce(decision, side);
-  onlyKeys(decision, KEYS, 'decision'); // a temperature, too: without answers the file's probabilities are shown as they are
-  const {by_answers: entries} = decision;
-  if (entries === undefined) return;
-  if (!Array.isArray(entries) || !entries.length) throw new Refused('by_answers of the thresholds is no list, or an empty one');
+  const {by_answers: entries = []} = decision;
+  if (!differ(entries.map(({answered}) => answered))) throw new Refused('by_answers has two entries for one case');
   let last = 0;
   for (const entry of entries) {
-    last = whole(entry?.from, last + 1, questions, 'from of by_answers, which ascends,');
-    onlyKeys(entry, ENTRY_KEYS, 'by_answers');
-    checkThresholds(entry);
-    if (!ANSWERED.includes(entry.answered) || entries.filter(({answered}) => answered === entry.answered).length > 1) {
-      throw new Refused(`by_answers has one entry for ${ANSWERED.join(' and ')} each`);
-    }
+    last = whole(entry.from, last + 1, questions, 'from of by_answers, which ascends,');
     if (Object.hasOwn(entry, 'malignant_threshold') !== Object.hasOwn(decision, 'malignant_threshold')) {
       throw new Refused('by_answers and the whole do not all have a malignant_threshold, or all none');
     }

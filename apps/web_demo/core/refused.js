@@ -12,15 +12,8 @@ export function whole(value, low, high, name) {
 /** Refused for a part of the manifest that is not as edge/manifest.schema.json has it. */
 export const lacks = (part) => new Refused(`the model's manifest lacks or misspells ${part}; run dermedge bundle again`);
 
-/** Refused unless all keys of `object` are among `known`: another one may mean what this page would not do. */
-export function onlyKeys(object, known, part) {
-  const unknown = Object.keys(object).find((key) => !known.includes(key));
-  if (unknown !== undefined) throw new Refused(`${part} of the model's manifest has ${unknown.slice(0, 60)}, which is not known there`);
-}
-
 /** Whether this is a number from `low` to `high`; false for NaN. */
 export const within = (value, low, high) => typeof value === 'number' && value >= low && value <= high;
 
-/** Whether this is a list of finite numbers, of `length` where it is stated. */
-export const numbers = (list, length = list?.length) =>
-  Array.isArray(list) && list.length === length && list.every(Number.isFinite);
+/** Whether no value stands twice in a list. */
+export const differ = (values) => new Set(values).size === values.length;

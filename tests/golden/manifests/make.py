@@ -3,8 +3,9 @@
     python tests/golden/manifests/make.py            # writes
     python tests/golden/manifests/make.py --check    # compares with what is there, exit code 1 if it differs
 
-Which changes are refused follows from docs/bundle.md, docs/answers.md and docs/decision.md and is stated here by hand.
-Nothing is written or compared where edge/manifest.py decides otherwise.
+Which changes are refused follows from docs/bundle.md, docs/answers.md and docs/decision.md and is stated here by hand;
+from_schema.py adds what edge/manifest.schema.json forbids at each place. Nothing is written or compared where
+edge/manifest.py decides otherwise.
 """
 
 from __future__ import annotations
@@ -17,21 +18,40 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from edge.errors import InputError
-from edge.manifest import Mask, Output, SelfTest, from_json_value, to_json_value
+from edge.manifest import (
+    AnsweredParity,
+    Audit,
+    FineTuned,
+    HalfRanges,
+    Mask,
+    MaskParity,
+    Output,
+    Parity,
+    Reference,
+    Run,
+    SelfTest,
+    Training,
+    Untrained,
+    from_json_value,
+    schema,
+    to_json_value,
+)
 from edge.questionnaire import parsed_question
 from tests.edge._manifests import SHA, entry, manifest
+from tests.golden.manifests.from_schema import TAKEN_OUT, spoilt
 from tests.golden.writing import write_or_check
 
 FILE = Path(__file__).with_name("cases.json")
 ABOUT = (
     "`manifest`: one that every app reads. `cases`: keys of the whole manifest that are replaced in it, by `changes`; "
-    "null there leaves the key out. An app refuses the changed manifest before it opens a file, but takes it where "
-    "`accepted` is true."
+    "null there leaves the key out. Or `part`: the place `at` that has another `value`, or is left out where none is "
+    "stated. An app refuses the changed manifest before it opens a file, but takes it where `accepted` is true."
 )
 SIDE = 32
 TEXT = {"en": "?"}
 QUALITY = {"light": 60, "clipped": 300, "contrast": 0, "fine": 0, "coarse": 0, "busy": 9999, "warm": 0, "green": 20,
            "spot": 0}  # fmt: skip
+ALARMS = {"photographs": "drawn", "images": 1, "sent_back": 0, "share": 0, "low": 0, "high": 0.8}
 PHOTOGRAPHS = {"name": "drawn", "images": 1, "patients": 1}
 SOME = {"answered": "some", "from": 1, "abstain_threshold": 0.5, "malignant_threshold": 0.3, "temperature": 1.5}
 MOST = {"answered": "all", "from": 2, "abstain_threshold": 0.6, "malignant_threshold": 0.25}
@@ -39,7 +59,7 @@ DECISION = {
     "version": "gate-2", "side": SIDE, "quality": QUALITY, "abstain_threshold": 0.4, "malignant_threshold": 0.35,
     "by_answers": [SOME, MOST], "coverage": 0.9,
     "measured": {"quality_from": PHOTOGRAPHS, "abstain_from": PHOTOGRAPHS, "alarm_share_per_check": 0.01,
-                 "false_alarms": []},
+                 "false_alarms": [ALARMS]},
 }  # fmt: skip
 
 
@@ -54,10 +74,19 @@ AGE = question("age", "number", 4, 4, unit="years", min=0, max=120, knots=[20, 4
 QUESTIONS = [ITCHES, SIDES, AGE]
 PLACES = 8
 ROWS = [[0.25] * PLACES, [-0.5] * PLACES]
+HALVES = HalfRanges(15.5, "conv", 0, 0.5, 0.5)
+JUDGED: dict[str, Any] = {
+    "parity": Parity("xnnpack", 64, "drawn", True, "pass", True, 41.5, 1.0, 0.002, MaskParity(0.99, 0.98, 1.5), 60, 8,
+                     (AnsweredParity("all", "pass", 41.5, 1.0, 0.002),)),
+    "audit": Audit({"CONV_2D": 3}, 4, 1, 128, 1000, 900, 4096, 900, 1, HALVES, ("a rule",)),
+    "fine_tuned": FineTuned(40, 8, 20.5, 24.25, True),
+    "seen_right": (Run("LiteRT", "2.1.0", "a processor"),),
+}  # fmt: skip
 FILES = [
-    entry("net-answers-fp16.tflite", recipe="fp16", answers=True),
+    entry("net-answers-fp16.tflite", recipe="fp16", answers=True, **JUDGED),
     entry("net-answers-fp16.mlpackage", recipe="fp16", answers=True, layout="image", opens_from="iOS 16 / macOS 13"),
 ]
+STEPS = {"dtype": "uint8", "scale": 0.00390625, "zero_point": 255}
 
 
 def whole() -> dict[str, Any]:
@@ -65,9 +94,14 @@ def whole() -> dict[str, Any]:
     plain = manifest(
         side=SIDE, files=tuple(FILES), output=Output("softmax", 1.0, 0.4), mask=Mask("drawn", SIDE, 0.5),
         questions=tuple(map(parsed_question, QUESTIONS)), log_odds=tuple(map(tuple, ROWS)), decision=DECISION,
-        self_test=(SelfTest("self_test_0.png", SHA, SHA, (0.25, 0.75), expected, answers=(0.0,) * PLACES),),
+        self_test=(SelfTest("self_test_0.png", SHA, SHA, (0.25, 0.75), expected, 0.5, dict.fromkeys(expected, 0.5),
+                            (0.0,) * PLACES),),
+        training=Training(({"name": "drawn"},), "nobody", Untrained(7, "noise")), versions={"torch": "2.9"},
+        reference=Reference("program", SHA, "reference.pt2"),
     )  # fmt: skip
-    return to_json_value(plain)
+    value = to_json_value(plain)
+    value["files"][0]["output"] = STEPS
+    return value
 
 
 WHOLE = whole()
@@ -75,6 +109,12 @@ WHOLE = whole()
 
 def case(name: str, *, accepted: bool = False, **changes: Any) -> dict[str, Any]:
     return {"name": name, "accepted": accepted, "changes": changes}
+
+
+def part(name: str, *at: Any, value: Any, accepted: bool = False) -> dict[str, Any]:
+    """One place of the manifest has another value, or nothing at all."""
+    stated = {} if value is TAKEN_OUT else {"value": value}
+    return {"name": name, "accepted": accepted, "part": {"at": list(at)} | stated}
 
 
 def asked(name: str, *questions: Any, accepted: bool = False) -> dict[str, Any]:
@@ -120,6 +160,9 @@ def asking() -> Iterator[dict[str, Any]]:
     yield asked("no words", ITCHES | {"text": {}})
     yield asked("words in no language", ITCHES | {"text": {"": "?"}})
     yield asked("words, none of them English", ITCHES | {"text": {"de": "?"}})
+    yield asked("English words second", ITCHES | {"text": {"de": "?", "en": "?"}})
+    words = [{"id": "left", "text": {"de": "?", "en": "?"}}, SIDES["choices"][1]]
+    yield asked("a choice with English words second", SIDES | {"offset": 0, "choices": words})
     yield asked("English words first", ITCHES | {"text": {"en": "?", "de": "?"}}, accepted=True)
     yield asked("a text for words", ITCHES | {"text": "itches?"})
     yield asked("no choices to choose from", SIDES | {"offset": 0, "choices": None})
@@ -229,27 +272,33 @@ def others() -> Iterator[dict[str, Any]]:
     for side in (15, 1025, 32.5, "32", None):
         yield case(f"a side of {side!r}", input=WHOLE["input"] | {"side": side})
     yield case("null for a file", files=[None])
-    yield case("a file in another folder", files=[file | {"file": f"../{file['file']}"} for file in files])
-    yield case("a file that says null of answers", files=[file | {"answers": None} for file in files])
-    hashes = (("no hash", "zz"), ("a hash in capitals", SHA.upper()), ("a hash and more", SHA + "0"))
-    outputs = (
-        ("an output of int16", {"dtype": "int16"}),
-        ("an output of nothing", {}),
-        ("no step of the output", {"dtype": "uint8", "scale": 0, "zero_point": 0}),
-        ("null for the output's step", {"dtype": "uint8", "scale": None, "zero_point": 0}),
-        ("a zero point of 256", {"dtype": "uint8", "scale": 0.1, "zero_point": 256}),
-        ("a zero point below zero", {"dtype": "uint8", "scale": 0.1, "zero_point": -1}),
+    for i, file in enumerate(("a .tflite", "an .mlpackage")):
+        yield part(f"{file} in another folder", "files", i, "file", value="../net.tflite")
+        yield part(f"{file} of no hash", "files", i, "sha256", value="zz")
+        yield part(f"{file} with a hash in capitals", "files", i, "sha256", value=SHA.upper())
+        yield part(f"{file} with an output of int16", "files", i, "output", value={"dtype": "int16"})
+        yield part(f"{file} with no step of the output", "files", i, "output", value=STEPS | {"scale": 0})
+        yield part(f"{file} with null for the output's step", "files", i, "output", value=STEPS | {"scale": None})
+        yield part(f"{file} with a zero point of 256", "files", i, "output", value=STEPS | {"zero_point": 256})
+        yield part(f"{file} with an input of int16", "files", i, "input", "dtype", value="int16")
+        yield part(f"{file} that gives whole numbers", "files", i, "output", value=STEPS, accepted=True)
+    yield case("a file that is described twice", files=[files[0], files[0]])
+    yield part("no program for the reference", "reference", "kind", value="checkpoint")
+    yield part("a program for the reference that is in no file", "reference", "file", value=None)
+    yield case("a checkpoint for the reference", accepted=True,
+               reference={"kind": "checkpoint", "file": None, "sha256": SHA})  # fmt: skip
+    yield case("no word on what the file is made of", accepted=True,
+               files=[without(file, "audit", "fine_tuned") | {"parity": None} for file in files])  # fmt: skip
+    for side in (SIDE // 2, SIDE * 2):
+        yield part(f"a mask of another side, {side}", "mask", "side", value=side)
+    yield part("thresholds of another version of the output", "output", "abstain_threshold", value=0.5)
+    yield part("an output without a threshold, and one in the decision", "output", "abstain_threshold", value=None)
+    for wrong in ("a\nb", "a [b]", "a\u00a0b", "a\u200bb", "a\ue000"):
+        yield part(f"a class named {wrong!r}", "labels", 0, "name", value=wrong)
+    yield part("a class without a name of its own", "labels", 0, "name", value="", accepted=True)
+    yield part(
+        "a class named in another language", "labels", 0, "name", value="Muttermal, gutartig (日本)", accepted=True
     )
-    spoilt: list[tuple[str, dict[str, Any]]] = [
-        *((name, {"sha256": wrong}) for name, wrong in hashes),
-        *((name, {"output": wrong}) for name, wrong in outputs),
-        ("a number to open from", {"opens_from": 7}),
-        ("an input of int16", {"input": {"layout": "NHWC", "dtype": "int16"}}),
-    ]
-    for name, part in spoilt:
-        yield case(f"a file with {name}", files=[file | part for file in files])
-    whole_numbers = {"output": {"dtype": "uint8", "scale": 0.00390625, "zero_point": 255}}
-    yield case("a file that gives whole numbers", files=[file | whole_numbers for file in files], accepted=True)
     yield case("null for a self-test", self_test=[None])
     yield case("a self-test image in another folder", self_test=[tests[0] | {"image": "../self_test_0.png"}])
     yield case("a self-test without what is expected", self_test=[tests[0] | {"expected": None}])
@@ -270,20 +319,43 @@ def others() -> Iterator[dict[str, Any]]:
     yield case("a self-test with a text for an answer", self_test=[tests[0] | {"answers": ["0"] * PLACES}])
 
 
-def is_read(changes: dict[str, Any]) -> bool:
+def changed(entry: dict[str, Any]) -> Any:
+    """The manifest of a case."""
+    changes = entry.get("changes", {})
+    value = {key: there for key, there in (WHOLE | changes).items() if changes.get(key, there) is not None}
+    if "part" in entry:
+        value = json.loads(json.dumps(value))
+        *way, last = entry["part"]["at"] or [None]
+        if last is None:
+            return entry["part"]["value"]
+        place = value
+        for key in way:
+            place = place[key]
+        if "value" in entry["part"]:
+            place[last] = entry["part"]["value"]
+        else:
+            del place[last]
+    return value
+
+
+def is_read(entry: dict[str, Any]) -> bool:
     """Whether edge/manifest.py takes the changed manifest, read from its text as an app reads it."""
-    value = {key: part for key, part in (WHOLE | changes).items() if changes.get(key, part) is not None}
     try:
-        from_json_value(json.loads(json.dumps(value)), where="manifest")
+        from_json_value(json.loads(json.dumps(changed(entry))), where="manifest")
     except InputError:
         return False
     return True
 
 
 def main() -> int:
-    cases = [*others(), *placed(), *asking(), *gates()]
+    ruled = (
+        part(name, *at, value=value, accepted=good)
+        for name, at, value, good in spoilt(WHOLE, schema())
+        if at != ["preprocess", "version"] or not good  # an app has a version of its own
+    )
+    cases = [*others(), *placed(), *asking(), *gates(), *ruled]
     for one in cases:
-        if is_read(one["changes"]) != one["accepted"]:
+        if is_read(one) != one["accepted"]:
             raise SystemExit(f"{one['name']}: `accepted` is {one['accepted']}, and edge/manifest.py decides otherwise")
     text = json.dumps({"about": ABOUT, "manifest": WHOLE, "cases": cases}, ensure_ascii=False)
     # a case to each line, so that a change of one shows as one

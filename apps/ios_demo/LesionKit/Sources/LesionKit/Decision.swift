@@ -14,12 +14,11 @@ public struct Thresholds: Decodable {
     public let malignant_threshold: Double?
     public let temperature: Double?
 
-    private enum Keys: String, CodingKey, CaseIterable {
+    private enum Keys: String, CodingKey {
       case answered, from, abstain_threshold, malignant_threshold, temperature
     }
 
     public init(from decoder: Decoder) throws {
-      try decoder.onlyKeys(Set(Keys.allCases.map { $0.rawValue }))
       let values = try decoder.container(keyedBy: Keys.self)
       answered = try values.decode(Answered.self, forKey: .answered)
       from = try values.decode(Int.self, forKey: .from)
@@ -117,11 +116,6 @@ public struct Decision: Decodable {
   private enum Keys: String, CodingKey {
     case version, side, quality
   }
-
-  /// Keys of a manifest's `decision`; a temperature is none: without answers, probabilities are shown as they are.
-  static let known: Set = [
-    "version", "side", "quality", "abstain_threshold", "malignant_threshold", "by_answers", "coverage", "measured",
-  ]
 
   public init(from decoder: Decoder) throws {
     let values = try decoder.container(keyedBy: Keys.self)

@@ -3,12 +3,12 @@ import Foundation
 /// What an app reads of a bundle's `manifest.json` (docs/bundle.md). Nothing of it is written in the app.
 public struct Manifest: Decodable {
   public static let schema = "dermedge/manifest/3"
-  static let maxBytes = 16 << 20
-  static let probabilities = 0...1.0001  // half precision rounds up
+  static let maxBytes = 64 << 20  // as in edge/files.py
+  private static let rule = Result { try SchemaRule(manifestSchema) }
 
   public struct Label: Decodable {
     public let code: String
-    public let name: String
+    public let name: String  // the code where a manifest has no name
     public let malignant: Bool?
 
     private enum Keys: String, CodingKey {
@@ -18,7 +18,8 @@ public struct Manifest: Decodable {
     public init(from decoder: Decoder) throws {
       let values = try decoder.container(keyedBy: Keys.self)
       code = try values.decode(String.self, forKey: .code)
-      name = try values.decode(String.self, forKey: .name)
+      let name = try values.decode(String.self, forKey: .name)
+      self.name = name.isEmpty ? code : name
       malignant = try values.decode(Bool?.self, forKey: .malignant)  // null: unknown
     }
   }
@@ -32,9 +33,12 @@ public struct Manifest: Decodable {
   }
 
   struct Output: Decodable {
-    init(from decoder: Decoder) throws {
-      try decoder.onlyKeys(["name", "meaning", "temperature", "abstain_threshold"])
-    }
+    let abstain_threshold: Double?
+  }
+
+  struct Reference: Decodable {
+    let kind: String
+    let file: String?
   }
 
   public struct Mask: Decodable {
@@ -108,6 +112,7 @@ public struct Manifest: Decodable {
   public let input: Input
   public let preprocess: Version
   let output: Output
+  let reference: Reference
   public let mask: Mask?
   public let questions: [Question]
   public let log_odds: [[Double]]?
@@ -118,43 +123,33 @@ public struct Manifest: Decodable {
 
   public var codes: [String] { labels.map { $0.code } }
 
-  private struct Head: Decodable {
-    let schema: String
-  }
-
-  /// The parts that may be left out, but not be null; those of `decision` are all known.
-  private struct Absent: Decodable {
-    private enum Keys: String, CodingKey, CaseIterable {
-      case mask, log_odds, decision
-    }
-
-    init(from decoder: Decoder) throws {
-      let values = try decoder.container(keyedBy: Keys.self)
-      for key in Keys.allCases where try values.contains(key) && values.decodeNil(forKey: key) {
-        throw Refused("\(key.rawValue) of the model's manifest is null; bundle it again")
-      }
-      if values.contains(.decision) { try values.superDecoder(forKey: .decision).onlyKeys(Decision.known) }
-    }
-  }
-
   /// Reads and checks a manifest. Throws `Refused` with a sentence for the person who holds the phone.
   public static func read(_ data: Data) throws -> Manifest {
     guard data.count <= maxBytes else { throw Refused("the model's manifest is too large; bundle it again") }
-    let decoder = JSONDecoder()
-    guard let head = try? decoder.decode(Head.self, from: data) else {
-      throw Refused("the model's manifest cannot be read; run dermedge bundle again")
+    let value = try Json.read(data)
+    guard let stated = value["schema"]?.string, stated == schema else {
+      let found = value["schema"]?.string ?? "none"
+      throw Refused("this app reads \(schema), the model's manifest is \(found.prefix(60)); bundle it again")
     }
-    guard head.schema == schema else {
-      throw Refused("this app reads \(schema), the model's manifest is \(head.schema); bundle it again")
+    if let place = try rule.get().misfit(value) { throw misspelt(place) }
+    let texts = (value["questions"]?.entries ?? []).flatMap { [$0] + ($0["choices"]?.entries ?? []) }
+    for text in texts.compactMap({ $0["text"] }) {
+      guard case .object(let words) = text, words.first?.key == "en" else {
+        throw Refused("the questions of the manifest are not in English first; bundle it again")
+      }
     }
     do {
-      _ = try decoder.decode(Absent.self, from: data)
-      let manifest = try decoder.decode(Manifest.self, from: data)
+      let marked = data.starts(with: Json.mark)
+      let manifest = try JSONDecoder().decode(Manifest.self, from: marked ? data.dropFirst(Json.mark.count) : data)
       try manifest.check()
       return manifest
     } catch let error as DecodingError {
-      throw Refused("the model's manifest lacks or misspells a part (\(place(of: error))); bundle it again")
+      throw misspelt(place(of: error))
     }
+  }
+
+  private static func misspelt(_ place: String) -> Refused {
+    Refused("the model's manifest lacks or misspells a part (\(place.prefix(200))); bundle it again")
   }
 
   private static func place(of error: DecodingError) -> String {
@@ -170,14 +165,23 @@ public struct Manifest: Decodable {
     keys.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: "/")
   }
 
+  /// Throws `Refused` for what fits the schema and contradicts itself, as edge/manifest.py does.
   private func check() throws {
     guard preprocess.version == Preprocess.version else {
       throw Refused(
         "this app prepares pictures by \(Preprocess.version), the model wants \(preprocess.version)")
     }
-    try whole(input.side, 16, 1024, "the side of the model's input")
-    guard labels.count >= 2, Set(codes).count == labels.count, codes.allSatisfy(Manifest.isCode) else {
-      throw Refused("the model's manifest has no two classes; bundle it again")
+    guard Set(codes).count == labels.count, labels.allSatisfy({ Manifest.isPrinted($0.name) }) else {
+      throw Refused("two classes of the model's manifest are called alike, or one has no plain name; bundle it again")
+    }
+    guard Set(files.map { $0.file }).count == files.count else {
+      throw Refused("the model's manifest describes a file twice; bundle it again")
+    }
+    guard (reference.kind == "program") == (reference.file != nil) else {
+      throw Refused("the reference of the model's manifest is in no file, or needs none; bundle it again")
+    }
+    if let mask, mask.side != input.side {
+      throw Refused("the model's mask has \(mask.side) pixels a side, its input \(input.side); bundle it again")
     }
     let places = try Question.places(of: questions)
     if let log_odds {
@@ -185,60 +189,32 @@ public struct Manifest: Decodable {
         throw Refused("the manifest's log-odds are not those of its classes and questions; bundle it again")
       }
     }
-    for name in files.map({ $0.file }) + self_test.map({ $0.image }) where !Manifest.isName(name) {
-      throw Refused("the manifest names a file \(name.prefix(60)), which is no plain name; bundle it again")
-    }
     if let file = files.first(where: { $0.answers && places == 0 }) {
       throw Refused("\(file.file) takes answers, and the manifest has no questions; bundle it again")
-    }
-    if let mask, !(mask.threshold > 0 && mask.threshold < 1) {
-      throw Refused("the threshold of the mask is a number between 0 and 1; bundle it again")
-    }
-    let hashes = files.map { $0.sha256 } + self_test.flatMap { [$0.sha256, $0.rgb_sha256] }
-    for hash in hashes where !Manifest.isHash(hash) {
-      throw Refused("the manifest has \(hash.prefix(64)) for a SHA-256, which is none; bundle it again")
-    }
-    for file in files {
-      guard file.output.scale ?? 1 > 0, (0...255).contains(file.output.zero_point ?? 0) else {
-        throw Refused("the manifest has no scale for the output of \(file.file); bundle it again")
-      }
     }
     for test in self_test {
       for numbers in [test.reference] + Array(test.expected.values) where numbers.count != labels.count {
         throw Refused("\(test.image) has other classes than the manifest; bundle it again")
       }
-      guard ([test.reference] + Array(test.expected.values)).joined().allSatisfy(Manifest.probabilities.contains) else {
-        throw Refused("\(test.image) has numbers that are no probabilities; bundle it again")
-      }
       if let answers = test.answers, answers.count != places {
         throw Refused("\(test.image) has other answers than the manifest has questions; bundle it again")
       }
     }
-    try decision?.check(side: input.side, questions: questions.count)
+    guard let decision else { return }
+    guard decision.thresholds.abstain_threshold == output.abstain_threshold else {
+      throw Refused("the model's manifest has two abstain thresholds; bundle it again")
+    }
+    try decision.check(side: input.side, questions: questions.count)
   }
 
-  /// Whether this is the code of a class: 1 to 64 letters, digits, `_` and `-`, of any language.
-  static func isCode(_ code: String) -> Bool {
-    let allowed = code.unicodeScalars.allSatisfy { scalar in
+  /// Whether a name is of printed characters, without brackets.
+  private static func isPrinted(_ name: String) -> Bool {
+    name.unicodeScalars.allSatisfy { scalar in
       switch scalar.properties.generalCategory {
-      case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter, .decimalNumber,
-        .letterNumber, .otherNumber:
-        return true
-      default: return scalar == "_" || scalar == "-"
+      case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: return false
+      case .spaceSeparator: return scalar == " "
+      default: return scalar != "[" && scalar != "]"
       }
     }
-    return allowed && (1...64).contains(code.unicodeScalars.count)
-  }
-
-  static func isHash(_ text: String) -> Bool {
-    text.utf8.count == 64 && text.utf8.allSatisfy { "0123456789abcdef".utf8.contains($0) }
-  }
-
-  /// Whether this is the name of a file in the bundle's own folder: letters, digits, `_`, `-` and `.`, no dot in front.
-  static func isName(_ name: String) -> Bool {
-    let allowed = name.unicodeScalars.allSatisfy {
-      $0.isASCII && (CharacterSet.alphanumerics.contains($0) || "_-.".unicodeScalars.contains($0))
-    }
-    return allowed && !name.isEmpty && name.count <= 128 && !name.hasPrefix(".") && !name.hasPrefix("-")
   }
 }

@@ -86,7 +86,7 @@ final class BundleTests: XCTestCase {
       ("manifest/9", { try self.replace($0, "dermedge/manifest/3", "dermedge/manifest/9") }),
       ("area-9", { try self.replace($0, "\"area-2\"", "\"area-9\"") }),
       ("labels", { try self.replace($0, "\"labels\"", "\"labelz\"") }),
-      ("no plain name", { try self.replace($0, "self_test_0.png", "../self_test_0.png") }),
+      ("self_test/0/image", { try self.replace($0, "self_test_0.png", "../self_test_0.png") }),
       ("opens from iOS 99", { try self.replace($0, "\"iOS 1", "\"iOS 99 1") }),
       ("no version of iOS", { try self.replace($0, "\"iOS 1", "\"visionOS 1") }),
       ("has no \(file)", { try FileManager.default.removeItem(at: $0.appendingPathComponent(file)) }),

@@ -78,15 +78,24 @@ final class ExaminationTests: XCTestCase {
     ]
     let side = try bundle().manifest.input.side
     manifest["files"] = files
-    manifest["mask"] = ["side": side, "threshold": 0.5]
+    manifest["mask"] = ["name": "mask", "meaning": "drawn", "side": side, "threshold": 0.5]
     manifest["questions"] = [
       [
         "id": "itches", "text": ["en": "?"], "kind": "yes_no", "choices": [Any](), "knots": [Any](), "offset": 0,
-        "length": 2,
+        "length": 2, "unit": NSNull(), "min": NSNull(), "max": NSNull(),
       ]
     ]
     manifest["log_odds"] = [[0.5, 0], [0, 0]]
-    manifest["decision"] = ["version": "gate-2", "side": side, "quality": limits, "abstain_threshold": 0.5]
+    let drawn: [String: Any] = ["name": "drawn", "images": 1, "patients": 1]
+    manifest["decision"] = [
+      "version": "gate-2", "side": side, "quality": limits, "abstain_threshold": 0.5, "coverage": 0.9,
+      "measured": [
+        "quality_from": drawn, "abstain_from": drawn, "alarm_share_per_check": 0.01, "false_alarms": [Any](),
+      ],
+    ]
+    var output = try XCTUnwrap(manifest["output"] as? [String: Any])
+    output["abstain_threshold"] = 0.5
+    manifest["output"] = output
     try JSONSerialization.data(withJSONObject: manifest).write(to: place)
     return try ModelBundle(folder: copy, system: (17, 4))
   }

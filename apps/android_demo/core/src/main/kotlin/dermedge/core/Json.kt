@@ -3,7 +3,7 @@ package dermedge.core
 
 private const val DEEPEST = 64
 
-/** The value of a JSON text: Map, List, String, Double, Long, Boolean or null. Throws Refused with the place. */
+/** The value of a JSON text: Map, List, String, Double, Long (or a larger BigInteger), Boolean or null. Throws Refused with the place. */
 fun parseJson(text: String): Any? = JsonReader(text).whole()
 
 private class JsonReader(private val text: String) {
@@ -118,7 +118,7 @@ private class JsonReader(private val text: String) {
     private fun number(): Number {
         val match = NUMBER.find(text, at)?.takeIf { it.range.first == at } ?: wrong("expected a value")
         at += match.value.length
-        if (match.value.none { it in ".eE" }) match.value.toLongOrNull()?.let { return it }
+        if (match.value.none { it in ".eE" }) return match.value.toLongOrNull() ?: match.value.toBigInteger() // no Double: it is whole
         val number = match.value.toDouble()
         if (number.isInfinite()) wrong("a number that is too large")
         return number

@@ -13,7 +13,7 @@ class AnswersTest {
 
     @Suppress("UNCHECKED_CAST")
     private val questions = (vectors["questions"] as Map<String, Any?>).mapValues { (name, list) ->
-        Tree(list, name).list(100).map(::question)
+        Tree(list, name).list().map(::question)
     }
 
     @Suppress("UNCHECKED_CAST")
@@ -39,7 +39,7 @@ class AnswersTest {
     fun `the same thresholds`(): List<DynamicTest> = vectors.cases("thresholds").map { entry ->
         dynamicTest(entry["name"] as String) {
             val tree = Tree(entry["decision"], "decision")
-            val cases = tree.maybe("by_answers")?.list(3).orEmpty().map { it["from"].int(1..1000) to points(it) }
+            val cases = tree.maybe("by_answers")?.list().orEmpty().map { it["from"].int() to points(it) }
             val inForce = Decision(DECISION_VERSION, 128, emptyMap(), points(tree), cases).inForce(entry.int("answered"))
             val shown = tempered(entry.numbers("probabilities"), inForce.temperature)
             assertArrayEquals(entry.numbers("tempered"), shown, 1e-9)

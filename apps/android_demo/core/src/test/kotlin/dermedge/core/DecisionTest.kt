@@ -11,8 +11,8 @@ class DecisionTest {
 
     private fun decisionOf(value: Map<*, *>): Decision {
         val tree = Tree(value, "decision")
-        val limits = tree["quality"].keys().associateWith { tree["quality"][it].int(Int.MIN_VALUE..Int.MAX_VALUE) }
-        return Decision(tree["version"].text(), tree["side"].int(0..99999), limits, points(tree))
+        val limits = tree["quality"].keys().associateWith { tree["quality"][it].int() }
+        return Decision(tree["version"].text(), tree["side"].int(), limits, points(tree))
     }
 
     @TestFactory
