@@ -134,13 +134,13 @@ def answers(content: bytes, images: np.ndarray) -> tuple[Outputs, float]:
 
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    image_index, outputs = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()
+    entry, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
     answer, mask = (
         next((output["index"] for output in outputs if len(output["shape"]) == rank), None) for rank in (2, 4)
     )
     rows, masks, times = [], [], []
     for image in images:
-        interpreter.set_tensor(image_index, image[None].astype(np.float32))
+        interpreter.set_tensor(entry["index"], image[None].astype(entry["dtype"]))  # bytes where it takes those
         begun = time.perf_counter()
         interpreter.invoke()
         times.append(1e3 * (time.perf_counter() - begun))

@@ -29,7 +29,7 @@ from .rounding import KEPT, halved, rounded, rounding_for
 from .try_chain import with_chain
 from .whole import Chain
 from .whole_weights import KEPT as KEPT_WHOLE
-from .whole_weights import WholeWeights, whole_weights_for
+from .whole_weights import WholeWeights, nearest, whole_weights_for
 
 IMAGES = 192  # of training patients: two thirds give rounding and ranges, one third judges the choice
 COMPARED = ("sqnr_db", "agreement")
@@ -101,8 +101,9 @@ def measure(
             why = str(error)
         how += tuning_in_words(tuned[1], scheme.measured) if tuned and scheme else ""
         if scheme and chain.refusal() is None:
-            whole = whole_weights_for(content, chain.ranges(calibrating), calibrating)
-            scheme = replace(scheme, ranges=Chain(whole.floats(content)).ranges(calibrating))
+            changed = whole_weights_for(content, chain.ranges(calibrating), calibrating)
+            whole, ranges = nearest([changed, WholeWeights({}, {}, measured)], content, calibrating, judging)
+            scheme = replace(scheme, ranges=ranges)
             if not tuned:
                 others = recipe_file("int8", content, rounded(content, measured), scheme.layers)
                 scheme = with_chain(scheme, content, whole, others, judging, lowered.modules, aim=aim)

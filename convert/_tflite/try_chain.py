@@ -78,7 +78,8 @@ def time_ratio(content: bytes, other: bytes, image: np.ndarray) -> float:
     for file in (content, other):
         interpreter = Interpreter(model_content=file, num_threads=1)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
+        entry = interpreter.get_input_details()[0]
+        interpreter.set_tensor(entry["index"], image[None].astype(entry["dtype"]))
         interpreter.invoke()
         runs.append(interpreter)
     ratios = []

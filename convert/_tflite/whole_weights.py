@@ -6,20 +6,27 @@ has a rounding of its own, kept beside the checkpoint as the other is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edge.exporting import first_line
 from edge.scheme import Range
 
 from .. import _kept_arrays
 from .._kept_rounding import MEAN, Rounding
+from .alone import noise_of
+from .choose import answers
 from .equalise import Factors, equalised, factors_for
 from .layer_inputs import moments_of
 from .rounding import rounded, rounding_for
 from .split import Splits, split, splits_for
+from .whole import Chain
+
+log = logging.getLogger("dermedge")
 
 KEPT = ".whole.rounding.npz"  # ending of the file beside a checkpoint that keeps them
 FACTOR, SPLIT = "factors of ", "split of "  # begin the names of arrays; the rest is the map
@@ -47,6 +54,30 @@ def whole_weights_for(content: bytes, ranges: Mapping[str, Range], images: np.nd
     factors = factors_for(content, images)
     content = equalised(content, factors)
     return WholeWeights(splits, factors, rounding_for(content, moments_of(content, images)))
+
+
+def nearest(
+    candidates: Sequence[WholeWeights], content: bytes, calibrating: np.ndarray, judging: np.ndarray
+) -> tuple[WholeWeights, dict[str, Range]]:
+    """The weights whose chain answers most like the float file on `judging`, and the ranges from `calibrating`.
+
+    Both are uint8 images (N, S, S, 3). Scaling channels helps where maps lose most in 8 bits; where weights do, as in
+    some networks with ReLU, it does harm. The last where no chain can be written.
+    """
+    wanted, _ = answers(content, judging)
+    least, best = np.inf, None
+    for weights in candidates:
+        ranges = Chain(weights.floats(content)).ranges(calibrating)
+        try:
+            outputs, _ = answers(Chain(weights.on_grid(content)).written(ranges), judging)
+            noise = noise_of(wanted, outputs)
+        except (ValueError, KeyError, RuntimeError) as error:  # of the quantiser, at an operator of some network
+            log.info(f"no chain in 8 bits, as ai-edge-quantizer stops: {first_line(error)}")
+            noise = np.inf
+        if best is None or noise < least or noise == np.inf == least:
+            least, best = noise, (weights, ranges)
+    assert best is not None
+    return best
 
 
 def save(path: Path, weights: WholeWeights, *, checkpoint_sha256: str, key: str) -> None:

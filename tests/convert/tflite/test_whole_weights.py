@@ -22,7 +22,7 @@ from convert._tflite.layers import activations, name_of, weighted
 from convert._tflite.rounding import rounding_for
 from convert._tflite.split import carried, empty_channels, split, splits_for, ways_of
 from convert._tflite.whole import Chain
-from convert._tflite.whole_weights import WholeWeights, whole_weights_for
+from convert._tflite.whole_weights import WholeWeights, nearest, whole_weights_for
 from edge.errors import InputError
 from edge.tflite.flatbuffer import unpack
 
@@ -139,6 +139,18 @@ def test_a_chain_comes_closer_to_the_float_network(uneven) -> None:
         file = Chain(weights.on_grid(content)).written(Chain(weights.floats(content)).ranges(images[:24]))
         apart.append(float(np.square(run(file, images[24:]) - wanted).mean()))
     assert apart[1] < apart[0] / 1.5
+
+
+def test_weights_that_do_harm_are_left(uneven) -> None:
+    """Factors that make channels more unlike than they were; and the order of the two does not matter."""
+    _, content, images = uneven
+    plain = WholeWeights({}, {}, rounding_for(content, moments_of(content, images[:24])))
+    factors = {name: (1 / values).clip(0, 64) ** 2 for name, values in factors_for(content, images).items()}
+    apart = equalised(content, factors)
+    harmful = WholeWeights({}, factors, rounding_for(apart, moments_of(apart, images[:24])))
+    for candidates in ((plain, harmful), (harmful, plain)):
+        chosen, ranges = nearest(candidates, content, images[:24], images[24:])
+        assert chosen is plain and ranges == Chain(content).ranges(images[:24])
 
 
 def test_a_channel_that_may_rise_is_not_empty(uneven) -> None:

@@ -1,0 +1,138 @@
+"""`int8-full` of network after network: what it loses, its time by the float file's, or why there is none.
+
+    python benchmarks/whole_numbers.py --models mobilenetv2,mnasnet --side 128
+
+Weights that are shipped, else random ones whose answers depend on the picture; of those the figures say how much 8 bits
+lose in such a network, and nothing of a trained one. `as they were`: the same with channels neither scaled nor split
+(docs/edge_graph.md, Eight bits). Ratios are of processor time on one thread, both files in turn. Writes
+--out/whole_numbers.md and whole_numbers.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+if not __package__:  # started as a file from a clone: behave like `python -m benchmarks.whole_numbers`
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "benchmarks"
+
+from pathlib import Path
+
+import numpy as np
+
+from dermedge.console import entry, third_party_noise_into
+from dermedge.flags import add_data
+from edge.errors import GOOD, at_least_one
+from edge.files import write_json, write_text
+from edge.progress import track
+
+from ._flags import add_out
+
+MODELS = (
+    "efficientnet_lite0,mobilenetv2,mobilenetv3_large,mnasnet,shufflenetv2,efficientnet_b0,hifuse_tiny_compact,"
+    "hierattn_xs"
+)
+LOG = "benchmark.log"
+HEAD = """| network | weights | int8-full | as they were | same class | bytes by float | time by float |
+|---|---|---|---|---|---|---|
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--models", default=MODELS, metavar="NAME,NAME", help="default: %(default)s")
+    p.add_argument("--side", type=int, default=128, help="input side in pixels (default: %(default)s)")
+    p.add_argument("--images", type=int, default=64, help="that give ranges, and that judge, at most (default: 64)")
+    add_data(p, "for ranges and SQNR")
+    add_out(p)
+    return p
+
+
+@entry(parser)
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    at_least_one(images=args.images)
+    names = args.models.split(",")
+    args.out.mkdir(parents=True, exist_ok=True)
+    with third_party_noise_into(args.out / LOG):
+        rows = [measured(name, args) for name in track(names, "networks", len(names))]
+    page = HEAD + "".join(line(row) for row in rows)
+    write_text(args.out / "whole_numbers.md", page)
+    write_json(args.out / "whole_numbers.json", {"side": args.side, "rows": rows})
+    print(page)
+    return GOOD
+
+
+def measured(name: str, args: argparse.Namespace) -> dict:
+    """One network's row."""
+    from convert._tflite.file import float_model
+    from convert._tflite.whole import Chain
+    from edge.data.selection import calibration_set, judging_set
+    from edge.data.squares import load_squares
+
+    from ._files import checkpoint_at, settled_on, trained
+
+    checkpoint = checkpoint_at(name, args.side)
+    sets = (
+        calibration_set(checkpoint, args.data, limit=args.images),
+        judging_set(checkpoint, args.data, limit=args.images),
+    )
+    calibrating, judging = (load_squares(photos, args.side)[1] for photos in sets)
+    row = {"network": name, "trained": trained(checkpoint), "images": len(judging)}
+    if not row["trained"]:
+        checkpoint = settled_on(calibrating, checkpoint)
+    lowered = float_model(checkpoint)
+    refusal = Chain(lowered.content).refusal(lowered.modules)
+    return row | ({"refusal": refusal} if refusal else figures(lowered.content, calibrating, judging))
+
+
+def figures(content: bytes, calibrating: np.ndarray, judging: np.ndarray) -> dict:
+    """Of `int8-full` of a float file; ranges and rounding from uint8 images `calibrating`."""
+    from convert._fidelity import sqnr
+    from convert._tflite.choose import answers
+    from convert._tflite.layer_inputs import moments_of
+    from convert._tflite.quantise import recipe_file
+    from convert._tflite.rounding import rounding_for
+    from convert._tflite.try_chain import time_ratio
+    from convert._tflite.whole import Chain
+    from convert._tflite.whole_weights import WholeWeights, whole_weights_for
+
+    wanted, _ = answers(content, judging)
+    ranges = Chain(content).ranges(calibrating)
+    plain = WholeWeights({}, {}, rounding_for(content, moments_of(content, calibrating)))
+    ours = whole_weights_for(content, ranges, calibrating)
+    decibel, files = [], []
+    for weights in (ours, plain):
+        limits = Chain(weights.floats(content)).ranges(calibrating)
+        chain = Chain(weights.on_grid(content)).written(limits, camera=True)
+        files.append(recipe_file("int8-full", content, content, None, chain=chain))
+        outputs, _ = answers(files[-1], judging)
+        decibel.append(float(np.median(sqnr(wanted, outputs))))
+        if weights is ours:
+            same = float((outputs.probabilities.argmax(1) == wanted.probabilities.argmax(1)).mean())
+    return {
+        "sqnr_db": decibel[0],
+        "sqnr_db_as_they_were": decibel[1],
+        "agreement": same,
+        "scaled_maps": len(ours.factors),
+        "split_maps": len(ours.splits),
+        "bytes_ratio": len(files[0]) / len(content),
+        "time_ratio": time_ratio(files[0], content, judging[0]),
+    }
+
+
+def line(row: dict) -> str:
+    weights = "shipped" if row["trained"] else "untrained"
+    if "refusal" in row:
+        return f"| {row['network']} | {weights} | {row['refusal']} | | | | |\n"
+    return (
+        f"| {row['network']} | {weights} | {row['sqnr_db']:.1f} dB | {row['sqnr_db_as_they_were']:.1f} dB "
+        f"| {row['agreement']:.1%} | {row['bytes_ratio']:.2f} | {row['time_ratio']:.2f} |\n"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
