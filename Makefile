@@ -48,6 +48,7 @@ phones: env
 	$(BIN)/dermedge setup android --tflite 2.8.0 --missing
 	$(BIN)/dermedge setup browser --missing
 	$(BIN)/dermedge setup mediapipe
+	$(BIN)/dermedge setup netron
 
 # What takes longer than a change may wait for, each with its reason in its mark; `.ci/run` runs both.
 test-slow: env

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.environments import is_set_up
-from edge.phones import mediapipe
+from edge.phones import mediapipe, netron
 from edge.phones.legacy import environment_of
 
 HOME = os.environ.get("DERMEDGE_PHONES")
@@ -32,6 +32,9 @@ needs_browser = pytest.mark.skipif(
 )
 needs_mediapipe = pytest.mark.skipif(
     not (HOME and is_set_up(mediapipe.wanted())), reason="DERMEDGE_PHONES has no MediaPipe: `dermedge setup mediapipe`"
+)
+needs_netron = pytest.mark.skipif(
+    not (HOME and is_set_up(netron.wanted())), reason="DERMEDGE_PHONES has no Netron: `dermedge setup netron`"
 )
 SWIFT = bool(HOME) and any(Path(str(HOME)).glob("swift-*/root/usr/libexec/swift/bin/swift-frontend"))
 needs_swift = pytest.mark.skipif(not SWIFT, reason="DERMEDGE_PHONES names no folder with Swift: `dermedge setup swift`")

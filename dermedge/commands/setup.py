@@ -10,13 +10,14 @@
     dermedge setup legacy --only litert      those of one library alone: tflite-runtime, tensorflow or litert
     dermedge setup onnx-tf                   onnx-tf and TensorFlow 2.15 for `to-tflite --route onnx-tf`, likewise
     dermedge setup mediapipe                 MediaPipe Tasks, likewise: the tests open converted files with them
+    dermedge setup netron                    Netron, likewise; its readers run in Node.js
 
 Downloads from the machine's own Debian archive, Python index, Maven repository and npm registry, into DERMEDGE_PHONES
 or dermedge's cache folder; nothing is installed. Needs Debian's qemu-user-static, and for android also gcc,
 gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and maven; browser needs npm and chromium alone. These
 take half a minute each; swift takes two minutes and 2.6 GB. legacy needs 7 GB (1 GB without TensorFlow), onnx-tf
-1.5 GB, mediapipe 0.7 GB; these need Python 3.11 (DERMEDGE_PYTHON names one that is not on the path). What is there
-already is used again.
+1.5 GB, mediapipe 0.7 GB, netron 30 MB and Node.js; these need Python 3.11 (DERMEDGE_PYTHON names one that is not on
+the path). What is there already is used again.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from edge.errors import GOOD, InputError
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = ["arm", "android", "browser", "swift", "legacy", "mediapipe", "onnx-tf"]
+    known = ["arm", "android", "browser", "swift", "legacy", "mediapipe", "netron", "onnx-tf"]
     p.add_argument("what", choices=known, help="the runtime")
     p.add_argument("--tflite", metavar="VERSION", help="of Android's library (default: 2.16.1, the newest)")
     p.add_argument(
         "--missing",
         action="store_true",
-        help="do nothing where it is set up already; legacy, mediapipe and onnx-tf never do",
+        help="do nothing where it is set up already; legacy, mediapipe, netron and onnx-tf never do",
     )
     p.add_argument("--aar", type=Path, help="android: a library of your own, instead of a download")
     p.add_argument("--only", metavar="LIBRARY", help="legacy: tflite-runtime, tensorflow or litert alone")
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 @entry(parser)
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from edge.phones import android, arm, browser, legacy, mediapipe, swift
+    from edge.phones import android, arm, browser, legacy, mediapipe, netron, swift
     from edge.progress import busy
 
     if args.what != "android" and (args.tflite or args.aar):
@@ -64,11 +65,10 @@ def main(argv: list[str] | None = None) -> int:
         for folder in folders:
             screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
         return GOOD
-    if args.what in ("mediapipe", "onnx-tf"):
+    locked = {"mediapipe": mediapipe.set_up, "netron": netron.set_up}
+    if args.what in (*locked, "onnx-tf"):
         with busy(f"setting up {args.what}"):
-            folder = (
-                mediapipe.set_up() if args.what == "mediapipe" else room("convert._onnx_tf.road").set_up_environment()
-            )
+            folder = locked.get(args.what, lambda: room("convert._onnx_tf.road").set_up_environment())()
         screen().print(f"{folder}: ready", soft_wrap=True, markup=False)
         return GOOD
     version = args.tflite or android.TFLITE

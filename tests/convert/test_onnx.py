@@ -25,11 +25,13 @@ from edge.build import Build
 from edge.checkpoint import Checkpoint
 from edge.errors import InputError
 from edge.models.deployed import Deployed
+from edge.phones import netron
 from edge.runtimes.inside import look_inside
 from edge.runtimes.onnx import MODES, OnnxRuntime
 from edge.runtimes.open import open_any
 from edge.runtimes.reference import Reference
 from tests._answering import SIDE, K, Q, small, sure, with_log_odds
+from tests._phones import needs_netron
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning")
 
@@ -50,6 +52,16 @@ def build(tmp_path_factory, sample: Path, checkpoint: Checkpoint) -> Build:
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+
+
+@needs_netron
+def test_netron_opens_every_file_and_shows_its_facts(build: Build) -> None:
+    for entry in build.manifest.files:
+        seen = netron.shown(build.folder / entry.file)
+        assert seen.format.startswith("ONNX") and "Conv" in seen.operators
+        assert json.loads(seen.metadata["dermedge"])["labels"][0]["code"] == build.manifest.labels[0].code
+        names = [end.name for end in (*seen.inputs, *seen.outputs)]
+        assert names == (["image", "answers", "probabilities"] if entry.answers else ["image", "probabilities"])
 
 
 def test_every_recipe_passes_and_says_what_it_is(build: Build, checkpoint: Checkpoint) -> None:

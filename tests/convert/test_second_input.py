@@ -26,12 +26,14 @@ from edge.checkpoint import Checkpoint
 from edge.data import selection
 from edge.errors import InputError
 from edge.nine_questions import QUESTIONS
+from edge.phones import netron
 from edge.runtimes.coreml.program import read_spec
 from edge.runtimes.coreml_package import describe, shortcomings
 from edge.runtimes.open import open_file
 from edge.runtimes.reference import Reference
 from edge.tflite.flatbuffer import constant_of, pack, unpack
 from tests._answering import SIDE, K, Q, small, with_log_odds
+from tests._phones import needs_netron
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning"),
@@ -87,6 +89,17 @@ def test_each_recipe_has_both_files(build: Build) -> None:
                "int8-weights.mlpackage"]  # fmt: skip
     wanted = {f"small-{recipe}": False for recipe in recipes} | {f"small-answers-{recipe}": True for recipe in recipes}
     assert names == wanted
+
+
+@needs_netron
+def test_netron_opens_every_file_and_names_what_goes_in_and_out(build: Build) -> None:
+    for entry in build.manifest.files:
+        seen = netron.shown(build.folder / entry.file)
+        assert entry.recipe in seen.description and seen.metadata["author"] == "dermedge", entry.file
+        inputs, outputs = ({end.name: end for end in ends} for ends in (seen.inputs, seen.outputs))
+        assert inputs.keys() == ({"image", "answers"} if entry.answers else {"image"}), entry.file
+        assert outputs.keys() - {"classLabel"} == {"probabilities"}, entry.file
+        assert all(end.description for end in (*inputs.values(), *outputs.values())), entry.file
 
 
 def test_the_image_only_files_are_those_that_are_made_without_answers(build: Build) -> None:

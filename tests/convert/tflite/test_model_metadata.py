@@ -22,11 +22,11 @@ from edge.errors import InputError
 from edge.labels import PAD_UFES_20
 from edge.manifest import Manifest, Mask, Output, Training
 from edge.nine_questions import QUESTIONS
-from edge.phones import mediapipe
+from edge.phones import mediapipe, netron
 from edge.questionnaire import length_of
 from edge.runtimes.foreign.metadata import stated_in
 from edge.runtimes.litert import LiteRT
-from tests._phones import needs_mediapipe
+from tests._phones import needs_mediapipe, needs_netron
 from tests.edge._manifests import manifest
 
 SIDE, CLASSES = 32, len(PAD_UFES_20)
@@ -113,6 +113,27 @@ def test_the_same_conversion_gives_the_same_bytes(write) -> None:
     assert first == again
     twice = with_facts(first, facts(), "fp32")  # of a file that has them already: replaced, not doubled
     assert twice == first
+
+
+@needs_netron
+@pytest.mark.parametrize("kind", ["alone", "mask", "answers"])
+def test_netron_shows_what_the_file_is_and_what_goes_in_and_out(write, kind: str) -> None:
+    seen = netron.shown(write(kind))
+    assert seen.format.startswith("TensorFlow Lite") and "Conv2D" in seen.operators
+    assert (seen.name, seen.metadata["author"]) == (facts().model, "dermedge")
+    assert "Not a medical device" in seen.description and SOURCE in seen.metadata["license"]
+    wanted = {"image": f"float32[1,{SIDE},{SIDE},3]", "probabilities": f"float32[1,{CLASSES}]"}
+    wanted |= {"mask": f"float32[1,{SIDE},{SIDE},1]"} if kind == "mask" else {}
+    wanted |= {"answers": f"float32[1,{length_of(QUESTIONS)}]"} if kind == "answers" else {}
+    ends = (*seen.inputs, *seen.outputs)
+    assert {end.name: end.type for end in ends} == wanted and all(end.description for end in ends)
+
+
+@needs_netron
+def test_netron_refuses_what_is_no_model_in_its_words(tmp_path) -> None:
+    (tmp_path / "x.tflite").write_bytes(b"nothing" * 20)
+    with pytest.raises(InputError, match=r"x\.tflite: Netron does not open it: .*Error"):
+        netron.shown(tmp_path / "x.tflite")
 
 
 @needs_mediapipe
