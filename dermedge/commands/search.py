@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from edge.questions.search.measure import SearchReport
     from train._space import Space
 
-TABLE = "search.csv"
 # flags of `dermedge train` that would be taken and not heeded
 NOT_HERE = {
     "resume": "the same command goes on by itself",
@@ -81,6 +80,8 @@ def main(argv: list[str] | None = None) -> int:
         processes=args.processes,
         retry=args.retry,
     )
+    from edge.questions.search.measure import TABLE
+
     page = result.write()
     show(result.report)
     screen().print(f"{result.folder / TABLE}, {page}", soft_wrap=True)
