@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests._sources import ROOT, SOURCES, called, docstrings, executed, name
+from tests._sources import ROOMS, ROOT, SOURCES, called, docstrings, executed, name
 
 LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] != "dermedge"]
 # The few that may: a process of its own, which a pipe joins with ours.
@@ -193,3 +193,30 @@ def test_pickle_rule_lets_pass():
         "import torch, json\nimport numpy as np\ntorch.load(p, weights_only=True)\n"
         "np.load(p, allow_pickle=False)\njson.load(f)\nyaml.safe_load(f)"
     )
+
+
+MARKER = re.compile(r"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
+TEXTS = {
+    ".py",
+    ".md",
+    ".kt",
+    ".kts",
+    ".swift",
+    ".js",
+    ".html",
+    ".css",
+    ".xml",
+    ".json",
+    ".toml",
+    ".xcstrings",
+    ".j2",
+    ".csv",
+}
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "apps", "benchmarks", "docs", "tests"])
+def test_no_merge_is_left_unfinished(room: str) -> None:
+    """What no compiler here reads, such as the app for iOS, would be shipped with both halves."""
+    texts = [path for path in (ROOT / room).rglob("*") if path.suffix in TEXTS and "node_modules" not in path.parts]
+    assert texts
+    assert not [name(path) for path in texts if MARKER.search(path.read_text(encoding="utf-8", errors="replace"))]

@@ -8,16 +8,19 @@ LiteRT issue 9249). With a power of two s = 2^-k
 
 is the same number, to the last bit in float32, and its sums are smaller by s^2. Where only norms read the stream that x
 belongs to, s goes into all that is written to the stream: into weights and biases, or, of 8-bit tensors, into their
-scales. No operator is added, no stored 8-bit number changes. Where something else reads it too, x is multiplied by s in
-front of the norm. k is the least that leaves a factor of `HEADROOM` on pictures that span what cameras give: black,
-white, noise, coarse patches. Norms that need none stay as they are, because small variances lose digits below 2^-14.
+scales. No operator is added, no stored 8-bit number changes. Where something else reads it too, or where one of its
+norms or weights would lose digits below half precision's smallest normal number, x is multiplied by s in front of the
+norms that need it. k is the least that leaves a factor of `HEADROOM` on pictures that span what cameras give: black,
+white, noise, coarse patches. It ends where s^2 eps would be zero in half precision, because a token of zeros would then
+be 0 / 0; the audit names the sums that are left beyond half precision.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from math import ceil, log2
+from dataclasses import dataclass
+from math import ceil, floor, inf, isfinite, log2
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge.tflite.flatbuffer import code_name, code_of, constant_of, hold, pack, readers_in, unpack, without_unread
 
-from .half_sums import LARGEST, largest_sums
+from .half_sums import LARGEST, SMALLEST, Sums, sums_in
 from .norms import Norm, holds, norms_of
 
 HEADROOM = 2.0
@@ -36,32 +39,60 @@ POSITIVE = {schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RE
 FLOATS = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.FLOAT16: np.float16}
 
 
-def steps_of(content: bytes) -> dict[str, int]:
-    """Norm -> k of the factor 2^-k that keeps its sums in half precision, of those that need one. Runs the file."""
-    norms = norms_of(unpack(content))
-    sums = largest_sums(content, [int(norm.mean.outputs[0]) for norm in norms])
-    wanted = {
-        norm.name: ceil(log2(max(total * HEADROOM / LARGEST, 1)) / 2) for norm, total in zip(norms, sums, strict=True)
+@dataclass(frozen=True)
+class Step:
+    """What the norms of one name need and bear; of s = 2^-k the k."""
+
+    needed: int  # so that the sums stay in half precision, as far as eps allows
+    borne: int  # the largest that loses no digit
+
+
+NO_STEP = Step(0, 0)
+
+
+def steps_of(content: bytes) -> dict[str, Step]:
+    """Norm -> its step, of all norms of the file; nothing if none needs one. Runs the file."""
+    model = unpack(content)
+    norms = norms_of(model)
+    sums = sums_in(content, [int(norm.mean.outputs[0]) for norm in norms])
+    steps = {
+        norm.name: step_of(one, float(constant_of(model, int(norm.plus.inputs[norm.eps])).item()))
+        for norm, one in zip(norms, sums, strict=True)
     }
-    return {name: k for name, k in wanted.items() if k}
+    return steps if any(step.needed for step in steps.values()) else {}
 
 
-def with_half_norms(content: bytes, steps: Mapping[str, int]) -> bytes:
+def step_of(sums: Sums, eps: float) -> Step:
+    if not isfinite(sums.largest):  # not to be mended by a factor
+        return NO_STEP
+    needed = with_eps(ceil(log2(max(sums.largest * HEADROOM / LARGEST, 1)) / 2), eps)
+    quiet = sums.quietest + eps
+    full = floor(log2(quiet / SMALLEST) / 2) if SMALLEST <= quiet < inf else 0
+    return Step(needed, max(needed, with_eps(full, eps)))
+
+
+def with_eps(k: int, eps: float) -> int:
+    """The largest step up to k that leaves something of eps in half precision; k where it has nothing of it anyway."""
+    if np.float16(eps) == 0:
+        return k
+    return next((fewer for fewer in range(k, 0, -1) if np.float16(eps * 4.0**-fewer) > 0), 0)
+
+
+def with_half_norms(content: bytes, steps: Mapping[str, Step]) -> bytes:
     """The file, of any recipe, with the norms' operands times 2^-k; the same bytes where no norm needs it."""
     if not steps:
         return content
     model = unpack(content)
     norms = norms_of(model)
     eps: dict[float, int] = {}  # value -> the constant that holds it
-    left = [norm for norm in norms if norm.name in steps]
+    left = [norm for norm in norms if steps.get(norm.name, NO_STEP).needed]
     while left:
         stream = Stream(model, norms)
-        if stream.collect(left[0].x):
-            k = max(steps.get(norm.name, 0) for norm in stream.norms)
+        if stream.collect(left[0].x) and (k := stream.common(steps)):
             stream.shrink(2.0**-k, eps)
             done = stream.norms
         else:
-            multiply(model, left[0], 2.0 ** -steps[left[0].name], eps)
+            multiply(model, left[0], 2.0 ** -steps[left[0].name].needed, eps)
             done = left[:1]
         left = [norm for norm in left if not any(norm is other for other in done)]
     return pack(without_unread(model))
@@ -76,6 +107,7 @@ class Stream:
         self.makers = {int(tensor): o for o in self.graph.operators for tensor in o.outputs}
         self.tensors: set[int] = set()  # computed ones
         self.constants: dict[int, list[tuple[Any, int]]] = {}  # constant -> operators of the stream, and which operand
+        self.factors: set[int] = set()  # the constants that something is multiplied with
         self.norms: list[Norm] = []
 
     def collect(self, tensor: int) -> bool:
@@ -102,12 +134,12 @@ class Stream:
             parts = [place for place in (1, 2) if place < len(inputs) and inputs[place] >= 0]
             return [] if all(self.note(operator, place) for place in parts) else None
         if kind == "MUL" and self.is_positive(operator):
-            held = [place for place, tensor in enumerate(inputs) if holds(self.model, tensor)]
+            held = [place for place, tensor in enumerate(inputs) if self.is_stored(tensor)]
             return [] if held and self.note(operator, held[0]) else None
         if kind in SUMS and self.is_positive(operator):
-            held = [place for place, tensor in enumerate(inputs) if holds(self.model, tensor)]
+            held = [place for place, tensor in enumerate(inputs) if self.is_stored(tensor)]
             fits = all(self.note(operator, place) for place in held)
-            return [tensor for tensor in inputs if not holds(self.model, tensor)] if fits else None
+            return [tensor for place, tensor in enumerate(inputs) if place not in held] if fits else None
         return inputs[:1] if kind in ALIKE else None
 
     def read_by(self, operator: Any, tensor: int) -> list[int] | None:
@@ -123,17 +155,42 @@ class Stream:
     def note(self, operator: Any, place: int) -> bool:
         """Remember that the operand times s is wanted; an expanded one where it is stored. False if it is computed."""
         tensor = int(operator.inputs[place])
-        maker = self.makers.get(tensor)
-        if maker is not None and self.kind(maker) == "DEQUANTIZE" and holds(self.model, int(maker.inputs[0])):
+        if not self.is_stored(tensor):
+            return False
+        factor = self.kind(operator) == "MUL" or (self.kind(operator) in PRODUCTS and place == 1)
+        if not holds(self.model, tensor):
             if any(reader is not operator for reader in self.readers[tensor]):
                 return False
-            operator, place, tensor = maker, 0, int(maker.inputs[0])
-        if not holds(self.model, tensor):
-            return False
+            operator = self.makers[tensor]
+            place, tensor = 0, int(operator.inputs[0])
+        self.factors |= {tensor} if factor else set()
         uses = self.constants.setdefault(tensor, [])
         if not any(operator is one and place == other for one, other in uses):
             uses.append((operator, place))
         return True
+
+    def is_stored(self, tensor: int) -> bool:
+        """Whether it is a constant, or what a DEQUANTIZE makes of one."""
+        maker = self.makers.get(tensor)
+        expanded = maker is not None and self.kind(maker) == "DEQUANTIZE" and holds(self.model, int(maker.inputs[0]))
+        return expanded or holds(self.model, tensor)
+
+    def common(self, steps: Mapping[str, Step]) -> int:
+        """The k that the whole stream can be made smaller by, 0 if one of its norms or weights would lose digits."""
+        own = [steps.get(norm.name, NO_STEP) for norm in self.norms]
+        k = max(step.needed for step in own)
+        if any(step.borne < k for step in own):
+            return 0
+        return k if all(self.largest(constant) * 2.0**-k >= SMALLEST for constant in self.factors) else 0
+
+    def largest(self, constant: int) -> float:
+        """The largest absolute number of weights in float; infinite of zeros and in 8 bits, which bear any factor."""
+        entry = self.graph.tensors[constant]
+        kind = FLOATS.get(entry.type)
+        if kind is None:
+            return inf
+        values = np.frombuffer(np.asarray(self.model.buffers[entry.buffer].data, np.uint8).tobytes(), kind)
+        return float(np.abs(values).max(initial=0)) or inf
 
     def can_shrink(self, constant: int) -> bool:
         """Whether it is of floats, or has scales."""

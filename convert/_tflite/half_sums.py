@@ -7,6 +7,7 @@ on a phone's GPU, which adds in half precision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -19,37 +20,53 @@ from .._extremes import drawn
 from .known_faults import place_of
 
 LARGEST = 65504.0  # of half precision
+SMALLEST = 2.0**-14  # that has all digits
 FLOAT32 = 0  # of the schema's TensorType
 
 
-def largest_sums(content: bytes, means: Sequence[int]) -> list[float]:
-    """The largest sum behind each of these results of MEAN, or result of SUM, over `drawn` pictures; runs the file."""
-    if not means:
+@dataclass(frozen=True)
+class Sums:
+    """What one operator adds up, over `drawn` pictures; `largest` is infinite if float32 cannot hold it either."""
+
+    largest: float
+    quietest: float  # result of the operator, the smallest above zero; infinite if none is
+
+
+def sums_in(content: bytes, results: Sequence[int]) -> list[Sums]:
+    """The sums behind each of these results of MEAN or SUM. Runs the file; inputs beside the picture are zero."""
+    if not results:
         return []
     from ai_edge_litert.interpreter import Interpreter
 
     model = unpack(content)
     graph = model.subgraphs[0]
-    terms = {
-        int(o.outputs[0]): prod(graph.tensors[int(o.inputs[0])].shape)
-        // max(1, prod(graph.tensors[int(o.outputs[0])].shape))
-        for o in graph.operators
-        if int(o.outputs[0]) in set(means)
-    }
+    terms = {int(o.outputs[0]): terms_of(model, o) for o in graph.operators if int(o.outputs[0]) in set(results)}
     graph.outputs, model.signatureDefs = np.array(sorted(terms), np.int32), None
     interpreter = Interpreter(model_content=pack(model), num_threads=1)
     interpreter.allocate_tensors()
-    image, *others = interpreter.get_input_details()
-    for other in others:
+    inputs = interpreter.get_input_details()
+    image = next((one for one in inputs if one["name"] == "image"), inputs[0])
+    for other in inputs:
         interpreter.set_tensor(other["index"], np.zeros(other["shape"], other["dtype"]))
     places = {name: entry["index"] for name, entry in zip(sorted(terms), interpreter.get_output_details(), strict=True)}
-    largest = dict.fromkeys(terms, 0.0)
+    largest, quietest = dict.fromkeys(terms, 0.0), dict.fromkeys(terms, np.inf)
     for picture in drawn(int(image["shape"][1])):
-        interpreter.set_tensor(image["index"], picture[None].astype(image["dtype"]))
+        interpreter.set_tensor(image["index"], np.broadcast_to(picture.astype(image["dtype"]), image["shape"]))
         interpreter.invoke()
         for tensor, place in places.items():
-            largest[tensor] = max(largest[tensor], float(interpreter.get_tensor(place).max()))
-    return [largest[tensor] * terms[tensor] for tensor in means]
+            values = interpreter.get_tensor(place)
+            total = float(values.max()) * terms[tensor]
+            largest[tensor] = max(largest[tensor], total) if np.isfinite(values).all() else np.inf
+            quietest[tensor] = min(quietest[tensor], float(values.min(where=values > 0, initial=np.inf)))
+    return [Sums(largest[tensor], quietest[tensor]) for tensor in results]
+
+
+def terms_of(model: Any, operator: Any) -> int:
+    """By how much the sum is larger than the operator's result: the numbers that a MEAN has averaged, 1 of a SUM."""
+    if code_name(model.operatorCodes[operator.opcodeIndex]) == "SUM":
+        return 1
+    before, after = (model.subgraphs[0].tensors[int(n)].shape for n in (operator.inputs[0], operator.outputs[0]))
+    return prod(before) // max(1, prod(after))
 
 
 def infinite_in_half(content: bytes, modules: Mapping[str, tuple[str, str | None]]) -> list[str]:
@@ -60,8 +77,8 @@ def infinite_in_half(content: bytes, modules: Mapping[str, tuple[str, str | None
     model = unpack(content)
     graph = model.subgraphs[0]
     sums = sums_of_squares(model)
-    largest = largest_sums(content, sums)
-    hits = [(tensor, total) for tensor, total in zip(sums, largest, strict=True) if not total <= LARGEST]
+    measured = sums_in(content, sums)
+    hits = [(tensor, one.largest) for tensor, one in zip(sums, measured, strict=True) if one.largest > LARGEST]
     if not hits:
         return []
     first = hits[0][0]
@@ -70,7 +87,7 @@ def infinite_in_half(content: bytes, modules: Mapping[str, tuple[str, str | None
 
 
 def sums_of_squares(model: Any) -> list[int]:
-    """Results of MEAN and SUM, in float, over squares; of sums over one axis after the other the first."""
+    """Results of MEAN and SUM, in float, over squares; of sums over one axis after the other each."""
     graph = model.subgraphs[0]
     squares, sums = set(), []
     for operator in graph.operators:
@@ -79,5 +96,6 @@ def sums_of_squares(model: Any) -> list[int]:
         if kind in {"SQUARE", "SQUARED_DIFFERENCE"} or (kind == "MUL" and inputs[0] == inputs[1]):
             squares.add(result)
         elif kind in {"MEAN", "SUM"} and inputs[0] in squares and graph.tensors[result].type == FLOAT32:
+            squares.add(result)
             sums.append(result)
     return sums

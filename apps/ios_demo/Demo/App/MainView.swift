@@ -113,12 +113,8 @@ struct QuestionView: View {
     switch question.kind {
     case .number:
       let unit = question.unit.map { " (\(words(ofUnit: $0)))" } ?? ""
-<<<<<<< HEAD
-      let keyboard = (question.min ?? 0) < 0 ? UIKeyboardType.numbersAndPunctuation : .decimalPad  // this one has no minus
-=======
       // the pad has no minus
       let keyboard = (question.min ?? 0) < 0 ? UIKeyboardType.numbersAndPunctuation : .decimalPad
->>>>>>> f5f6f27 (The apps have the rules of the manifest's schema, and refuse every manifest that Python refuses)
       LabeledContent(words(question.text) + unit) {
         TextField("skipped", text: $typed).keyboardType(keyboard).multilineTextAlignment(.trailing)
           .onChange(of: typed) { text in

@@ -86,7 +86,7 @@ class Questionnaire(
             override fun onTextChanged(text: CharSequence?, start: Int, before: Int, count: Int) = Unit
 
             override fun afterTextChanged(text: Editable) {
-                val number = text.toString().replace(',', '.').toDoubleOrNull()
+                val number = numberIn(text.toString())
                 val good = text.isEmpty() || (number != null && number in question.min!!..question.max!!)
                 error = if (good) null else "${typed(question.min!!)} – ${typed(question.max!!)}"
                 set(question.id, number.takeIf { good })

@@ -9,6 +9,9 @@ import dermedge.core.Words
 import java.text.NumberFormat
 import java.util.Locale
 
+private const val MINUS_SIGN = '\u2212' // Swedish, Norwegian and Finnish write it
+private const val ARABIC_COMMA = '\u066b'
+
 private val REFUSED = mapOf(
     Reason.CONTRACT to R.string.refused_contract, Reason.NO_MANIFEST to R.string.refused_no_manifest,
     Reason.BAD_MANIFEST to R.string.refused_bad_manifest, Reason.OTHER_SCHEMA to R.string.refused_other_schema,
@@ -54,6 +57,16 @@ fun Context.asked(question: Question): String =
 
 /** 54.0 as 54, 1.5 as 1,5 in German. */
 fun typed(number: Double): String = NumberFormat.getInstance().apply { isGroupingUsed = false; maximumFractionDigits = 10 }.format(number)
+
+/** What was typed, or written by [typed], as a number; in any language's digits, with a point or a comma. Null if it is none. */
+fun numberIn(text: String): Double? = text.filterNot { Character.getType(it) == Character.FORMAT.toInt() }.map {
+    when {
+        it == ',' || it == ARABIC_COMMA -> '.'
+        it == MINUS_SIGN -> '-'
+        it.isDigit() -> Character.forDigit(Character.digit(it, 10), 10)
+        else -> it
+    }
+}.joinToString("").toDoubleOrNull()
 
 /** 0.1234 as 12.3, in the user's notation. */
 fun percent(probability: Double): String = String.format(Locale.getDefault(), "%.1f", 100 * probability)
