@@ -30,6 +30,7 @@ class Example:
     half: bool = False  # computes in float16
     stateful: bool = False
     function_name: str | None = None
+    functions: tuple[str, ...] = ()  # of each round, where they differ; the state is one
 
 
 Maker = Callable[[Path], Example]
@@ -266,6 +267,42 @@ def two_functions(folder: Path) -> Example:
     return Example(folder / "m.mlpackage", [(PICTURE, right(nets["second"], PICTURE))], function_name="second")
 
 
+class Sums(nn.Module):
+    """Adds its rows to what it keeps, and answers with that through a layer."""
+
+    total: Tensor
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+        self.register_buffer("total", torch.zeros(4, dtype=torch.float16))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        self.total.add_(rows.sum(0).half())
+        return self.head(self.total.float())
+
+
+def one_state(folder: Path) -> Example:
+    """A prompt of five rows by one function, then row by row by the other."""
+    torch.manual_seed(0)
+    net = Sums(nn.Linear(4, 3)).eval()
+    both = ct.utils.MultiFunctionDescriptor()
+    state = [ct.StateType(ct.TensorType(shape=(4,), dtype=np.float16), "total")]
+    for name, count in (("prompt", 5), ("token", 1)):
+        path = folder / f"{name}.mlpackage"
+        converted(net, {"rows": drawn(count, 4)}, path, states=state, minimum_deployment_target=ct.target.iOS18)
+        both.add_function(str(path), src_function_name="main", target_function_name=name)
+    both.default_function_name = "prompt"
+    ct.utils.save_multifunction(both, str(folder / "m.mlpackage"))
+    net.total.zero_()
+    functions = ("prompt", "token", "token", "prompt", "token")
+    rounds = []
+    for name in functions:
+        rows = {"rows": drawn(5 if name == "prompt" else 1, 4)}
+        rounds.append((rows, right(net, rows)))
+    return Example(folder / "m.mlpackage", rounds, stateful=True, functions=functions)
+
+
 def one_after_the_other(folder: Path) -> Example:
     """A pipeline of two ML programs."""
     torch.manual_seed(0)
@@ -400,6 +437,16 @@ CASES: dict[str, Case] = {
             ct.target.iOS18,
         ),
     ),
+    "4-bit palettes, one for 8 channels": Case(
+        "coremltools.optimize",
+        compressed(
+            SHRINK.palettize_weights,
+            SHRINK.OpPalettizerConfig(
+                mode="uniform", nbits=4, granularity="per_grouped_channel", group_size=8, weight_threshold=64
+            ),
+            ct.target.iOS18,
+        ),
+    ),
     "a picture and numbers": Case("several inputs", pictured),
     "a range of sizes": Case(
         "flexible shapes",
@@ -413,6 +460,7 @@ CASES: dict[str, Case] = {
     ),
     "a counter": Case("state", counting),
     "two functions": Case("multifunction", two_functions),
+    "two functions that share a state": Case("multifunction, state", one_state),
     "two programs in a row": Case("pipeline", one_after_the_other),
     "Keras: convolutions": Case("TensorFlow", of_tensorflow("convolutions")),
     "Keras: MobileNetV2": Case("TensorFlow", of_tensorflow("mobilenet")),

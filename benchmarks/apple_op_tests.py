@@ -31,10 +31,11 @@ from edge.errors import GATE_FAILED, GOOD, InputError, at_least_one
 from edge.files import scratch_in, write_json
 from edge.progress import busy
 
-from ._apple_runs import BROKEN, NO_PROGRAM, PASSED, REFUSED, STEP, WRONG
+from ._apple_runs import BROKEN, NO_PROGRAM, NUMBERS_RIGHT, PASSED, REFUSED, ROUNDED, STEP, WRONG
 from ._flags import add_out
 
 TESTS = "coremltools.converters.mil.mil.ops.tests"
+RIGHT = {PASSED, STEP, ROUNDED, NUMBERS_RIGHT, NO_PROGRAM}
 TO_SEE = 20  # of the tests that did not pass
 
 
@@ -56,13 +57,14 @@ def main(argv: list[str] | None = None) -> int:
     with scratch_in(args.out) as work, busy("Apple's tests"):
         rows = outcomes(work, args.every, args.first, args.only)
     counts = Counter(row["outcome"] for row in rows)
-    failed = [row for row in rows if row["outcome"] not in {PASSED, STEP, NO_PROGRAM} and not row["expected_to_fail"]]
+    failed = [row for row in rows if row["outcome"] not in RIGHT and not row["expected_to_fail"]]
     report = {
         "every": args.every, "first": args.first, "only": args.only, "counts": dict(counts), "failed": failed,
-        "within_a_step": [row["test"] for row in rows if row["outcome"] == STEP],
+        **{kind: [row["test"] for row in rows if row["outcome"] == kind] for kind in (STEP, ROUNDED, NUMBERS_RIGHT)},
     }  # fmt: skip
     write_json(args.out / "apple_op_tests.json", report)
-    screen().print(", ".join(f"{counts[kind]} {kind}" for kind in (PASSED, STEP, REFUSED, WRONG, BROKEN, NO_PROGRAM)))
+    kinds = (PASSED, STEP, ROUNDED, NUMBERS_RIGHT, REFUSED, WRONG, BROKEN, NO_PROGRAM)
+    screen().print(", ".join(f"{counts[kind]} {kind}" for kind in kinds))
     for row in failed[:TO_SEE]:
         screen().print(f"{row['outcome']}: {row['test']}: {row['said']}", markup=False)
     return GATE_FAILED if failed else GOOD

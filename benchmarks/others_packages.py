@@ -108,12 +108,14 @@ def largest_difference(example: Example) -> float:
     """Of all answers, as a share of the largest number of each."""
     from edge.runtimes import coreml
 
+    functions = example.functions or (example.function_name,) * len(example.rounds)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        model = coreml.load(example.path, function_name=example.function_name)
-    state = model.make_state() if example.stateful else None
+        models = {name: coreml.load(example.path, function_name=name) for name in functions}
+    state = models[functions[0]].make_state() if example.stateful else None
     worst = 0.0
-    for inputs, answers in example.rounds:
+    for name, (inputs, answers) in zip(functions, example.rounds, strict=True):
+        model = models[name]
         results = model.predict(inputs, state)
         for feature, right in zip(model.output_description, answers, strict=True):
             mine = np.asarray(results[feature.name])

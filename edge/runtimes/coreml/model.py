@@ -31,7 +31,8 @@ class CoreMLModel(Described):
     def __init__(self, spec: Any, program: Program, function_name: str | None = None) -> None:
         super().__init__(spec)
         self.program = program
-        self.function_name = function_name or spec.description.defaultFunctionName or "main"
+        usual = spec.description.defaultFunctionName or "main"
+        self.function_name = usual if function_name is None else function_name
         description = spec.description
         if description.functions:
             name = self.function_name

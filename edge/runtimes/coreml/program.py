@@ -140,9 +140,11 @@ def read_program(spec: Any, weights: Weights, function_name: str | None = None) 
     InputError for what is not supported, such as an unknown op set.
     """
     functions = spec.mlProgram.functions
-    name = function_name or spec.description.defaultFunctionName or "main"
+    name = (spec.description.defaultFunctionName or "main") if function_name is None else function_name
     if name not in functions:
-        raise InputError(f"the program has no function {name}; it has {', '.join(sorted(functions)) or 'none'}")
+        raise InputError(
+            f"the program has no function {name or repr(name)}; it has {', '.join(sorted(functions)) or 'none'}"
+        )
     function = functions[name]
     if function.opset not in OPSETS:
         raise InputError(f"the program is of op set {function.opset}; known are {', '.join(OPSETS)} (iOS 15 to 18)")
@@ -170,6 +172,8 @@ def read_block(message: Any, weights: Weights, inputs: tuple[Output, ...], known
     for place, op in enumerate(message.operations):
         outputs = tuple(described(value) for value in op.outputs)
         if op.type == "const":
+            if len(outputs) != 1:
+                raise InputError(f"op {place}, const, gives {len(outputs)} values, expected one")
             constants[outputs[0].name] = constant(op.attributes["val"], weights)
         else:
             arguments = {

@@ -5,6 +5,9 @@ is not counted; Apple's runtime divides by the whole window, unless padding is e
 pools whose padding is counted are reported to be wrong for some windows (issue 1901).
 
 Softplus in half precision: the Neural Engine is reported to give 0 above 10.4 (issue 2687); the interpreter gives x.
+
+Local response norms of tensors of three axes: Apple's description and the numbers of its test have the channels on
+different axes. The interpreter follows the test.
 """
 
 from __future__ import annotations
@@ -23,13 +26,21 @@ def runtime_dependent(program: Program, calls: Sequence[Call], place: Callable[[
     of it."""
     shapes = {tensor.name: tensor.shape for tensor in program.inputs}
     hits: dict[tuple[str, str], list[str]] = {}
+    norms: list[str] = []
     for call in all_calls(calls):
         shapes |= {output.name: output.shape for output in call.operation.outputs}
-        fault = fault_of(call, shapes)
+        fault, kind = fault_of(call, shapes), call.operation.kind
+        if kind == "local_response_norm" and len(call.operation.outputs[0].shape or ()) == 3:
+            norms.append(call.operation.name)
         if fault:
-            kind = call.operation.kind
             hits.setdefault((fault, kind), []).append(call.operation.name)
-    return [notice(fault, f"{len(names)} {kind}", place(names[0])) for (fault, kind), names in hits.items()]
+    notices = [notice(fault, f"{len(names)} {kind}", place(names[0])) for (fault, kind), names in hits.items()]
+    if norms:
+        notices.append(
+            f"{len(norms)} local_response_norm ({place(norms[0])}), of three axes: the windows lie along the first, as "
+            "the numbers of Apple's test have it (coremltools 9.0); Apple's description says along the second"
+        )
+    return notices
 
 
 def fault_of(call: Call, shapes: Mapping[str, tuple[int, ...] | None]) -> str | None:

@@ -53,7 +53,13 @@ def layer_norm(
 
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """Over `size` channels around each; of an even number, one more lies before it than after."""
+    """Over `size` channels around each; of an even number, one more lies before it than after.
+
+    Of a tensor of three axes the first is the channels', as Apple's test of such a tensor expects (the windows of its
+    values, (1, 3, 2), hold one number each); its description says the second.
+    """
+    if x.ndim == 3:
+        return local_response_norm(x[None], size, alpha, beta, k)[0]
     whole = 2 * x.shape[1]  # a window of this size has all channels wherever it lies
     if size > whole:
         alpha, size = alpha * whole / size, whole

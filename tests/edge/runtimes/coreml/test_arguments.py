@@ -149,7 +149,7 @@ def test_a_failure_without_a_word_is_named_too(monkeypatch) -> None:
 
 def test_a_window_of_far_more_channels_than_there_are_takes_no_longer() -> None:
     """All channels lie in it, and the sum of their squares is divided by its size all the same."""
-    x = torch.arange(1.0, 7.0).reshape(1, 3, 2)
+    x = torch.arange(1.0, 7.0).reshape(1, 3, 2, 1)
     operation = Operation(
         "local_response_norm", "it", {"x": x, "size": torch.tensor(2**40), "alpha": torch.tensor(2.0**40)},
         (Output("y", "FLOAT32", None),), 0,

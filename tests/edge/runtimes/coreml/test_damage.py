@@ -58,6 +58,13 @@ def blob(spec):
     raise AssertionError("the program has no weight in a file")
 
 
+@pytest.mark.parametrize("name", ["", "prefill"])
+def test_a_function_that_is_not_there(whole: Path, name: str) -> None:
+    """Also the name of nothing: the default is opened only where no name is given."""
+    with pytest.raises(InputError, match=f"no function {name or repr(name)}; it has main"):
+        coreml.load(whole, function_name=name)
+
+
 def test_the_whole_package_answers(whole: Path) -> None:
     assert next(iter(coreml.load(whole).predict(X).values())).shape == (1, 8, 6, 6)
 
@@ -121,6 +128,10 @@ def output(spec) -> None:
     block(spec).outputs[0] = "nothing"
 
 
+def valueless(spec) -> None:
+    del next(op for op in block(spec).operations if op.type == "const").outputs[:]
+
+
 def nested(spec) -> None:
     block(spec).operations[-1].blocks.add()
 
@@ -135,7 +146,7 @@ def state(spec) -> None:
     [
         (outside, "outside the package"), (far, "cut off"), (huge, "shape"), (unknown, "teleport"),
         (filled, "holds one value for all"),
-        (dangling, "nobody"),
+        (dangling, "nobody"), (valueless, "const, gives 0 values, expected one"),
         (opset, "CoreML99"), (output, "nothing"), (nested, "relu .* holds 1 blocks, expected none"),
         (state, "describes the states none; its program has x"),
         (lambda spec: spec.neuralNetwork.layers.add(), "neural network"),

@@ -9,8 +9,10 @@ import torch
 from coremltools.converters.mil import Builder as mb
 from torch.nn import functional as F
 
+from edge.runtimes import coreml
+from edge.runtimes.coreml import RuntimeDependentWarning
 from edge.runtimes.coreml.ops.normalization import layer_norm
-from tests.edge.runtimes.coreml._programs import run
+from tests.edge.runtimes.coreml._programs import run, saved
 
 RNG = np.random.default_rng(0)
 
@@ -105,6 +107,7 @@ def test_layer_norm_without_axes_is_over_all():
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 5), (2, 6, 4, 3)])
+@pytest.mark.filterwarnings("ignore:.*of three axes")
 def test_local_response_norm(shape):
     x = 5 * some(*shape)
 
@@ -115,15 +118,29 @@ def test_local_response_norm(shape):
         )
 
     def expected(size, alpha, beta, k):
-        total = np.zeros(shape)
-        for channel in range(shape[1]):
+        axis = 1 if len(shape) == 4 else 0  # see the test below
+        squares = np.moveaxis(x.astype(np.float64) ** 2, axis, 0)
+        total = np.zeros(squares.shape)
+        for channel in range(len(squares)):
             start = channel - size // 2
-            total[:, channel] = (x[:, max(0, start) : start + size].astype(np.float64) ** 2).sum(1)
-        return x / (k + alpha / size * total) ** beta
+            total[channel] = squares[max(0, start) : start + size].sum(0)
+        return x / (k + alpha / size * np.moveaxis(total, 0, axis)) ** beta
 
     even, odd = run(build, {"x": x})
     close(even, expected(2, 1e-4, 0.75, 1.0))
     close(odd, expected(5, 0.5, 1.5, 2.0))
+
+
+@pytest.mark.filterwarnings("ignore:.*of three axes")
+def test_local_response_norm_of_three_axes_is_what_apples_test_expects(tmp_path):
+    """The numbers of coremltools' own test; its description would have neighbours in the windows, and that is said."""
+    x = np.array([[[1, -7], [5, -6], [-3, -5]]], np.float32)
+    (result,) = run(lambda x: mb.local_response_norm(x=x, size=2), {"x": x})
+    right = [[[0.99996257, -6.98716545], [4.99531746, -5.99191284], [-2.99898791, -4.99531746]]]
+    np.testing.assert_allclose(result, right, rtol=1e-6)
+    path = saved(lambda x: mb.local_response_norm(x=x, size=2, name="lrn"), {"x": x}, tmp_path)
+    with pytest.warns(RuntimeDependentWarning, match=r"lrn.*along the first"):
+        coreml.load(path)
 
 
 def test_fp16_is_rounded_once():
