@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+import tokenize
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +25,10 @@ SHARD = re.compile(r"shard-\d{5}\.tar")
 NAME = re.compile(r"\d{9}\.jpg")
 # of the photograph with the number of its row: shard, first byte and number of bytes there, digest
 ROW = np.dtype([("shard", "<u4"), ("offset", "<u8"), ("size", "<u4"), ("sha256", "u1", 32)])
+# what NumPy raises for a header that is none, beside OSError
+NO_HEADER = (
+    ValueError, EOFError, OverflowError, TypeError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError,
+)  # fmt: skip
 AGAIN = "make the shards again (`dermedge prepare --shards`)"
 
 
@@ -80,7 +85,7 @@ def members_of(folder: Path) -> np.ndarray:
     path = folder / MEMBERS
     try:
         members = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, *NO_HEADER) as error:
         raise InputError(
             f"{path}, the table of the photographs in shards, cannot be read ({error}); {AGAIN}"
         ) from error

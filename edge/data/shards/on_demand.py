@@ -74,8 +74,9 @@ class Joined(Sequence[np.ndarray]):
     def __getitem__(self, key):
         if not isinstance(key, int | np.integer):
             return np.stack([self[int(place)] for place in np.arange(len(self))[key]])
-        part = int(np.searchsorted(self.ends, key, side="right"))
-        return self.parts[part][int(key) - int(self.ends[part]) + len(self.parts[part])]
+        place = range(len(self))[int(key)]  # which counts negative numbers from the end
+        part = int(np.searchsorted(self.ends, place, side="right"))
+        return self.parts[part][place - int(self.ends[part]) + len(self.parts[part])]
 
 
 def on_demand(photos: PhotoSet) -> bool:

@@ -19,7 +19,7 @@ from edge.files import read_json, sha256
 from edge.labels import from_json
 from edge.shards import AGAIN, MEMBERS, member_name, members_of, shard_name
 
-from .layout import COLUMNS, FACTS, IDS, INDEX, SCHEMA
+from .layout import COLUMNS, FACTS, IDS, INDEX, SCHEMA, TABLES, digest_key
 
 MAX_INDEX = 2**30  # bytes; a row of ISIC has about 100
 
@@ -34,9 +34,13 @@ def read(folder: Path) -> PhotoSet:
     stated = read_json(folder / FACTS, expected="facts of a set in shards")
     if stated.get("schema") != SCHEMA or not isinstance(stated.get("name"), str):
         raise InputError(f"{folder / FACTS} is not of the form {SCHEMA}; {AGAIN}")
-    for name, key in ((INDEX, "index_sha256"), (MEMBERS, "members_sha256"), (LABELS, "labels_sha256")):
-        if not (folder / name).is_file() or sha256(folder / name) != stated.get(key):
+    for name in TABLES:
+        own = sha256(folder / name) if (folder / name).is_file() else None
+        if own != stated.get(digest_key(name)) or (own is None and name != KNOWN_AS):
             raise InputError(f"{folder / name} is not the one that was written with the shards; {AGAIN}")
+    notes = stated.get("notes")
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise InputError(f"{folder / FACTS}: `notes` is a list of texts, got {type(notes).__name__}; {AGAIN}")
     classes = from_json(read_json(folder / LABELS, expected="class labels").get("classes"), where=str(folder / LABELS))
     codes = {label.code: label.code for label in classes}  # one text for all photographs of a class
     members = members_of(folder)
@@ -64,7 +68,7 @@ def read(folder: Path) -> PhotoSet:
         raise InputError(f"{folder / INDEX} has {len(photos)} rows and {MEMBERS} {len(members)}; {AGAIN}")
     whole = PhotoSet(
         stated["name"], classes, tuple(photos), synthetic=stated.get("synthetic") is not False,
-        licence=str(stated.get("licence", "unknown")), notes=(*map(str, stated.get("notes", ())), *said.notes()),
+        licence=str(stated.get("licence", "unknown")), notes=(*notes, *said.notes()),
         official=stated.get("official") is True, altered=str(stated.get("altered", "")),
         joined=stated.get("joined") is True,
     )  # fmt: skip

@@ -37,9 +37,10 @@ from edge.progress import Listener, listening
 from edge.questionnaire import Answer
 from edge.shards import MEMBERS, ROW, member_name, shard_name
 
-from .layout import COLUMNS, FACTS, INDEX, SCHEMA
+from .layout import COLUMNS, FACTS, INDEX, SCHEMA, TABLES, digest_key
 
 SIDE = 256  # pixels
+WHOLE = "set"  # in the folder of the parts: what becomes the folder of the set
 PER_SHARD = 4096  # photographs; at 256 pixels about 150 MB
 
 
@@ -75,10 +76,13 @@ def write_shards(
                               "jpeg_quality": QUALITY})  # fmt: skip
     folder, part = places(photos, facts, out)
     with listening(on_progress):
-        if not folder.is_dir():
+        if not folder.is_dir() or part.exists():
             part.mkdir(parents=True, exist_ok=True)
-            with refused_company(part, f"makes {folder.name}"):
-                if not folder.is_dir():  # another process may have made it meanwhile
+            with refused_company(part, f"making {folder.name}"):
+                if folder.is_dir():  # made meanwhile, or by one that was killed before it removed the part
+                    shutil.rmtree(part)
+                else:
+                    take_back(part)
                     firsts = range(0, len(photos), PER_SHARD)
                     work = [(photos.photos[first : first + PER_SHARD], first, side, part) for first in firsts]
                     with workers(jobs) as each:
@@ -170,7 +174,7 @@ def finish(photos: PhotoSet, facts: dict[str, object], part: Path, folder: Path)
     """Tables and facts beside the shards in `part`; then all of it becomes `folder`, at once."""
     shards = range(-(-len(photos) // PER_SHARD))
     rows = [np.load(part / f"{number:05d}.npy", allow_pickle=False) for number in shards]
-    whole = part / "set"
+    whole = part / WHOLE
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir()
     with (whole / MEMBERS).open("wb") as file:
@@ -178,13 +182,23 @@ def finish(photos: PhotoSet, facts: dict[str, object], part: Path, folder: Path)
     write_rows(whole / INDEX, COLUMNS, [fields(photo) for photo in photos.photos])
     write_known_as(whole / KNOWN_AS, photos.photos)
     write_json(whole / LABELS, {"classes": to_json(photos.classes)})
-    digests = {f"{Path(name).stem}_sha256": sha256(whole / name) for name in (INDEX, MEMBERS, LABELS)}
+    digests = {digest_key(name): sha256(whole / name) if (whole / name).is_file() else None for name in TABLES}
     sizes = [(part / shard_name(number)).stat().st_size for number in shards]
     write_json(whole / FACTS, {**facts, **digests, "shards": sizes})
     for number in shards:
-        os.link(part / shard_name(number), whole / shard_name(number))  # so that a killed move loses none
+        own = part / shard_name(number), whole / shard_name(number)
+        try:
+            os.link(*own)  # so that a killed move loses none
+        except OSError:  # a file system without hard links, as exFAT; `take_back` knows of shards that were moved
+            os.replace(*own)
     os.replace(whole, folder)
     shutil.rmtree(part)
+
+
+def take_back(part: Path) -> None:
+    """Shards that one who was killed had moved out of the parts already."""
+    for path in (part / WHOLE).glob("shard-*.tar"):
+        os.replace(path, part / path.name)
 
 
 def summary(folder: Path) -> Sharded:

@@ -20,6 +20,7 @@ from dermedge.commands.prepare import main as prepare
 from dermedge.commands.train import main as train
 from edge.capture import read_photo
 from edge.data.copies import same_bytes
+from edge.data.known_as import KNOWN_AS
 from edge.data.readers import open_photos, sets_in
 from edge.data.shards import writing
 from edge.data.shards.on_demand import MOST_AT_ONCE, Joined, Squares
@@ -148,11 +149,96 @@ def test_a_changed_shard_is_refused_by_name(copy: Path) -> None:
         open_photos(copy)
 
 
-@pytest.mark.parametrize("name", ["index.csv", MEMBERS, "labels.json"])
+@pytest.mark.parametrize("name", ["index.csv", MEMBERS, "labels.json", KNOWN_AS])
 def test_a_changed_table_is_refused_by_name(copy: Path, name: str) -> None:
+    """Also one that was taken away: without names elsewhere a photograph could be judged that was learned from."""
     flipped(copy / name, -2)
     with pytest.raises(InputError, match=f"{name} is not the one that was written with the shards"):
         open_photos(copy)
+    (copy / name).unlink()
+    with pytest.raises(InputError, match="has neither" if name == "index.csv" else f"{name} is not the one that was"):
+        open_photos(copy)
+
+
+def test_a_table_of_names_that_was_not_packed_is_refused(
+    folder_of_photographs: Path, copy: Path, tmp_path: Path
+) -> None:
+    plain = write_shards(open_photos(folder_of_photographs), out=tmp_path / "plain", side=32).folder
+    assert len(open_photos(plain)) == 24 and not (plain / KNOWN_AS).exists()
+    shutil.copy(copy / KNOWN_AS, plain)
+    with pytest.raises(InputError, match=f"{KNOWN_AS} is not the one that was written with the shards"):
+        open_photos(plain)
+
+
+@pytest.mark.parametrize("notes", [5, None, "one", [1]])
+def test_notes_are_texts(copy: Path, notes: object) -> None:
+    facts = json.loads((copy / "shards.json").read_text())
+    (copy / "shards.json").write_text(json.dumps(facts | {"notes": notes}))
+    with pytest.raises(InputError, match="`notes` is a list of texts"):
+        open_photos(copy)
+
+
+@pytest.mark.parametrize(
+    "header", ["{'descr': (((((", "(" * 95, "{'descr': '|u1', 'fortran_order': False, 'shape': (9" + "9" * 30 + ",)}"]
+)
+def test_a_hostile_header_is_an_input_error(copy: Path, header: str) -> None:
+    line = header.encode().ljust(117) + b"\n"
+    (copy / MEMBERS).write_bytes(b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line + bytes(200))
+    members_of.cache_clear()
+    with pytest.raises(InputError, match=r"members\.npy, the table of the photographs in shards, cannot be read"):
+        members_of(copy)
+
+
+def test_a_disk_without_hard_links_gets_the_same_shards(
+    photos: PhotoSet, packed: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """As exFAT and SMB; also where the first try was killed while it moved them."""
+    monkeypatch.setattr(writing, "PER_SHARD", 10)
+    move, moved, packings = os.replace, [], []
+
+    def no_links(*paths: Path) -> None:
+        raise OSError(95, "Operation not supported")
+
+    def killed(source: Path, target: Path) -> None:
+        move(source, target)
+        moved.append(Path(target).parent.name)
+        if moved[-1] == "set":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", no_links)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(writing.os, "replace", killed)
+        write_shards(photos, out=tmp_path, side=SIDE)
+    tar = writing.write_tar
+    monkeypatch.setattr(writing, "write_tar", lambda *own: (packings.append(own), tar(*own)))
+    again = write_shards(photos, out=tmp_path, side=SIDE).folder
+    assert sha256(again) == sha256(packed) and not packings  # nothing was packed twice
+    assert [path.name for path in tmp_path.iterdir()] == [again.name]
+
+
+def test_what_a_killed_run_left_beside_the_finished_set_goes(photos: PhotoSet, tmp_path: Path, monkeypatch) -> None:
+    remove = shutil.rmtree
+
+    def killed(path: Path, **flags) -> None:
+        if Path(path).name.endswith(".part"):
+            raise KeyboardInterrupt
+        remove(path, **flags)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(writing.shutil, "rmtree", killed)
+        write_shards(photos, out=tmp_path, side=32)
+    assert list(tmp_path.glob(".*.part/*.tar"))  # as large as the set itself
+    folder = write_shards(photos, out=tmp_path, side=32).folder
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_another_process_at_the_same_set_is_named(photos: PhotoSet, tmp_path: Path, monkeypatch) -> None:
+    def meanwhile(work: tuple) -> None:
+        write_shards(photos, out=tmp_path, side=32)
+
+    monkeypatch.setattr(writing, "pack", meanwhile)
+    with pytest.raises(InputError, match="another process is making set-shards-"):
+        write_shards(photos, out=tmp_path, side=32)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +282,10 @@ def test_squares_are_an_array_to_whoever_asks(packed: Path) -> None:
     np.testing.assert_array_equal(squares[-1], whole[-1])
     both = Joined([whole[:3], squares])
     assert len(both) == 3 + len(whole)
-    for place in (0, 2, 3, 4, len(both) - 1):
+    for place in (0, 2, 3, 4, len(both) - 1, -1, -len(both)):
         np.testing.assert_array_equal(both[place], np.concatenate([whole[:3], whole])[place])
+    with pytest.raises(IndexError):
+        both[len(both)]
     many = Squares([back.photos[0].path] * (MOST_AT_ONCE // (3 * 32**2) + 1), 32)
     with pytest.raises(InputError, match="squares of 32 pixels are more than 4 GiB"):
         np.array(many)
