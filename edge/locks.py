@@ -70,12 +70,12 @@ class Lock:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, *, name: str = NAME) -> Iterator[None]:
     """Nobody else writes into `folder` in this block; who comes later waits, and says so.
 
-    The folder is made if need be. Raises InputError where it cannot be written.
+    The lock is the file `name` there. The folder is made if need be. Raises InputError where it cannot be written.
     """
-    lock = Lock(folder)
+    lock = Lock(folder, name)
     take_in_turn(lock, folder, f"another process is writing into {folder}; waiting until it has finished", WARNING)
     try:
         yield

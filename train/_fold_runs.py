@@ -62,14 +62,16 @@ def train_folds(
     *,
     force: bool = False,
     unwanted: Callable[[FoldRun], bool] = lambda run: False,
+    check: Callable[[FoldRun], None] = lambda run: None,
     on_end: Ended = lambda run, code: None,
 ) -> dict[int, int]:
     """Train what is not finished, one at a time in each environment; exit codes by place in `runs`, of this process.
 
     What other processes train is waited for, and taken over where they end without having finished it. `unwanted`
-    folds count as over. Interrupted, it stops the folds that train.
+    folds count as over. `check` sees each fold that others have finished, and may refuse it with an InputError.
+    Interrupted, it stops the folds that train.
     """
-    work = Work(runs, force=force, unwanted=unwanted, on_end=on_end)
+    work = Work(runs, force=force, unwanted=unwanted, check=check, on_end=on_end)
     threads = [Thread(target=work.go_through, args=(own,), daemon=True) for own in environments]
     for thread in threads:
         thread.start()
@@ -87,11 +89,16 @@ class Work:
     """The folds of a folder, as this process knows them; its threads go through them at the same time."""
 
     def __init__(
-        self, runs: Sequence[FoldRun], *, force: bool, unwanted: Callable[[FoldRun], bool], on_end: Ended
+        self,
+        runs: Sequence[FoldRun],
+        *,
+        force: bool,
+        unwanted: Callable[[FoldRun], bool],
+        check: Callable[[FoldRun], None],
+        on_end: Ended,
     ) -> None:
-        self.runs, self.force, self.unwanted, self.on_end = runs, force, unwanted, on_end
+        self.runs, self.force, self.unwanted, self.check, self.on_end = runs, force, unwanted, check, on_end
         self.open = dict(enumerate(runs))  # neither over nor being trained by a thread of this process
-        self.left = len(runs)
         self.one_looks = ThreadLock()
         self.over = Event()
         self.told: SimpleQueue[tuple[int, int] | BaseException] = SimpleQueue()
@@ -124,36 +131,41 @@ class Work:
         """The first open fold that nobody trains, held against others in this block; None if there is none now."""
         held: Lock | None = None
         place = None
-        with self.one_looks:
-            for place, run in list(self.open.items()):
-                if self.is_over(run):
-                    del self.open[place]
-                    self.told.put((place, SKIPPED))
-                    continue
-                held = claim(run)
-                if held is None:
-                    continue
-                if self.is_over(run):  # its holder has just finished it
-                    held.free()
-                    held = None
-                    del self.open[place]
-                    self.told.put((place, SKIPPED))
-                    continue
-                del self.open[place]
-                break
-            else:
-                place = None
-                if self.open and not self.waited:
-                    self.waited = True
-                    log.info("%d fold(s) are trained by other processes; waiting for them", len(self.open))
         try:
+            with self.one_looks:
+                for place, run in list(self.open.items()):
+                    if self.is_over(run):
+                        del self.open[place]
+                        self.told.put((place, SKIPPED))
+                        continue
+                    held = claim(run)
+                    if held is None:
+                        continue
+                    if self.is_over(run):  # its holder has just finished it
+                        held.free()
+                        held = None
+                        del self.open[place]
+                        self.told.put((place, SKIPPED))
+                        continue
+                    del self.open[place]
+                    break
+                else:
+                    place = None
+                    if self.open and not self.waited:
+                        self.waited = True
+                        log.info("%d fold(s) are trained by other processes; waiting for them", len(self.open))
             yield place
         finally:
             if held is not None:
                 held.free()
 
     def is_over(self, run: FoldRun) -> bool:
-        return self.unwanted(run) or (run.finished and not self.force)
+        if self.unwanted(run):
+            return True
+        if self.force or not run.finished:
+            return False
+        self.check(run)
+        return True
 
     def train(self, place: int, environment: Mapping[str, str]) -> None:
         run = self.runs[place]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from edge.checkpoint import Checkpoint
 from edge.data.table import PhotoSet
 from edge.errors import InputError, at_least_one
 from edge.files import read_json, scratch_in, write_json
+from edge.locks import alone_in
 from edge.models import gives_masks
 from edge.progress import Listener, listening
 
@@ -125,10 +127,21 @@ def cross_validate(
     with listening(on_progress):
         sets = sets_of(sources, masks=networks.masks)
         check_folds(recipe, split, sets, networks, None if force else folder, answers=answers)
-        codes = train_folds(runs, environments, force=force)
+        fold_of = {run.folder: fold for fold, run in enumerate(runs)}
+
+        def check(run: FoldRun) -> None:
+            """Whoever shares this folder may have been started with other settings."""
+            fold = fold_of[run.folder]
+            own, teachers = replace(split, fold=fold), networks.teachers[fold]
+            check_finished(run.folder, recipe, own, networks.start, teachers, answers=answers)
+
+        codes = train_folds(runs, environments, force=force, check=check)
         if any(codes.values()):
             raise FoldsStopped({fold: code for fold, code in sorted(codes.items()) if code}, folder)
-        return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=networks.masks)
+        with alone_in(folder):
+            for run in runs:
+                check(run)
+            return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=networks.masks)
 
 
 @dataclass(frozen=True)
@@ -226,7 +239,10 @@ def pool_and_write(
     masks: bool,
     trivial: dict[str, dict] | None = None,
 ) -> CrossValidation:
-    """The figures over all folds, and the trivial classifiers on the same ones (`trivial`, if they are known)."""
+    """The figures over all folds, and the trivial classifiers on the same ones (`trivial`, if they are known).
+
+    What is written there of the same folds is left as it is; a fold may have been trained again since.
+    """
     patients, targets, pooled_logits = pooled(photos, folder, split.folds, UNSEEN, ["logit"])
     logits = pooled_logits["logit"]
     checkpoints = [
@@ -245,11 +261,21 @@ def pool_and_write(
         answers=answers_figures(photos, folder, split.folds) if answers else None,
         masks=masks_figures(folder, split.folds) if masks else None,
     )
-    write_json(result.path, result.as_json())
-    confusion_plot(
-        targets, logits.argmax(1), photos.codes, folder / "confusion.png", title=f"{recipe.model}, out of fold"
-    )
+    if not is_written(result):
+        confusion_plot(
+            targets, logits.argmax(1), photos.codes, folder / "confusion.png", title=f"{recipe.model}, out of fold"
+        )
+        write_json(result.path, result.as_json())  # last, so that where it is the plot is, too
     return result
+
+
+def is_written(result: CrossValidation) -> bool:
+    """Whether the figures in the folder are these."""
+    try:
+        there = read_json(result.path, expected="the figures of a cross-validation")
+    except InputError:
+        return False
+    return there == json.loads(json.dumps(result.as_json()))
 
 
 def answers_figures(photos: PhotoSet, folder: Path, folds: int) -> dict[str, dict]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +22,15 @@ from ._fold_runs import FoldRun, train_folds
 from ._folder import UNSEEN
 from ._folds import (
     FIGURES,
-    Networks,
     Sources,
-    check_folds,
     fold_folder,
     fold_runs,
-    opened_networks,
     pool_and_write,
     pooled,
-    sets_of,
 )
 from ._options import Machine, Split
 from ._recipe import Recipe
+from ._search_opened import opened_for
 from ._search_plan import join, plan_of
 from ._slots import cores, gpus, slots
 from ._space import Space, recipe_of
@@ -44,6 +40,7 @@ log = logging.getLogger("dermedge")
 
 INTERRUPTED = (130, 143)  # exit codes of a fold that was told to stop, and goes on another time
 MARK = ".failed.json"  # end of the name of the file beside a fold's folder
+TABLE_LOCK = ".table.lock"  # beside the one that a report takes to be written
 LAST_WORDS = 4096  # bytes of a log
 
 
@@ -53,11 +50,8 @@ class Search:
 
     folder: Path
     report: SearchReport
+    page: Path
     stopped: dict[str, int]  # exit codes, by name, of folds that this process saw stopped or killed
-
-    def write(self) -> Path:
-        """Write search.csv, search.json and report.html into the folder; returns the page."""
-        return self.report.write(self.folder)
 
 
 def search(
@@ -79,7 +73,8 @@ def search(
     however it does, loses no more than the epoch that a fold was in. `processes` of torchrun train each fold, a GPU
     each. `jobs`: None for as many as GPUs or cores are enough for.
     `machine.threads`: None for one on CPUs, where several folds at a time use the cores best. A fold that fails is
-    kept as failed, and ends its trial; `retry` tries such folds again.
+    kept as failed, and ends its trial; `retry` tries such folds again. Writes search.csv, search.json and report.html
+    into `folder`.
 
     Raises InputError for what no trial could take, and where `folder` holds another search.
     """
@@ -88,27 +83,19 @@ def search(
     replace(split, fold=0).check()
     machine.check()
     trials = space.drawn()
-    known = opener(split, sources)
     with scratch_in(folder):  # a place that cannot be written to is known before anything is trained
         pass
     with listening(on_progress):
-        refused: dict[int, str] = {}
-        for number, trial in enumerate(trials):
-            try:
-                known(recipe_of(base, trial))
-            except InputError as error:
-                refused[number] = str(error)
-        if len(refused) == len(trials):
-            raise InputError(f"no trial can be trained; the first: {refused[0]}")
-        first = next(number for number in range(len(trials)) if number not in refused)
-        sets, networks = known(recipe_of(base, trials[first]))
+        (sets, networks), refused = opened_for([recipe_of(base, trial) for trial in trials], split, sources)
+        slots(jobs or 1, processes)  # more processes than GPUs are refused before anything is written
         free = machine.threads is None
         usual = max(1, cores() // len(gpus())) if gpus() else 1
         machine = replace(machine, threads=machine.threads or usual)
-        own = len(gpus()) // processes or cores() // ((machine.threads or 1) * processes)
-        environments = slots(jobs or max(1, own), processes)
         plan = plan_of(base, trials, split, machine, sources, sets, networks, processes)
-        machine = replace(machine, threads=join(folder, plan, any_threads=free))
+        threads = join(folder, plan, any_threads=free)
+        machine = replace(machine, threads=threads)
+        own = len(gpus()) // processes or cores() // (threads * processes)
+        environments = slots(jobs or max(1, own), processes)
         runs = [
             run
             for number, trial in enumerate(trials)
@@ -122,33 +109,13 @@ def search(
             for run in runs:
                 mark_of(run).unlink(missing_ok=True)
         codes = train_folds(runs, environments, unwanted=is_unwanted, on_end=keep_failure)
-        with alone_in(folder):
+        with alone_in(folder, name=TABLE_LOCK):  # whoever comes last sees all, and writes over no newer table
             results = results_of(base, trials, split, sources, sets[0], folder, refused)
+            selection = compared(results, sets[0], folder, split)
+            report = search_report(results, selection, sets[0], sha256=plan["sets"][0]["sha256"])
+            page = report.write(folder)
     stopped = {run.name: codes[place] for place, run in enumerate(runs) if codes[place] and not mark_of(run).is_file()}
-    selection = compared(results, sets[0], folder, split)
-    return Search(folder, search_report(results, selection, sets[0], sha256=plan["sets"][0]["sha256"]), stopped)
-
-
-def opener(split: Split, sources: Sources) -> Callable[[Recipe], tuple[list[PhotoSet], Networks]]:
-    """A function that opens what a recipe's folds need, or raises InputError as each would; once for all alike."""
-
-    @cache
-    def sets(masks: bool) -> list[PhotoSet]:
-        return sets_of(sources, masks=masks)
-
-    @cache
-    def opened(model: str, distil: float, distil_features: float) -> tuple[list[PhotoSet], Networks]:
-        recipe = Recipe(model=model, distil=distil, distil_features=distil_features)
-        networks = opened_networks(recipe, split, sources)
-        photos = sets(networks.masks)
-        check_folds(recipe, split, photos, networks, None, answers=sources.answers)
-        return photos, networks
-
-    def known(recipe: Recipe) -> tuple[list[PhotoSet], Networks]:
-        recipe.check()
-        return opened(recipe.model, recipe.distil, recipe.distil_features)
-
-    return known
+    return Search(folder, report, page, stopped)
 
 
 def trial_folder(folder: Path, number: int) -> Path:
@@ -198,22 +165,26 @@ def results_of(
     trivial: dict[str, dict] | None = None
     for number, trial in enumerate(trials):
         own = trial_folder(folder, number)
-        reason = refused.get(number) or failure_in(own, split.folds)
-        if reason:
-            results.append(Trial(number, trial, FAILED, reason))
-            continue
         if not all(FoldRun("", (), fold_folder(own, fold)).finished for fold in range(split.folds)):
-            results.append(Trial(number, trial, OPEN))
+            # what this machine cannot open, another one may have finished
+            reason = refused.get(number) or failure_in(own, split.folds)
+            results.append(Trial(number, trial, FAILED if reason else OPEN, reason))
             continue
-        if not (own / FIGURES).is_file():
-            recipe = recipe_of(base, trial)
-            pool_and_write(
-                recipe, split, photos, own, answers=sources.answers, masks=gives_masks(recipe.model), trivial=trivial
-            )
-        told = read_json(own / FIGURES, expected=f"the figures of trial {number}")
-        trivial = told["baselines"]
-        results.append(Trial(number, trial, FINISHED, figures=told["out_of_fold"], precision=computed_in(own, split)))
+        recipe = recipe_of(base, trial)
+        told = pool_and_write(
+            recipe, split, photos, own,
+            answers=sources.answers, masks=gives_masks(recipe.model), trivial=trivial or known_baselines(own),
+        )  # fmt: skip
+        trivial = told.baselines
+        results.append(Trial(number, trial, FINISHED, figures=told.out_of_fold, precision=computed_in(own, split)))
     return results
+
+
+def known_baselines(folder: Path) -> dict[str, dict] | None:
+    """The trivial classifiers as the figures in the folder have them; they are the same for all trials."""
+    if not (folder / FIGURES).is_file():
+        return None
+    return read_json(folder / FIGURES, expected="the figures of a trial").get("baselines")
 
 
 def failure_in(folder: Path, folds: int) -> str:

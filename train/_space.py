@@ -180,7 +180,10 @@ def of_kind(name: str, value: object, kind: str) -> Value:
         words = {"int": "whole numbers", "float": "numbers"}.get(kind, "texts")
         raise InputError(f"{name} is of {words}, got {value!r:.80}")
     if kind == "float":
-        value = float(value)  # type: ignore[arg-type]
+        try:
+            value = float(value)  # type: ignore[arg-type]
+        except OverflowError as error:  # TOML has integers of any length
+            raise InputError(f"{name} is of numbers up to 1.8e308, got {value!r:.80}") from error
     if name == "model" and value not in MODELS:
         raise InputError(f"{value!r:.80} is no model{did_you_mean(str(value), MODELS)}; there are {', '.join(MODELS)}")
     recipe_of(Recipe(), {name: value}).check()  # type: ignore[dict-item]

@@ -82,9 +82,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     from edge.questions.search.measure import TABLE
 
-    page = result.write()
     show(result.report)
-    screen().print(f"{result.folder / TABLE}, {page}", soft_wrap=True)
+    screen().print(f"{result.folder / TABLE}, {result.page}", soft_wrap=True)
     if result.stopped:
         words = f"{', '.join(result.stopped)} did not finish; the same command goes on with it"
         screen().print(words, soft_wrap=True, markup=False)

@@ -6,11 +6,14 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections import Counter
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, Thread
 from typing import Any
 
 import numpy as np
@@ -22,12 +25,12 @@ from edge.data.readers import open_photos
 from edge.errors import InputError
 from edge.files import write_json
 from edge.locks import Lock
-from edge.questions.search.measure import TABLE
-from train import _fold_runs, _folds, _slots
+from edge.questions.search.measure import TABLE, SearchReport
+from train import _fold_runs, _folds, _search, _search_opened, _slots
 from train._cut import cut_sets
 from train._fold_runs import FoldRun, claim
 from train._folder import UNSEEN, write_answers
-from train._folds import Sources
+from train._folds import Sources, cross_validate
 from train._options import Machine, Split
 from train._recipe import Recipe
 from train._search import Search, search
@@ -74,12 +77,10 @@ def without_training(monkeypatch: pytest.MonkeyPatch) -> None:
 def searched(
     data: Path, folder: Path, *, jobs: int = 1, retry: bool = False, space: dict[str, Any] = SPACE, split: Split = SPLIT
 ) -> Search:
-    result = search(
+    return search(
         BASE, read_space(space), Sources(data), folder=folder, split=split, machine=Machine("32-true"), jobs=jobs,
         retry=retry,
     )  # fmt: skip
-    result.write()
-    return result
 
 
 def begun(data: Path, folder: Path, jobs: int = 1) -> Any:
@@ -202,6 +203,133 @@ def test_a_search_can_be_made_longer(alone: Path, folder_of_photographs: Path, t
     assert len(rows(tmp_path)) == 4 and set(trained(tmp_path).values()) == {1}
     before = {row["trial"]: row["balanced_accuracy"] for row in rows(alone)}
     assert before.items() <= {row["trial"]: row["balanced_accuracy"] for row in rows(tmp_path)}.items()
+
+
+def test_a_fold_that_is_trained_again_counts_as_it_is_now(folder_of_photographs: Path, tmp_path: Path) -> None:
+    """The figures of its trial were written with the fold as it was."""
+    searched(folder_of_photographs, tmp_path)
+    before = {row["trial"]: float(row["balanced_accuracy"]) for row in rows(tmp_path)}
+    table = tmp_path / "trial-001" / "fold-1" / UNSEEN
+    with table.open(newline="") as file:
+        answers = list(csv.DictReader(file))
+    for row in answers:
+        wrong = "mal" if row["label"] == "ben" else "ben"
+        row.update({"logit_ben": "0", "logit_mal": "0", f"logit_{wrong}": "9"})
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(answers[0]))
+        writer.writeheader()
+        writer.writerows(answers)
+    searched(folder_of_photographs, tmp_path)
+    after = {row["trial"]: float(row["balanced_accuracy"]) for row in rows(tmp_path)}
+    assert after["1"] < before["1"] and {**after, "1": 0} == {**before, "1": 0}
+    told = json.loads((tmp_path / "trial-001" / "cross_validation.json").read_text())
+    assert told["out_of_fold"]["balanced_accuracy"]["value"] == pytest.approx(after["1"], abs=1e-4)
+
+
+def test_the_table_is_written_by_one_at_a_time(
+    folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a process that read the trials earlier could write over the table of one that read more."""
+    write, free = SearchReport.write, []
+
+    def written(self: SearchReport, folder: Path) -> Path:
+        other = Lock(folder, _search.TABLE_LOCK)
+        free.append(other.take())
+        other.free()
+        return write(self, folder)
+
+    monkeypatch.setattr(SearchReport, "write", written)
+    searched(folder_of_photographs, tmp_path)
+    assert free == [False]
+
+
+def test_what_one_machine_cannot_open_another_may_have_finished(
+    alone: Path, folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(alone, tmp_path / "search")
+    check = Recipe.check
+
+    def lacking(self: Recipe) -> None:
+        check(self)
+        if self.learning_rate == rates[1]:
+            raise InputError("a package is not installed")
+
+    rates = [trial["learning_rate"] for trial in read_space(SPACE).drawn()]
+    monkeypatch.setattr(Recipe, "check", lacking)
+    searched(folder_of_photographs, tmp_path / "search")
+    assert (tmp_path / "search" / TABLE).read_bytes() == (alone / TABLE).read_bytes()
+
+
+def test_photographs_that_cannot_be_read_are_looked_for_once(
+    folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def sets_of(sources: Sources, *, masks: bool) -> list:
+        asked.append(masks)
+        raise InputError("the table has no column of patients")
+
+    monkeypatch.setattr(_search_opened, "sets_of", sets_of)
+    with pytest.raises(InputError, match=r"^the table has no column of patients"):
+        searched(folder_of_photographs, tmp_path)
+    assert asked == [False]
+
+
+def test_the_threads_that_joined_say_how_many_folds_train_here(
+    folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search that is there has four threads a fold, which eight cores are enough for twice, not eight times."""
+    monkeypatch.setattr(_slots, "gpus", list)
+    for module in (_search, _slots):
+        monkeypatch.setattr(module, "cores", lambda: 8)
+    at_once: list[int] = []
+    train_folds = _search.train_folds
+
+    def counted(runs: list[FoldRun], environments: list, **more: Any) -> dict[int, int]:
+        at_once.append(len(environments))
+        return train_folds(runs, environments, **more)
+
+    monkeypatch.setattr(_search, "train_folds", counted)
+    for threads in (4, None):
+        search(
+            BASE, read_space(SPACE), Sources(folder_of_photographs), folder=tmp_path, split=SPLIT,
+            machine=Machine("32-true", threads=threads),
+        )  # fmt: skip
+    assert at_once == [2, 2]
+
+
+def test_two_cross_validations_of_other_recipes_are_not_pooled(
+    folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each took half of the folds before the other had one; both are refused by name."""
+    monkeypatch.setattr(_folds, "baselines", lambda *_, **__: {})
+    both = Barrier(2, timeout=30)
+    pretended_alone = _fold_runs.train_fold
+
+    def meeting(run: FoldRun, environment: object, *, force: bool, children: list) -> int:
+        with suppress(BrokenBarrierError):
+            both.wait()  # so that each has trained one
+        return pretended_alone(run, environment, force=force, children=children)
+
+    def begin(rate: float) -> None:
+        recipe = replace(BASE, learning_rate=rate)
+        try:
+            cross_validate(
+                recipe, folder_of_photographs, folder=tmp_path / "cv", split=Split(2, held_back=0.25),
+                machine=Machine("32-true"), jobs=1,
+            )  # fmt: skip
+        except InputError as error:
+            said.append(str(error))
+
+    said: list[str] = []
+    monkeypatch.setattr(_fold_runs, "train_fold", meeting)
+    threads = [Thread(target=begin, args=(rate,)) for rate in (1e-3, 1e-2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(said) == 2 and all("was trained with other settings (learning_rate)" in words for words in said)
+    assert not (tmp_path / "cv" / "cross_validation.json").exists()
 
 
 def test_a_fold_whose_process_outlived_its_parent_is_left_to_it(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_a_logarithmic_range_is_drawn_evenly_by_its_logarithm() -> None:
         ({"recipe": {"batch": [8.5]}}, "whole numbers, got 8.5"),
         ({"recipe": {"batch": [True]}}, "whole numbers, got True"),
         ({"recipe": {"batch": [1]}}, "`batch` is at least 2"),
+        ({"recipe": {"mixup": [10**400]}}, "mixup is of numbers up to 1.8e308, got 1000"),
         ({"recipe": {"mixup": [float("nan")]}}, "`mixup` is between"),
         ({"recipe": {"stages": ["33x1"]}}, "a side is a multiple of"),
         ({"recipe": {"batch_norm": ["none"]}}, "`batch_norm` is one of"),
