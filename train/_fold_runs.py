@@ -25,7 +25,9 @@ from edge.locks import Lock
 from edge.progress import track
 from edge.write_errors import cannot_write
 
+from ._fold_log import code_under_torchrun
 from ._folder import STATE
+from ._parent import ends_with_parent
 
 log = logging.getLogger("dermedge")
 
@@ -172,6 +174,10 @@ class Work:
         code = train_fold(run, environment, force=self.force, children=self.children)
         if code and run.finished and not self.force:
             code = SKIPPED  # on a shared disk it came into sight late
+        if code and not self.force and not self.over.is_set() and is_trained(run):
+            with self.one_looks:  # by one whose parent was killed as it started; it is waited for
+                self.open = dict(sorted({**self.open, place: run}.items()))
+            return
         if not self.over.is_set():
             self.on_end(run, code)
         self.told.put((place, code))
@@ -196,10 +202,21 @@ def claim(run: FoldRun) -> Lock | None:
         return lock
 
 
+def is_trained(run: FoldRun) -> bool:
+    """Whether a process trains in the fold's folder now, whoever started it."""
+    training = Lock(run.folder)
+    try:
+        free = training.take()
+    except OSError:  # a file system without locks
+        return False
+    training.free()
+    return not free
+
+
 def train_fold(
     run: FoldRun, environment: Mapping[str, str], *, force: bool, children: list[subprocess.Popen[bytes]]
 ) -> int:
-    """Train one fold in a process of its own; its exit code."""
+    """Train one fold in a process of its own; its exit code, or minus the signal that ended it."""
     flags = list(run.flags)
     if force:
         flags += ["--force"]
@@ -213,9 +230,14 @@ def train_fold(
     # safe path: whatever lies in the current folder, the command is ours
     surroundings = {**own_environment(), **environment, "PYTHONSAFEPATH": "1"}
     with run.log.open("a") as said:
-        child = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=surroundings)
+        start = os.fstat(said.fileno()).st_size
+        child = subprocess.Popen(
+            command, stdout=said, stderr=subprocess.STDOUT, env=surroundings, preexec_fn=ends_with_parent()
+        )
         children.append(child)
         code = child.wait()
+    if code and run.processes > 1:
+        code = code_under_torchrun(run.log, code, start=start)
     log.info("%s: %s", run.name, "finished" if code == 0 else f"stopped with exit code {code}")
     return code
 

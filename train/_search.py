@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.data.table import PhotoSet
 from edge.errors import InputError, at_least_one
-from edge.files import read_json, scratch_in, write_json
+from edge.files import read_json, scratch_in
 from edge.locks import alone_in
 from edge.metrics.selection import Selection, selection
 from edge.models import gives_masks
@@ -30,6 +30,7 @@ from ._folds import (
 )
 from ._options import Machine, Split
 from ._recipe import Recipe
+from ._search_failures import MOST_FAILURES, Failures, failure_in, mark_of
 from ._search_opened import opened_for
 from ._search_plan import join, plan_of
 from ._slots import cores, gpus, slots
@@ -38,10 +39,7 @@ from ._space import Trial as Varied
 
 log = logging.getLogger("dermedge")
 
-INTERRUPTED = (130, 143)  # exit codes of a fold that was told to stop, and goes on another time
-MARK = ".failed.json"  # end of the name of the file beside a fold's folder
 TABLE_LOCK = ".table.lock"  # beside the one that a report takes to be written
-LAST_WORDS = 4096  # bytes of a log
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ def search(
     jobs: int | None = None,
     processes: int = 1,
     retry: bool = False,
+    most_failures: int = MOST_FAILURES,
     on_progress: Listener | None = None,
 ) -> Search:
     """Train every trial of the space on every fold, `jobs` folds at a time, beside other processes in `folder`.
@@ -73,12 +72,14 @@ def search(
     however it does, loses no more than the epoch that a fold was in. `processes` of torchrun train each fold, a GPU
     each. `jobs`: None for as many as GPUs or cores are enough for.
     `machine.threads`: None for one on CPUs, where several folds at a time use the cores best. A fold that fails is
-    kept as failed, and ends its trial; `retry` tries such folds again. Writes search.csv, search.json and report.html
+    kept as failed, and ends its trial; `retry` tries such folds again. Where the folds of
+    `most_failures` trials failed in this process and it has finished none, it may be the machine: it gives up, and
+    none of them is kept as failed. Writes search.csv, search.json and report.html
     into `folder`.
 
-    Raises InputError for what no trial could take, and where `folder` holds another search.
+    Raises InputError for what no trial could take, where `folder` holds another search, and where it gives up.
     """
-    at_least_one(jobs=jobs, processes=processes)
+    at_least_one(jobs=jobs, processes=processes, most_failures=most_failures)
     split, machine = split or Split(), machine or Machine()
     replace(split, fold=0).check()
     machine.check()
@@ -108,47 +109,24 @@ def search(
         if retry:
             for run in runs:
                 mark_of(run).unlink(missing_ok=True)
-        codes = train_folds(runs, environments, unwanted=is_unwanted, on_end=keep_failure)
+        failures = Failures(most_failures)
+        codes = train_folds(runs, environments, unwanted=failures.is_unwanted, on_end=failures.ended)
+        failures.keep_unsure()
         with alone_in(folder, name=TABLE_LOCK):  # whoever comes last sees all, and writes over no newer table
             results = results_of(base, trials, split, sources, sets[0], folder, refused)
             selection = compared(results, sets[0], folder, split)
             report = search_report(results, selection, sets[0], sha256=plan["sets"][0]["sha256"])
             page = report.write(folder)
-    stopped = {run.name: codes[place] for place, run in enumerate(runs) if codes[place] and not mark_of(run).is_file()}
+    stopped = {
+        run.name: codes[place]
+        for place, run in enumerate(runs)
+        if codes[place] and not (run.finished or mark_of(run).is_file())
+    }
     return Search(folder, report, page, stopped)
 
 
 def trial_folder(folder: Path, number: int) -> Path:
     return folder / f"trial-{number:03d}"
-
-
-def mark_of(run: FoldRun) -> Path:
-    """The file that says that a fold failed."""
-    return run.folder.with_name(run.folder.name + MARK)
-
-
-def is_unwanted(run: FoldRun) -> bool:
-    """Whether this fold or an earlier one of its trial failed.
-
-    Folds begin in their order, so that the first one that fails is the same, however many processes there are.
-    """
-    folder, fold = run.folder.parent, int(run.folder.name.rpartition("-")[2])
-    return any((folder / f"{fold_folder(folder, own).name}{MARK}").is_file() for own in range(fold + 1))
-
-
-def keep_failure(run: FoldRun, code: int) -> None:
-    """Mark a fold that failed by itself; one that was told to stop, or killed, goes on another time."""
-    if code > 0 and code not in INTERRUPTED:
-        write_json(mark_of(run), {"exit_code": code, "said": last_words(run.log)})
-        log.warning("%s failed with exit code %d: %s", run.name, code, last_words(run.log))
-
-
-def last_words(path: Path) -> str:
-    """The last line of a log that says something."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LAST_WORDS))
-        lines = file.read().decode(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def results_of(
@@ -185,16 +163,6 @@ def known_baselines(folder: Path) -> dict[str, dict] | None:
     if not (folder / FIGURES).is_file():
         return None
     return read_json(folder / FIGURES, expected="the figures of a trial").get("baselines")
-
-
-def failure_in(folder: Path, folds: int) -> str:
-    """Why a trial failed, of the first of its folds that did; "" for none."""
-    for fold in range(folds):
-        path = folder / f"{fold_folder(folder, fold).name}{MARK}"
-        if path.is_file():
-            told = read_json(path, expected="what a fold failed with")
-            return f"fold {fold}, exit code {told.get('exit_code')}: {told.get('said')}"
-    return ""
 
 
 def computed_in(folder: Path, split: Split) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     except folds.FoldsStopped as stop:
         screen().print(str(stop))
-        return max(stop.codes.values())
+        return max(128 - code if code < 0 else code for code in stop.codes.values())  # as shells report a signal
     show_figures(result.out_of_fold, f"{result.model}, out of fold")
     if result.answers:
         screen().print(answers_table(result.answers, "with answers, out of fold"))

@@ -55,6 +55,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add_processes(p)
     p.add_argument("--retry", action="store_true", help="try folds again that failed")
+    p.add_argument(
+        "--most-failures", type=int, default=3,
+        help="trials that may fail here before a fold is finished; then it may be this machine, and this process ends "
+        "(default 3)",
+    )  # fmt: skip
     return p
 
 
@@ -62,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     flags = parser()
     args = read_flags(argv, flags)
-    at_least_one(jobs=args.jobs, processes=args.processes)
+    at_least_one(jobs=args.jobs, processes=args.processes, most_failures=args.most_failures)
     space = space_of(args.space)
     refuse(args, typed(argv, flags), space)
     check_inputs(args)
@@ -79,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         jobs=args.jobs,
         processes=args.processes,
         retry=args.retry,
+        most_failures=args.most_failures,
     )
     from edge.questions.search.measure import TABLE
 

@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError, Thread
+from threading import Barrier, BrokenBarrierError, Thread, Timer
 from typing import Any
 
 import numpy as np
@@ -344,6 +344,52 @@ def test_a_fold_whose_process_outlived_its_parent_is_left_to_it(tmp_path: Path) 
     assert held is not None and claim(run) is None
     held.free()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_fold_that_somebody_trains_did_not_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose parent was killed as it started takes the folder after this process looked; it is waited for."""
+    run = FoldRun("fold 0", (), tmp_path / "fold-0")
+    orphan = Lock(run.folder)
+    ended: list[int] = []
+
+    def refused(own: FoldRun, environment: object, *, force: bool, children: list) -> int:
+        assert orphan.take()
+        Timer(0.3, finish).start()
+        return 2
+
+    def finish() -> None:
+        write_json(run.folder / "checkpoint.json", {})
+        orphan.free()
+
+    monkeypatch.setattr(_fold_runs, "train_fold", refused)
+    assert _fold_runs.train_folds([run], [{}], on_end=lambda _, code: ended.append(code)) == {0: 0}
+    assert not ended
+
+
+def test_a_machine_on_which_every_fold_fails_spoils_no_search(
+    alone: Path, folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(_fold_runs, "train_fold", full_disk)
+        with pytest.raises(InputError, match=r"3 trials failed here and no fold .* OSError: No space left"):
+            searched(folder_of_photographs, tmp_path)
+    assert not list(tmp_path.rglob("*.failed.json"))
+    searched(folder_of_photographs, tmp_path)
+    assert (tmp_path / TABLE).read_bytes() == (alone / TABLE).read_bytes()
+
+
+def test_failures_before_the_first_success_are_kept_after_it(folder_of_photographs: Path, tmp_path: Path) -> None:
+    """The first trial fails by itself, as the others show."""
+    (tmp_path / "broken").write_text("trial 0, fold 0")
+    searched(folder_of_photographs, tmp_path)
+    assert {row["trial"]: row["status"] for row in rows(tmp_path)}["0"] == "failed"
+    assert [path.parent.name for path in tmp_path.rglob("*.failed.json")] == ["trial-000"]
+    assert "trial 0, fold 1" not in trained(tmp_path)
+
+
+def full_disk(run: FoldRun, environment: object, *, force: bool, children: list) -> int:
+    run.log.write_text("Traceback\nOSError: No space left on device\n")
+    return 1
 
 
 def test_gpus_are_dealt_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
