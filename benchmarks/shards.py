@@ -2,13 +2,14 @@
 
     python benchmarks/shards.py --images 1000000
 
-Draws squares, writes them as shards (`edge.data.shards`), and opens these as any set. In turn the loader alone draws
+Draws squares a margin larger than --side, as augmentation wants them, writes them as shards (`edge.data.shards`), and
+opens these as any set. In turn the loader alone draws
 batches from all over the set, and hierattn_xs is trained on photographs of it by `train/_trainer.py`; both have the
 usual recipe, without descriptors and guide, which help where photographs are few. A step alone is training without what
 its loader takes. The shards' pages are dropped from memory before each round, so that the loader reads from the disk.
 One process, one thread; ratios by processor time do not mind other programs. Memory is this process's, by /proc:
 anonymous pages, and the most that it had with pages of files. Prints it and writes --out/shards.json; the shards are
-deleted afterwards, unless --keep.
+deleted afterwards, unless --keep, or an earlier run kept them.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from edge.errors import GOOD, InputError, at_least_one
 from edge.files import scratch_in, write_json
 from edge.labels import PAD_UFES_20
 from edge.progress import track
+from train._augment import wide_side
 
 from ._flags import add_out
 from ._watched import MB, status
@@ -77,13 +79,13 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"`images` is at least {TRAINED}, got {args.images}")
     if args.shards is None:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:  # for its memory
-            folder = other.submit(draw, args.out, args.images, args.side).result()
+            folder, new = other.submit(draw, args.out, args.images, wide_side(args.side)).result()
     else:
-        folder = args.shards
+        folder, new = args.shards, False
     try:
         facts = measured(args, folder)
     finally:
-        if args.shards is None and not args.keep:
+        if new and not args.keep:
             shutil.rmtree(folder)
     write_json(args.out / "shards.json", facts)
     screen().print(in_words(facts), highlight=False)
@@ -107,7 +109,6 @@ def measured(args: argparse.Namespace, folder: Path) -> dict:
 
     from edge.data.readers import open_photos
     from edge.data.squares import load_squares
-    from train._augment import MARGIN
     from train._batches import Order, Squares, loader, views_for
     from train._loss import chances
     from train._recipe import Recipe
@@ -119,7 +120,7 @@ def measured(args: argparse.Namespace, folder: Path) -> dict:
     recipe = Recipe(
         model=args.model, stages=((args.side, args.rounds + 1),), batch=BATCH, descriptors=0.0, guide=0.0
     )  # fmt: skip
-    images = load_squares(photos, round(args.side * MARGIN))[1]
+    images = load_squares(photos, wide_side(args.side))[1]
     squares = Squares(images, np.array(photos.targets), np.zeros(len(photos), int))
     views = views_for(recipe, squares, args.side, len(photos.classes))
     drawn = chances(squares.targets, squares.domains, recipe.evenness)
@@ -154,13 +155,12 @@ def trainer_on(recipe, photos: PhotoSet, work: Path) -> Trainer:
     from edge.data.squares import load_squares
     from edge.models import normalisation
     from edge.preprocess import PREPROCESS_VERSION
-    from train._augment import MARGIN
     from train._batches import Squares
     from train._options import Machine
     from train._trainer import Clock, Trainer
     from train._training_data import TrainingData
 
-    images = load_squares(photos, round(recipe.side * MARGIN))[1]
+    images = load_squares(photos, wide_side(recipe.side))[1]
     squares = Squares(images, np.array(photos.targets), np.zeros(len(photos), int))
     data = TrainingData(len(photos.classes), lambda side: squares, lambda side: (images[:1], squares.targets[:1]))
     preprocess = Preprocess(PREPROCESS_VERSION, recipe.side, *normalisation(recipe.model))
@@ -192,8 +192,11 @@ def forget(folder: Path) -> None:
             os.close(file)
 
 
-def draw(out: Path, images: int, side: int) -> Path:
-    """Shards of so many drawn photographs of four to a patient, of the classes of PAD-UFES-20; the folder."""
+def draw(out: Path, images: int, side: int) -> tuple[Path, bool]:
+    """Shards of so many drawn photographs of four to a patient, of the classes of PAD-UFES-20.
+
+    The folder, and whether it was not there before.
+    """
     from edge.data.shards import writing
 
     codes = [label.code for label in PAD_UFES_20]
@@ -208,14 +211,14 @@ def draw(out: Path, images: int, side: int) -> Path:
     facts = writing.facts_of(photos, {"side": side, "drawn_by": "benchmarks/shards.py"})
     folder, part = writing.places(photos, facts, out)
     if folder.is_dir():
-        return folder
+        return folder, False
     part.mkdir(parents=True, exist_ok=True)
     for first in range(0, images, writing.PER_SHARD):
         if not (part / writing.shard_name(first // writing.PER_SHARD)).exists():
             own = photos.photos[first : first + writing.PER_SHARD]
             writing.write_tar(part, first, ((photo, picture(first + n, side)) for n, photo in enumerate(own)))
     writing.finish(photos, facts, part, folder)
-    return folder
+    return folder, True
 
 
 def picture(number: int, side: int) -> bytes:

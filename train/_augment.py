@@ -9,6 +9,11 @@ HALF = 128
 MARGIN = 1.25  # squares are cached this much larger than the network's input, for rotation and zoom to draw on
 
 
+def wide_side(side: int) -> int:
+    """Of the squares that views of a side in pixels are drawn on."""
+    return round(side * MARGIN)
+
+
 def augment(square: np.ndarray, side: int, rng: np.random.Generator, *, strength: float = 1.0) -> np.ndarray:
     """One random view, uint8 (side, side, 3), of a cached square, uint8 (C, C, 3) RGB.
 

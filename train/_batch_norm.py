@@ -23,4 +23,8 @@ def synchronised(learner: nn.Module, device: torch.device) -> nn.Module:
             f"`batch_norm` synchronised is torch's SyncBatchNorm, which needs GPUs; this run is on {device.type}. Let "
             "each process take its own batch (own), or keep the statistics of `init` (frozen)"
         )
-    return nn.SyncBatchNorm.convert_sync_batchnorm(learner)
+    hooks = {name: own._forward_hooks for name, own in learner.named_modules() if isinstance(own, _BatchNorm)}
+    learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
+    for name, own in hooks.items():  # torch's modules come without those that listened to the replaced ones
+        learner.get_submodule(name)._forward_hooks.update(own)
+    return learner

@@ -59,13 +59,17 @@ def fit_guide(views: Iterable[Sequence[np.ndarray]], targets: np.ndarray, classe
     return Guide(*(part.astype(np.float32) for part in (guide.mean, guide.deviation, guide.weight, guide.bias)))
 
 
+def drawn(own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """MOST_PHOTOGRAPHS of these indices where they are more, in their order."""
+    return np.sort(rng.choice(own, MOST_PHOTOGRAPHS, replace=False)) if len(own) > MOST_PHOTOGRAPHS else own
+
+
 def guide_for(
     images: np.ndarray, targets: np.ndarray, own: np.ndarray, side: int, classes: int, *, seed: int, strength: float
 ) -> Guide:
     """Fitted on views of at most MOST_PHOTOGRAPHS with the indices `own`, of uint8 (N, C, C, 3), classes (N,)."""
     rng = np.random.default_rng((seed, 3, side))
-    if len(own) > MOST_PHOTOGRAPHS:
-        own = np.sort(rng.choice(own, MOST_PHOTOGRAPHS, replace=False))
+    own = drawn(own, rng)
     views = (
         [augment(images[index], side, rng, strength=strength) for _ in range(VIEWS)]
         for index in track(own, f"guide at {side} pixels", len(own))

@@ -47,7 +47,7 @@ def overview(
     """
     with listening(on_progress):
         photos = open_set(data, skip_missing=skip_unreadable)
-        photos, squares = load_squares(photos, side, skip_unreadable=skip_unreadable)
+        photos, squares = load_squares(photos, side, skip_unreadable=skip_unreadable, enlarged=True)
         photos = photos.with_notes(notes_on_near_copies(photos.photos, squares, side))
         fold_of, targets = patient_folds(photos.targets, photos.patients, folds=folds, seed=seed), photos.targets
         return Overview(

@@ -55,6 +55,7 @@ def part_of(cut: Cut, digest: str) -> dict[str, Any]:
         "name": whole.name,
         "licence": whole.licence,
         "synthetic": whole.synthetic,
+        "packed_side": whole.packed_side,
         "sha256": digest,
         **{role: {"photographs": len(part), "patients": len(set(part.patients))} for role, part in counts.items()},
     }

@@ -16,6 +16,7 @@ from torch import nn
 from edge.checkpoint import PATIENTS_UNKNOWN, Checkpoint, Preprocess, as_program, save, versions_here
 from edge.data.masks import load_masks
 from edge.data.near_copies import notes_on_near_copies
+from edge.data.shards.on_demand import check_packed_side
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 from edge.errors import InputError
@@ -28,6 +29,7 @@ from edge.progress import Listener, listening
 from edge.questions.training.measure import Judged
 
 from ._answers import Learned, add_answers, learn_answers, write_logits
+from ._augment import wide_side
 from ._cut import Cut, by_domain, cut_sets
 from ._folder import (
     MASKS,
@@ -54,7 +56,7 @@ from ._predict import predict_together
 from ._qat import FineTuned, FineTuning
 from ._recipe import FROZEN, Recipe
 from ._sets import Source, check_masks, open_sets
-from ._stages import stages_of
+from ._stages import note_on, stages_of
 from ._start import beginning, check_fits, check_statistics, merged, opened_start, preprocess_for, refuse_seen
 from ._summary import summarise
 from ._teachers import check_teachers, opened_teachers
@@ -231,7 +233,8 @@ def checked_plan(
             last_layer(create(2))  # refuses a network without it
     if recipe.deep_supervision:
         with torch.random.fork_rng(devices=[]):
-            stages_of(make(2), recipe.side)  # likewise
+            if note := note_on(stages_of(make(2), recipe.side)):  # likewise
+                log.warning(note)
     if start and not tuning:
         check_fits(start, make, recipe.model)
         if recipe.batch_norm == FROZEN:
@@ -259,6 +262,7 @@ def read_sets(plan: Plan, data: Source, also: Sequence[Source]) -> list[PhotoSet
     for photos in sets:
         for note in photos.notes:
             log.warning(note)
+        check_packed_side(photos, wide_side(max(plan.recipe.sides)), wanted_for="augmentation draws on")
     read = [load_squares(photos, plan.recipe.side, skip_unreadable=plan.skip_unreadable) for photos in sets]
     everything = [photo for photos, _ in read for photo in photos.photos]
     squares = chain.from_iterable(own for _, own in read)

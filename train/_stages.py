@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,16 @@ def stages_of(net: nn.Module, side: int) -> tuple[Stage, ...]:
             "`deep_supervision` could read the class; set it to 0"
         )
     return tuple(ends)
+
+
+def note_on(stages: Sequence[Stage]) -> str:
+    """What a person should know of stages that lack one of the `STRIDES`; nothing where all are there."""
+    lacking = [stride for stride in STRIDES if stride not in {stage.stride for stage in stages}]
+    if not lacking:
+        return ""
+    read = ", ".join(f"{stage.name}, at 1/{stage.stride} of the side" for stage in stages)
+    missing = " and ".join(f"1/{stride}" for stride in lacking)
+    return f"the network has no map of {missing} of the side; `deep_supervision` reads the class off {read} alone"
 
 
 def end_of(passed: list[Passed], stride: int) -> Stage | None:

@@ -14,7 +14,7 @@ from edge.data.shards.on_demand import joined
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
 
-from ._augment import MARGIN
+from ._augment import wide_side
 from ._batches import Squares
 from ._cut import Cut
 
@@ -71,7 +71,7 @@ def training_squares(parts: Sequence[PhotoSet], side: int, *, masks: bool = Fals
 
     Those of a single set are mapped from the cache, those in shards are decoded as they are drawn.
     """
-    wide = round(side * MARGIN)
+    wide = wide_side(side)
     images = [load_squares(part, wide)[1] for part in parts]
     drawn, known = zip(*(load_masks(part, wide) for part in parts), strict=True) if masks else (None, None)
     return Squares(

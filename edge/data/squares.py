@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from edge.capture import READING, read_photo
-from edge.data.shards.on_demand import Squares, on_demand
+from edge.data.shards.on_demand import Squares, check_packed_side, on_demand
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place
@@ -34,15 +34,17 @@ def cache_folder() -> Path:
 
 
 def load_squares(
-    photos: PhotoSet, side: int, *, skip_unreadable: bool = False, cache: bool = True
+    photos: PhotoSet, side: int, *, skip_unreadable: bool = False, cache: bool = True, enlarged: bool = False
 ) -> tuple[PhotoSet, np.ndarray]:
     """The photographs that could be read and their squares, uint8 (N, side, side, 3) RGB, read-only.
 
     Every square is `preprocess.to_input` of the decoded file. Squares are cached by name, size and time of
     the files and by the version of the preprocessing; those of photographs in shards are not kept, but decoded when
     they are asked for (`edge.data.shards.on_demand`). Raises InputError that names the unreadable photographs, unless
-    `skip_unreadable`.
+    `skip_unreadable`, and for shards of smaller squares, unless they may be `enlarged`.
     """
+    if not enlarged:
+        check_packed_side(photos, side, wanted_for="this wants")
     if on_demand(photos) and 1 <= side <= MAX_INPUT_SIDE:
         return photos, cast(np.ndarray, Squares([photo.path for photo in photos.photos], side))
     return kept_squares(

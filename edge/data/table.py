@@ -63,6 +63,7 @@ class PhotoSet:
     altered: str = ""  # how the table differs from the official one of this set, in a sentence that `notes` has too
     prepared: PreparedFolds | None = None  # of a balanced set
     joined: bool = False  # whether it is a table of several sets
+    packed_side: int = 0  # pixels of the squares that it lies in shards as; 0 where photographs are as they were
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -142,4 +143,5 @@ class PhotoSet:
             "classes": self.counts,
             "synthetic": self.synthetic,
             "licence": self.licence,
+            **({"packed_side": self.packed_side} if self.packed_side else {}),
         }

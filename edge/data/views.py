@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.capture import read_photo
 from edge.colour.light import to_linear, to_srgb
+from edge.data.shards.on_demand import check_packed_side
 from edge.data.squares import kept_squares, load_squares
 from edge.data.table import Photo, PhotoSet
 from edge.preprocess import square_in, to_input
@@ -41,7 +42,8 @@ def load_views(
     """
     if views == 1:
         photos, plain = load_squares(photos, side, skip_unreadable=skip_unreadable, cache=cache)
-        return photos, plain[None]
+        return photos, np.asarray(plain)[None]  # those of photographs in shards are not in an array yet
+    check_packed_side(photos, side, wanted_for="views are of")
 
     def drawn(photo: Photo) -> np.ndarray:
         rgb = read_photo(photo.path)

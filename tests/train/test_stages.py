@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from dermedge.commands.train import main
+from edge import checkpoint
+from edge.checkpoint import Preprocess
 from edge.errors import InputError
 from edge.models import create_model
+from edge.preprocess import PREPROCESS_VERSION
+from train import _batch_norm, _trainer
+from train._batches import Squares
 from train._objective import Batch, Classify, Reader
+from train._options import Machine, Split
 from train._recipe import Recipe
-from train._stages import stages_of
+from train._run import checked_plan
+from train._stages import note_on, stages_of
+from train._training_data import TrainingData
 
 SIDE = 64
 ALONE = {"descriptors": 0.0, "guide": 0.0, "label_smoothing": 0.0}
@@ -74,6 +86,59 @@ def test_only_earlier_layers_learn_from_it() -> None:
     grown = [name for name, value in net.named_parameters() if value.grad is not None]
     assert {"layers.0.weight", "layers.11.0.layers.0.weight"} <= set(grown)
     assert not any(name.startswith(("layers.12", "layers.13", "classifier")) for name in grown)
+
+
+class Plain(nn.Module):
+    """Whose maps of an eighth end in a normalisation, and which has none of a sixteenth."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.map, self.norm, self.classifier = nn.Conv2d(3, 4, 8, 8), nn.BatchNorm2d(4), nn.Linear(4, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.norm(self.map(x)).mean((2, 3)))
+
+
+def test_synchronised_normalisation_ends_a_stage_too(tmp_path, monkeypatch) -> None:
+    """torch replaces its modules, with whoever listens to them."""
+    monkeypatch.setattr(
+        _trainer, "synchronised", lambda net, device: _batch_norm.synchronised(net, torch.device("cuda"))
+    )
+    recipe = Recipe(model="mnasnet", stages=((SIDE, 1),), batch=4, deep_supervision=0.5, **ALONE)
+    recipe = replace(recipe, batch_norm="synchronised")
+    images, targets = np.zeros((8, 80, 80, 3), np.uint8), np.arange(8) % 2
+    squares = Squares(images, targets, np.zeros(8, int))
+    data = TrainingData(2, lambda side: squares, lambda side: (images, targets))
+    preprocess = Preprocess(PREPROCESS_VERSION, SIDE, (0.5,) * 3, (0.5,) * 3)
+    trainer = _trainer.Trainer(
+        recipe, preprocess, data, folder=tmp_path, create=Plain, machine=Machine("32-true", threads=1)
+    )
+    assert isinstance(trainer.net.norm, nn.SyncBatchNorm)
+    assert trainer.learner.eval()(torch.zeros(4, 3, SIDE, SIDE))[3].shape == (1, 4, 2)
+
+
+def test_a_stage_that_a_network_lacks_is_named(tmp_path, messages) -> None:
+    recipe = Recipe(model="mnasnet", stages=((SIDE, 1),), deep_supervision=0.5, **ALONE)
+    checked_plan(
+        recipe, Split(), Machine("32-true"), tmp_path, create=Plain, teachers=(), skip_unreadable=False, answers=False,
+        preprocess=Preprocess(PREPROCESS_VERSION, SIDE, (0.5,) * 3, (0.5,) * 3), init=None, tuning=None,
+    )  # fmt: skip
+    assert [text for text in messages if "1/16" in text] == [
+        "the network has no map of 1/16 of the side; `deep_supervision` reads the class off norm, at 1/8 of the side "
+        "alone"
+    ]
+    assert note_on(stages_of(create_model("mnasnet", 2), SIDE)) == ""
+
+
+@pytest.mark.slow(reason="trains a network to its checkpoint")
+def test_the_checkpoint_has_no_early_classifier(folder_of_photographs, tmp_path) -> None:
+    flags = ["--data", str(folder_of_photographs), "--out", str(tmp_path / "run"), "--deep-supervision", "0.3"]
+    flags += ["--model", "mnasnet", "--stages", "32x1", "--batch", "4", "--folds", "3", "--held-back", "0.25"]
+    assert main([*flags, "--precision", "32-true", "--threads", "1"]) == 0
+    kept = checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
+    assert kept.recipe["deep_supervision"] == 0.3
+    with safe_open(kept.path, "pt") as file:
+        assert set(file.keys()) == set(create_model("mnasnet", 2).state_dict())
 
 
 def test_a_network_without_such_maps_is_refused_by_name(folder_of_photographs, tmp_path, capsys) -> None:

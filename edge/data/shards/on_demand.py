@@ -84,6 +84,15 @@ def on_demand(photos: PhotoSet) -> bool:
     return bool(photos.photos) and is_member(photos.photos[0].path)
 
 
+def check_packed_side(photos: PhotoSet, side: int, *, wanted_for: str) -> None:
+    """InputError where the shards' squares are smaller than those that are asked for, which would be blurred ones."""
+    if 0 < photos.packed_side < side:
+        raise InputError(
+            f"{photos.name} lies in shards of {photos.packed_side} pixels, and {wanted_for} {side}; pack the "
+            f"photographs again with `dermedge prepare --shards --side {side}`"
+        )
+
+
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray | Joined:
     """The squares of several sets as one; a single one as it is, so that nothing is copied."""
     if len(parts) == 1:

@@ -17,6 +17,7 @@ from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import read_json, sha256
 from edge.labels import from_json
+from edge.preprocess import MAX_INPUT_SIDE
 from edge.shards import AGAIN, MEMBERS, member_name, members_of, shard_name
 
 from .layout import COLUMNS, FACTS, IDS, INDEX, SCHEMA, TABLES, digest_key
@@ -41,6 +42,10 @@ def read(folder: Path) -> PhotoSet:
     notes = stated.get("notes")
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise InputError(f"{folder / FACTS}: `notes` is a list of texts, got {type(notes).__name__}; {AGAIN}")
+    side = stated.get("side")
+    if type(side) is not int or not 1 <= side <= MAX_INPUT_SIDE:
+        raise InputError(f"{folder / FACTS}: `side` is 1 to {MAX_INPUT_SIDE} pixels, got {side!r}; {AGAIN}")
+    squares = f"in shards, as JPEG of squares of {side} pixels"
     classes = from_json(read_json(folder / LABELS, expected="class labels").get("classes"), where=str(folder / LABELS))
     codes = {label.code: label.code for label in classes}  # one text for all photographs of a class
     members = members_of(folder)
@@ -68,9 +73,9 @@ def read(folder: Path) -> PhotoSet:
         raise InputError(f"{folder / INDEX} has {len(photos)} rows and {MEMBERS} {len(members)}; {AGAIN}")
     whole = PhotoSet(
         stated["name"], classes, tuple(photos), synthetic=stated.get("synthetic") is not False,
-        licence=str(stated.get("licence", "unknown")), notes=(*notes, *said.notes()),
+        licence=str(stated.get("licence", "unknown")), notes=(squares, *notes, *said.notes()),
         official=stated.get("official") is True, altered=str(stated.get("altered", "")),
-        joined=stated.get("joined") is True,
+        joined=stated.get("joined") is True, packed_side=side,
     )  # fmt: skip
     return with_known_as(whole, folder / KNOWN_AS) if (folder / KNOWN_AS).is_file() else whole
 

@@ -22,15 +22,17 @@ from edge.capture import read_photo
 from edge.data.copies import same_bytes
 from edge.data.known_as import KNOWN_AS
 from edge.data.readers import open_photos, sets_in
-from edge.data.shards import writing
+from edge.data.shards import on_demand, writing
 from edge.data.shards.on_demand import MOST_AT_ONCE, Joined, Squares
 from edge.data.shards.writing import write_shards
 from edge.data.squares import load_squares
 from edge.data.table import PhotoSet
+from edge.data.views import load_views
 from edge.errors import InputError
 from edge.files import sha256
 from edge.preprocess import to_input
 from edge.shards import MEMBERS, ROW, members_of
+from train import _baselines
 
 SIDE = 48
 
@@ -293,6 +295,37 @@ def test_squares_are_an_array_to_whoever_asks(packed: Path) -> None:
     assert isinstance(part, Squares) and len(part) == len(many) // 2
     np.testing.assert_array_equal(part[:2], whole[[0, 0]])
     assert isinstance(many[:], Squares) and isinstance(squares[:], np.ndarray)
+
+
+def test_squares_smaller_than_asked_for_are_refused_by_name(packed: Path, tmp_path: Path, capsys) -> None:
+    """Enlarged ones would be blurred; augmentation draws on more than a network sees."""
+    back = open_photos(packed)
+    assert back.packed_side == back.summary()["packed_side"] == SIDE
+    assert f"in shards, as JPEG of squares of {SIDE} pixels" in back.notes
+    for load in (lambda: load_squares(back, 49), lambda: load_views(back, 49, 4), lambda: load_views(back, 49, 1)):
+        with pytest.raises(InputError, match=r"lies in shards of 48 pixels, and .* 49; pack .* --side 49"):
+            load()
+    flags = ["--data", str(packed), "--out", str(tmp_path / "run"), "--folds", "3", "--held-back", "0.25"]
+    assert train([*flags, "--model", "mnasnet", "--stages", "64x1"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "shards of 48 pixels, and augmentation draws on 80; pack the photographs again" in said
+
+
+def test_a_single_view_is_an_array(packed: Path) -> None:
+    """As parity on many photographs asks for."""
+    views = load_views(open_photos(packed), 32, 1)[1]
+    assert views.shape == (1, 24, 32, 32, 3)
+    np.testing.assert_array_equal(views[0, 3], load_squares(open_photos(packed), 32)[1][3])
+
+
+def test_baselines_need_no_array_of_all_squares(packed: Path, monkeypatch) -> None:
+    """They come after all of a cross-validation's training; the figures are those of a set that fits."""
+    monkeypatch.setattr(_baselines, "TREES", 3)
+    monkeypatch.setattr(_baselines, "SIDE", 64)
+    whole = _baselines.baselines(open_photos(packed), folds=3, seed=0)
+    monkeypatch.setattr(on_demand, "MOST_AT_ONCE", 5 * 64 * 64 * 3)  # less than a fold has
+    assert _baselines.baselines(open_photos(packed), folds=3, seed=0) == whole
+    assert list(whole) == ["forest on 16x16 RGB", "linear classifier on hand-made descriptors"]
 
 
 def test_training_takes_shards_as_any_other_set(
