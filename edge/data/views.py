@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.capture import read_photo
 from edge.colour.light import to_linear, to_srgb
-from edge.data.shards.on_demand import check_packed_side
+from edge.data.shards.on_demand import check_at_once, check_packed_side, on_demand
 from edge.data.squares import kept_squares, load_squares
 from edge.data.table import Photo, PhotoSet
 from edge.preprocess import square_in, to_input
@@ -44,6 +44,8 @@ def load_views(
         photos, plain = load_squares(photos, side, skip_unreadable=skip_unreadable, cache=cache)
         return photos, np.asarray(plain)[None]  # those of photographs in shards are not in an array yet
     check_packed_side(photos, side, wanted_for="views are of")
+    if on_demand(photos):
+        check_at_once(views * len(photos), side)
 
     def drawn(photo: Photo) -> np.ndarray:
         rgb = read_photo(photo.path)

@@ -51,11 +51,7 @@ class Squares(Sequence[np.ndarray]):
         return (self[place] for place in range(len(self.paths)))
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
-        if self.nbytes > MOST_AT_ONCE:
-            raise InputError(
-                f"{len(self)} squares of {self.side} pixels are more than {MOST_AT_ONCE >> 30} GiB in memory, and "
-                "something wants all of them at once; give it fewer photographs"
-            )
+        check_at_once(len(self), self.side)
         array = np.empty(self.shape, np.uint8)
         for place, square in enumerate(self):
             array[place] = square
@@ -82,6 +78,15 @@ class Joined(Sequence[np.ndarray]):
 def on_demand(photos: PhotoSet) -> bool:
     """Whether the set lies in shards."""
     return bool(photos.photos) and is_member(photos.photos[0].path)
+
+
+def check_at_once(squares: int, side: int) -> None:
+    """InputError for more squares than are decoded into one array."""
+    if squares * side**2 * 3 > MOST_AT_ONCE:
+        raise InputError(
+            f"{squares} squares of {side} pixels are more than {MOST_AT_ONCE >> 30} GiB in memory, and "
+            "something wants all of them at once; give it fewer photographs"
+        )
 
 
 def check_packed_side(photos: PhotoSet, side: int, *, wanted_for: str) -> None:

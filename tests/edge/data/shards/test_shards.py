@@ -318,6 +318,13 @@ def test_a_single_view_is_an_array(packed: Path) -> None:
     np.testing.assert_array_equal(views[0, 3], load_squares(open_photos(packed), 32)[1][3])
 
 
+def test_views_that_do_not_fit_are_refused_before_any_is_drawn(packed: Path, monkeypatch) -> None:
+    monkeypatch.setattr(on_demand, "MOST_AT_ONCE", 24 * 32 * 32 * 3)
+    assert load_views(open_photos(packed), 32, 1)[1].shape[1] == 24
+    with pytest.raises(InputError, match="96 squares of 32 pixels are more than"):
+        load_views(open_photos(packed), 32, 4)
+
+
 def test_baselines_need_no_array_of_all_squares(packed: Path, monkeypatch) -> None:
     """They come after all of a cross-validation's training; the figures are those of a set that fits."""
     monkeypatch.setattr(_baselines, "TREES", 3)
