@@ -15,7 +15,6 @@ from edge.checkpoint import Checkpoint
 from edge.data.table import PhotoSet
 from edge.errors import InputError, at_least_one
 from edge.files import read_json, scratch_in, write_json
-from edge.locks import alone_in
 from edge.models import gives_masks
 from edge.progress import Listener, listening
 
@@ -138,10 +137,9 @@ def cross_validate(
         codes = train_folds(runs, environments, force=force, check=check)
         if any(codes.values()):
             raise FoldsStopped({fold: code for fold, code in sorted(codes.items()) if code}, folder)
-        with alone_in(folder):
-            for run in runs:
-                check(run)
-            return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=networks.masks)
+        for run in runs:
+            check(run)
+        return pool_and_write(recipe, split, sets[0], folder, answers=answers, masks=networks.masks)
 
 
 @dataclass(frozen=True)
