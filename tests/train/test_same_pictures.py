@@ -42,7 +42,7 @@ def test_prepare_shows_every_set_and_names_them(two_sets: Path, capsys: pytest.C
 
 
 def test_training_names_them(two_sets: Path, messages: list[str]) -> None:
-    plan = SimpleNamespace(masks=False, skip_unreadable=False, recipe=SimpleNamespace(side=40))
+    plan = SimpleNamespace(masks=False, skip_unreadable=False, recipe=SimpleNamespace(side=40, sides=(40,)))
     read_sets(plan, two_sets / "second", [])
     assert any(SAID in message for message in messages)
 

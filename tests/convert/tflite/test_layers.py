@@ -18,7 +18,7 @@ from convert._coreml import program as _coreml
 from convert._coreml.choose import ranges_of
 from convert._coreml.imitate import Imitation
 from convert._tflite import file as _tflite
-from convert._tflite.half_norms import with_half_norms
+from convert._tflite.half_norms import Step, with_half_norms
 from convert._tflite.layers import name_of, weighted
 from convert._tflite.norms import norms_of
 from convert._tflite.quantise import quantise
@@ -117,7 +117,7 @@ def test_an_intact_file_is_not_accused(network: Network, lowered, images: np.nda
 
 def test_streams_that_fit_half_precision_are_known(network: Network, lowered, images: np.ndarray, tmp_path) -> None:
     """They are smaller by a power of two; a fault in one is still its layer's."""
-    steps = {norm.name: 5 for norm in norms_of(_tflite.unpack(lowered.content))}
+    steps = {norm.name: Step(5, 5) for norm in norms_of(_tflite.unpack(lowered.content))}
     counts = {}
     for name, content in (("plain", lowered.content), ("smaller", with_half_norms(lowered.content, steps))):
         (tmp_path / f"{name}.tflite").write_bytes(content)
