@@ -23,7 +23,7 @@ batch = [4, 6]
 FLAGS = [
     "--model", "shufflenetv2", "--stages", "32x2", "--folds", "2", "--held-back", "0.25", "--precision", "32-true",
 ]  # fmt: skip
-KILLS = 10
+KILLS = 4
 
 
 def command_of(data: Path, out: Path, *more: str) -> list[str]:
