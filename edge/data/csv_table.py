@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+import stat
 import unicodedata
 from pathlib import Path
+from typing import BinaryIO
 
 from edge.errors import InputError
 from edge.files import MAX_JSON_BYTES
+from edge.paths import kind_of
 
 ENDINGS = {".csv", ".tsv", ".tab", ".txt", ""}  # the Dataverse's HAM10000_metadata has no ending
 NOT_READ = {".xlsx", ".xls", ".ods", ".numbers", ".parquet", ".feather"}
@@ -82,9 +86,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def read_lines(path: Path) -> list[list[str]]:
     """The fields of each line of a table that is not empty, header included; InputError as `read_table`."""
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected a table of photographs")
-    data = path.read_bytes()
+    with opened(path) as file:
+        if os.fstat(file.fileno()).st_size > MAX_JSON_BYTES:
+            raise InputError(f"{path} is larger than {MAX_JSON_BYTES} bytes; expected a table of photographs")
+        data = file.read()
     if data.startswith(b"PK\x03\x04") or data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(f"{path} is not a CSV table but an Excel or zip file; {AS_CSV}")
     try:
@@ -105,14 +110,25 @@ def read_lines(path: Path) -> list[list[str]]:
     return lines
 
 
+def opened(path: Path) -> BinaryIO:
+    """A table's file; InputError for what is none, as a named pipe, at which reading waits for ever."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is {kind_of(path, mode)}; expected a table of photographs")
+    return path.open("rb")
+
+
 def unwrapped(field: str) -> str:
     """Without the formula ="001" in which tables carry ids so that Excel keeps their zeros."""
     return field[2:-1] if field.startswith('="') and field.endswith('"') and len(field) > 3 else field
 
 
 def header(path: Path) -> list[str]:
-    """The names in the first line, in the form of `read_table`; nothing where the file is no text."""
-    with path.open("rb") as file:
+    """The names in the first line, in the form of `read_table`; nothing where the file is no text.
+
+    Raises InputError where the path leads to no regular file.
+    """
+    with opened(path) as file:
         data = file.read(MAX_HEADER)
     text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig", errors="replace")
     try:

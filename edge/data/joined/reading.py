@@ -22,7 +22,7 @@ from edge.data.csv_table import read_table
 from edge.data.known_as import KNOWN_AS, with_known_as
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
-from edge.files import read_json, sha256
+from edge.files import MAX_JSON_BYTES, read_json, sha256
 from edge.labels import from_json
 from edge.nine_questions import QUESTIONS
 
@@ -105,9 +105,17 @@ def read(folder: Path, *, skip_missing: bool) -> PhotoSet:
 
 
 def rows_of(folder: Path, stated: dict[str, Any], *, unchanged: bool) -> list[dict[str, str]]:
-    """The rows, of the Parquet file where it is there and neither table was changed since; else of the CSV."""
+    """The rows, of the Parquet file where the CSV was not changed since, else of the CSV.
+
+    InputError for a Parquet file that was changed: its rows would silently not count.
+    """
     quick = folder / PARQUET
-    if unchanged and parquet.is_installed() and quick.is_file() and sha256(quick) == stated.get("parquet_sha256"):
+    if quick.exists() and (not quick.is_file() or sha256(quick) != stated.get("parquet_sha256")):
+        raise InputError(
+            f"{quick} is not the one that was written with {TABLE}: it was changed or damaged. Join the sets again, or "
+            f"remove it to read {TABLE}"
+        )
+    if unchanged and quick.exists() and (parquet.is_installed() or (folder / TABLE).stat().st_size > MAX_JSON_BYTES):
         return parquet.read(quick)
     return read_table(folder / TABLE)
 

@@ -118,7 +118,7 @@ def check_split(
         if predictions is not None:
             judged, said = judge(predictions, list(tables), images, groups, clean, belonging, label, answer)
             notes += said
-        notes = [*notes_on(rows, images, belonging, named, compared=compared), *notes]
+        notes = [*stated.notes, *notes_on(rows, images, belonging, named, compared=compared), *notes]
         sizes = Counter(own for parts in images.parts.values() for own in parts)
         return SplitCheck(sizes, leaks, images, groups, frozenset(clean), judged, compared, tuple(notes))
 

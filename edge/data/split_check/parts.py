@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from edge.data.groups import IMAGE, folder_and_name
 from edge.data.identity import archive_id
 from edge.data.listing import aside, contents_of
 from edge.errors import InputError
+from edge.paths import printable
 
 IMAGE_COLUMNS = (*IMAGE, "photo")
 PART_COLUMNS = ("split", "part", "fold", "subset", "partition", "set", "phase", "role")
 FEWEST_PARTS = 2
+MAX_SHOWN = 300  # characters of a header; that of a file that is no table has no end
 REST = "everything else"  # the part of what tables list and a single list does not
 
 
@@ -27,6 +29,7 @@ class StatedSplit:
     paths: dict[str, Path] = field(default_factory=dict)  # image -> its file, where the split is folders
     several: frozenset[str] = frozenset()  # names of several pictures, which only their folders tell apart
     open_ended: bool = False  # one list: what tables list beside it is the other part
+    notes: tuple[str, ...] = ()  # how it was understood, where it could be otherwise
 
     @property
     def parts(self) -> list[str]:
@@ -114,7 +117,12 @@ def of_table(table: Path, column: str | None) -> StatedSplit:
     blank = sum(not known(row[part], table) for row in rows)
     if blank:
         raise InputError(f"{table} gives {blank} rows no part in its column {part}; complete or remove them")
-    return refuse_one_part(StatedSplit(tuple((row[image], row[part]) for row in rows)), f"{table}, column {part},")
+    refuse_unnamed([row[image] for row in rows], table)
+    refuse_alike({row[part] for row in rows}, f"{table}, column {part}")
+    others = [name for name in PART_COLUMNS if name in names and name != part] if wanted is None else []
+    notes = [f"the parts are those of the column {part}, not of {', '.join(others)}"] if others else []
+    stated = StatedSplit(tuple((row[image], row[part]) for row in rows), notes=tuple(notes))
+    return refuse_one_part(stated, f"{table}, column {part},")
 
 
 def images_in(path: Path) -> list[str]:
@@ -127,13 +135,28 @@ def images_in(path: Path) -> list[str]:
         listed = [line[0] for line in read_lines(path)]
     else:
         raise InputError(no_images(path, names))
-    if "" in listed:
-        raise InputError(f"{path} has {listed.count('')} rows that name no image; complete or remove them")
+    refuse_unnamed(listed, path)
     return listed
 
 
+def refuse_unnamed(listed: Sequence[str], table: Path) -> None:
+    if "" in listed:
+        raise InputError(f"{table} has {listed.count('')} rows that name no image; complete or remove them")
+
+
+def refuse_alike(parts: Collection[str], where: str) -> None:
+    """InputError for `Train` beside `train` and 1.0 beside 1: one part in two would be full of leaks."""
+    by_name: dict[str, str] = {}
+    for part in sorted(parts):
+        name = part.casefold()
+        name = name.removesuffix(".0") if name.removesuffix(".0").isdecimal() else name
+        if (other := by_name.setdefault(name, part)) != part:
+            raise InputError(f"{where}: the parts {other} and {part} are one but for how they are written; write one")
+
+
 def no_images(table: Path, names: Sequence[str]) -> str:
-    return f"{table} has no column of images ({', '.join(IMAGE_COLUMNS)}); it has {', '.join(names[:12])}"
+    has = f"it has {printable(', '.join(names[:12]))[:MAX_SHOWN]}" if names else "it is empty"
+    return f"{table} has no column of images ({', '.join(IMAGE_COLUMNS)}); {has}"
 
 
 def refuse_one_part(split: StatedSplit, where: str) -> StatedSplit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ def read_predictions(
     images = [row[image] for row in rows]
     keys = [key(name) for name in images]
     if len(set(keys)) < len(keys):
-        twice = next(name for name, own in zip(images, keys, strict=True) if keys.count(own) > 1)
+        times = Counter(keys)
+        twice = next(name for name, own in zip(images, keys, strict=True) if times[own] > 1)
         raise InputError(f"{path} has {twice} more than once; give one prediction for each image")
     column = chosen(path, names, label, LABEL_COLUMNS)
     if column:

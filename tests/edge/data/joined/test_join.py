@@ -393,8 +393,39 @@ def test_a_large_table_is_parquet_too_and_a_changed_csv_counts(
     assert open_photos(tmp_path / "out").counts["BCC"] == joined.counts["BCC"] + text.count(",SCC,SCC,") > 0
     table.write_text(text)
     own.write_bytes(own.read_bytes()[:-50])
-    assert len(open_photos(tmp_path / "out")) == len(joined.rows)  # of the CSV
+    with pytest.raises(InputError, match=r"photographs\.parquet is not the one .* remove it to read photographs\.csv"):
+        open_photos(tmp_path / "out")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
+        parquet.read(own)
+    own.unlink()
+    assert len(open_photos(tmp_path / "out")) == len(joined.rows)  # of the CSV
+
+
+def test_120000_rows_are_the_same_from_parquet(tmp_path: Path) -> None:
+    """Commas, quotes, blanks and other scripts as well, by pyarrow's own account."""
+    arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install '.[parquet]'")
+    rows = [
+        (f"ISIC_{number:07d}", f'a, "b"/é{number % 7}.jpg', f"P{number // 3}", "" if number % 5 else f"病変{number}")
+        for number in range(120_000)
+    ]
+    parquet.write(tmp_path / "own.parquet", ("image", "file", "patient_id", "lesion_id"), rows)
+    texts = parquet.read(tmp_path / "own.parquet")
+    assert [tuple(row.values()) for row in texts] == rows
+    assert texts == arrow.read_table(tmp_path / "own.parquet").to_pylist()
+
+
+def test_a_small_parquet_file_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One long text in every row takes little in the file, and may not be a copy for each row here."""
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install '.[parquet]'")
+    one = arrow.DictionaryArray.from_arrays(arrow.array([0] * 20_000, arrow.int32()), arrow.array(["x" * 5000]))
+    own = tmp_path / "own.parquet"
+    pytest.importorskip("pyarrow.parquet").write_table(arrow.table({"image": one.cast(arrow.string())}), own)
+    assert own.stat().st_size < 10_000
+    texts = parquet.read(own)
+    assert len(texts) == 20_000
+    assert len({id(row["image"]) for row in texts}) == 1
+    monkeypatch.setattr(parquet, "MAX_UNPACKED", 6000)
+    with pytest.raises(InputError, match=r"holds more than 6000 bytes"):
         parquet.read(own)
 
 

@@ -226,3 +226,39 @@ def test_isic_2020_has_pairs_beside_its_patients(tmp_path: Path) -> None:
     torn = [pair for pair in pairs if part_of[pair["image_name_1"]] != part_of[pair["image_name_2"]]]
     assert len(names[PAIR]) == len(torn) > 0
     assert list(names) == [kind for kind in KINDS if kind in names]
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("image,split\na,train\n,train\nd,test\n", "has 1 rows that name no image"),
+        ("image,split\na,Train\nb,train\nd,test\n", "the parts Train and train are one"),
+        ("image,fold\na,0\nb,0.0\nd,1.0\n", r"the parts 0 and 0\.0 are one"),
+        ("", "it is empty"),
+    ],
+    ids=["no image", "capitals", "decimals", "empty"],
+)
+def test_a_split_that_would_be_misread_is_refused(tmp_path: Path, split: str, expected: str) -> None:
+    """A row without an image counted as one, and `train` beside `Train` as a part that shares its patients."""
+    paths = write(tmp_path, table=TABLE, split=split)
+    with pytest.raises(InputError, match=expected):
+        check_split([paths["table"]], [paths["split"]])
+
+
+def test_of_two_columns_of_parts_it_is_said_which_counts(tmp_path: Path) -> None:
+    paths = write(tmp_path, table=TABLE, split="image,split,fold\na,train,0\nc,train,1\nd,test,1\n")
+    assert any("of the column split, not of fold" in note for note in check_split([], [paths["split"]]).notes)
+    assert kinds_of(check_split([paths["table"]], [paths["split"]], part="fold")) == {"patient": ["P1"]}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_where_a_table_is_expected(tmp_path: Path) -> None:
+    """Reading it would wait for ever."""
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    paths = write(tmp_path, table=TABLE, split="image,split\na,train\nd,test\n")
+    for tables, split, predictions in [
+        ([pipe], [paths["split"]], None), ([paths["table"]], [pipe], None), ([paths["table"]], [paths["split"]], pipe),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=r"pipe\.csv is a named pipe"):
+            check_split(tables, split, predictions=predictions)
