@@ -32,6 +32,7 @@ from ._answered import (
     without_unasked,
     words_on_former_answers,
 )
+from ._beside_float import timed_beside_float
 from ._facts import base_manifest, with_decision
 from ._folder import file_entry, manifest_to_extend, refuse_another_network
 from ._format import Format, Source
@@ -125,6 +126,7 @@ def convert(
                 prepared = form.lower(source)
             job = Job(form, source, facts, work, names, answers_names, test_images)
             remark = write_and_judge(job, prepared, judged)
+            judged[:] = timed_beside_float(judged, form, source)
         except (InputError, OSError, MemoryError, ModuleNotFoundError):
             raise
         except Exception as error:  # from a converter or a runtime

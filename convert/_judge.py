@@ -39,6 +39,7 @@ class Judged:
     verdict: str  # pass, fail, inconclusive or reported
     parity: Parity | None = None
     milliseconds: float | None = None  # on this host, median, one thread
+    time_ratio: float | None = None  # by the float32 file's time, both in turn on this host
     remarks: tuple[str, ...] = ()  # what fell short, in words
     undecided: tuple[dict[str, Any], ...] = ()  # checks for which too few patients were seen
     opens_from: str = ""  # the oldest runtime or system that opens it

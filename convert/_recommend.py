@@ -31,10 +31,9 @@ def recommended(form: str, judged: Sequence[Judged]) -> list[Judged]:
     """
     passed = [result for result in judged if result.verdict == Verdict.PASS and not (result.rejected or result.answers)]
     order = PREFERRED[form]
-    base = next((result.milliseconds for result in judged if result.recipe == BASE and not result.answers), None)
 
     def rank(result: Judged) -> tuple[bool, int]:
-        slow = base is not None and result.milliseconds is not None and result.milliseconds > SLOWER * base
+        slow = result.time_ratio is not None and result.time_ratio > SLOWER
         return slow, order.index(result.recipe) if result.recipe in order else len(order)
 
     return sorted(passed, key=rank)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import sys
+import tempfile
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads, also in the processes that tests start
 os.environ["DERMEDGE_PHONE_SECONDS"] = "0"  # phones' libraries, where set up, are asked by their own tests
@@ -16,12 +20,38 @@ os.environ["DERMEDGE_PHONE_SECONDS"] = "0"  # phones' libraries, where set up, a
 import numpy as np
 import pytest
 
+remove_folder = tempfile.TemporaryDirectory._cleanup
+
+
+def remove_quietly(*args: Any, **options: Any) -> None:
+    """coremltools keeps a copy of every package in a temporary folder and leaves that to the garbage collector.
+
+    Python's warning of that is an error in whichever test the collector runs; a filter is no help where threads of
+    scikit-learn set the filters of the whole process meanwhile.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        remove_folder(*args, **options)
+
+
+tempfile.TemporaryDirectory._cleanup = staticmethod(remove_quietly)  # type: ignore[assignment,method-assign]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that `make test` leaves out says why."""
     silent = [item.nodeid for item in items for mark in item.iter_markers("slow") if not mark.kwargs.get("reason")]
     if silent:
         raise pytest.UsageError(f"slow without a reason: {', '.join(silent[:5])}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """What a file of slow tests leaves unclosed is its own fault, not that of whichever test the garbage is found in.
+
+    Finding it takes some tenths of a second, too long after each quick file.
+    """
+    if item.get_closest_marker("slow") and (nextitem is None or nextitem.path != item.path):
+        gc.collect()
 
 
 def draw_from(name: str) -> None:

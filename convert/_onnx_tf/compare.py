@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -14,13 +13,13 @@ from edge.errors import InputError
 from edge.metrics import statistics as st
 from edge.runtimes.inside import Inside, look_inside
 from edge.runtimes.litert import LiteRT
+from edge.runtimes.timing import time_ratio
 
 from .._tflite.audit import audit
 
 LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV"}
 SAME = 1e-4  # of a value's largest magnitude; what float32 loses in another order of sums is far below
 LOOKED_INTO = 2  # images whose inner values are compared
-TIMED = 8  # images, each by both files in turn
 EQUAL_DB = 200.0  # of answers that are the same, or all but
 
 
@@ -55,7 +54,8 @@ def compared(direct: Path, old: Path, images: np.ndarray) -> Comparison:
                 f"classes against {files[1].side} and {files[1].classes}"
             )
         answers = [runtime.run(images).probabilities for runtime in files]
-        ratio = time_ratio(*files, images[:TIMED])
+        direct_file, old_file = files
+        ratio = time_ratio(old_file, direct_file, images, own_process=True)
     logits = [st.read_back_logits(probabilities) for probabilities in answers]
     noise = np.minimum(st.sqnr_db(logits[0], logits[1]), EQUAL_DB)
     inner = [look_inside(path, "tflite", images[:LOOKED_INTO]) for path in (direct, old)]
@@ -72,17 +72,6 @@ def compared(direct: Path, old: Path, images: np.ndarray) -> Comparison:
         layers_found=layers - len(missing),
         first_not_found=missing[0] if missing else None,
     )
-
-
-def time_ratio(direct: LiteRT, old: LiteRT, images: np.ndarray) -> float:
-    """Median time of `old` over that of `direct`; in turn, so that what else the machine does falls on both."""
-    times: dict[LiteRT, list[float]] = {direct: [], old: []}
-    for image in images:
-        for runtime, spent in times.items():
-            begun = time.perf_counter()
-            runtime.run(image[None])
-            spent.append(time.perf_counter() - begun)
-    return float(np.median(times[old]) / np.median(times[direct]))
 
 
 def layers_not_found(direct: Inside, old: Inside) -> tuple[int, list[str]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 
 import numpy as np
 
 from edge.exporting import first_line
 from edge.recipes import TFLITE
+from edge.runtimes.timing import ratio_in_turn
 from edge.scheme import Scheme
 
 from .._aim import Aim
@@ -25,7 +25,6 @@ log = logging.getLogger("dermedge")
 GATE_DB = TFLITE["int8"].gate.median_sqnr_db or 0.0
 CHAIN_DB = 3.0  # above its gate, of a chain: on photographs that nobody saw they lose 1 to 2 dB more, and flips with it
 FASTER = 0.95  # of the other file's time that it may take at most
-ROUNDS = 15  # in which both are timed
 
 
 def with_chain(
@@ -71,7 +70,7 @@ def with_chain(
 
 
 def time_ratio(content: bytes, other: bytes, image: np.ndarray) -> float:
-    """Processor time of a file by another's on one thread: the median of rounds in which both take turns."""
+    """Processor time of a file by another's on one thread, both in turn."""
     from ai_edge_litert.interpreter import Interpreter
 
     runs = []
@@ -80,14 +79,6 @@ def time_ratio(content: bytes, other: bytes, image: np.ndarray) -> float:
         interpreter.allocate_tensors()
         entry = interpreter.get_input_details()[0]
         interpreter.set_tensor(entry["index"], image[None].astype(entry["dtype"]))
-        interpreter.invoke()
         runs.append(interpreter)
-    ratios = []
-    for _ in range(ROUNDS):
-        times = []
-        for interpreter in runs:
-            begun = time.process_time()
-            interpreter.invoke()
-            times.append(time.process_time() - begun)
-        ratios.append(times[0] / max(times[1], 1e-9))
-    return float(np.median(ratios))
+    new, old = runs
+    return ratio_in_turn(lambda _: new.invoke(), lambda _: old.invoke(), own_process=True)

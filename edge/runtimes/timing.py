@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from edge.progress import track
 from edge.runtimes import Outputs, Runtime, joined
+
+ROUNDS = 15  # of two files in turn
+FEWEST_ROUNDS, ENOUGH_S = 5, 1.0  # slow files take fewer: no more rounds after so many seconds
 
 
 def cores() -> int:
@@ -34,8 +39,47 @@ def timed_run(
     parts, times = [], []
     for number, image in enumerate(track(images_u8, task, len(images_u8))):
         second = None if answers is None else answers[number : number + 1]
-        begun, begun_processor = time.perf_counter(), time.process_time()
+        begun = clocks()
         parts.append(runtime.run(image[None], second))
-        processor, clock = time.process_time() - begun_processor, time.perf_counter() - begun
-        times.append(1e3 * (min(processor, clock) if own_process else clock))
+        times.append(1e3 * seconds_since(begun, own_process=own_process))
     return joined(parts), float(np.median(times))
+
+
+def ratio_in_turn(run: Callable[[int], object], other: Callable[[int], object], *, own_process: bool = False) -> float:
+    """Time of `run` by that of `other`, which take turns, so that what else the machine does falls on both.
+
+    The median over the rounds. Both get the round's number, and are called once before. `own_process`: as above.
+    """
+    ratios: list[float] = []
+    for warm_up in (run, other):
+        warm_up(0)
+    first = time.perf_counter()
+    for number in range(ROUNDS):
+        times = []
+        for call in (run, other):
+            begun = clocks()
+            call(number)
+            times.append(seconds_since(begun, own_process=own_process))
+        ratios.append(times[0] / max(times[1], 1e-9))
+        if len(ratios) >= FEWEST_ROUNDS and time.perf_counter() - first > ENOUGH_S:
+            break
+    return float(np.median(ratios))
+
+
+def time_ratio(runtime: Runtime, other: Runtime, images_u8: np.ndarray, *, own_process: bool = False) -> float:
+    """Time of an image in one file by that in `other`, in turn; uint8 (N, S, S, 3), one after the other."""
+
+    def run(file: Runtime, number: int) -> None:
+        file.run(images_u8[number % len(images_u8)][None])
+
+    return ratio_in_turn(partial(run, runtime), partial(run, other), own_process=own_process)
+
+
+def clocks() -> tuple[float, float]:
+    """Seconds by the clock, and of this process on the processor."""
+    return time.perf_counter(), time.process_time()
+
+
+def seconds_since(begun: tuple[float, float], *, own_process: bool) -> float:
+    clock, processor = (now - then for now, then in zip(clocks(), begun, strict=True))
+    return min(processor, clock) if own_process else clock
