@@ -1,8 +1,9 @@
 """Photographs inside of shards: tar files that a set larger than memory, or of too many files, is packed in.
 
-Such a photograph has the path `FOLDER/shard-00012.tar/000049160.jpg`. Where it lies in its tar file and which digest it
-has stands in `members.npy` beside the tar files (`edge.data.shards` writes them), so that the tar file is read at one
-place and its own headers are not trusted: whatever does not have the digest is refused.
+Such a photograph has the path `FOLDER/shard-00012.tar/000049160.jpg`, its mask, if it has one, that of the same name in
+`.png`. Where it lies in its tar file and which digest it has stands in `members.npy` beside the tar files, of a mask in
+`masks.npy` (`edge.data.shards` writes them), so that the tar file is read at one place and its own headers are not
+trusted: whatever does not have the digest is refused.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import numpy as np
 from edge.decoding.limits import MAX_BYTES
 from edge.errors import InputError
 
-MEMBERS = "members.npy"
+MEMBERS, MASKS = "members.npy", "masks.npy"
 SHARD = re.compile(r"shard-\d{5}\.tar")
-NAME = re.compile(r"\d{9}\.jpg")
-# of the photograph with the number of its row: shard, first byte and number of bytes there, digest
+NAME = re.compile(r"\d{9}\.(jpg|png)")
+# of the photograph with the number of its row: shard, first byte and number of bytes there, digest; of masks, too, with
+# no bytes where a photograph has none
 ROW = np.dtype([("shard", "<u4"), ("offset", "<u8"), ("size", "<u4"), ("sha256", "u1", 32)])
 # what NumPy raises for a header that is none, beside OSError
 NO_HEADER = (
@@ -53,7 +55,7 @@ def content_of(path: Path) -> bytes:
     row = row_of(path)
     size = int(row["size"])
     if not 0 < size <= MAX_BYTES:
-        raise InputError(f"{path} has {size} bytes by {MEMBERS}; expected 1 to {MAX_BYTES}. {AGAIN}")
+        raise InputError(f"{path} has {size} bytes by {table_of(path)}; expected 1 to {MAX_BYTES}. {AGAIN}")
     try:
         shard = os.open(path.parent, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
@@ -65,24 +67,34 @@ def content_of(path: Path) -> bytes:
     except (OSError, OverflowError) as error:
         raise InputError(f"{path.parent} cannot be read ({error}); {AGAIN}") from error
     if hashlib.sha256(content).digest() != row["sha256"].tobytes():
-        raise InputError(f"{path} is not the photograph that was packed: {path.parent.name} was changed; {AGAIN}")
+        kind = "photograph" if table_of(path) == MEMBERS else "mask"
+        raise InputError(f"{path} is not the {kind} that was packed: {path.parent.name} was changed; {AGAIN}")
     return content
 
 
 def row_of(path: Path) -> np.void:
-    """What `members.npy` says of a member; InputError where it has none of this number, or of another shard."""
-    members, number = members_of(path.parent.parent), int(path.stem)
+    """What its table says of a member; InputError where it has none of this number, or of another shard."""
+    table, number = table_of(path), int(path.stem)
+    members = members_of(path.parent.parent, table)
     if number >= len(members) or shard_name(members[number]["shard"]) != path.parent.name:
         raise InputError(
-            f"{path.parent} has no {path.name} by {MEMBERS}, which lists {len(members)} photographs; {AGAIN}"
+            f"{path.parent} has no {path.name} by {table}, which lists {len(members)} photographs; {AGAIN}"
         )
     return members[number]
 
 
+def table_of(path: Path) -> str:
+    """Of MEMBERS and MASKS the one that says where a member lies."""
+    return MASKS if path.suffix == ".png" else MEMBERS
+
+
 @lru_cache(maxsize=16)
-def members_of(folder: Path) -> np.ndarray:
-    """The table of all photographs in the shards of a folder, ROW (N,), mapped; InputError without one."""
-    path = folder / MEMBERS
+def members_of(folder: Path, table: str = MEMBERS) -> np.ndarray:
+    """The table of all photographs in the shards of a folder, or of their masks (`table`), ROW (N,), mapped.
+
+    InputError without one.
+    """
+    path = folder / table
     try:
         members = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, *NO_HEADER) as error:

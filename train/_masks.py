@@ -54,7 +54,7 @@ def mask_scores(net: nn.Module, photos: PhotoSet, preprocess: Preprocess) -> lis
     predicted = predict_masks(net, load_squares(masked, preprocess.side)[1], preprocess)
     if predicted is None:
         return []
-    pairs = zip(predicted >= THRESHOLD, masks > 0, strict=True)
+    pairs = zip(predicted >= THRESHOLD, (mask > 0 for mask in masks), strict=True)  # in shards one by one
     return [
         MaskScore(masked.name, photo.image_id, photo.patient, dice(*pair), iou(*pair), boundary_distance(*pair))
         for photo, pair in zip(masked.photos, pairs, strict=True)

@@ -289,7 +289,8 @@ def cut_apart(plan: Plan, sets: Sequence[PhotoSet]) -> list[Cut]:
         check_masks([part.train for part in cuts], plan.recipe.model)
         for part in cuts:  # one that cannot be read must not end a finished run
             for kept_apart in (part.held_back, part.unseen):
-                load_masks(kept_apart, plan.recipe.side)
+                for _ in load_masks(kept_apart, plan.recipe.side)[0]:
+                    pass  # those in shards are decoded now
     return cuts
 
 

@@ -78,6 +78,6 @@ def training_squares(parts: Sequence[PhotoSet], side: int, *, masks: bool = Fals
         cast(np.ndarray, joined(images)),
         np.concatenate([np.array(part.targets) for part in parts]),
         np.concatenate([np.full(len(part), number) for number, part in enumerate(parts)]),
-        np.concatenate(drawn) if drawn else None,
+        cast(np.ndarray, joined(drawn)) if drawn else None,
         np.concatenate(known) if known else None,
     )

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 
 from edge.capture import upright_size
+from edge.data.shards.on_demand import Squares, check_packed_side, on_demand
 from edge.data.squares import cache_folder
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.preprocess import area, check_side, square_in
 from edge.progress import track
+from edge.shards import AGAIN, content_of
 
 VERSION = "half-1"  # part of the cache's key
 LESION = 255
 HALF = 128
 MAX_PIXELS = 100_000_000
+NONE = Path()  # stands for the mask of a photograph that has none
 
 
 def load_masks(photos: PhotoSet, side: int, *, cache: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Masks, uint8 (N, side, side) of 0 and 255, and for which photographs there is one, bool (N,).
 
-    Where there is none, the mask is 0. Cut and scaled as `edge.preprocess.to_input` does with the photograph. Raises
-    InputError for a mask that cannot be read or has another size than its upright photograph.
+    Where there is none, the mask is 0. Cut and scaled as `edge.preprocess.to_input` does with the photograph. Those in
+    shards are decoded when they are asked for. Raises InputError for a mask that cannot be read or has another size
+    than its upright photograph, and for shards of smaller squares.
     """
     check_side(side)
     known = np.array([photo.mask is not None for photo in photos.photos])
+    check_packed_side(photos, side, wanted_for="this wants")
+    if on_demand(photos):
+        paths = [photo.mask or NONE for photo in photos.photos]
+        return cast(np.ndarray, Squares(paths, side, read=packed_mask, channels=())), known
     if not known.any():
         return np.zeros((len(photos), side, side), np.uint8), known
     target = cache_folder() / f"{key(photos.photos, side)}.npy"
@@ -50,15 +60,7 @@ def load_masks(photos: PhotoSet, side: int, *, cache: bool = True) -> tuple[np.n
 
 def read_mask(path: Path, photo: Path) -> np.ndarray:
     """uint8 (H, W) of 0 and 255 as it lies over the upright photograph; grey values from 128 on are lesion."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(f"{path} is larger than {MAX_PIXELS} pixels; expected a mask of a photograph")
-            grey = np.asarray(image.convert("L"))
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as the mask of {photo.name} ({error}); mend or remove it") from error
+    grey = decoded(path, path, f"the mask of {photo.name}")
     size = upright_size(photo)
     if grey.shape != size[::-1]:
         raise InputError(
@@ -70,11 +72,40 @@ def read_mask(path: Path, photo: Path) -> np.ndarray:
     return np.where(grey >= HALF, LESION, 0).astype(np.uint8)
 
 
+def decoded(file: Path | BinaryIO, path: Path, kind: str) -> np.ndarray:
+    """The grey values of a picture, uint8 (H, W); InputError that says of what `kind` the `path` should be."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{path} is larger than {MAX_PIXELS} pixels; expected a mask of a photograph")
+            return np.asarray(image.convert("L"))
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read as {kind} ({error}); mend or remove it") from error
+
+
 def to_square(mask: np.ndarray, side: int) -> np.ndarray:
     """uint8 (side, side) of 0 and 255: the centred square, lesion where it covers half of a pixel or more."""
+    return np.where(shares(mask, side) >= HALF, LESION, 0).astype(np.uint8)
+
+
+def shares(mask: np.ndarray, side: int) -> np.ndarray:
+    """uint8 (side, side): how much of each pixel of the centred square is lesion, 255 for all of it."""
     top, left, length = square_in(*mask.shape)
-    share = area(mask[top : top + length, left : left + length, None], side)[..., 0]
-    return np.where(share >= HALF, LESION, 0).astype(np.uint8)
+    return area(mask[top : top + length, left : left + length, None], side)[..., 0]
+
+
+def packed_mask(path: Path, side: int) -> np.ndarray:
+    """As `to_square`, of the shares that `edge.data.shards` packed, which are no masks of 0 and 255; 0 of NONE."""
+    if path == NONE:
+        return np.zeros((side, side), np.uint8)
+    share = decoded(io.BytesIO(content_of(path)), path, "the mask of a photograph in shards")
+    if share.shape[0] != share.shape[1] or len(share) < side:
+        raise InputError(
+            f"{path} is {share.shape[1]}x{share.shape[0]} pixels; expected a square of {side} or more. {AGAIN}"
+        )
+    return to_square(share, side)
 
 
 def key(photos: tuple[Photo, ...], side: int) -> str:

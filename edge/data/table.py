@@ -115,7 +115,7 @@ class PhotoSet:
         for photo in sorted(self.photos, key=lambda photo: photo.image_id):
             facts = [photo.image_id, photo.label, photo.patient, digest_of(photo.path)]
             if photo.mask is not None:
-                facts.append(hashlib.sha256(photo.mask.read_bytes()).hexdigest())
+                facts.append(digest_of(photo.mask))
             digest.update("\t".join(facts).encode() + b"\n")
         return digest.hexdigest()
 

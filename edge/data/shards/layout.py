@@ -7,14 +7,16 @@ from pathlib import Path
 from edge.data.class_labels import LABELS
 from edge.data.known_as import KNOWN_AS
 from edge.nine_questions import QUESTIONS
-from edge.shards import MEMBERS
+from edge.shards import MASKS, MEMBERS
 
 SCHEMA = "dermedge/shards/2"
+MASKED = "dermedge/shards/3"  # of a set with masks, which earlier versions would silently leave out
 FACTS = "shards.json"
 INDEX = "index.csv"  # a row for each photograph, in the order of their numbers
 COLUMNS = ("image", "patient_id", "lesion_id", "label", "source", *(question.id for question in QUESTIONS), "site")
 IDS = 5  # of the columns, the first
-TABLES = (INDEX, MEMBERS, LABELS, KNOWN_AS)  # whose digests the facts state; none of the last where nobody has one
+TABLES = (INDEX, MEMBERS, LABELS, KNOWN_AS, MASKS)  # whose digests the facts state
+NOT_IN_ALL = {KNOWN_AS, MASKS}  # those that a set lacks in which nobody has one
 
 
 def digest_key(name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,42 +21,60 @@ LARGE_SLICE = 2**28  # bytes from which a slice stays on demand itself: each pro
 class Squares(Sequence[np.ndarray]):
     """Stands for uint8 (N, side, side, 3) RGB: a number gives a square, a slice or array of numbers an array of them.
 
-    A slice of LARGE_SLICE or more is another of these. Reading raises InputError for a shard that was changed.
+    A slice of LARGE_SLICE or more is another of these. Reading raises InputError for a shard that was changed. `read`
+    reads a square from its path; None: that of a photograph. `channels`: of its shape.
     """
 
-    dtype, ndim = np.dtype(np.uint8), 4
+    dtype = np.dtype(np.uint8)
 
-    def __init__(self, paths: Sequence[Path], side: int) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        side: int,
+        *,
+        read: Callable[[Path, int], np.ndarray] | None = None,
+        channels: tuple[int, ...] = (3,),
+    ) -> None:
         self.paths, self.side = paths, side
+        self.read, self.channels = read or square_of, channels
 
     def __len__(self) -> int:
         return len(self.paths)
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return len(self.paths), self.side, self.side, 3
+    def shape(self) -> tuple[int, ...]:
+        return len(self.paths), self.side, self.side, *self.channels
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
 
     def __getitem__(self, key):
         if isinstance(key, int | np.integer):
-            return to_input(read_photo(self.paths[int(key)]), self.side)
+            return self.read(self.paths[int(key)], self.side)
         places = range(len(self.paths))[key] if isinstance(key, slice) else np.arange(len(self.paths))[key].tolist()
-        part = Squares([self.paths[place] for place in places], self.side)
+        paths = [self.paths[place] for place in places]
+        part = Squares(paths, self.side, read=self.read, channels=self.channels)
         return part if isinstance(key, slice) and part.nbytes >= LARGE_SLICE else np.array(part)
 
     @property
     def nbytes(self) -> int:
         """That they would take in one array."""
-        return len(self.paths) * self.side**2 * 3
+        return math.prod(self.shape)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[place] for place in range(len(self.paths)))
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
-        check_at_once(len(self), self.side)
+        check_at_once(len(self), self.side, channels=math.prod(self.channels))
         array = np.empty(self.shape, np.uint8)
         for place, square in enumerate(self):
             array[place] = square
         return array if dtype is None else array.astype(dtype)  # type: ignore[call-overload]
+
+
+def square_of(path: Path, side: int) -> np.ndarray:
+    return to_input(read_photo(path), side)
 
 
 class Joined(Sequence[np.ndarray]):
@@ -80,9 +99,9 @@ def on_demand(photos: PhotoSet) -> bool:
     return bool(photos.photos) and is_member(photos.photos[0].path)
 
 
-def check_at_once(squares: int, side: int) -> None:
+def check_at_once(squares: int, side: int, *, channels: int = 3) -> None:
     """InputError for more squares than are decoded into one array."""
-    if squares * side**2 * 3 > MOST_AT_ONCE:
+    if squares * side**2 * channels > MOST_AT_ONCE:
         raise InputError(
             f"{squares} squares of {side} pixels are more than {MOST_AT_ONCE >> 30} GiB in memory, and "
             "something wants all of them at once; give it fewer photographs"

@@ -18,9 +18,9 @@ from edge.errors import InputError
 from edge.files import read_json, sha256
 from edge.labels import from_json
 from edge.preprocess import MAX_INPUT_SIDE
-from edge.shards import AGAIN, MEMBERS, member_name, members_of, shard_name
+from edge.shards import AGAIN, MASKS, MEMBERS, member_name, members_of, shard_name
 
-from .layout import COLUMNS, FACTS, IDS, INDEX, SCHEMA, TABLES, digest_key
+from .layout import COLUMNS, FACTS, IDS, INDEX, MASKED, NOT_IN_ALL, SCHEMA, TABLES, digest_key
 
 MAX_INDEX = 2**30  # bytes; a row of ISIC has about 100
 
@@ -33,11 +33,11 @@ def read(folder: Path) -> PhotoSet:
     """
     folder = folder.resolve()
     stated = read_json(folder / FACTS, expected="facts of a set in shards")
-    if stated.get("schema") != SCHEMA or not isinstance(stated.get("name"), str):
-        raise InputError(f"{folder / FACTS} is not of the form {SCHEMA}; {AGAIN}")
+    if stated.get("schema") not in (SCHEMA, MASKED) or not isinstance(stated.get("name"), str):
+        raise InputError(f"{folder / FACTS} is not of the form {SCHEMA} or {MASKED}; {AGAIN}")
     for name in TABLES:
         own = sha256(folder / name) if (folder / name).is_file() else None
-        if own != stated.get(digest_key(name)) or (own is None and name != KNOWN_AS):
+        if own != stated.get(digest_key(name)) or (own is None and name not in NOT_IN_ALL):
             raise InputError(f"{folder / name} is not the one that was written with the shards; {AGAIN}")
     notes = stated.get("notes")
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
@@ -50,6 +50,7 @@ def read(folder: Path) -> PhotoSet:
     codes = {label.code: label.code for label in classes}  # one text for all photographs of a class
     members = members_of(folder)
     check_shards(folder, stated, members)
+    masks = masks_of(folder, members) if stated["schema"] == MASKED else None
     said, images, sources = AnswersOf(), set[str](), dict[str, str]()
     tars = [folder / shard_name(number) for number in range(len(stated["shards"]))]
     photos = []
@@ -61,10 +62,12 @@ def read(folder: Path) -> PhotoSet:
         images.add(image)
         if any(row[IDS:]):
             said.add(where, dict(zip(COLUMNS[IDS:], row[IDS:], strict=True)))
+        tar = tars[members[number]["shard"]]
         photos.append(
             Photo(
-                tars[members[number]["shard"]] / member_name(number), image, codes[label], patient,
-                sources.setdefault(source, source), answers=said.of(where), lesion=lesion, site=row[-1],
+                tar / member_name(number), image, codes[label], patient, sources.setdefault(source, source),
+                mask=tar / member_name(number, "png") if masks is not None and masks[number] else None,
+                answers=said.of(where), lesion=lesion, site=row[-1],
             )
         )  # fmt: skip
         if number + 1 > min(len(members), MAX_PHOTOS):
@@ -78,6 +81,14 @@ def read(folder: Path) -> PhotoSet:
         joined=stated.get("joined") is True, packed_side=side,
     )  # fmt: skip
     return with_known_as(whole, folder / KNOWN_AS) if (folder / KNOWN_AS).is_file() else whole
+
+
+def masks_of(folder: Path, members: np.ndarray) -> np.ndarray:
+    """Which of the photographs have a mask, bool (N,); InputError for a table of masks that is of other shards."""
+    masks = members_of(folder, MASKS)
+    if len(masks) != len(members) or not np.array_equal(masks["shard"], members["shard"]):
+        raise InputError(f"{folder / MASKS} is of other photographs than {MEMBERS}; {AGAIN}")
+    return masks["size"] > 0
 
 
 def check_shards(folder: Path, stated: dict[str, Any], members: np.ndarray) -> None:

@@ -24,6 +24,7 @@ from edge.capture import read_photo
 from edge.data.answer_columns import shown
 from edge.data.class_labels import LABELS
 from edge.data.known_as import KNOWN_AS, write_known_as
+from edge.data.masks import read_mask, shares
 from edge.data.prepared.work import QUALITY, workers
 from edge.data.rows import write_rows
 from edge.data.table import Photo, PhotoSet
@@ -35,9 +36,9 @@ from edge.nine_questions import QUESTIONS
 from edge.preprocess import MAX_INPUT_SIDE, PREPROCESS_VERSION, to_input
 from edge.progress import Listener, listening
 from edge.questionnaire import Answer
-from edge.shards import MEMBERS, ROW, member_name, shard_name
+from edge.shards import MASKS, MEMBERS, ROW, member_name, shard_name
 
-from .layout import COLUMNS, FACTS, INDEX, SCHEMA, TABLES, digest_key
+from .layout import COLUMNS, FACTS, INDEX, MASKED, SCHEMA, TABLES, digest_key
 
 SIDE = 256  # pixels
 WHOLE = "set"  # in the folder of the parts: what becomes the folder of the set
@@ -59,10 +60,11 @@ def write_shards(
 ) -> Sharded:
     """Pack the squares of `photos` below `out`, in a folder that is named after all that it is made of.
 
-    Squares are those that a model of that side sees, as JPEG of quality QUALITY; ids, patients, lesions, answers and
-    names elsewhere are kept, masks are not. `jobs`: processes. The same photographs and side give the same bytes; what
-    was interrupted goes on with the first shard that is not whole, and what is finished is left as it is. Raises
-    InputError for a balanced set, one without classes, and photographs that cannot be read.
+    Squares are those that a model of that side sees, as JPEG of quality QUALITY, and masks the share of each of their
+    pixels that is lesion, as grey PNG; ids, patients, lesions, answers and names elsewhere are kept. `jobs`: processes.
+    The same photographs and side give the same bytes; what was interrupted goes on with the first shard that is not
+    whole, and what is finished is left as it is. Raises InputError for a balanced set, one without classes, and
+    photographs and masks that cannot be read.
     """
     at_least_one(jobs=jobs)
     if not 1 <= side <= MAX_INPUT_SIDE:
@@ -94,12 +96,11 @@ def write_shards(
 
 def facts_of(photos: PhotoSet, settings: dict[str, object]) -> dict[str, object]:
     """What shards.json says beside digests and sizes; `settings`: how the squares were made."""
-    masks = sum(photo.mask is not None for photo in photos.photos)
-    notes = [*photos.notes, *([f"{masks} masks are not in the shards"] if masks else [])]
     return {
-        "schema": SCHEMA, "name": photos.name, "synthetic": photos.synthetic, "licence": photos.licence,
-        "official": photos.official, "altered": photos.altered, "joined": photos.joined, "notes": notes,
-        "photographs": len(photos), "per_shard": PER_SHARD, **settings,
+        "schema": MASKED if any(photo.mask for photo in photos.photos) else SCHEMA, "name": photos.name,
+        "synthetic": photos.synthetic, "licence": photos.licence, "official": photos.official,
+        "altered": photos.altered, "joined": photos.joined, "notes": list(photos.notes), "photographs": len(photos),
+        "per_shard": PER_SHARD, **settings,
     }  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def pack(work: tuple[tuple[Photo, ...], int, int, Path]) -> None:
     """Write the shard of photographs from a number on, at a side, into a folder, unless it is there."""
     photos, first, side, part = work
     if not (part / shard_name(first // PER_SHARD)).exists():
-        write_tar(part, first, ((photo, square_of(photo, side)) for photo in photos))
+        write_tar(part, first, ((photo, square_of(photo, side)) for photo in photos), side=side)
 
 
 def square_of(photo: Photo, side: int) -> bytes:
@@ -147,38 +148,67 @@ def jpeg(square: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def write_tar(part: Path, first: int, contents: Iterable[tuple[Photo, bytes]]) -> None:
-    """Write a shard of photographs and their files, numbered from `first`, and the rows of `MEMBERS` for it."""
-    shard, rows = first // PER_SHARD, []
+def mask_of(photo: Photo, side: int) -> bytes:
+    """The shares of the mask's square as PNG, nothing where there is none; InputError that names the photograph."""
+    if photo.mask is None:
+        return b""
+    try:
+        share = shares(read_mask(photo.mask, photo.path), side)
+    except InputError as error:
+        raise InputError(f"{photo.image_id}: {error}") from error
+    file = io.BytesIO()
+    Image.fromarray(share).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_tar(part: Path, first: int, contents: Iterable[tuple[Photo, bytes]], *, side: int = 0) -> None:
+    """Write a shard of photographs and their files, numbered from `first`, and its rows of `MEMBERS` and `MASKS`.
+
+    `side`: of the masks, where any photograph has one.
+    """
+    shard, rows, masks = first // PER_SHARD, [], []
     with moved_into_place(part / shard_name(shard)) as unfinished:
         with tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
             for number, (photo, content) in enumerate(contents, start=first):
-                begin = add(tar, member_name(number), content)
+                rows.append(add(tar, member_name(number), content, shard))
+                masks.append(add(tar, member_name(number, "png"), mask_of(photo, side), shard))
                 said = {"image": photo.image_id, "patient": photo.patient, "label": photo.label}
                 add(tar, member_name(number, "json"), json.dumps(said).encode())
-                rows.append((shard, begin, len(content), np.frombuffer(hashlib.sha256(content).digest(), np.uint8)))
-        with moved_into_place(part / f"{shard:05d}.npy") as table, table.open("wb") as file:
-            np.save(file, np.array(rows, ROW), allow_pickle=False)
+        for name, own in ((MEMBERS, rows), (MASKS, masks)):
+            with moved_into_place(part / rows_name(shard, name)) as table, table.open("wb") as file:
+                np.save(file, np.array(own, ROW), allow_pickle=False)
 
 
-def add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
-    """Add a file of no time and owner, so that the same photographs give the same bytes; its first byte."""
+def rows_name(shard: int, table: str) -> str:
+    """The file of a shard's rows of MEMBERS or MASKS, until all are there."""
+    return f"{shard:05d}.npy" if table == MEMBERS else f"{shard:05d}-{table}"
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes, shard: int = 0) -> tuple[int, int, int, np.ndarray]:
+    """Add a file of no time and owner, so that the same photographs give the same bytes; its row, a ROW.
+
+    What has no content is not added.
+    """
+    digest = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
+    if not content:
+        return shard, 0, 0, digest
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
     tar.addfile(entry, io.BytesIO(content))
     blocks = -(-len(content) // tarfile.BLOCKSIZE)
-    return int(tar.offset) - blocks * tarfile.BLOCKSIZE
+    return shard, int(tar.offset) - blocks * tarfile.BLOCKSIZE, len(content), digest
 
 
 def finish(photos: PhotoSet, facts: dict[str, object], part: Path, folder: Path) -> None:
     """Tables and facts beside the shards in `part`; then all of it becomes `folder`, at once."""
     shards = range(-(-len(photos) // PER_SHARD))
-    rows = [np.load(part / f"{number:05d}.npy", allow_pickle=False) for number in shards]
     whole = part / WHOLE
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir()
-    with (whole / MEMBERS).open("wb") as file:
-        np.save(file, np.concatenate(rows), allow_pickle=False)
+    for name in (MEMBERS, MASKS) if facts["schema"] == MASKED else (MEMBERS,):
+        rows = [np.load(part / rows_name(number, name), allow_pickle=False) for number in shards]
+        with (whole / name).open("wb") as file:
+            np.save(file, np.concatenate(rows), allow_pickle=False)
     write_rows(whole / INDEX, COLUMNS, [fields(photo) for photo in photos.photos])
     write_known_as(whole / KNOWN_AS, photos.photos)
     write_json(whole / LABELS, {"classes": to_json(photos.classes)})
