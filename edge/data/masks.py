@@ -18,7 +18,7 @@ from edge.errors import InputError
 from edge.files import moved_into_place
 from edge.preprocess import area, check_side, square_in
 from edge.progress import track
-from edge.shards import AGAIN, content_of
+from edge.shards import AGAIN, content_of, is_member
 
 VERSION = "half-1"  # part of the cache's key
 LESION = 255
@@ -97,15 +97,25 @@ def shares(mask: np.ndarray, side: int) -> np.ndarray:
 
 
 def packed_mask(path: Path, side: int) -> np.ndarray:
-    """As `to_square`, of the shares that `edge.data.shards` packed, which are no masks of 0 and 255; 0 of NONE."""
-    if path == NONE:
-        return np.zeros((side, side), np.uint8)
-    share = decoded(io.BytesIO(content_of(path)), path, "the mask of a photograph in shards")
-    if share.shape[0] != share.shape[1] or len(share) < side:
-        raise InputError(
-            f"{path} is {share.shape[1]}x{share.shape[0]} pixels; expected a square of {side} or more. {AGAIN}"
-        )
-    return to_square(share, side)
+    """As `to_square`, of a mask in shards; 0 of NONE."""
+    return np.zeros((side, side), np.uint8) if path == NONE else to_square(packed_shares(path, side), side)
+
+
+def packed_shares(path: Path, side: int) -> np.ndarray:
+    """The `shares` that `edge.data.shards` packed, at their own side; InputError where it is less than `side`."""
+    own = decoded(io.BytesIO(content_of(path)), path, "the mask of a photograph in shards")
+    if own.shape[0] != own.shape[1] or len(own) < side:
+        size = f"{own.shape[1]}x{own.shape[0]}"
+        raise InputError(f"{path} is {size} pixels; expected a square of {side} or more. {AGAIN}")
+    return own
+
+
+def shares_of(photo: Photo, side: int) -> np.ndarray:
+    """The `shares` of the mask that a photograph has, also in shards; InputError as `read_mask`."""
+    assert photo.mask is not None
+    if is_member(photo.mask):
+        return shares(packed_shares(photo.mask, side), side)
+    return shares(read_mask(photo.mask, photo.path), side)
 
 
 def key(photos: tuple[Photo, ...], side: int) -> str:

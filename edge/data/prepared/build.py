@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -18,8 +19,10 @@ from edge.data.class_labels import LABELS
 from edge.data.csv_table import read_table
 from edge.data.identity import names_of
 from edge.data.known_as import write_known_as
+from edge.data.listing import MAX_PHOTOS
 from edge.data.patient_table import PATIENTS
 from edge.data.rows import write_rows
+from edge.data.shards.on_demand import check_packed_side
 from edge.data.table import Photo, PhotoSet, stem
 from edge.errors import InputError, at_least_one
 from edge.files import check_writable, moved_into_place, read_json, sha256, write_json
@@ -30,12 +33,14 @@ from edge.progress import Listener, listening
 
 from .augmented import VERSION
 from .files import FACTS, FOLDS, ITEMS, NAMES, PUBLISHED, SOUND
+from .hardness import INNER_FOLDS
 from .protocols import Fold, Item, published, sound
 from .recipes import balanced_set
 from .work import QUALITY, Each, reduced, workers, write_squares
 
 SIDE = 256  # pixels of the squares, as published
 REDUCED = 16  # side of the pixels that hardness is told by; published: SIDE, which takes 786 kB a photograph as float32
+log = logging.getLogger("dermedge")
 LISTS = 2  # version of the tables; the second has NAMES
 CHUNK = 64  # photographs that are reduced at a time
 
@@ -76,14 +81,17 @@ def prepare(
     that was interrupted goes on where it stopped, one that is finished is opened. Raises InputError where the
     photographs have other classes, cannot be read, or are fewer than the folds need.
     """
-    at_least_one(per_class=per_class, jobs=jobs)
+    at_least_one(per_class=per_class, folds=folds, jobs=jobs)
     wanted = balanced_set(recipe, photos)
     per_class, folds = per_class or wanted.per_class, folds or wanted.folds
-    if per_class < folds:
-        raise InputError(f"`per_class` {per_class} is fewer than the {folds} folds; give at least one for each")
+    check_sizes(photos, per_class=per_class, folds=folds, seed=seed)
     if not REDUCED <= side <= MAX_INPUT_SIDE:
         raise InputError(f"`side` is {REDUCED} to {MAX_INPUT_SIDE} pixels, got {side}")
+    check_packed_side(photos, side, wanted_for="this set wants")
     check_writable(out)
+    masks = sum(photo.mask is not None for photo in photos.photos)
+    if masks:
+        log.warning(f"{masks} masks of {photos.name} do not come along: a balanced set teaches classes alone")
     facts: dict = {
         "recipe": recipe,
         "protocol": SOUND if soundly else PUBLISHED,
@@ -112,6 +120,23 @@ def prepare(
                     os.replace(part / "set", folder)
         shutil.rmtree(part, ignore_errors=True)  # also what a process left that was killed just before
         return opened(folder, photos)
+
+
+def check_sizes(photos: PhotoSet, *, per_class: int, folds: int, seed: int) -> None:
+    """InputError for folds that cannot be cut and sets that nobody could read."""
+    if folds < 2:
+        raise InputError(f"`folds` is at least 2, got {folds}; one is learned from while another is judged")
+    if per_class < folds:
+        raise InputError(f"`per_class` {per_class} is fewer than the {folds} folds; give at least one for each")
+    if per_class * len(photos.classes) > MAX_PHOTOS:
+        raise InputError(f"`per_class` {per_class} makes more than {MAX_PHOTOS} images, which no command reads")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"`seed` is 0 to {2**32 - 1}, got {seed}")
+    most, least = max(photos.counts.values()), max(folds, INNER_FOLDS)
+    if most < least:
+        raise InputError(
+            f"no class of {photos.name} has {least} photographs, one for each fold; the largest has {most}"
+        )
 
 
 def reduced_pixels(photos: PhotoSet, folder: Path, side: int, each: Each) -> np.ndarray:

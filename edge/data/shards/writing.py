@@ -24,9 +24,10 @@ from edge.capture import read_photo
 from edge.data.answer_columns import shown
 from edge.data.class_labels import LABELS
 from edge.data.known_as import KNOWN_AS, write_known_as
-from edge.data.masks import read_mask, shares
+from edge.data.masks import shares_of
 from edge.data.prepared.work import QUALITY, workers
 from edge.data.rows import write_rows
+from edge.data.shards.on_demand import check_packed_side
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError, at_least_one
 from edge.files import check_writable, moved_into_place, sha256, write_json
@@ -64,7 +65,7 @@ def write_shards(
     pixels that is lesion, as grey PNG; ids, patients, lesions, answers and names elsewhere are kept. `jobs`: processes.
     The same photographs and side give the same bytes; what was interrupted goes on with the first shard that is not
     whole, and what is finished is left as it is. Raises InputError for a balanced set, one without classes, and
-    photographs and masks that cannot be read.
+    photographs and masks that cannot be read, or lie in shards of a smaller side.
     """
     at_least_one(jobs=jobs)
     if not 1 <= side <= MAX_INPUT_SIDE:
@@ -73,6 +74,7 @@ def write_shards(
         raise InputError(f"{photos.name} is a balanced set, whose folds shards do not keep; give what it is made of")
     if not photos.classes:
         raise InputError(f"{photos.name} has no classes; shards are for photographs that teach one")
+    check_packed_side(photos, side, wanted_for="these shards want")
     check_writable(out)
     facts = facts_of(photos, {"side": side, "source_sha256": photos.sha256(), "preprocess": PREPROCESS_VERSION,
                               "jpeg_quality": QUALITY})  # fmt: skip
@@ -153,11 +155,11 @@ def mask_of(photo: Photo, side: int) -> bytes:
     if photo.mask is None:
         return b""
     try:
-        share = shares(read_mask(photo.mask, photo.path), side)
+        own = shares_of(photo, side)
     except InputError as error:
         raise InputError(f"{photo.image_id}: {error}") from error
     file = io.BytesIO()
-    Image.fromarray(share).save(file, "PNG")
+    Image.fromarray(own).save(file, "PNG")
     return file.getvalue()
 
 

@@ -6,16 +6,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.data.class_labels import labels_file, labels_of
 from edge.data.copies import same_bytes
-from edge.data.csv_table import column_name, header, known, read_lines, read_table
+from edge.data.csv_table import column_name, header, known, plain, read_lines, read_table
 from edge.data.groups import IMAGE, folder_and_name
 from edge.data.identity import archive_id
+from edge.data.isic import ONE_HOT, TWO_CLASSES
 from edge.data.listing import aside, contents_of
 from edge.errors import InputError
+from edge.labels import PAD_UFES_20
 from edge.paths import printable
 
 IMAGE_COLUMNS = (*IMAGE, "photo")
 PART_COLUMNS = ("split", "part", "fold", "subset", "partition", "set", "phase", "role")
+CLASS_NAMES = {
+    text.casefold() for label in (*PAD_UFES_20, *ONE_HOT, *TWO_CLASSES) for text in (label.code, label.name)
+} | {"benign", "malignant"}  # fmt: skip
 FEWEST_PARTS = 2
 MAX_SHOWN = 300  # characters of a header; that of a file that is no table has no end
 REST = "everything else"  # the part of what tables list and a single list does not
@@ -68,6 +74,11 @@ def of_folders(folders: Sequence[Path]) -> StatedSplit:
     names = [path.resolve().name for path in parts]
     if len(set(names)) < len(names):
         raise InputError(f"two parts are called {next(n for n in names if names.count(n) > 1)}; rename one folder")
+    if len(folders) == 1 and parts and are_classes(folders[0], names):
+        raise InputError(
+            f"the folders in {folders[0]} are classes ({', '.join(names[:5])}), no parts; `split` is a folder with "
+            "one for each part, such as train and test, or a table or lists of what is in which part"
+        )
     rows: list[tuple[str, str]] = []
     paths: dict[str, Path] = {}
     for name, path in zip(names, parts, strict=True):
@@ -76,6 +87,17 @@ def of_folders(folders: Sequence[Path]) -> StatedSplit:
             rows.append((image, name))
             paths[image] = photo
     return refuse_one_part(StatedSplit(tuple(rows), paths, names_of_several(paths)), ", ".join(map(str, folders)))
+
+
+def are_classes(folder: Path, names: list[str]) -> bool:
+    """Whether the folders of these names are classes, by labels.json or as the sets that are known call theirs."""
+    if labels_file(folder) is None:
+        return all(plain(name).casefold() in CLASS_NAMES for name in names)
+    try:
+        labels_of(folder, names)
+    except InputError:  # it names other folders
+        return False
+    return True
 
 
 def names_of_several(paths: dict[str, Path]) -> frozenset[str]:

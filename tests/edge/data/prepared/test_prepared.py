@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from edge.data.prepared.hardness import chances, easiest
 from edge.data.prepared.protocols import published, sound
 from edge.data.prepared.recipes import balanced_set
 from edge.data.readers import open_photos
+from edge.data.shards.writing import write_shards
 from edge.data.split_check.check import check_split
 from edge.data.table import Photo, PhotoSet
 from edge.errors import InputError
@@ -224,5 +226,36 @@ def test_what_does_not_fit_is_refused(sample: PhotoSet, tmp_path: Path) -> None:
         prepare(sample, "ihisic20000", out=tmp_path)
     with pytest.raises(InputError, match="fewer than the 10 folds"):
         prepare(sample, "ihpad3000", out=tmp_path, per_class=5)
+    for wrong, words in (
+        ({"folds": 1}, "`folds` is at least 2, got 1"), ({"folds": 0}, "`folds` is at least 1, got 0"),
+        ({"seed": -1}, "`seed` is 0 to 4294967295, got -1"), ({"seed": 2**32}, "`seed` is 0 to"),
+        ({"folds": 40}, "no class of PAD-UFES-20 has 40 photographs, one for each fold; the largest has 16"),
+        ({"per_class": 10**9}, "makes more than 1000000 images"),
+    ):  # fmt: skip
+        for soundly in (False, True):
+            with pytest.raises(InputError, match=words):
+                prepare(sample, "ihpad3000", out=tmp_path, soundly=soundly, **{"per_class": 60, "side": 32} | wrong)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="told in 5 parts by patient, and only 2 are learned"):
+        chances(np.zeros((12, 4), np.uint8), np.arange(12) % 2, ["a", "b"] * 6, seed=0)
     with pytest.raises(InputError, match="no photograph of MEL"):
         balanced_set("ihpad3000", listed(COUNTS | {"MEL": 0}))
+
+
+def test_what_a_balanced_set_cannot_take_is_said(
+    sample: PhotoSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Squares of shards are not enlarged, and masks are named that do not come along."""
+    said: list[str] = []
+    monkeypatch.setattr(build.log, "warning", said.append)
+    packed = open_photos(write_shards(sample, out=tmp_path / "shards", side=32).folder)
+    flags: dict = {"per_class": PER_CLASS, "folds": FOLDS, "out": tmp_path}
+    with pytest.raises(InputError, match="lies in shards of 32 pixels, and this set wants 48"):
+        prepare(packed, "ihpad3000", side=48, **flags)
+    assert prepare(packed, "ihpad3000", side=32, **flags).facts["images"] == 6 * PER_CLASS
+    assert not said
+    mask = tmp_path / "mask.png"
+    Image.new("L", (44, 40), 255).save(mask)
+    masked = replace(sample, photos=(replace(sample.photos[0], mask=mask), *sample.photos[1:]))
+    prepare(masked, "ihpad3000", side=32, **flags)
+    assert said == ["1 masks of PAD-UFES-20 do not come along: a balanced set teaches classes alone"]

@@ -184,3 +184,12 @@ def test_masks_of_shards_are_judged(masked: PhotoSet, packed: Path, monkeypatch)
         monkeypatch.setattr(_masks, "predict_masks", lambda *_, own=given_back: own)
         scores = _masks.mask_scores(nn.Identity(), open_photos(packed), preprocess)
         assert len(scores) == 12 and {score.dice for score in scores} == {dice}
+
+
+def test_shards_of_shards_keep_masks_and_are_not_larger(packed: Path, tmp_path: Path) -> None:
+    back = open_photos(packed)
+    with pytest.raises(InputError, match="lies in shards of 48 pixels, and these shards want 64; pack the photographs"):
+        write_shards(back, out=tmp_path, side=64)
+    for side in (SIDE, 20):
+        again = open_photos(write_shards(back, out=tmp_path, side=side).folder)
+        np.testing.assert_array_equal(np.array(load_masks(again, side)[0]), np.array(load_masks(back, side)[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -262,3 +263,21 @@ def test_a_pipe_is_refused_where_a_table_is_expected(tmp_path: Path) -> None:
     ]:  # fmt: skip
         with pytest.raises(InputError, match=r"pipe\.csv is a named pipe"):
             check_split(tables, split, predictions=predictions)
+
+
+@pytest.mark.parametrize(
+    "labels", [None, '{"classes": [{"code": "naevus"}, {"code": "growth"}]}'], ids=["known", "own"]
+)
+def test_class_folders_are_no_parts(tmp_path: Path, labels: str | None) -> None:
+    """Nothing is in two classes, so that a set that was given for its split would be called sound."""
+    for number, name in enumerate(("naevus", "growth") if labels else ("Melanoma", "NV")):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (40, 40), (90 * number, 0, 0)).save(tmp_path / name / f"{number}.png")
+    if labels:
+        (tmp_path / "labels.json").write_text(labels)
+    with pytest.raises(InputError, match=r"are classes \(.*\), no parts"):
+        check_split([], [tmp_path])
+    parts = tmp_path / "parts"
+    for part in ("train", "test"):
+        shutil.copytree(tmp_path / ("growth" if labels else "NV"), parts / part / "NV")
+    assert kinds_of(check_split([], [parts])) != {}
