@@ -14,7 +14,7 @@ from edge.files import sha256
 from edge.questions.training.measure import Judged, training_report
 
 from ._cut import ROLES, Cut
-from ._folder import UNSEEN
+from ._folder import MASKS, UNSEEN
 from ._leaks import SplitLeaks
 
 
@@ -38,6 +38,7 @@ def write_page(
         model=checkpoint.model,
         checkpoint_sha256=checkpoint.sha256,
         unseen_sha256=sha256(folder / UNSEEN),
+        masks=masks_of(folder, metrics),
         figures={name: value for name, value in metrics.items() if name not in {"answers", "masks"}},
         history=history,
         recipe=checkpoint.recipe,
@@ -45,6 +46,11 @@ def write_page(
         leaks=asdict(evidence.leaks),
     )
     return report.write(folder)
+
+
+def masks_of(folder: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
+    """The figures of the masks by set and the digest of their list; None of a network that learned none."""
+    return {"by_set": metrics["masks"], "sha256": sha256(folder / MASKS)} if metrics.get("masks") else None
 
 
 def part_of(cut: Cut, digest: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -141,6 +142,9 @@ def test_training_with_masks_that_have_no_class(small_sample: Path, tmp_path: Pa
     kept_apart = [found[role]["isic_masks"]["images"] for role in ("trained", "held_back", "unseen")]
     assert sorted(name for part in kept_apart for name in part) == names and len(kept_apart[2]) == 4  # a fold of five
     assert found["metrics"]["unseen"]["masks"]["masks"]["images"] == 4  # the folder's name is the set's
+    page = json.loads((run / "training.json").read_text())["masks"]
+    assert page["by_set"] == found["metrics"]["unseen"]["masks"]
+    assert page["sha256"] == hashlib.sha256((run / "unseen_masks.csv").read_bytes()).hexdigest()
     rows = list(csv.DictReader((run / "unseen_masks.csv").read_text().splitlines()))
     assert [row["image"] for row in rows] == kept_apart[2]
     history = list(csv.DictReader((run / "history.csv").read_text().splitlines()))

@@ -65,12 +65,14 @@ def training_report(
     recipe: Mapping[str, Any],
     sets: Sequence[Mapping[str, Any]],
     leaks: Mapping[str, Any],
+    masks: Mapping[str, Any] | None = None,
 ) -> TrainingReport:
     """The report of a run that is finished.
 
     `squares`: uint8 (N, S, S, 3), the model's inputs of the judged photographs; `figures`: those of the run with 95 %
     intervals (`train/_summary.py`); `history`: a row an epoch; `sets`: what was learned from, held back and kept unseen
-    of each set, and its digest; `leaks`: what the run's look at its own split gave. `checkpoint_sha256` and
+    of each set, and its digest; `leaks`: what the run's look at its own split gave; `masks`: "by_set"
+    (`train/_masks.py`) and the "sha256" of the list that they are of, where masks were learned. `checkpoint_sha256` and
     `unseen_sha256` (of the list of logits) say which run the figures are of.
     """
     photos = judged.photos
@@ -90,6 +92,7 @@ def training_report(
         "wrong": wrong,
         "sets": [dict(own) for own in sets],
         "leaks": dict(leaks),
+        **({"masks": dict(masks)} if masks else {}),
     }
     return TrainingReport(plain(report), pictures)
 

@@ -74,6 +74,7 @@ def section(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
             (name.replace("_", " "), of_recipe(report["recipe"][name])) for name in RECIPE if name in report["recipe"]
         ],
         leaks=leaks(report["leaks"]),
+        masks=[of_masks(name, own) for name, own in report.get("masks", {}).get("by_set", {}).items()],
     )  # fmt: skip
 
 
@@ -86,6 +87,15 @@ def of_group(group: Mapping[str, Any]) -> Sequence[Any]:
     return (
         group["name"], group["photographs"], group["patients"], group["few"], share(group["balanced_accuracy"]),
         share(group["sensitivity"]), share(group["specificity"]),
+    )  # fmt: skip
+
+
+def of_masks(name: str, own: Mapping[str, Any]) -> Sequence[Any]:
+    """Photographs, patients, mean Dice with its interval, median Dice, mean IoU, median distance in pixels of a set."""
+    mean = f"{own['dice_mean']:.3f} [{own['dice_mean_low']:.3f}, {own['dice_mean_high']:.3f}]"
+    return (
+        name, own["images"], own["patients"], mean, f"{own['dice_median']:.3f}", f"{own['iou_mean']:.3f}",
+        f"{own['boundary_px_median']:.1f}",
     )  # fmt: skip
 
 

@@ -107,3 +107,18 @@ def test_names_from_outside_are_escaped(judged: Judged, tmp_path: Path) -> None:
                    for n, photo in enumerate(judged.photos.photos))  # fmt: skip
     hostile = replace(judged, photos=replace(judged.photos, name=HOSTILE, photos=photos))
     assert "<script>" not in report_of(hostile, model=HOSTILE).write(tmp_path).read_text()
+
+
+def test_how_well_the_lesion_is_found_is_on_the_page(judged: Judged, tmp_path: Path) -> None:
+    """Only of a network that learned masks; names of sets are escaped."""
+    own = {
+        "images": 15, "patients": 3, "dice_mean": 0.2249, "dice_mean_low": 0.139, "dice_mean_high": 0.3472,
+        "dice_median": 0.1731, "iou_mean": 0.1318, "boundary_px_median": 31.24,
+    }  # fmt: skip
+    masks = {"by_set": {"ISIC 2017": own, HOSTILE: own}, "sha256": "c" * 64}
+    page = report_of(judged, masks=masks).write(tmp_path / "with").read_text()
+    for text in ("Does it find the lesion?", "0.225 [0.139, 0.347]", "0.173", "0.132", "31.2 px", "c" * 64):
+        assert text in page
+    assert "<script>" not in page
+    plain = report_of(judged).write(tmp_path / "without").read_text()
+    assert "Does it find the lesion?" not in plain and "unseen_masks.csv" not in plain
