@@ -23,17 +23,11 @@ from .ops import EXACT, TABLE
 from .ops.kinds import LAYOUTS
 from .ops.lists import TensorList
 from .ops.states import State
-from .program import OPSETS, Argument, Block, Operation, Program, Ref
+from .program import OPSETS, Argument, Block, Operation, Program, Ref, where
+from .stated import DTYPES, HELD_IN, misfit, shape_test
 
-DTYPES = {
-    "FLOAT64": torch.float64, "FLOAT32": torch.float32, "FLOAT16": torch.float16, "BOOL": torch.bool,
-    "INT64": torch.int64, "INT32": torch.int32, "INT16": torch.int16, "INT8": torch.int8, "INT4": torch.int8,
-    "UINT64": torch.uint64, "UINT32": torch.uint32, "UINT16": torch.uint16, "UINT8": torch.uint8,
-    "UINT6": torch.uint8, "UINT4": torch.uint8, "UINT3": torch.uint8, "UINT2": torch.uint8, "UINT1": torch.uint8,
-}  # fmt: skip
 STATE = "STATE"  # stands for the element type of a state of the function
 SEVERAL = {"Tensors", "Values"}  # kinds that take several values
-HELD_IN = {torch.float16: torch.float32, torch.uint16: torch.int32}
 
 
 class PredictionError(InputError, RuntimeError):
@@ -172,6 +166,11 @@ class Call:
         return HELD_IN.get(dtype, dtype)
 
     @cached_property
+    def shape_fits(self) -> Callable[[tuple[int, ...]], bool]:
+        """Whether a tensor can be the first result."""
+        return shape_test(self.operation.outputs[0].sides if self.operation.outputs else None)
+
+    @cached_property
     def halved(self) -> bool:
         """Whether the result is a single tensor that is rounded to float16."""
         return self.rounds and [output.element for output in self.operation.outputs] == ["FLOAT16"]
@@ -179,7 +178,7 @@ class Call:
     @cached_property
     def single(self) -> Callable[[Mapping[str, Any]], Any]:
         """What gives the result of a call that has one, as `run` does, with few questions: for the rounds of a loop."""
-        sources, quick, finished = self.sources, self.quick, self.finished
+        sources, quick, finished, shape_fits = self.sources, self.quick, self.finished, self.shape_fits
         if sources is None or not 1 <= len(sources) <= 2:
             return lambda values: self.run(values)[0]
         alone, first, second = len(sources) == 1, sources[0], sources[-1]
@@ -192,7 +191,9 @@ class Call:
                 result = quick(x) if alone else quick(x, y)
             except Exception:
                 return self.run(values)[0]  # which says what failed on what
-            return result if result.__class__ is Tensor and result.dtype is finished else self.finish(result)[0]
+            if result.__class__ is Tensor and result.dtype is finished and shape_fits(result.shape):
+                return result
+            return self.finish(result)[0]
 
         return single
 
@@ -222,14 +223,22 @@ class Call:
         return self.finish(result)
 
     def finish(self, result: Any) -> tuple[Any, ...]:
-        """What the function gave, as one value of the stated type for each output."""
-        if result.__class__ is Tensor and result.dtype is self.finished:
-            return (result,)
-        if self.halved and result.__class__ is Tensor and result.dtype is torch.float32:
-            return (result.half().float(),)
+        """What the function gave, a value of the stated type for each output; InputError if it gave another."""
+        if result.__class__ is Tensor and self.shape_fits(result.shape):
+            if result.dtype is self.finished:
+                return (result,)
+            if self.halved and result.dtype is torch.float32:
+                return (result.half().float(),)
         results = result if isinstance(result, tuple | list) else (result,)
         if len(results) != len(self.operation.outputs):
             raise InputError(f"{where(self.operation)} gave {len(results)} results, not {len(self.operation.outputs)}")
+        for value, output in zip(results, self.operation.outputs, strict=True):
+            came = misfit(value, output, self.operation.kind)
+            if came is not None:
+                raise InputError(
+                    f"{where(self.operation)}: its result {output.name} is stated to be {output.words}, it is {came}; "
+                    "the package is damaged or its converter was wrong: convert the model again"
+                )
         return tuple(self.typed(r, o.element) for r, o in zip(results, self.operation.outputs, strict=True))
 
     def gathered(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,11 +261,6 @@ class Call:
             return value.half().float() if self.rounds else value
         dtype = DTYPES.get(element)
         return widened(value if dtype is None or value.dtype == dtype else value.to(dtype))
-
-
-def where(operation: Operation) -> str:
-    inside = f" in {operation.within}" if operation.within else ""
-    return f"op {operation.place}{inside}, {operation.kind} ({operation.name})"
 
 
 def bind(program: Program) -> tuple[list[Call], dict[str, Any]]:

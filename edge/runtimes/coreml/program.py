@@ -11,7 +11,19 @@ from edge.errors import InputError
 from edge.files import read_json
 
 from .messages import messages
-from .values import ELEMENTS, FLOATS, MAX_VALUES, Value, Weights, constant, element_of, shape_of
+from .values import (
+    ELEMENTS,
+    FLOATS,
+    MAX_VALUES,
+    Sides,
+    Value,
+    Weights,
+    closed,
+    constant,
+    element_of,
+    shape_of,
+    sides_of,
+)
 
 MANIFEST = "Manifest.json"
 MAX_SPEC_BYTES = 256 * 2**20
@@ -48,7 +60,20 @@ Argument = Ref | Value | list  # a list holds Refs and Values: an argument that 
 class Output:
     name: str
     element: str  # MIL's name of the element type, STRING among them
-    shape: tuple[int, ...] | None  # None where it is open
+    sides: Sides | None  # None where not even their number is stated
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """None where any side is open."""
+        return closed(self.sides)
+
+    @property
+    def words(self) -> str:
+        """As `float32 (1, ?, 8)`."""
+        if self.sides is None:
+            return self.element.lower()
+        sides = ", ".join("?" if n is None else str(n) for n in self.sides)
+        return f"{self.element.lower()} ({sides}{',' if len(self.sides) == 1 else ''})"
 
     @property
     def is_float(self) -> bool:
@@ -203,6 +228,11 @@ def label(op: Any, outputs: tuple[Output, ...]) -> str:
     return outputs[0].name if outputs else str(op.type)
 
 
+def where(operation: Operation) -> str:
+    inside = f" in {operation.within}" if operation.within else ""
+    return f"op {operation.place}{inside}, {operation.kind} ({operation.name})"
+
+
 def is_state(value: Any) -> bool:
     return bool(value.type.WhichOneof("type") == "stateType")
 
@@ -215,7 +245,7 @@ def described(value: Any) -> Output:
         return Output(value.name, "LIST", None)
     if kind != "tensorType":
         raise InputError(f"{value.name} is a {kind}; tensors, lists and the states of a function are known here")
-    return Output(value.name, element_of(value.type.tensorType), shape_of(value.type.tensorType))
+    return Output(value.name, element_of(value.type.tensorType), sides_of(value.type.tensorType))
 
 
 def described_state(value: Any) -> Output:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from edge.errors import InputError
 
+from .element_types import check_element_types
+from .misstated import trusted
 from .model import CoreMLModel
 from .pipeline import CoreMLPipeline, models_of
 from .program import kind_of, listed, read_model, read_program
@@ -75,7 +77,9 @@ def whole(path: str | Path, opened: Callable[[Any, Weights], M]) -> M:
 def program_of(spec: Any, weights: Weights, function_name: str | None = None) -> CoreMLModel:
     if spec.WhichOneof("Type") != PROGRAM:
         raise InputError(f"holds {kind_of(spec)}")
-    return CoreMLModel(spec, read_program(spec, weights, function_name), function_name)
+    program = read_program(spec, weights, function_name)
+    check_element_types(program)
+    return CoreMLModel(spec, trusted(program), function_name)
 
 
 def pipeline_of(spec: Any, weights: Weights) -> CoreMLPipeline:

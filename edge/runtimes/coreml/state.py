@@ -11,8 +11,9 @@ from torch import Tensor
 
 from edge.errors import InputError
 
-from .bind import DTYPES, widened
+from .bind import widened
 from .program import Output
+from .stated import DTYPES
 
 
 class MLState:

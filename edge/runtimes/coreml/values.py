@@ -33,6 +33,7 @@ ELEMENTS: dict[str, tuple[type, int]] = {
 }  # fmt: skip
 FLOATS = {"FLOAT64", "FLOAT32", "FLOAT16"}
 Value = Tensor | str | list[str]
+Sides = tuple[int | None, ...]  # of a shape; None: of any length
 
 
 class Weights:
@@ -72,12 +73,26 @@ class Weights:
 
 def shape_of(kind: Any) -> tuple[int, ...] | None:
     """Of a TensorType; None where a dimension is open."""
-    sizes = []
+    return closed(sides_of(kind))
+
+
+def closed(sides: Sides | None) -> tuple[int, ...] | None:
+    """The shape, if no side of it is open."""
+    known = tuple(n for n in sides if n is not None) if sides is not None else None
+    return known if known is not None and sides is not None and len(known) == len(sides) else None
+
+
+def sides_of(kind: Any) -> Sides | None:
+    """The dimensions of a TensorType, None for each that is open; None where their number is open too."""
+    sides: list[int | None] = []
     for dimension in kind.dimensions:
-        if dimension.WhichOneof("dimension") != "constant":
+        if dimension.WhichOneof("dimension") == "constant":
+            sides.append(int(dimension.constant.size))
+        elif dimension.unknown.variadic:
             return None
-        sizes.append(int(dimension.constant.size))
-    return tuple(sizes)
+        else:
+            sides.append(None)
+    return tuple(sides)
 
 
 def element_of(kind: Any) -> str:
