@@ -141,6 +141,7 @@ def of_table(table: Path, column: str | None) -> StatedSplit:
         raise InputError(f"{table} gives {blank} rows no part in its column {part}; complete or remove them")
     refuse_unnamed([row[image] for row in rows], table)
     refuse_alike({row[part] for row in rows}, f"{table}, column {part}")
+    refuse_several_splits(table, rows, image, [name for name in PART_COLUMNS if name in names])
     others = [name for name in PART_COLUMNS if name in names and name != part] if wanted is None else []
     notes = [f"the parts are those of the column {part}, not of {', '.join(others)}"] if others else []
     stated = StatedSplit(tuple((row[image], row[part]) for row in rows), notes=tuple(notes))
@@ -174,6 +175,20 @@ def refuse_alike(parts: Collection[str], where: str) -> None:
         name = name.removesuffix(".0") if name.removesuffix(".0").isdecimal() else name
         if (other := by_name.setdefault(name, part)) != part:
             raise InputError(f"{where}: the parts {other} and {part} are one but for how they are written; write one")
+
+
+def refuse_several_splits(table: Path, rows: Sequence[dict[str, str]], image: str, columns: Sequence[str]) -> None:
+    """InputError for the splits of all folds in one table, in which every image is learned once and judged once."""
+    images = {row[image] for row in rows}
+    if len(columns) < 2 or len(rows) < 2 * len(images):
+        return
+    by = next((name for name in columns if len({(row[image], row[name]) for row in rows}) == len(rows)), None)
+    if by:
+        other = next(name for name in columns if name != by)
+        raise InputError(
+            f"{table} has a split for each {by}: its {len(images)} images are in {len(rows)} rows. Keep those of one "
+            f"{by}, and give `part` {other}"
+        )
 
 
 def no_images(table: Path, names: Sequence[str]) -> str:

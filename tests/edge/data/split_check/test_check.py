@@ -281,3 +281,20 @@ def test_class_folders_are_no_parts(tmp_path: Path, labels: str | None) -> None:
     for part in ("train", "test"):
         shutil.copytree(tmp_path / ("growth" if labels else "NV"), parts / part / "NV")
     assert kinds_of(check_split([], [parts])) != {}
+
+
+def test_a_table_of_all_folds_is_many_splits(tmp_path: Path) -> None:
+    """As a balanced set's own: each image is judged in one fold and learned in the others, which is no leak."""
+    whole = "".join(
+        f"{fold},{'test' if place % 3 == fold else 'train'},{image}\n"
+        for fold in range(3)
+        for place, image in enumerate("acdef")
+    )
+    paths = write(tmp_path, table=TABLE, all="fold,role,file\n" + whole)
+    for part in (None, "role", "fold"):
+        with pytest.raises(InputError, match=r"has a split for each fold: its 5 images are in 15 rows.* `part` role"):
+            check_split([paths["table"]], [paths["all"]], part=part)
+    one = [line for line in whole.splitlines(keepends=True) if line.startswith("1")]
+    paths = write(tmp_path, one="fold,role,file\n" + "".join(one))
+    checked = check_split([tmp_path / "table.csv"], [paths["one"]], part="role")
+    assert checked.parts == {"train": 3, "test": 2} and kinds_of(checked) == {"patient": ["P1"]}
