@@ -56,8 +56,10 @@ def check(operation: Operation, known: Mapping[str, Any]) -> None:
     taken = {t for argument in operation.inputs.values() for t in types_of(argument, known) if t in DTYPES}
     floats = sorted(taken & FLOATS)
     for output in operation.outputs:
-        strange = output.element in FLOATS and output.element not in floats
-        if floats and (strange or (operation.kind in IN_FLOATS and output.element not in FLOATS)):
+        fits = output.element in floats
+        if output.element not in FLOATS:  # a product has the type of the factor that is computed, the other is stored
+            fits = operation.kind not in IN_FLOATS or (operation.kind == "matmul" and output.element in taken)
+        if floats and not fits:
             came = " and ".join(floats).lower()
             raise InputError(f"{misstated(operation, output)}, it takes {came}; convert the model again")
 

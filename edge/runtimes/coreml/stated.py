@@ -22,8 +22,8 @@ OTHERS: dict[str, Any] = {"LIST": TensorList, "DICTIONARY": dict, "STRING": (str
 HELD_IN = {torch.float16: torch.float32, torch.uint16: torch.int32}
 # Operations that compute in floats what they give in whole numbers.
 IN_FLOATS = frozenset(
-    {"exp2", "quantize", "reduce_l2_norm", "reduce_log_sum", "reduce_log_sum_exp", "reduce_mean"}
-)  # fmt: skip
+    {"exp2", "matmul", "quantize", "reduce_l2_norm", "reduce_log_sum", "reduce_log_sum_exp", "reduce_mean"}
+)
 
 
 def misfit(value: Any, output: Output, kind: str) -> str | None:

@@ -180,6 +180,14 @@ def test_shapes_that_coremltools_states_wrongly_do_not_refuse_right_packages() -
     np.testing.assert_allclose(looped, (2 ** np.sign(expected)) ** 4, rtol=1e-6)
 
 
+def test_a_product_has_the_type_of_the_factor_that_is_not_stored() -> None:
+    """From iOS 17 on the other may have any type, as in Apple's own test of mixed precision."""
+    x, y = np.arange(6, dtype=np.int32).reshape(2, 3), np.arange(12, dtype=np.float32).reshape(3, 4)
+    (result,) = run(lambda x: mb.matmul(x=x, y=y), {"x": x}, ios=17)
+    assert result.dtype == np.int32
+    np.testing.assert_array_equal(result, x @ y.astype(np.int32))
+
+
 def test_a_pool_whose_last_window_torch_leaves_out() -> None:
     """coremltools states 4, torch, as which Apple describes `ceil_mode`, gives 3."""
     x = np.arange(9, dtype=np.float32).reshape(1, 1, 9)
