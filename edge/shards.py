@@ -88,11 +88,11 @@ def table_of(path: Path) -> str:
     return MASKS if path.suffix == ".png" else MEMBERS
 
 
-@lru_cache(maxsize=16)
-def members_of(folder: Path, table: str = MEMBERS) -> np.ndarray:
-    """The table of all photographs in the shards of a folder, or of their masks (`table`), ROW (N,), mapped.
+@lru_cache(maxsize=64)
+def members_of(folder: Path, table: str) -> np.ndarray:
+    """The table of all photographs in the shards of a folder, ROW (N,), mapped. InputError without one.
 
-    InputError without one.
+    `table`: MEMBERS, or MASKS for that of their masks.
     """
     path = folder / table
     try:

@@ -8,11 +8,9 @@ import logging
 import os
 import sys
 import tempfile
-import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads, also in the processes that tests start
 os.environ["DERMEDGE_PHONE_SECONDS"] = "0"  # phones' libraries, where set up, are asked by their own tests
@@ -20,18 +18,15 @@ os.environ["DERMEDGE_PHONE_SECONDS"] = "0"  # phones' libraries, where set up, a
 import numpy as np
 import pytest
 
-remove_folder = tempfile.TemporaryDirectory._cleanup
 
-
-def remove_quietly(*args: Any, **options: Any) -> None:
+def remove_quietly(name: str, warn_message: str, ignore_errors: bool = False, delete: bool = True) -> None:
     """coremltools keeps a copy of every package in a temporary folder and leaves that to the garbage collector.
 
     Python's warning of that is an error in whichever test the collector runs; a filter is no help where threads of
     scikit-learn set the filters of the whole process meanwhile.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        remove_folder(*args, **options)
+    if delete:
+        tempfile.TemporaryDirectory._rmtree(name, ignore_errors=ignore_errors)  # type: ignore[attr-defined]
 
 
 tempfile.TemporaryDirectory._cleanup = staticmethod(remove_quietly)  # type: ignore[assignment,method-assign]

@@ -33,7 +33,6 @@ from edge.progress import Listener, listening
 
 from .augmented import VERSION
 from .files import FACTS, FOLDS, ITEMS, NAMES, PUBLISHED, SOUND
-from .hardness import INNER_FOLDS
 from .protocols import Fold, Item, published, sound
 from .recipes import balanced_set
 from .work import QUALITY, Each, reduced, workers, write_squares
@@ -132,10 +131,10 @@ def check_sizes(photos: PhotoSet, *, per_class: int, folds: int, seed: int) -> N
         raise InputError(f"`per_class` {per_class} makes more than {MAX_PHOTOS} images, which no command reads")
     if not 0 <= seed < 2**32:
         raise InputError(f"`seed` is 0 to {2**32 - 1}, got {seed}")
-    most, least = max(photos.counts.values()), max(folds, INNER_FOLDS)
-    if most < least:
+    most = max(photos.counts.values())
+    if most < folds:
         raise InputError(
-            f"no class of {photos.name} has {least} photographs, one for each fold; the largest has {most}"
+            f"no class of {photos.name} has {folds} photographs, one for each fold; the largest has {most}"
         )
 
 

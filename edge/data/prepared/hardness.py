@@ -26,13 +26,19 @@ def chances(
     """The probability of each photograph's own class, float64 (N,), by forests that were fitted without it.
 
     `pixels`: uint8 (N, ...), reduced or not; `targets`: int (N,). `groups`: N patients that are not parted by the inner
-    folds; None: they are, as published. Raises InputError for fewer patients than inner folds.
+    folds; None: they are, as published. Raises InputError for fewer patients than inner
+    folds, and where no class has so many photographs.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     if groups is not None and len(set(groups)) < INNER_FOLDS:
         raise InputError(f"hardness is told in {INNER_FOLDS} parts by patient, and only {len(set(groups))} are learned")
+    largest = int(np.bincount(targets).max())
+    if largest < INNER_FOLDS:
+        raise InputError(
+            f"hardness is told in {INNER_FOLDS} parts, and the largest class that is learned has {largest} photographs"
+        )
     flat = pixels.reshape(len(pixels), -1)
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
         INNER_FOLDS, shuffle=True, random_state=seed

@@ -48,7 +48,7 @@ def read(folder: Path) -> PhotoSet:
     squares = f"in shards, as JPEG of squares of {side} pixels"
     classes = from_json(read_json(folder / LABELS, expected="class labels").get("classes"), where=str(folder / LABELS))
     codes = {label.code: label.code for label in classes}  # one text for all photographs of a class
-    members = members_of(folder)
+    members = members_of(folder, MEMBERS)
     check_shards(folder, stated, members)
     masks = masks_of(folder, members) if stated["schema"] == MASKED else None
     said, images, sources = AnswersOf(), set[str](), dict[str, str]()

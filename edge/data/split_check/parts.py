@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ IMAGE_COLUMNS = (*IMAGE, "photo")
 PART_COLUMNS = ("split", "part", "fold", "subset", "partition", "set", "phase", "role")
 CLASS_NAMES = {
     text.casefold() for label in (*PAD_UFES_20, *ONE_HOT, *TWO_CLASSES) for text in (label.code, label.name)
-} | {"benign", "malignant"}  # fmt: skip
+} | {"benign", "malignant", "unk", "unknown"}  # fmt: skip
+PART_WORDS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout", "held back"}
 FEWEST_PARTS = 2
 MAX_SHOWN = 300  # characters of a header; that of a file that is no table has no end
 REST = "everything else"  # the part of what tables list and a single list does not
@@ -74,15 +76,17 @@ def of_folders(folders: Sequence[Path]) -> StatedSplit:
     names = [path.resolve().name for path in parts]
     if len(set(names)) < len(names):
         raise InputError(f"two parts are called {next(n for n in names if names.count(n) > 1)}; rename one folder")
-    if len(folders) == 1 and parts and are_classes(folders[0], names):
+    photos = {name: contents_of(path).photos for name, path in zip(names, parts, strict=True)}
+    filled = [name for name in names if photos[name]]
+    if len(folders) == 1 and filled and are_classes(folders[0], filled):
         raise InputError(
-            f"the folders in {folders[0]} are classes ({', '.join(names[:5])}), no parts; `split` is a folder with "
+            f"the folders in {folders[0]} are classes ({', '.join(filled[:5])}), no parts; `split` is a folder with "
             "one for each part, such as train and test, or a table or lists of what is in which part"
         )
     rows: list[tuple[str, str]] = []
     paths: dict[str, Path] = {}
     for name, path in zip(names, parts, strict=True):
-        for photo in contents_of(path).photos:
+        for photo in photos[name]:
             image = f"{name}/{photo.relative_to(path).as_posix()}"
             rows.append((image, name))
             paths[image] = photo
@@ -91,13 +95,16 @@ def of_folders(folders: Sequence[Path]) -> StatedSplit:
 
 def are_classes(folder: Path, names: list[str]) -> bool:
     """Whether the folders of these names are classes, by labels.json or as the sets that are known call theirs."""
-    if labels_file(folder) is None:
-        return all(plain(name).casefold() in CLASS_NAMES for name in names)
-    try:
-        labels_of(folder, names)
-    except InputError:  # it names other folders
-        return False
-    return True
+    if labels_file(folder) is not None:
+        with suppress(InputError):  # it is damaged, or of other folders
+            labels_of(folder, names)
+            return True
+    return all(spaced(name) in CLASS_NAMES for name in names)
+
+
+def spaced(name: str) -> str:
+    """As `basal cell carcinoma` for Basal_cell-carcinoma."""
+    return plain(name).casefold().replace("_", " ").replace("-", " ")
 
 
 def names_of_several(paths: dict[str, Path]) -> frozenset[str]:
@@ -141,7 +148,7 @@ def of_table(table: Path, column: str | None) -> StatedSplit:
         raise InputError(f"{table} gives {blank} rows no part in its column {part}; complete or remove them")
     refuse_unnamed([row[image] for row in rows], table)
     refuse_alike({row[part] for row in rows}, f"{table}, column {part}")
-    refuse_several_splits(table, rows, image, [name for name in PART_COLUMNS if name in names])
+    refuse_several_splits(table, rows, image, part, [name for name in PART_COLUMNS if name in names])
     others = [name for name in PART_COLUMNS if name in names and name != part] if wanted is None else []
     notes = [f"the parts are those of the column {part}, not of {', '.join(others)}"] if others else []
     stated = StatedSplit(tuple((row[image], row[part]) for row in rows), notes=tuple(notes))
@@ -177,18 +184,32 @@ def refuse_alike(parts: Collection[str], where: str) -> None:
             raise InputError(f"{where}: the parts {other} and {part} are one but for how they are written; write one")
 
 
-def refuse_several_splits(table: Path, rows: Sequence[dict[str, str]], image: str, columns: Sequence[str]) -> None:
+def refuse_several_splits(
+    table: Path, rows: Sequence[dict[str, str]], image: str, part: str, columns: Sequence[str]
+) -> None:
     """InputError for the splits of all folds in one table, in which every image is learned once and judged once."""
-    images = {row[image] for row in rows}
-    if len(columns) < 2 or len(rows) < 2 * len(images):
-        return
-    by = next((name for name in columns if len({(row[image], row[name]) for row in rows}) == len(rows)), None)
-    if by:
-        other = next(name for name in columns if name != by)
-        raise InputError(
-            f"{table} has a split for each {by}: its {len(images)} images are in {len(rows)} rows. Keep those of one "
-            f"{by}, and give `part` {other}"
-        )
+
+    def doubtful(name: str) -> tuple[bool, bool]:  # where two columns could be the folds
+        return {spaced(row[name]) for row in rows} <= PART_WORDS, name != "fold"
+
+    for by in sorted(columns, key=doubtful):
+        for other in [part] if by != part else [name for name in columns if name != part]:
+            if splits_by(rows, image, by, other):
+                raise InputError(
+                    f"{table} has a split for each {by}: its {len({row[image] for row in rows})} images are in "
+                    f"{len(rows)} rows. Keep those of one {by}, and give `part` {other}"
+                )
+
+
+def splits_by(rows: Sequence[dict[str, str]], image: str, by: str, part: str) -> bool:
+    """Whether most images are in several parts, and each in a single one for any value of the column `by`."""
+    part_of: dict[tuple[str, str], str] = {}
+    parts: dict[str, set[str]] = {}
+    for row in rows:
+        if part_of.setdefault((row[image], row[by]), row[part]) != row[part]:
+            return False
+        parts.setdefault(row[image], set()).add(row[part])
+    return 2 * sum(len(own) > 1 for own in parts.values()) > len(parts)
 
 
 def no_images(table: Path, names: Sequence[str]) -> str:

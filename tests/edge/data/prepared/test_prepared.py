@@ -236,6 +236,8 @@ def test_what_does_not_fit_is_refused(sample: PhotoSet, tmp_path: Path) -> None:
             with pytest.raises(InputError, match=words):
                 prepare(sample, "ihpad3000", out=tmp_path, soundly=soundly, **{"per_class": 60, "side": 32} | wrong)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="told in 5 parts, and the largest class that is learned has 3 photographs"):
+        chances(np.zeros((6, 4), np.uint8), np.arange(6) % 2, None, seed=0)
     with pytest.raises(InputError, match="told in 5 parts by patient, and only 2 are learned"):
         chances(np.zeros((12, 4), np.uint8), np.arange(12) % 2, ["a", "b"] * 6, seed=0)
     with pytest.raises(InputError, match="no photograph of MEL"):

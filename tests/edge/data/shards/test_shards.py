@@ -188,7 +188,7 @@ def test_a_hostile_header_is_an_input_error(copy: Path, header: str) -> None:
     (copy / MEMBERS).write_bytes(b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line + bytes(200))
     members_of.cache_clear()
     with pytest.raises(InputError, match=r"members\.npy, the table of the photographs in shards, cannot be read"):
-        members_of(copy)
+        members_of(copy, MEMBERS)
 
 
 def test_a_disk_without_hard_links_gets_the_same_shards(

@@ -283,6 +283,47 @@ def test_class_folders_are_no_parts(tmp_path: Path, labels: str | None) -> None:
     assert kinds_of(check_split([], [parts])) != {}
 
 
+@pytest.mark.parametrize("names", [("MEL", "UNK"), ("basal_cell_carcinoma", "melanoma"), ("MEL", "NV", "")], ids=str)
+@pytest.mark.parametrize("labels", [None, "{", '{"classes": [{"code": "MEL"}]}'], ids=["none", "damaged", "other"])
+def test_class_folders_are_known_by_their_names_too(tmp_path: Path, names: tuple[str, ...], labels: str | None) -> None:
+    for number, name in enumerate(names):
+        (tmp_path / (name or "empty")).mkdir()
+        if name:
+            Image.new("RGB", (40, 40), (90 * number, 0, 0)).save(tmp_path / name / f"{number}.png")
+    if labels:
+        (tmp_path / "labels.json").write_text(labels)
+    with pytest.raises(InputError, match=r"are classes \(.*\), no parts"):
+        check_split([], [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("by", "roles", "part"),
+    [
+        ("fold", ("train", "test"), "role"),  # as many folds as parts: each image has one fold for each part, too
+        ("part", ("train", "test"), "split"),
+        ("split", ("learned", "judged"), "role"),
+    ],
+)
+def test_folds_are_told_from_parts(tmp_path: Path, by: str, roles: tuple[str, str], part: str) -> None:
+    """Also beside a test set that no fold learns, and where a row is there twice."""
+    lines = [f"{fold},{roles[place % 2 == fold]},{image}\n" for fold in range(2) for place, image in enumerate("acdef")]
+    for more in ([], lines[:1], [f"0,{roles[1]},b\n"]):
+        table = write(tmp_path, table=TABLE, all=f"{by},{part},file\n" + "".join([*lines, *more]))
+        with pytest.raises(
+            InputError, match=rf"has a split for each {by}: .* Keep those of one {by}, .* `part` {part}"
+        ):
+            check_split([table["table"]], [table["all"]])
+
+
+def test_a_split_beside_other_groups_of_the_same_images_is_taken(tmp_path: Path) -> None:
+    """Tasks, cameras or folds that do not move an image to another part."""
+    part_of = {image: "train" if place % 2 else "test" for place, image in enumerate("acdef")}
+    for column, groups in (("set", ("task1", "task3")), ("fold", ("0", "1"))):
+        rows = "".join(f"{image},{part_of[image]},{group}\n" for image in part_of for group in groups)
+        paths = write(tmp_path, table=TABLE, all=f"file,split,{column}\n{rows}")
+        assert set(check_split([paths["table"]], [paths["all"]]).parts) == {"train", "test"}
+
+
 def test_a_table_of_all_folds_is_many_splits(tmp_path: Path) -> None:
     """As a balanced set's own: each image is judged in one fold and learned in the others, which is no leak."""
     whole = "".join(
