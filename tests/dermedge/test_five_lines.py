@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from rich.text import Text
 
@@ -27,6 +30,19 @@ def test_what_passed_is_shipped_and_what_is_slower_than_float_comes_later():
     undecided = [result("fp32"), result("int8", "inconclusive"), result("int8-io", "fail"), result("x", answers=True)]
     assert [r.recipe for r in recommended("tflite", undecided)] == ["fp32"]
     assert recommended("tflite", [result("int8", "fail")]) == []
+
+
+def test_a_file_that_cannot_be_timed_costs_no_conversion(monkeypatch, messages):
+    """Times only order what is shipped; the files are judged by then."""
+    judged = [result("fp32"), result("fp16")]
+
+    def opened(*_):
+        raise RuntimeError("no memory for another interpreter\nand more")
+
+    monkeypatch.setattr(_beside_float, "opened", opened)
+    source = SimpleNamespace(images=np.zeros((1, 8, 8, 3), np.uint8), photos=["a"])
+    assert _beside_float.timed_beside_float(judged, SimpleNamespace(name="tflite"), source) == judged
+    assert messages == ["no times beside the float32 file: no memory for another interpreter"]
 
 
 @pytest.fixture(scope="module")
