@@ -27,7 +27,7 @@ from edge.write_errors import cannot_write
 
 from ._fold_log import code_under_torchrun
 from ._folder import STATE
-from ._parent import ends_with_parent
+from ._parent import ending_with_parent
 
 log = logging.getLogger("dermedge")
 
@@ -231,9 +231,7 @@ def train_fold(
     surroundings = {**own_environment(), **environment, "PYTHONSAFEPATH": "1"}
     with run.log.open("a") as said:
         start = os.fstat(said.fileno()).st_size
-        child = subprocess.Popen(
-            command, stdout=said, stderr=subprocess.STDOUT, env=surroundings, preexec_fn=ends_with_parent()
-        )
+        child = subprocess.Popen(ending_with_parent(command), stdout=said, stderr=subprocess.STDOUT, env=surroundings)
         children.append(child)
         code = child.wait()
     if code and run.processes > 1:

@@ -1,4 +1,8 @@
-"""Processes that are told to stop when the one that started them is killed, as Linux can do it."""
+"""Processes that are told to stop when the one that started them is killed, as Linux can do it.
+
+Started as a file it becomes the command that it is handed. `preexec_fn` would do without that step, and forks: that may
+hang where other threads run, and libraries that notice a fork complain of it.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,28 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def ends_with_parent() -> Callable[[], None] | None:
-    """What a new process calls before its program, so that it gets SIGTERM when this one ends; None if not on Linux.
+def ending_with_parent(command: Sequence[str]) -> list[str]:
+    """The command, as one whose process gets SIGTERM when this one ends; as it is where the system is not Linux.
 
     The system takes the end of the thread that started it for the end of its parent: that thread has to wait for it.
     """
     if sys.platform != "linux":
-        return None
-    library, parent = ctypes.CDLL(None), os.getpid()  # opened here, since little is safe between fork and exec
+        return list(command)
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 
-    def begin() -> None:
-        library.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
-        if os.getppid() != parent:  # it was killed before
-            os.kill(os.getpid(), signal.SIGKILL)  # Python would hold back others until the program has begun
 
-    return begin
+def become(parent: int, command: Sequence[str]) -> None:
+    """Run the command in place of this process, if `parent` is still the one that started it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
+    if os.getppid() == parent:  # else it was killed before
+        os.execv(command[0], list(command))
+
+
+if __name__ == "__main__":
+    become(int(sys.argv[1]), sys.argv[2:])
+    sys.exit(128 + signal.SIGTERM)
