@@ -28,10 +28,10 @@ def ending_with_parent(command: Sequence[str]) -> list[str]:
 def become(parent: int, command: Sequence[str]) -> None:
     """Run the command in place of this process, if `parent` is still the one that started it."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
-    if os.getppid() == parent:  # else it was killed before
-        os.execv(command[0], list(command))
+    if os.getppid() != parent:  # it was killed before
+        signal.raise_signal(signal.SIGTERM)
+    os.execv(command[0], list(command))
 
 
 if __name__ == "__main__":
     become(int(sys.argv[1]), sys.argv[2:])
-    sys.exit(128 + signal.SIGTERM)
