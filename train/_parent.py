@@ -29,7 +29,7 @@ def become(parent: int, command: Sequence[str]) -> None:
     """Run the command in place of this process, if `parent` is still the one that started it."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
     if os.getppid() != parent:  # it was killed before
-        signal.raise_signal(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGKILL)  # whatever signals it was told to ignore
     os.execv(command[0], list(command))
 
 

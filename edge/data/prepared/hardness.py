@@ -26,8 +26,8 @@ def chances(
     """The probability of each photograph's own class, float64 (N,), by forests that were fitted without it.
 
     `pixels`: uint8 (N, ...), reduced or not; `targets`: int (N,). `groups`: N patients that are not parted by the inner
-    folds; None: they are, as published. Raises InputError for fewer patients than inner
-    folds, and where no class has so many photographs.
+    folds; None: they are, as published. Raises InputError for fewer patients than inner folds, and where no class has
+    so many photographs.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold

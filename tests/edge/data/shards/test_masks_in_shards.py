@@ -24,10 +24,9 @@ from edge.data.table import PhotoSet
 from edge.errors import InputError
 from edge.preprocess import PREPROCESS_VERSION
 from edge.shards import MASKS, members_of
+from tests.edge.data.shards._in_tens import SIDE, in_tens
 from train import _masks
 from train._training_data import training_squares, with_masks
-
-SIDE = 48
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +45,7 @@ def masked(folder_of_photographs: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def packed(masked: PhotoSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of ten photographs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "PER_SHARD", 10)
-        return write_shards(masked, out=tmp_path_factory.mktemp("shards"), side=SIDE).folder
-
-
-@pytest.fixture
-def copy(packed: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(packed, tmp_path / packed.name))
+    return in_tens(masked, tmp_path_factory.mktemp("shards"))
 
 
 def test_masks_are_those_of_the_folder(masked: PhotoSet, packed: Path) -> None:

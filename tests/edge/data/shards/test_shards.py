@@ -32,9 +32,8 @@ from edge.errors import InputError
 from edge.files import sha256
 from edge.preprocess import to_input
 from edge.shards import MEMBERS, ROW, members_of
+from tests.edge.data.shards._in_tens import SIDE, in_tens
 from train import _baselines
-
-SIDE = 48
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +54,7 @@ def with_more(photos: PhotoSet) -> PhotoSet:
 
 @pytest.fixture(scope="module")
 def packed(photos: PhotoSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of ten photographs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "PER_SHARD", 10)
-        return write_shards(photos, out=tmp_path_factory.mktemp("shards"), side=SIDE).folder
-
-
-@pytest.fixture
-def copy(packed: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(packed, tmp_path / packed.name))
+    return in_tens(photos, tmp_path_factory.mktemp("shards"))
 
 
 def test_what_was_packed_is_read(photos: PhotoSet, packed: Path) -> None:
