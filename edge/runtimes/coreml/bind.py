@@ -216,8 +216,9 @@ class Call:
         except (RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
             arguments = arguments or {**self.fixed, **dict(zip((n for n, *_ in self.arguments), tensors, strict=False))}
             shapes = {k: tuple(v.shape) for k, v in arguments.items() if isinstance(v, Tensor)}
+            taken = f" on {shapes}" if shapes else ""
             raise PredictionError(
-                f"Unable to compute the prediction using ML Program: {where(self.operation)} failed on {shapes}: "
+                f"Unable to compute the prediction using ML Program: {where(self.operation)} failed{taken}: "
                 f"{(str(error).splitlines() or [type(error).__name__])[0]}"
             ) from error
         return self.finish(result)
@@ -306,7 +307,7 @@ def body_of(block: Block, opset: str, around: Mapping[str, Any], stated: Mapping
     visible = {**around, **constants}
     held = {name: visible[name] for name in block.outputs if name in visible and name not in inner}
     captured |= dict.fromkeys(name for name in block.outputs if name not in inner and name not in held)
-    return Body(tuple(value.name for value in block.inputs), calls, held, block.outputs, tuple(captured))
+    return Body(block.inputs, calls, held, block.outputs, tuple(captured))
 
 
 def ready(operation: Operation, opset: str, constants: Mapping[str, Any], stated: Mapping[str, str]) -> Call:

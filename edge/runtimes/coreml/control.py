@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from .ops.kinds import Values
-from .program import Operation
+from .program import Operation, Output
+from .stated import misfit
 
 MAX_ROUNDS = 1_000_000  # of a loop and those inside it; phone models stay far below, damaged files may not
 LOOKED_AT = 1000  # rounds after which it is seen whether anything changes
@@ -41,11 +42,22 @@ class Runs(Protocol):
 class Body:
     """A block that is ready to run."""
 
-    inputs: tuple[str, ...]
+    inputs: tuple[Output, ...]
     calls: Sequence[Runs]
     constants: Mapping[str, Any]  # that it gives as outputs
     outputs: tuple[str, ...]
     captured: tuple[str, ...]  # names of the values around it that it needs
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(value.name for value in self.inputs)
+
+    @cached_property
+    def gives(self) -> tuple[Output | None, ...]:
+        """What is stated of its outputs, which the values are then known to fit; None for what it does not make."""
+        stated = {value.name: value for value in self.inputs}
+        stated |= {output.name: output for call in self.calls for output in call.operation.outputs}
+        return tuple(stated.get(name) for name in self.outputs)
 
     @cached_property
     def steps(self) -> list[tuple[Callable[..., Any], str | None, tuple[str, ...]]]:
@@ -68,7 +80,7 @@ class Body:
 
     def run(self, values: dict[str, Any], arguments: Sequence[Any]) -> list[Any]:
         """Its outputs; `values` are the surroundings, and what it makes is left in them."""
-        for taken, value in zip(self.inputs, arguments, strict=True):
+        for taken, value in zip(self.names, arguments, strict=True):
             values[taken] = value
         for run, name, names in self.steps:
             if name is not None:
@@ -88,10 +100,12 @@ def cond(bodies: tuple[Body, ...], values: Mapping[str, Any], pred: bool) -> lis
 def while_loop(bodies: tuple[Body, ...], values: Mapping[str, Any], loop_vars: Values) -> list[Any]:
     """The second block again and again, on its own outputs, as long as the first says so of them.
 
-    ValueError for a loop of more than MAX_ROUNDS, those of loops inside it counted too, and for one that goes on
-    without changing anything.
+    ValueError for a loop of more than MAX_ROUNDS, those of loops inside it counted too, for one that goes on without
+    changing anything, and for a value that is not what the block which takes it states.
     """
     test, body = bodies
+    hold(loop_vars, [*enumerate(test.inputs), *enumerate(body.inputs)])
+    unproven = [*may_differ(body.gives, test.inputs), *may_differ(body.gives, body.inputs)]
     around_test, around_body = test.surroundings(values), body.surroundings(values)
     current: Sequence[Any] = loop_vars
     outer = _rounds.get()
@@ -105,6 +119,8 @@ def while_loop(bodies: tuple[Body, ...], values: Mapping[str, Any], loop_vars: V
             if next(total) > MAX_ROUNDS:
                 raise ValueError(f"the loop has not ended after {MAX_ROUNDS} rounds, those inside it counted too")
             following = body.run(around_body, current)
+            if unproven:
+                hold(following, unproven)
             if number % LOOKED_AT == 0 and test.steady and body.steady and unchanged(current, following):
                 raise ValueError(f"the loop never ends: in round {number} its values no longer change")
             current = following
@@ -112,6 +128,24 @@ def while_loop(bodies: tuple[Body, ...], values: Mapping[str, Any], loop_vars: V
         if token is not None:
             _rounds.reset(token)
     return list(current)
+
+
+def may_differ(gives: Sequence[Output | None], takes: Sequence[Output]) -> Iterator[tuple[int, Output]]:
+    """Places of a block's outputs, with the inputs they become, of which not the same is stated as of those inputs."""
+    for place, (given, taken) in enumerate(zip(gives, takes, strict=True)):
+        if given is None or (given.element, given.sides) != (taken.element, taken.sides):
+            yield place, taken
+
+
+def hold(values: Sequence[Any], wanted: Iterable[tuple[int, Output]]) -> None:
+    """ValueError where the value at one of the places cannot be the input of a block, with both in words."""
+    for place, taken in wanted:
+        came = misfit(values[place], taken)
+        if came is not None:
+            raise ValueError(
+                f"its block argument {taken.name} is stated to be {taken.words}, it is {came}; the package is damaged "
+                "or its converter was wrong: convert the model again"
+            )
 
 
 def unchanged(before: Sequence[Any], after: Sequence[Any]) -> bool:

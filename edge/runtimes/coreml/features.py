@@ -98,6 +98,12 @@ def from_image(name: str, kind: Any, picture: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
 
 
+def whole_pixels(description: Any) -> set[str]:
+    """Names of the image inputs whose pixels are whole numbers, 0 to 255."""
+    images = {feature.name: feature.type.imageType for feature in description if feature.type.HasField("imageType")}
+    return {name for name, kind in images.items() if COLOURS.get(int(kind.colorSpace)) != "GRAYSCALE_FLOAT16"}
+
+
 def size_limits(kind: Any) -> tuple[tuple[int, float], tuple[int, float]] | None:
     """(smallest, largest) width and height where an image input takes a range; a negative end is open."""
     if kind.WhichOneof("SizeFlexibility") != "imageSizeRange":

@@ -21,6 +21,7 @@ from .ops.states import State
 from .program import Operation, Program
 from .runtime_dependent import runtime_dependent
 from .state import MLState, check_fits
+from .stated import misfit
 
 Observer = Callable[[Operation, tuple[Any, ...]], None]
 
@@ -49,6 +50,7 @@ class CoreMLModel(Described):
                 f"the package describes the states {', '.join(sorted(described)) or 'none'}; its program has "
                 f"{', '.join(kind.name for kind in program.states) or 'none'}"
             )
+        self.pictures = features.whole_pixels(self.input_description)
         self.calls, self.constants = bind(program)
         self.last_use = last_uses(self.calls, program.outputs)
 
@@ -115,12 +117,25 @@ class CoreMLModel(Described):
         return {name: values[name] for name in self.program.outputs}
 
     def starting_values(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The values before the first operation: constants and inputs, in the types that operations expect."""
+        """The values before the first operation: constants and inputs, in the types that operations expect.
+
+        InputError for an input that is missing, or of another type or shape than the program states.
+        """
         values: dict[str, Any] = dict(self.constants)
         for feature in self.program.inputs:
             if feature.name not in inputs:
                 raise InputError(f"the program's input {feature.name} was not given")
             value = inputs[feature.name]
+            if feature.sides == () and value.shape == (1,):  # packages describe a single number as an array of one
+                value = value.reshape(())
+            if feature.element == "UINT8" and feature.name in self.pictures:
+                value = value.to(torch.uint8)
+            came = misfit(value, feature)
+            if came is not None:
+                raise InputError(
+                    f"the program states its input {feature.name} to be {feature.words}, it is {came}; the package "
+                    "describes it otherwise: it is damaged or its converter was wrong, convert the model again"
+                )
             if feature.element == "FLOAT16":
                 value = value.half()
             values[feature.name] = value.float() if feature.is_float else value

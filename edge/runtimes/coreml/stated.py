@@ -1,4 +1,4 @@
-"""What an operation gave against what the program states of it: the kind of number, and the shape."""
+"""A value against what the program states of it: the kind of number, and the shape."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ IN_FLOATS = frozenset(
 )
 
 
-def misfit(value: Any, output: Output, kind: str) -> str | None:
-    """What came, in words, where an operation of this kind cannot have given it for `output`; None where it can."""
+def misfit(value: Any, output: Output, kind: str = "") -> str | None:
+    """What came, in words, where it cannot be the value of which `output` is stated; None where it can.
+
+    `kind`: of the operation that gave it; empty for an input of a function or block.
+    """
     if not isinstance(value, Tensor):
         return None if isinstance(value, OTHERS.get(output.element, ())) else type(value).__name__
     if number_fits(value, output.element, kind) and sides_fit(value.shape, output.sides):
