@@ -88,11 +88,11 @@ class Prepared:
         from onnx import ModelProto
 
         if ONNX[recipe].weights == HALF:
-            graph = Graph(self.lowered.content)
+            graph = Graph(self.lowered.fits_half)
             biases = half_biases(graph, able(graph), self.means) if self.means else {}
-            return with_half_weights(with_biases(self.lowered.content, biases))
+            return with_half_weights(with_biases(self.lowered.fits_half, biases))
         if not ONNX[recipe].measured:
-            return ModelProto.FromString(self.lowered.content)
+            return ModelProto.FromString(self.lowered.fits_half)
         if self.measurement is None or self.measurement.scheme is None:
             raise ValueError(f"{recipe} needs a scheme")
         network = Network(self.lowered.content, self.measurement.rounding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from edge.runtimes.onnx import IMAGE, METADATA
 
 from .._graph.graph import results, trace
 from .._graph.lowering import Unwritten, written
-from .._graph.passes import ONNX_PASSES, Pass
+from .._graph.passes import HALF_SUM_PASSES, ONNX_PASSES, Pass, rewrite
 from .._graph.refusals import refused
 from .emit import OPSET, TABLE, emit
 
@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A float32 model (`onnx.ModelProto` as bytes) and how often each rewrite fired."""
+    """A float32 model (`onnx.ModelProto` as bytes), how often each rewrite fired, and the model for half precision.
+
+    `fits_half` gives the same answers, and the sums in its norms stay below 65504 where they are computed in float16,
+    too: of the files that GPUs take. Names are those of `content`, which it is where no norm needs it.
+    """
 
     content: bytes
-    fired: dict[str, int] = field(default_factory=dict)
+    fired: dict[str, int]
+    fits_half: bytes
 
 
 def float_model(checkpoint: Checkpoint, *, opset: int = OPSET) -> Lowered:
@@ -66,7 +71,8 @@ def lower(
     except Unwritten as stop:
         missing = stop.missing
         raise refused(missing.node, f"there is no ONNX operator for {missing.why}") from None
-    return Lowered(done.content, done.fired)
+    smaller, fired = rewrite(done.graph, HALF_SUM_PASSES)
+    return Lowered(done.content, done.fired, write(smaller) if any(fired.values()) else done.content)
 
 
 def with_metadata(model: Any, facts: Mapping[str, object]) -> Any:

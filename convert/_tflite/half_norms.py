@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import ceil, floor, inf, isfinite, log2
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -28,26 +27,15 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge.tflite.flatbuffer import code_name, code_of, constant_of, hold, pack, readers_in, unpack, without_unread
 
-from .half_sums import LARGEST, SMALLEST, Sums, sums_in
+from .._half_steps import NO_STEP, SMALLEST, Step, step_of
+from .half_sums import sums_in
 from .norms import Norm, holds, norms_of
 
-HEADROOM = 2.0
 PRODUCTS = {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"}
 SUMS = {"ADD", "SUB", "CONCATENATION"}  # of operands that have to be smaller alike
 ALIKE = {"RESHAPE", "TRANSPOSE", "MEAN", "DEQUANTIZE"}  # of the first operand, times s where that is
 POSITIVE = {schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU}  # f(s x) = s f(x)
 FLOATS = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.FLOAT16: np.float16}
-
-
-@dataclass(frozen=True)
-class Step:
-    """What the norms of one name need and bear; of s = 2^-k the k."""
-
-    needed: int  # so that the sums stay in half precision, as far as eps allows
-    borne: int  # the largest that loses no digit
-
-
-NO_STEP = Step(0, 0)
 
 
 def steps_of(content: bytes) -> dict[str, Step]:
@@ -60,22 +48,6 @@ def steps_of(content: bytes) -> dict[str, Step]:
         for norm, one in zip(norms, sums, strict=True)
     }
     return steps if any(step.needed for step in steps.values()) else {}
-
-
-def step_of(sums: Sums, eps: float) -> Step:
-    if not isfinite(sums.largest):  # not to be mended by a factor
-        return NO_STEP
-    needed = with_eps(ceil(log2(max(sums.largest * HEADROOM / LARGEST, 1)) / 2), eps)
-    quiet = sums.quietest + eps
-    full = floor(log2(quiet / SMALLEST) / 2) if SMALLEST <= quiet < inf else 0
-    return Step(needed, max(needed, with_eps(full, eps)))
-
-
-def with_eps(k: int, eps: float) -> int:
-    """The largest step up to k that leaves something of eps in half precision; k where it has nothing of it anyway."""
-    if np.float16(eps) == 0:
-        return k
-    return next((fewer for fewer in range(k, 0, -1) if np.float16(eps * 4.0**-fewer) > 0), 0)
 
 
 def with_half_norms(content: bytes, steps: Mapping[str, Step]) -> bytes:

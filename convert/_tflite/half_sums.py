@@ -7,7 +7,6 @@ on a phone's GPU, which adds in half precision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -17,19 +16,10 @@ from edge.accelerators import HALF_SUM, notice
 from edge.tflite.flatbuffer import code_name, pack, unpack
 
 from .._extremes import drawn
+from .._half_steps import LARGEST, Sums
 from .known_faults import place_of
 
-LARGEST = 65504.0  # of half precision
-SMALLEST = 2.0**-14  # that has all digits
 FLOAT32 = 0  # of the schema's TensorType
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What one operator adds up, over `drawn` pictures; `largest` is infinite if float32 cannot hold it either."""
-
-    largest: float
-    quietest: float  # result of the operator, the smallest above zero; infinite if none is
 
 
 def sums_in(content: bytes, results: Sequence[int]) -> list[Sums]:

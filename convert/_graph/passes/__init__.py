@@ -21,6 +21,7 @@ from .kept_statistics import kept_statistics
 from .largest_values import largest_values
 from .linear_as_convolution import linear_as_convolution
 from .near_zero import near_zero
+from .norms_in_half import norms_in_half
 from .one_row import one_row
 from .patches import overlapping_patches, patches
 from .plain_activations import careful_activations, plain_activations
@@ -102,6 +103,8 @@ ONNX_PASSES: tuple[Pass, ...] = (
     uneven_resizes,
     *(one for one in MOBILE_PASSES if one not in {channels_last, transposed_products}),
 )
+# After all others, for files that GPUs may compute in half precision.
+HALF_SUM_PASSES: tuple[Pass, ...] = (norms_in_half,)
 
 
 def rewrite(graph: fx.GraphModule, passes: Sequence[Pass]) -> tuple[fx.GraphModule, dict[str, int]]:

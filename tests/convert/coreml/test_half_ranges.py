@@ -13,8 +13,10 @@ from torch import nn
 
 from convert._coreml import half_ranges as _half_ranges
 from convert._coreml.program import in_half
+from convert._extremes import drawn
 from edge.runtimes import coreml
 from edge.runtimes.coreml.classifier import CoreML
+from tests.convert._loud_streams import Streams
 
 pytestmark = pytest.mark.filterwarnings("ignore:Function _TORCH_OPS_REGISTRY:DeprecationWarning")
 SIDE, LABELS = 8, ["a", "b", "c"]
@@ -41,12 +43,12 @@ class Loud(nn.Module):
         return torch.softmax(4 * self.last(x.mean((2, 3))), -1)
 
 
-def package(network: nn.Module, path: Path, float32: frozenset[str] | None) -> Path:
-    program = torch.export.export(network.eval(), (torch.zeros(1, 3, SIDE, SIDE),)).run_decompositions({})
+def package(network: nn.Module, path: Path, float32: frozenset[str] | None, side: int = SIDE) -> Path:
+    program = torch.export.export(network.eval(), (torch.zeros(1, 3, side, side),)).run_decompositions({})
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: in_half(op, float32 or frozenset()))
     ct.convert(
         program,
-        inputs=[ct.ImageType(name="image", shape=(1, 3, SIDE, SIDE), color_layout=ct.colorlayout.RGB)],
+        inputs=[ct.ImageType(name="image", shape=(1, 3, side, side), color_layout=ct.colorlayout.RGB)],
         classifier_config=ct.ClassifierConfig(LABELS),
         minimum_deployment_target=ct.target.iOS16,
         compute_precision=ct.precision.FLOAT32 if float32 is None else half,
@@ -116,3 +118,27 @@ def test_infinity_stays_float32_and_is_written_as_the_largest_number() -> None:
     largest, some, subnormal, lost, signal, noise = _half_ranges.sums_over(torch.tensor([torch.inf, torch.nan, 3.0]))
     assert largest == torch.finfo(torch.float32).max
     assert (some, subnormal, lost, signal, noise) == (2, 0, 0, 9, 0)
+
+
+class Square(nn.Module):
+    """A network whose layer norms square numbers that float16 cannot hold, for (1, 3, S, S)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams = Streams()
+
+    def forward(self, x):
+        return self.streams(x.permute(0, 2, 3, 1))
+
+
+def test_squares_inside_a_layer_norm_are_no_results(tmp_path: Path) -> None:
+    """A layer norm is one operation of a package: no square is a number of the program, which float16 has to hold."""
+    pictures = drawn(16)
+    answers = []
+    for name, float32 in (("fp32", None), ("fp16", frozenset[str]())):
+        model = CoreML(package(Square(), tmp_path / f"{name}.mlpackage", float32, side=16))
+        answers.append(model.run(pictures).probabilities)
+        kinds = [operation.kind for operation in coreml.load_program(tmp_path / f"{name}.mlpackage").program.operations]
+        assert kinds.count("layer_norm") == 3
+    assert np.ptp(answers[0], axis=0).max() > 0.01
+    np.testing.assert_allclose(answers[1], answers[0], atol=0.01)

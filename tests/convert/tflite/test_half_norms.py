@@ -12,49 +12,18 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from torch import nn
 
 from convert._extremes import drawn
+from convert._half_steps import LARGEST, Step, Sums, step_of
 from convert._tflite import half_norms, quantise
 from convert._tflite.audit import audit
 from convert._tflite.choose import ranges_of
 from convert._tflite.file import Lowered, lower
 from convert._tflite.half_norms import steps_of, with_half_norms
-from convert._tflite.half_sums import LARGEST, Sums, sums_in, sums_of_squares
+from convert._tflite.half_sums import sums_in, sums_of_squares
 from convert._tflite.layers import described
 from convert._tflite.norms import norms_of
 from edge.accelerators import HALF_SUM
 from edge.tflite.flatbuffer import operators_of, unpack
-
-SIDE, WIDTH = 16, 32
-EPS = 100.0  # large enough to matter: one that is not brought along would be seen
-
-
-class Streams(nn.Module):
-    """Two residual streams of large numbers: of the first only norms read, of the second the head does, too."""
-
-    def __init__(self, size: float = 1e3, *, leak: bool = False, rms: bool = False, gelu: bool = False) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.stem = nn.Conv2d(3, WIDTH, 4, 4)
-        norm = nn.RMSNorm if rms else nn.LayerNorm
-        self.first, self.second, self.third = norm(WIDTH, eps=EPS), norm(WIDTH, eps=EPS), norm(WIDTH, eps=EPS)
-        self.a, self.b, self.head = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH, bias=False), nn.Linear(WIDTH, 3)
-        self.leak, self.gelu = leak, gelu
-        with torch.no_grad():
-            for layer in (self.stem, self.a, self.b):
-                layer.weight *= size
-            for each in (self.first, self.second, self.third):
-                each.weight.normal_(1, 0.3)
-
-    def forward(self, picture):
-        tokens = self.stem(picture.permute(0, 3, 1, 2) / 255)
-        if self.gelu:  # not twice as large where its operand is
-            tokens = nn.functional.gelu(tokens)
-        tokens = tokens.flatten(2).transpose(1, 2)  # (1, 16, WIDTH)
-        tokens = tokens + self.a(self.first(tokens))
-        tokens = tokens + self.b(nn.functional.gelu(self.second(tokens)))
-        logits = self.head(self.third(tokens)).mean(1)
-        if self.leak:
-            logits = logits + tokens.mean((1, 2))[:, None] * torch.tensor([1e-6, 0, 0])
-        return torch.softmax(logits, 1)
+from tests.convert._loud_streams import SIDE, WIDTH, Streams
 
 
 def lowered(**options) -> Lowered:
@@ -206,10 +175,10 @@ def test_quiet_tokens_and_quiet_norms_keep_what_they_had(eps: float, early: floa
 def test_epsilon_never_becomes_zero() -> None:
     """A token of zeros would be 0 / 0. An epsilon that half precision never had holds nothing up."""
     loud = Sums(largest=1e9, quietest=1e6)
-    assert half_norms.step_of(loud, 1e-6).needed == 2 < half_norms.step_of(loud, 1e-5).needed == 4
-    assert half_norms.step_of(loud, 1e-9).needed == half_norms.step_of(loud, 1.0).needed == 8
-    assert half_norms.step_of(Sums(1e3, 1e-3), 1e-5) == half_norms.Step(0, 2)
-    assert half_norms.step_of(Sums(float("inf"), 1.0), 1e-5) == half_norms.Step(0, 0)
+    assert step_of(loud, 1e-6).needed == 2 < step_of(loud, 1e-5).needed == 4
+    assert step_of(loud, 1e-9).needed == step_of(loud, 1.0).needed == 8
+    assert step_of(Sums(1e3, 1e-3), 1e-5) == Step(0, 2)
+    assert step_of(Sums(float("inf"), 1.0), 1e-5) == Step(0, 0)
 
 
 def test_sums_beyond_float32_are_named_and_left(tmp_path) -> None:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from convert._coreml import program as _coreml
 from convert._coreml.choose import ranges_of
 from convert._coreml.imitate import Imitation
+from convert._half_steps import Step
 from convert._tflite import file as _tflite
-from convert._tflite.half_norms import Step, with_half_norms
+from convert._tflite.half_norms import with_half_norms
 from convert._tflite.layers import name_of, weighted
 from convert._tflite.norms import norms_of
 from convert._tflite.quantise import quantise
