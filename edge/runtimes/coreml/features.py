@@ -64,7 +64,20 @@ def from_number(name: str, value: Any, *, whole: bool) -> Tensor:
     array = np.asarray(value) if np.isscalar(value) or isinstance(value, np.ndarray) else np.empty(0)
     if array.size != 1 or array.dtype.kind not in ("iub" if whole else "iufb"):
         raise InputError(f"the input {name} is a {'whole ' if whole else ''}number, got {value!r:.40}")
-    return torch.from_numpy(array.reshape(1).astype(np.int32 if whole else np.float64))
+    array = array.reshape(1)
+    return torch.from_numpy(exactly(name, array, np.int32) if whole else array.astype(np.float64))
+
+
+def exactly(name: str, array: np.ndarray, kind: type) -> np.ndarray:
+    """A copy in a type of whole numbers; InputError for a fraction, and for a number that the type cannot hold."""
+    with np.errstate(invalid="ignore"):
+        values: np.ndarray = np.array(array, kind)
+    if not np.array_equal(values, array):
+        limits, first = np.iinfo(values.dtype), array[values != array][0]
+        raise InputError(
+            f"the input {name} takes whole numbers of {values.dtype}, {limits.min} to {limits.max}, got {first}"
+        )
+    return values
 
 
 def from_image(name: str, kind: Any, picture: Any) -> Tensor:
@@ -147,7 +160,7 @@ def from_array(name: str, kind: Any, value: Any) -> Tensor:
     if not fits:
         raise InputError(f"the input {name} takes the shape {wanted}, got {array.shape}")
     dtype = ARRAYS.get(int(kind.dataType), np.float32)
-    return torch.from_numpy(np.array(array, dtype))
+    return torch.from_numpy(exactly(name, array, dtype) if np.dtype(dtype).kind == "i" else np.array(array, dtype))
 
 
 def write_outputs(description: Any, values: Mapping[str, Any]) -> dict[str, Any]:

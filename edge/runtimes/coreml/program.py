@@ -43,7 +43,7 @@ OTHER_KINDS: dict[str | None, str] = {
     "pipelineRegressor": f"a pipeline of models{AGAIN}: open it with dermedge.coreml.load",
     None: f"nothing{AGAIN}: copy or convert it again",
 }
-OPSETS = ("CoreML5", "CoreML6", "CoreML7", "CoreML8")  # iOS 15, 16, 17, 18
+OPSETS = ("CoreML5", "CoreML6", "CoreML7", "CoreML8", "CoreML9")  # iOS 15, 16, 17, 18, 26
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def read_program(spec: Any, weights: Weights, function_name: str | None = None) 
         )
     function = functions[name]
     if function.opset not in OPSETS:
-        raise InputError(f"the program is of op set {function.opset}; known are {', '.join(OPSETS)} (iOS 15 to 18)")
+        raise InputError(f"the program is of op set {function.opset}; known are {', '.join(OPSETS)} (iOS 15 to 26)")
     if function.opset not in function.block_specializations:
         raise InputError(f"the program has no block for its own op set {function.opset}")
     message = function.block_specializations[function.opset]
