@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,8 +38,13 @@ def check_finished(
     teachers: Sequence[Checkpoint],
     *,
     answers: bool,
+    learned: Callable[[], Sequence[str]] | None = None,
 ) -> None:
-    """InputError for a finished fold of other settings, whose figures would be pooled as those of these."""
+    """InputError for a finished fold of other settings or photographs, whose figures would be pooled as those of these.
+
+    `learned`: gives the digests of the sets that the fold learns from (`PhotoSet.sha256`), as machines that share a
+    folder have copies of the photographs each; asked for only where the fold is finished.
+    """
     path = folder / "checkpoint.json"
     if not path.is_file():
         return
@@ -59,10 +64,14 @@ def check_finished(
         "teachers": [teacher["sha256"] for teacher in was.get("teachers", [])],
     }
     other = [name for name, value in wanted.items() if name in there and there[name] != value]
+    if learned is not None:
+        digests = list(learned())  # a checkpoint lists those of the networks that it learned from behind its own
+        if digests != [part.get("sha256") for part in facts.get("data", [])[: len(digests)]]:
+            other.append("photographs")
     if answers and "questions" not in facts:
         other.append("answers")
     if other:
         raise InputError(
-            f"{folder} was trained with other settings ({', '.join(other)}); give another folder, or `force` to "
-            "train all folds again"
+            f"{folder} was trained with other settings or photographs ({', '.join(other)}); give another folder, or "
+            "`force` to train all folds again"
         )

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from edge.progress import Listener, listening
 
 from ._answer_figures import KINDS, figures_of
 from ._baselines import baselines
+from ._cut import cut_sets
 from ._flags import flags_of
 from ._fold_checks import check_finished, check_unseen
 from ._fold_runs import FoldRun, train_folds
@@ -125,15 +126,22 @@ def cross_validate(
     runs = fold_runs(recipe, split, machine, sources, folder, processes=processes)
     with listening(on_progress):
         sets = sets_of(sources, masks=networks.masks)
-        check_folds(recipe, split, sets, networks, None if force else folder, answers=answers)
+        check_folds(recipe, split, sets, networks)
+        digests_of = cache(lambda own: [cut.train.sha256() for cut in cut_sets(sets, own)])
         fold_of = {run.folder: fold for fold, run in enumerate(runs)}
 
         def check(run: FoldRun) -> None:
-            """Whoever shares this folder may have been started with other settings."""
+            """Whoever shares this folder may have been started with other settings, or have other photographs."""
             fold = fold_of[run.folder]
             own, teachers = replace(split, fold=fold), networks.teachers[fold]
-            check_finished(run.folder, recipe, own, networks.start, teachers, answers=answers)
+            # with `skip_unreadable` each fold alone knows which photographs it left out
+            learned = None if skip_unreadable else partial(digests_of, own)
+            check_finished(
+                run.folder, recipe, own, networks.start, teachers, answers=answers, learned=learned
+            )  # fmt: skip
 
+        for run in [] if force else runs:
+            check(run)
         codes = train_folds(runs, environments, force=force, check=check)
         if any(codes.values()):
             raise FoldsStopped({fold: code for fold, code in sorted(codes.items()) if code}, folder)
@@ -206,17 +214,12 @@ def sets_of(sources: Sources, *, masks: bool) -> list[PhotoSet]:
     return sets
 
 
-def check_folds(
-    recipe: Recipe, split: Split, sets: Sequence[PhotoSet], networks: Networks, there: Path | None, *, answers: bool
-) -> None:
-    """InputError for what a fold would refuse, and for finished ones of other settings in `there`, if any."""
+def check_folds(recipe: Recipe, split: Split, sets: Sequence[PhotoSet], networks: Networks) -> None:
+    """InputError for what a fold would refuse."""
     if networks.masks:
         check_masks(sets, recipe.model)
     for fold in range(split.folds):
-        own, teachers = replace(split, fold=fold), networks.teachers[fold]
-        check_unseen(own, sets, networks.start, teachers)
-        if there is not None:
-            check_finished(fold_folder(there, fold), recipe, own, networks.start, teachers, answers=answers)
+        check_unseen(replace(split, fold=fold), sets, networks.start, networks.teachers[fold])
 
 
 def fold_folder(folder: Path, fold: int) -> Path:

@@ -33,7 +33,7 @@ def opened_for(recipes: Sequence[Recipe], split: Split, sources: Sources) -> tup
         recipe = Recipe(model=model, distil=distil, distil_features=distil_features)
         networks = opened_networks(recipe, split, sources)
         photos = sets(networks.masks)
-        check_folds(recipe, split, photos, networks, None, answers=sources.answers)
+        check_folds(recipe, split, photos, networks)
         return photos, networks
 
     refused: dict[int, str] = {}

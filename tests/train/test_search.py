@@ -328,7 +328,9 @@ def test_two_cross_validations_of_other_recipes_are_not_pooled(
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(said) == 2 and all("was trained with other settings (learning_rate)" in words for words in said)
+    assert len(said) == 2 and all(
+        "was trained with other settings or photographs (learning_rate)" in words for words in said
+    )
     assert not (tmp_path / "cv" / "cross_validation.json").exists()
 
 

@@ -6,10 +6,12 @@ import json
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from edge.checkpoint import Checkpoint, Preprocess, load, save
@@ -19,7 +21,7 @@ from edge.models import create_model
 from train import _folds, _trainer
 from train._batches import Squares
 from train._fold_checks import check_finished
-from train._folds import cross_validate
+from train._folds import FoldsStopped, cross_validate
 from train._objective import Batch, Classify, Taught
 from train._options import Machine, Split
 from train._predict import predict
@@ -263,10 +265,25 @@ def test_a_run_keeps_what_its_teachers_have_seen(small_sample: Path, tmp_path: P
     monkeypatch.setattr(_folds, "train_folds", lambda *_, **__: pytest.fail("a fold was trained"))
     with pytest.raises(InputError, match=r"`teacher` learned from \d+ patients"):  # before fold 0 is trained
         cross_validate(recipe, small_sample, folder=tmp_path / "cv2", split=Split(3), teachers=[first.checkpoint_path])
-    with pytest.raises(InputError, match=r"fold-0 was trained with other settings \(learning_rate, answers\)"):
+    with pytest.raises(
+        InputError, match=r"fold-0 was trained with other settings or photographs \(learning_rate, answers\)"
+    ):
         cross_validate(
             replace(recipe, learning_rate=2e-3), small_sample, folder=tmp_path / "cv", split=Split(3), answers=True
         )
+    changed = tmp_path / "changed"  # another machine's copy, in which photographs were edited
+    copytree(small_sample, changed)
+    for photograph in sorted(changed.rglob("*.jpg"))[:20]:
+        with Image.open(photograph) as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photograph)
+    with pytest.raises(InputError, match=r"fold-0 was trained with other settings or photographs \(photographs\)"):
+        cross_validate(recipe, changed, folder=tmp_path / "cv", split=Split(3))
+    monkeypatch.setattr(_folds, "train_folds", lambda runs, *_, **__: dict.fromkeys(range(len(runs)), 1))
+    for skip_unreadable in (False, True):  # the same photographs: it goes on
+        with pytest.raises(FoldsStopped):
+            cross_validate(
+                recipe, small_sample, folder=tmp_path / "cv", split=Split(3), skip_unreadable=skip_unreadable
+            )
 
 
 def test_a_finished_fold_of_other_teachers_is_not_pooled(tmp_path):
@@ -277,9 +294,9 @@ def test_a_finished_fold_of_other_teachers_is_not_pooled(tmp_path):
     check_finished(tmp_path, TINY, Split(3), None, teachers[:1], answers=False)
     check_finished(tmp_path / "none", TINY, Split(3), None, teachers, answers=False)
     for others in ([], teachers[1:], teachers):
-        with pytest.raises(InputError, match=r"other settings \(teachers\)"):
+        with pytest.raises(InputError, match=r"other settings or photographs \(teachers\)"):
             check_finished(tmp_path, TINY, Split(3), None, others, answers=False)
-    with pytest.raises(InputError, match=r"other settings \(batch, folds\)"):
+    with pytest.raises(InputError, match=r"other settings or photographs \(batch, folds\)"):
         check_finished(tmp_path, replace(TINY, batch=5), Split(4), None, teachers[:1], answers=False)
 
 
