@@ -54,12 +54,15 @@ def pretended(run: FoldRun, environment: object, *, force: bool, children: list)
         run.log.write_text("Traceback\nMemoryError: too large\n")
         return 1
     time.sleep(float(os.environ.get("PRETENDED_S", "0")))
-    unseen = cut_sets([open_photos(args.data)], split)[0].unseen
+    cut = cut_sets([open_photos(args.data)], split)[0]
+    unseen = cut.unseen
     rng = np.random.default_rng([int(recipe.learning_rate * 1e7), split.fold])
     logits = rng.normal(size=(len(unseen), 2)) + 300 * recipe.learning_rate * np.eye(2)[np.array(unseen.targets)]
     write_answers(run.folder / UNSEEN, unseen, logits)
     facts = {**as_json(asdict(recipe)), "precision": "32-true"}
-    write_json(run.folder / "checkpoint.json", {"recipe": facts, "metrics": {}})
+    write_json(
+        run.folder / "checkpoint.json", {"recipe": facts, "metrics": {}, "data": [{"sha256": cut.train.sha256()}]}
+    )
     return 0
 
 
