@@ -1,11 +1,13 @@
 """`int8-full` of network after network: what it loses, its time by the float file's, or why there is none.
 
     python benchmarks/whole_numbers.py --models mobilenetv2,mnasnet --side 128
+    python benchmarks/whole_numbers.py --models efficientnet_lite0,runs/mobilenetv2/checkpoint.safetensors
 
-Weights that are shipped, else random ones whose answers depend on the picture; of those the figures say how much 8 bits
-lose in such a network, and nothing of a trained one. Both forms of the weights have their SQNR (docs/edge_graph.md,
-Eight bits); `int8-full` is the one that a third of the calibrating images chose, as conversion does. Ratios are of
-processor time on one thread, both files in turn. Writes --out/whole_numbers.md and whole_numbers.json.
+Weights that are shipped or in a file that training wrote, else random ones whose answers depend on the picture; of
+those the figures say how much 8 bits lose in such a network, and nothing of a trained one. Both forms of the weights
+have their SQNR (docs/edge_graph.md, Eight bits); `int8-full` is the one that a third of the calibrating images chose,
+as conversion does. Ratios are of processor time on one thread, both files in turn. Writes --out/whole_numbers.md and
+whole_numbers.json.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ if not __package__:  # started as a file from a clone: behave like `python -m be
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "benchmarks"
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,13 +35,17 @@ from edge.progress import track
 
 from ._flags import add_out
 
+if TYPE_CHECKING:
+    from edge.checkpoint import Checkpoint
+
 MODELS = (
     "efficientnet_lite0,mobilenetv2,mobilenetv3_large,mnasnet,shufflenetv2,efficientnet_b0,hifuse_tiny_compact,"
     "hierattn_xs"
 )
+SIDE = 128  # pixels, of random weights
 LOG = "benchmark.log"
 COLUMNS = (
-    "network", "weights", "int8-full", "scaled and split", "as they were", "same class", "bytes by float",
+    "network", "weights, side", "int8-full", "scaled and split", "as they were", "same class", "bytes by float",
     "time by float",
 )  # fmt: skip
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
@@ -45,8 +53,8 @@ HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--models", default=MODELS, metavar="NAME,NAME", help="default: %(default)s")
-    p.add_argument("--side", type=int, default=128, help="input side in pixels (default: %(default)s)")
+    p.add_argument("--models", default=MODELS, metavar="NAME,NAME", help="or .safetensors files (default: %(default)s)")
+    p.add_argument("--side", type=int, help=f"input side in pixels (default: that of trained weights, else {SIDE})")
     p.add_argument("--images", type=int, default=64, help="that give ranges, and that judge, at most (default: 64)")
     add_data(p, "for ranges and SQNR")
     add_out(p)
@@ -63,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         rows = [measured(name, args) for name in track(names, "networks", len(names))]
     page = HEAD + "".join(line(row) for row in rows)
     write_text(args.out / "whole_numbers.md", page)
-    write_json(args.out / "whole_numbers.json", {"side": args.side, "rows": rows})
+    write_json(args.out / "whole_numbers.json", {"rows": rows})
     print(page)
     return GOOD
 
@@ -75,20 +83,40 @@ def measured(name: str, args: argparse.Namespace) -> dict:
     from edge.data.selection import calibration_set, judging_set
     from edge.data.squares import load_squares
 
-    from ._files import checkpoint_at, settled_on, trained
+    from ._files import settled_on, trained
 
-    checkpoint = checkpoint_at(name, args.side)
+    checkpoint = weights_of(name, args.side)
+    side = checkpoint.preprocess.side
     sets = (
         calibration_set(checkpoint, args.data, limit=args.images),
         judging_set(checkpoint, args.data, limit=args.images),
     )
-    calibrating, judging = (load_squares(photos, args.side)[1] for photos in sets)
-    row = {"network": name, "trained": trained(checkpoint), "images": len(judging)}
-    if not row["trained"]:
+    calibrating, judging = (load_squares(photos, side)[1] for photos in sets)
+    kind = "untrained" if not trained(checkpoint) else "trained" if is_file(name) else "shipped"
+    row = {"network": checkpoint.model, "weights": kind, "side": side, "images": len(judging)}
+    if not trained(checkpoint):
         checkpoint = settled_on(calibrating, checkpoint)
     lowered = float_model(checkpoint)
     refusal = Chain(lowered.content).refusal(lowered.modules)
     return row | ({"refusal": refusal} if refusal else figures(lowered.content, calibrating, judging))
+
+
+def weights_of(name: str, side: int | None) -> Checkpoint:
+    """What is shipped as `name`, what is in the .safetensors file of that name, or random weights; for that side."""
+    from edge.checkpoint import check_side, load, shipped, shipped_models
+
+    from ._files import checkpoint_at
+
+    if not is_file(name) and name not in shipped_models():
+        return checkpoint_at(name, side or SIDE)
+    checkpoint = load(name if is_file(name) else shipped(name))
+    if side is None:
+        return checkpoint
+    return replace(checkpoint, preprocess=replace(checkpoint.preprocess, side=check_side(side, where="--side")))
+
+
+def is_file(name: str) -> bool:
+    return name.endswith(".safetensors")
 
 
 def figures(content: bytes, calibrating: np.ndarray, judging: np.ndarray) -> dict:
@@ -129,7 +157,7 @@ def figures(content: bytes, calibrating: np.ndarray, judging: np.ndarray) -> dic
 
 
 def line(row: dict) -> str:
-    weights = "shipped" if row["trained"] else "untrained"
+    weights = f"{row['weights']}, {row['side']} px"
     if "refusal" in row:
         return f"| {row['network']} | {weights} | {row['refusal']} | | | | | |\n"
     return (

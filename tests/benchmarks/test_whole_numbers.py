@@ -7,17 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.whole_numbers import line, main
+from benchmarks.whole_numbers import line, main, weights_of
+from edge.checkpoint import load, save, shipped
 
 
 def test_a_network_without_such_a_file_says_why() -> None:
-    row = {"network": "n", "trained": False, "refusal": "not made: SOFTMAX (in attention)"}
-    assert line(row) == "| n | untrained | not made: SOFTMAX (in attention) | | | | | |\n"
+    row = {"network": "n", "weights": "untrained", "side": 64, "refusal": "not made: SOFTMAX (in attention)"}
+    assert line(row) == "| n | untrained, 64 px | not made: SOFTMAX (in attention) | | | | | |\n"
 
 
 def test_wrong_flags_are_named(tmp_path: Path, capsys) -> None:
-    assert main(["--images", "0", "--out", str(tmp_path)]) == 2
-    assert "--images" in capsys.readouterr().err
+    for wrong in (["--images", "0"], ["--side", "65", "--models", "hierattn_xs"]):
+        assert main([*wrong, "--out", str(tmp_path)]) == 2
+        assert wrong[0] in capsys.readouterr().err
+    assert main(["--models", str(tmp_path / "none.safetensors"), "--out", str(tmp_path)]) == 2
+    assert "none.safetensors" in capsys.readouterr().err
+
+
+def test_trained_weights_keep_their_side(tmp_path: Path) -> None:
+    """A network is judged at the side that it was trained at, unless another is asked for."""
+    save(load(shipped("hierattn_xs")), tmp_path / "mine")
+    mine = str(tmp_path / "mine.safetensors")
+    sides = {
+        (name, side): weights_of(name, side).preprocess.side for name in ("hierattn_xs", mine) for side in (None, 64)
+    }
+    assert sides == {("hierattn_xs", None): 128, ("hierattn_xs", 64): 64, (mine, None): 128, (mine, 64): 64}
+    assert weights_of("mnasnet", None).preprocess.side == 128
 
 
 @pytest.mark.slow(reason="lowers two networks and rounds one of them twice")
@@ -25,6 +40,9 @@ def test_a_run(folder_of_photographs: Path, tmp_path: Path) -> None:
     arguments = ["--models", "mobilenetv2,hierattn_xs", "--side", "64", "--images", "8"]
     assert main([*arguments, "--data", str(folder_of_photographs), "--out", str(tmp_path)]) == 0
     first, second = json.loads((tmp_path / "whole_numbers.json").read_text())["rows"]
-    assert not first["trained"] and first["sqnr_db"] in (first["sqnr_db_changed"], first["sqnr_db_as_they_were"])
+    assert first["weights"] == "untrained" and first["sqnr_db"] in (
+        first["sqnr_db_changed"],
+        first["sqnr_db_as_they_were"],
+    )
     assert first["sqnr_db"] > 5 and 0.2 < first["bytes_ratio"] < 0.4
-    assert second["trained"] and "norm" in second["refusal"]
+    assert second["weights"] == "shipped" and "norm" in second["refusal"]
