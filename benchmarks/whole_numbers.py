@@ -131,7 +131,7 @@ def figures(content: bytes, calibrating: np.ndarray, judging: np.ndarray) -> dic
     from convert._tflite.whole_weights import WholeWeights, nearest, whole_weights_for
 
     wanted, _ = answers(content, judging)
-    ranging, choosing = np.split(calibrating, [len(calibrating) * 2 // 3])
+    ranging, choosing = parts(calibrating)
     plain = WholeWeights({}, {}, rounding_for(content, moments_of(content, ranging)))
     changed = whole_weights_for(content, Chain(content).ranges(ranging), ranging)
     taken, _ = nearest([changed, plain], content, ranging, choosing)
@@ -154,6 +154,13 @@ def figures(content: bytes, calibrating: np.ndarray, judging: np.ndarray) -> dic
         "bytes_ratio": bytes_ratio,
         "time_ratio": time,
     }
+
+
+def parts(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two thirds that give ranges and rounding, and the third that chooses, with all sets in both, as in conversion."""
+    mixed = images[np.random.default_rng(0).permutation(len(images))]
+    ranging, choosing = np.split(mixed, [len(mixed) * 2 // 3])
+    return ranging, choosing
 
 
 def line(row: dict) -> str:

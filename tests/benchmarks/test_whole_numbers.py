@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.whole_numbers import line, main, weights_of
+from benchmarks.whole_numbers import line, main, parts, weights_of
 from edge.checkpoint import load, save, shipped
 
 
@@ -33,6 +34,13 @@ def test_trained_weights_keep_their_side(tmp_path: Path) -> None:
     }
     assert sides == {("hierattn_xs", None): 128, ("hierattn_xs", 64): 64, (mine, None): 128, (mine, 64): 64}
     assert weights_of("mnasnet", None).preprocess.side == 128
+
+
+def test_every_set_has_a_say_in_the_choice() -> None:
+    """Calibrating photographs come set by set; the last third alone would be of one kind."""
+    ranging, choosing = parts(np.arange(90))
+    assert len(ranging) == 60 and set(ranging) | set(choosing) == set(range(90))
+    assert all({number // 30 for number in part} == {0, 1, 2} for part in (ranging, choosing))
 
 
 @pytest.mark.slow(reason="lowers two networks and rounds one of them twice")
