@@ -22,6 +22,18 @@ from .values import FLOATS
 ELEMENT_OF = {dtype: element for element, dtype in reversed(DTYPES.items())}
 # Operation -> its input that names the type of its result, as `fp16` or `int8`.
 NAMED_BY = {"cast": "dtype", "constexpr_cast": "output_dtype", "quantize": "output_dtype"}
+BINARY = (
+    "add", "sub", "mul", "real_div", "floor_div", "mod", "pow", "maximum", "minimum", "equal", "not_equal", "less",
+    "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor",
+)  # fmt: skip
+# Operation -> its inputs that have the same type, of operations that would compute something from other ones.
+ALIKE = {
+    **dict.fromkeys(BINARY, ("x", "y")),
+    **dict.fromkeys(("scatter", "scatter_along_axis", "scatter_nd"), ("data", "updates")),
+    "select": ("a", "b"),
+    "slice_update": ("x", "update"),
+    "scaled_dot_product_attention": ("query", "key", "value"),
+}
 ORDER = ("first", "second")  # of the blocks of an operation
 
 
@@ -49,6 +61,7 @@ def held(value: Any) -> Any:
 def check(operation: Operation, known: Mapping[str, Any]) -> None:
     if operation.kind in CONTROL:  # its results are those of its blocks: `check_blocks`
         return
+    check_alike(operation, known)
     named = NAMED_BY.get(operation.kind)
     if named is not None:
         text = next(types_of(operation.inputs.get(named), known), None)
@@ -66,6 +79,15 @@ def check(operation: Operation, known: Mapping[str, Any]) -> None:
         if floats and not fits:
             came = " and ".join(floats).lower()
             raise InputError(f"{misstated(operation, output)}, it takes {came}; convert the model again")
+
+
+def check_alike(operation: Operation, known: Mapping[str, Any]) -> None:
+    """InputError where inputs that have the same type in MIL state different ones."""
+    names = ALIKE.get(operation.kind, ())
+    types = {name: t for name in names for t in types_of(operation.inputs.get(name), known) if is_number(t)}
+    if len({kept_in(t) for t in types.values()}) > 1:
+        came = " and ".join(f"its {name} {t.lower()}" for name, t in types.items())
+        raise InputError(f"{where(operation)}: {came}, expected the same type of them; convert the model again")
 
 
 def check_blocks(operation: Operation, known: Mapping[str, Any], insides: Sequence[Mapping[str, Any]]) -> None:
@@ -105,6 +127,10 @@ def agree(operation: Operation, who: str, values: Sequence[tuple[str, Any]], oth
                 f"{where(operation)}: {who} {name} as {str(element).lower():.40}, {other} {str(asked).lower():.40}; "
                 "convert the model again"
             )
+
+
+def is_number(element: Any) -> bool:
+    return isinstance(element, str) and element in DTYPES
 
 
 def kept_in(element: Any) -> Any:

@@ -19,6 +19,7 @@ from .bind import Call, bind
 from .described import Described
 from .ops.states import State
 from .program import Operation, Program
+from .promised import check_promised
 from .runtime_dependent import runtime_dependent
 from .state import MLState, check_fits
 from .stated import misfit
@@ -44,6 +45,7 @@ class CoreMLModel(Described):
             raise InputError(
                 f"the package promises an output {strange[0]}; its program gives {', '.join(program.outputs) or 'none'}"
             )
+        check_promised(self.output_description, program)
         described = {feature.name for feature in description.state}
         if described != {kind.name for kind in program.states}:
             raise InputError(

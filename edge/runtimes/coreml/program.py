@@ -199,6 +199,7 @@ def read_block(message: Any, weights: Weights, inputs: tuple[Output, ...], known
         if op.type == "const":
             if len(outputs) != 1:
                 raise InputError(f"op {place}, const, gives {len(outputs)} values, expected one")
+            check_constant(op.attributes["val"].type, outputs[0], place)
             constants[outputs[0].name] = constant(op.attributes["val"], weights)
         else:
             arguments = {
@@ -218,6 +219,17 @@ def read_block(message: Any, weights: Weights, inputs: tuple[Output, ...], known
         owner = f"a block of {within}" if within else "the program"
         raise InputError(f"{owner} has an output {missing[0]}, which is made by no operation")
     return Block(inputs, tuple(operations), tuple(message.outputs), constants)
+
+
+def check_constant(kind: Any, stated: Output, place: int) -> None:
+    """InputError for a constant whose value is of another type or shape than the program states of it."""
+    if kind.WhichOneof("type") == "tensorType":
+        value = Output(stated.name, element_of(kind.tensorType), sides_of(kind.tensorType))
+        if value != stated:
+            raise InputError(
+                f"op {place}, const: {stated.name} is stated to be {stated.words}, its value is {value.words}; "
+                "convert the model again"
+            )
 
 
 def label(op: Any, outputs: tuple[Output, ...]) -> str:

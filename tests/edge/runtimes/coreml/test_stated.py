@@ -34,7 +34,7 @@ def several(x, start):
     halved = mb.cast(x=x, dtype="fp16")
     return (
         mb.relu(x=mb.abs(x=x, name="size")),
-        *mb.split(x=x, axis=1, split_sizes=[1, 2], name="parts"),
+        *(mb.identity(x=part) for part in mb.split(x=x, axis=1, split_sizes=[1, 2], name="parts")),
         mb.cast(x=mb.greater(x=x, y=np.float32(0)), dtype="int32"),
         mb.reduce_argmax(x=x, axis=2),
         mb.reduce_mean(x=x, axes=[2]),
