@@ -68,6 +68,9 @@ class CoreMLPipeline(Described):
         for feature in self.output_description:
             if feature.name not in known:
                 raise InputError(f"the pipeline promises an output {feature.name}, which none of its models gives")
+        last = {feature.name: feature for stage in self.stages.values() for feature in stage.output_description}
+        for feature in self.output_description:
+            check_kind(feature, last.get(feature.name, feature))
 
     @property
     def calls(self) -> list[Call]:
@@ -108,6 +111,18 @@ class CoreMLPipeline(Described):
         if lacking:
             raise InputError(f"the pipeline promises an output {lacking[0]}, which is an input that was not given")
         return {feature.name: as_described(feature, values[feature.name]) for feature in self.output_description}
+
+
+def check_kind(promised: Any, of_model: Any) -> None:
+    """InputError for an array of another kind of number than the model that gives it says: fractions would be lost."""
+    kinds = [features.ARRAYS.get(int(feature.type.multiArrayType.dataType)) for feature in (promised, of_model)]
+    if promised.type.WhichOneof("Type") == of_model.type.WhichOneof("Type") == "multiArrayType":
+        names = [np.dtype(kind).name if kind is not None else "nothing" for kind in kinds]
+        if kinds[0] is None or (np.dtype(kinds[0]).kind != np.dtype(kinds[1]).kind):
+            raise InputError(
+                f"the pipeline promises its output {promised.name} as {names[0]}, the model that gives it has "
+                f"{names[1]}; convert the models again"
+            )
 
 
 def as_described(feature: Any, value: Any) -> Any:

@@ -111,6 +111,14 @@ def with_strange_output(spec) -> None:
     spec.description.output.add().name = "other"
 
 
+def with_whole_numbers(spec) -> None:
+    spec.description.output[0].type.multiArrayType.dataType = 131104
+
+
+def without_a_type(spec) -> None:
+    spec.description.output[0].type.multiArrayType.dataType = 0
+
+
 def without_models(spec) -> None:
     del spec.pipeline.models[:]
 
@@ -137,6 +145,8 @@ def with_states(spec) -> None:
     [
         (without_input, r"model 1 of the pipeline takes x, which nothing before it gives"),
         (with_strange_output, "promises an output other"),
+        (with_whole_numbers, r"promises its output \w+ as int32, the model that gives it has float32"),
+        (without_a_type, r"promises its output \w+ as nothing, the model that gives it has float32"),
         (without_models, "holds no model"),
         (with_old_network, r"model 2 of the pipeline: holds a neural network.*convert_to='mlprogram'"),
         (with_trees, "model 2 of the pipeline: holds a treeEnsembleClassifier"),
