@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 
 from edge.scheme import Layer, Range, Scheme
-from edge.tflite.flatbuffer import code_of, constant_of, hold, pack, unpack
+from edge.tflite.flatbuffer import pack, unpack
 from edge.tflite.graph import Node, nodes_of
 
-from .audit import has_data, operand_of
+from .audit import operand_of
 from .layers import Modules, activations, described, name_of, weighted
 from .quantise import FloatFile, of_tensors, rule_for
 from .rounding import with_float_layers
+from .whole_picture import BYTES, normalising, picture_in_8_bits
 
 # Operators without weights that LiteRT computes in 8 bits, in XNNPACK or in its plain kernels.
 BETWEEN = {
@@ -41,8 +42,6 @@ WHY = {
     "RSQRT": "is of a norm that is computed from the picture",
     "SQUARED_DIFFERENCE": "is of a norm that is computed from the picture",
 }
-NORMALISING = {"SUB": -1, "ADD": 1, "DIV": -1, "MUL": 1}  # of the picture; -1: by the inverse
-BYTES = (0.0, 255.0)
 RANK = 4  # of maps
 SHARES = (4, 16, 64)  # of the picture's places: maps of at most 1/4, 1/16 and 1/64 of them
 Ranges = Mapping[str, Range]  # tensor -> smallest and largest value
@@ -143,9 +142,14 @@ class Chain:
         range for each row while the file runs, as in `int8`.
         """
         if self.first and begin <= self.first:
-            return Chain(with_layer_for_picture(self.content)).written(ranges, camera=camera)
+            picture = picture_in_8_bits(self.content)
+            return Chain(picture.content).from_operator(0, {**ranges, **picture.ranges}, camera=camera)
+        return self.from_operator(max(begin, self.first), ranges, camera=camera)
+
+    def from_operator(self, begin: int, ranges: Ranges, *, camera: bool) -> bytes:
+        """The same, of a file whose picture 8 bits can stand for as it is."""
         rules = []
-        for node in self.nodes[max(begin, self.first) :]:
+        for node in self.nodes[begin:]:
             dynamic = node.kind == "FULLY_CONNECTED" and not camera
             made = [name_of(self.model, tensor) for tensor in node.makes]
             layer = Layer(made[0], node.kind, "dynamic" if dynamic else "static", 0)
@@ -175,70 +179,12 @@ def chain_file(floats: bytes, on_grid: bytes, scheme: Scheme, *, whole: bool = F
     return Chain(chain_weights(floats, on_grid, begin)).written(scheme.ranges, begin=begin)
 
 
-def normalising(model: Any, nodes: list[Node]) -> list[tuple[Node, tuple[np.ndarray, np.ndarray]]]:
-    """The operators that normalise the picture, behind each other from the file's input on, each with the factor and
-    the shift (C,) of each channel that its result is of the picture."""
-    tensor = int(model.subgraphs[0].inputs[0])
-    channels = int(model.subgraphs[0].tensors[tensor].shape[-1])
-    factor, shift = np.ones(channels), np.zeros(channels)
-    steps = []
-    for node in nodes:
-        if node.kind not in NORMALISING or node.live != (tensor,) or not per_channel(model, node):
-            break
-        if node.reads[0] != tensor:  # a constant minus the picture
-            break
-        values = constant_of(model, node.reads[1]).astype(np.float64).reshape(-1)
-        if node.kind in {"SUB", "ADD"}:
-            shift = shift + NORMALISING[node.kind] * values
-        else:
-            values = values ** NORMALISING[node.kind]
-            factor, shift = factor * values, shift * values
-        steps.append((node, (factor, shift)))
-        (tensor,) = node.makes
-    return steps
-
-
-def per_channel(model: Any, node: Node) -> bool:
-    """Whether it computes with one constant number for each channel, or one for all."""
-    others = [tensor for tensor in node.reads if tensor not in node.live]
-    if len(others) != 1 or not has_data(model.buffers[model.subgraphs[0].tensors[others[0]].buffer]):
-        return False
-    shape = model.subgraphs[0].tensors[others[0]].shape
-    size = int(np.prod(shape)) if shape is not None else 1
-    return size in (1, int(model.subgraphs[0].tensors[node.makes[0]].shape[-1])) and (size == 1 or shape[-1] == size)
-
-
 def is_alike(model: Any, node: Node) -> bool:
     """Whether the operator's computed operands and its result are of float32, as 8 bits can stand for."""
     from ai_edge_litert import schema_py_generated as schema
 
     tensors = model.subgraphs[0].tensors
     return all(tensors[n].type == schema.TensorType.FLOAT32 for n in (*node.live, *node.makes))
-
-
-def with_layer_for_picture(content: bytes) -> bytes:
-    """The float file with its picture normalised by a depthwise 1 x 1 convolution, which 8 bits can stand for."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = unpack(content)
-    graph = model.subgraphs[0]
-    steps = normalising(model, nodes_of(model))
-    nodes = [node for node, _ in steps]
-    factor, shift = steps[-1][1]
-    options = schema.DepthwiseConv2DOptionsT()
-    options.strideH = options.strideW = options.dilationHFactor = options.dilationWFactor = options.depthMultiplier = 1
-    options.padding = schema.Padding.VALID
-    layer = graph.operators[nodes[0].place]
-    layer.opcodeIndex = code_of(model, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
-    layer.builtinOptionsType, layer.builtinOptions = schema.BuiltinOptions.DepthwiseConv2DOptions, options
-    weight = hold(model, factor.reshape(1, 1, 1, -1).astype(np.float32), b"picture_factor")
-    layer.inputs = np.array(
-        [graph.inputs[0], weight, hold(model, shift.astype(np.float32), b"picture_shift")], np.int32
-    )
-    layer.outputs = np.array(nodes[-1].makes, np.int32)
-    rest = {node.place for node in nodes[1:]}
-    graph.operators = [operator for place, operator in enumerate(graph.operators) if place not in rest]
-    return pack(model)
 
 
 def with_bytes(content: bytes) -> bytes:
