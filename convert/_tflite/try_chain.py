@@ -23,7 +23,6 @@ from .whole_weights import WholeWeights
 log = logging.getLogger("dermedge")
 
 GATE_DB = TFLITE["int8"].gate.median_sqnr_db or 0.0
-CHAIN_DB = 1.5  # above its gate, of a chain: on photographs that nobody saw EfficientNet-Lite0's loses 1.3 dB more
 FASTER = 0.95  # of the other file's time that it may take at most
 
 
@@ -39,12 +38,12 @@ def with_chain(
 ) -> Scheme:
     """The scheme with chains that are in 8 bits from some operator on as further points of its curve.
 
-    The longest that keeps `CHAIN_DB` more than the gate of `aim` and takes less time here than the file that was is
-    chosen: both in the form that is shipped. The point of each that was timed has its `time_ratio`, so that a choice
-    that another machine would make otherwise can be seen. `content`: the float file; `others`: the file of the
-    scheme's layers; `judging`: uint8 images (N, S, S, 3).
+    The longest that keeps what the gate of `aim` asks for and takes less time here than the file that was is chosen:
+    both in the form that is shipped. The point of each that was timed has its `time_ratio`, so that a choice that
+    another machine would make otherwise can be seen. `content`: the float file; `others`: the file of the scheme's
+    layers; `judging`: uint8 images (N, S, S, 3).
     """
-    limit = CHAIN_DB + (aim.gate.median_sqnr_db or GATE_DB)
+    limit = aim.gate.median_sqnr_db or GATE_DB
     judge = Judge(content, judging)
     floats, on_grid = weights.floats(content), weights.on_grid(content)
     known = {layer.tensor: layer.alone_db for layer in scheme.layers}
