@@ -22,8 +22,30 @@ def conv2d(
     dilation: Sequence[int],
     groups: int,
 ) -> Tensor:
-    y = F.conv2d(first(x), first(weight), bias, list(stride), list(padding), list(dilation), groups)
-    return last(y)
+    """`padding`: zeros around rows and columns, or above, below, left and right."""
+    above, below, left, right = sides_around(padding)
+    x = F.pad(first(x), (left, right, above, below))
+    return last(F.conv2d(x, first(weight), bias, list(stride), 0, list(dilation), groups))
+
+
+def sides_around(padding: Sequence[int]) -> tuple[int, int, int, int]:
+    """Zeros above, below, left and right, of the padding of `conv2d`."""
+    rows, columns = (padding[:2], padding[2:]) if len(padding) == 4 else ([padding[0]] * 2, [padding[1]] * 2)
+    return rows[0], rows[1], columns[0], columns[1]
+
+
+def same_sides(
+    sides: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[int, int, int, int]:
+    """What SAME puts above, below, left and right of a map with these sides.
+
+    In all max((ceil(L / s) - 1) s + k - L, 0), the smaller half in front (the TFLite reference kernels).
+    """
+    around: list[int] = []
+    for length, k, s, d in zip(sides, kernel, stride, dilation, strict=True):
+        total = max((-(-length // s) - 1) * s + d * (k - 1) + 1 - length, 0)
+        around += [total // 2, total - total // 2]
+    return around[0], around[1], around[2], around[3]
 
 
 def conv_transpose2d(

@@ -36,6 +36,7 @@ from .pool_borders import pool_borders, whole_maxima
 from .pooling_matrices import pooling_matrices
 from .rearrange import rearrange
 from .resizes import resizes, uneven_resizes
+from .same_borders import same_borders
 from .share_results import share_results
 from .sorted_values import middle_values, sorted_values
 from .spell_out import masked_attention, plain_rolls, spell_out
@@ -96,12 +97,13 @@ MOBILE_PASSES: tuple[Pass, ...] = (
     strided_slices,
     rearrange,
     share_results,
+    same_borders,
 )
 
 # What ONNX's operators ask for: the same, but they keep channels first and have no product that turns a factor round.
 ONNX_PASSES: tuple[Pass, ...] = (
     uneven_resizes,
-    *(one for one in MOBILE_PASSES if one not in {channels_last, transposed_products}),
+    *(one for one in MOBILE_PASSES if one not in {channels_last, transposed_products, same_borders}),
 )
 # After all others, for files that GPUs may compute in half precision.
 HALF_SUM_PASSES: tuple[Pass, ...] = (norms_in_half,)

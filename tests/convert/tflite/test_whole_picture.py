@@ -118,6 +118,15 @@ def test_no_byte_is_rounded_before_the_first_convolution() -> None:
     assert before and all(np.array_equal(value[0].astype(int), every.astype(int) - 128) for value in before)
 
 
+def test_numbers_alike_for_all_channels_are_a_single_one() -> None:
+    """With one for each of three channels XNNPACK takes 7 % of EfficientNet-Lite0's time more."""
+    for network, size in ((Small([127.0] * 3, [128.0] * 3), 1), (Small(*BY_CHANNEL), 3)):
+        model = unpack(lowered(network))
+        graph = model.subgraphs[0]
+        subtract = next(o for o in graph.operators if code_name(model.operatorCodes[o.opcodeIndex]) == "SUB")
+        assert np.prod(graph.tensors[int(subtract.inputs[1])].shape) == size
+
+
 @pytest.mark.parametrize("reason", ["by channel", "read twice"])
 def test_elsewhere_a_layer_of_its_own_normalises(reason: str) -> None:
     torch.manual_seed(1)

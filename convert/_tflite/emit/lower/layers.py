@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from torch import fx
@@ -55,31 +53,16 @@ def batched(s: Scope, node: fx.Node, *, transposed: bool) -> int:
     return s.one(Code.BATCH_MATMUL, sides, shape_of(node), node.name, options, Options.BatchMatMulOptions)
 
 
-def padding_of(length: int, kernel: int, stride: int, dilation: int, pad: int) -> str:
-    """SAME or VALID where they are what the network does along one axis, EXPLICIT where neither is.
-
-    SAME pads max((ceil(L / s) - 1) s + k - L, 0) in all, the smaller half before (the TFLite reference kernels).
-    """
-    reach = dilation * (kernel - 1) + 1
-    total = max((math.ceil(length / stride) - 1) * stride + reach - length, 0)
-    if total == 2 * pad:
-        return "SAME" if pad else "BOTH"  # without padding SAME and VALID are one
-    return "VALID" if pad == 0 else "EXPLICIT"
-
-
 def padded(s: Scope, x: int, kernel, stride, dilation, padding, name: str) -> tuple[int, int]:
-    """The operand, padded where needed, and the padding scheme for the operator."""
+    """The operand, padded where neither SAME nor VALID is what the network does, and the operator's padding."""
     _, height, width, channels = shape = s.writer.shape(x)
-    kinds = {
-        padding_of(length, k, st, d, p)
-        for length, k, st, d, p in zip((height, width), kernel, stride, dilation, padding, strict=True)
-    } - {"BOTH"}
-    if kinds <= {"SAME"} and kinds:
-        return x, schema.Padding.SAME
-    if kinds <= {"VALID"}:
+    sides = above, below, left, right = mobile.sides_around(padding)
+    if not any(sides):
         return x, schema.Padding.VALID
-    (top, left), amounts = padding, [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]]
-    wider = [shape[0], height + 2 * top, width + 2 * left, channels]
+    if sides == mobile.same_sides((height, width), kernel, stride, dilation):
+        return x, schema.Padding.SAME
+    amounts = [[0, 0], [above, below], [left, right], [0, 0]]
+    wider = [shape[0], height + above + below, width + left + right, channels]
     x = s.one(
         Code.PAD, [x, s.integers(amounts, "paddings")], wider, f"{name}_pad", schema.PadOptionsT(), Options.PadOptions
     )

@@ -36,9 +36,21 @@ def binary(code: int, options: type, kind: int) -> Lowering:
     def lower(s: Scope, node: fx.Node) -> int:
         if node.kwargs.get("alpha", 1) != 1:
             raise NotImplementedError("a sum with alpha")
-        return s.one(code, [s[a] for a in arguments(node)[:2]], shape_of(node), node.name, options(), kind)
+        operands = [operand(s, a) for a in arguments(node)[:2]]
+        return s.one(code, operands, shape_of(node), node.name, options(), kind)
 
     return lower
+
+
+def operand(s: Scope, value: object) -> int:
+    """One side of an operator on two values; numbers that are the same for all channels as a single one.
+
+    With a number for each of a picture's three channels XNNPACK goes over it three values at a time.
+    """
+    constant = s.constants.get(value) if isinstance(value, fx.Node) else None
+    if constant is not None and 1 < constant.size == constant.shape[-1] and np.ptp(constant) == 0:
+        return s.writer.constant(constant.reshape(-1)[0].astype(np.float64), value.name)
+    return s[value]
 
 
 def silu(s: Scope, node: fx.Node) -> int:
