@@ -88,6 +88,7 @@ def test_hierattn_by_those_for_mobile_runtimes_too(name):
         "plain_quotients",
         "plain_reductions",
         "plain_moves",
+        "same_borders",
     }
     assert (fired["zero_mean_streams"], fired["plain_layer_norm"], fired["transposed_products"]) == (21, 21, 9)
     assert ranks(graph) == 4
