@@ -29,6 +29,7 @@ from ._batches import Order, Views, loader, steps_per_epoch, views_for
 from ._depthwise import FastDepthwise
 from ._fabric import make_fabric
 from ._folder import STATE, write_history
+from ._kept_memory import KeptMemory
 from ._loss import chances, log_priors
 from ._masks import mean_dice
 from ._memory import check_fits_the_set, check_memory
@@ -146,7 +147,8 @@ class Trainer:
             self.resume()
         with StopRequest() as self.stop:
             try:
-                self.run_epochs()
+                with KeptMemory():
+                    self.run_epochs()
             except Abandoned:
                 raise
             except KeyboardInterrupt:

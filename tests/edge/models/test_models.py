@@ -13,7 +13,7 @@ from torch import nn
 
 from edge.errors import InputError
 from edge.models import MODELS, PPCR, create_model, family, from_upstream
-from edge.models.hierattn import Attention, MBConv, StageBlock, StochasticDepth
+from edge.models.hierattn import Attention, MBConv, SameChannelAttention, StageBlock, StochasticDepth
 from edge.models.ppcr import PLACES
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -219,6 +219,51 @@ def test_fused_attention_is_the_same_function(net):
                 module.training = True
         fused = net(x)
     assert (explicit - fused).abs().max() <= 1e-9
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.05])
+def test_a_training_step_has_the_gradients_of_the_exported_function(dropout):
+    """Attention and gates take other ways in training: all gradients are those of the written-out way, in float64."""
+    torch.manual_seed(0)
+    net = create_model("hierattn_xs", 6).double()
+    x = images(2, 3, 64, 96)
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+    answers, gradients = [], []
+    for quick in (True, False):
+        net.train()
+        for module in net.modules():
+            if isinstance(module, Attention | SameChannelAttention):
+                module.training = quick
+        net.zero_grad()
+        torch.manual_seed(1)
+        inputs = x.clone().requires_grad_()
+        answers.append(net(inputs))
+        answers[-1].square().sum().backward()
+        gradients.append([inputs.grad, *(p.grad.clone() for p in net.parameters())])
+    torch.testing.assert_close(*answers, rtol=0, atol=1e-12)
+    for ours, exported in zip(*gradients, strict=True):
+        assert (ours - exported).abs().max() <= 1e-12 * max(1, exported.abs().max())
+
+
+@pytest.mark.parametrize("layer", ["attention", "gate"])
+def test_bfloat16_in_training_is_as_near_to_float64(layer):
+    """Answer and gradient of the quick ways, against the written-out ones in the same precision."""
+    torch.manual_seed(0)
+    module = Attention(64) if layer == "attention" else SameChannelAttention()
+    x = torch.randn(8, 96, 64) if layer == "attention" else torch.randn(4, 16, 24, 20) + 1
+    x, weight = x.bfloat16(), torch.randn(x.shape).bfloat16()
+    results = []
+    for dtype, quick in ((torch.float64, False), (torch.bfloat16, False), (torch.bfloat16, True)):
+        inputs = x.to(dtype, copy=True).requires_grad_()
+        module.to(dtype if dtype == torch.float64 else torch.float32).train(quick)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            answer = module(inputs)
+        answer.backward(weight.to(answer.dtype))
+        results.append((answer.detach().double(), inputs.grad.double()))
+    for exact, plain, ours in zip(*results, strict=True):
+        assert (ours - exact).norm() <= 1.2 * (plain - exact).norm()
 
 
 def test_attention_by_hand(net):
