@@ -80,7 +80,7 @@ class Gated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        gate = torch.sigmoid(x.sum(dim=(2, 3), keepdim=True) / x[0, 0].numel())
+        gate = torch.sigmoid(x.sum(dim=(2, 3), keepdim=True) / x.shape[2:].numel())
         ctx.save_for_backward(x, gate)
         return x * gate
 
@@ -89,7 +89,7 @@ class Gated(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x, gate = ctx.saved_tensors
         of_mean = (gradient * x).sum(dim=(2, 3), keepdim=True) * gate * (1 - gate)
-        return torch.addcmul(of_mean / x[0, 0].numel(), gradient, gate)
+        return torch.addcmul(of_mean / x.shape[2:].numel(), gradient, gate)
 
 
 class MBConv(nn.Module):
