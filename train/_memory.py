@@ -14,7 +14,7 @@ from edge.errors import InputError
 from ._recipe import Recipe
 
 TRIAL = 2  # pictures; batch norm takes no single one
-WORKING_SHARE = 1.2  # gradients and buffers of the kernels beside what a step keeps
+WORKING_SHARE = 1.4  # gradients, buffers of the kernels, and gaps in memory that is kept, beside what a step keeps
 
 
 def check_fits_the_set(recipe: Recipe, photographs: int) -> None:
