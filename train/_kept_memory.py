@@ -2,7 +2,7 @@
 
 glibc gives blocks above 32 MiB back to the system when they are freed, and the end of its heap when enough of it is
 free; the system clears every page before it hands it out again. A step of hierattn_xs at 256 pixels in float32, 16
-photographs, spent a third of its processor time on that (x86-64, glibc 2.36).
+photographs, spent a third of its processor time on that (x86-64, glibc 2.36; docs/training.md, Speed).
 """
 
 from __future__ import annotations
