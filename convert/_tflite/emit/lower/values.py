@@ -47,9 +47,10 @@ def operand(s: Scope, value: object) -> int:
 
     With a number for each of a picture's three channels XNNPACK goes over it three values at a time.
     """
-    constant = s.constants.get(value) if isinstance(value, fx.Node) else None
-    if constant is not None and 1 < constant.size == constant.shape[-1] and np.ptp(constant) == 0:
-        return s.writer.constant(constant.reshape(-1)[0].astype(np.float64), value.name)
+    if isinstance(value, fx.Node) and value in s.constants:
+        constant = s.constants[value]
+        if 1 < constant.size == constant.shape[-1] and np.ptp(constant) == 0:
+            return s.writer.constant(constant.reshape(-1)[0].astype(np.float64), value.name)
     return s[value]
 
 
