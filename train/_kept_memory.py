@@ -12,7 +12,7 @@ import os
 from contextlib import AbstractContextManager
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
-NEVER = 2**31 - 1
+NEVER = -1  # as mallopt(3) has it for the trim threshold
 # glibc adapts the first two to the blocks that it sees, until it is told one of them; these are where that ends with
 # blocks as large as those of training
 USUAL = {M_MMAP_MAX: 65536, M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +28,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A float32 model (`onnx.ModelProto` as bytes), how often each rewrite fired, and the model for half precision.
+    """A float32 model (`onnx.ModelProto` as bytes) and how often each rewrite fired.
 
-    `fits_half` gives the same answers, and the sums in its norms stay below 65504 where they are computed in float16,
-    too: of the files that GPUs take. Names are those of `content`, which it is where no norm needs it.
+    `graph`: the rewritten graph; `write`: makes a model of such a graph.
     """
 
     content: bytes
     fired: dict[str, int]
-    fits_half: bytes
+    graph: fx.GraphModule
+    write: Callable[[fx.GraphModule], bytes]
+
+    @cached_property
+    def fits_half(self) -> bytes:
+        """The model for half precision: the sums in its norms stay below 65504 where they are computed in float16, too.
+
+        For the files that GPUs take. It gives the same answers, under the names of `content`, which it is where no norm
+        needs it.
+        """
+        smaller, fired = rewrite(self.graph, HALF_SUM_PASSES)
+        return self.write(smaller) if any(fired.values()) else self.content
 
 
 def float_model(checkpoint: Checkpoint, *, opset: int = OPSET) -> Lowered:
@@ -71,8 +82,7 @@ def lower(
     except Unwritten as stop:
         missing = stop.missing
         raise refused(missing.node, f"there is no ONNX operator for {missing.why}") from None
-    smaller, fired = rewrite(done.graph, HALF_SUM_PASSES)
-    return Lowered(done.content, done.fired, write(smaller) if any(fired.values()) else done.content)
+    return Lowered(done.content, done.fired, done.graph, write)
 
 
 def with_metadata(model: Any, facts: Mapping[str, object]) -> Any:

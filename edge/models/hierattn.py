@@ -66,14 +66,15 @@ class SameChannelAttention(nn.Module):
     """x * sigmoid(global mean of x): squeeze-and-excitation without its two linears."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
+        if self.training and x.device.type == "cpu":
             return Gated.apply(x)
         return x * torch.sigmoid(x.mean(dim=(2, 3), keepdim=True))
 
 
 class Gated(torch.autograd.Function):
-    """The same for maps (N, C, H, W), in fewer passes over them than PyTorch takes.
+    """x * sigmoid(global mean of x) for maps (N, C, H, W), in fewer passes over them than PyTorch takes.
 
+    Has no second derivative.
     Its mean of bfloat16 copies the map to float32, which its sum does not. Its backward pass spreads the mean's
     gradient over a map with channels first, and adds that to one with channels last.
     """

@@ -17,7 +17,7 @@ class StochasticDepth(nn.Module):
             return x
         keep = 1.0 - self.probability
         mask = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(keep)
-        return x * (mask / keep)
+        return x * mask / keep
 
 
 class MapNorm(nn.LayerNorm):

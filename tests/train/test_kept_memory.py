@@ -60,6 +60,30 @@ def test_blocks_are_taken_once_and_given_back_at_the_end():
     assert after >= 3.9 * PAGES  # as it was before
 
 
+MANY = """
+import ctypes
+from train._kept_memory import KeptMemory
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+libc.sbrk.restype, libc.sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
+with KeptMemory():
+    before = libc.sbrk(0)
+    for block in [libc.malloc(40 * 2**20) for _ in range(100)]:  # 4 GB of addresses; no page of it is touched
+        libc.free(block)
+    print((libc.sbrk(0) - before) // 2**20)
+"""
+
+
+@pytest.mark.skipif(not glibc(), reason="only glibc is told to keep memory")
+def test_more_than_two_gigabytes_are_kept_as_well():
+    run = subprocess.run(
+        [sys.executable, "-c", MANY], capture_output=True, text=True, check=True,
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    assert int(run.stdout) > 2100  # MiB
+
+
 @pytest.mark.skipif(not glibc(), reason="only glibc is told to keep memory")
 @pytest.mark.parametrize("own", [{"MALLOC_TRIM_THRESHOLD_": "131072"}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=9"}])
 def test_settings_of_the_environment_are_left_alone(own):

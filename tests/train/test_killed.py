@@ -144,8 +144,9 @@ def test_killed_ten_times_at_any_moment(processes: int, folder_of_photographs: P
     def compared() -> bool:
         return same_weights(*(tmp_path / name / "checkpoint.safetensors" for name in ("killed", "whole")))
 
-    kills = 0
-    for moment in np.random.default_rng(processes).uniform(0.1, 0.9, KILLS):
+    kills, moments = 0, iter(np.random.default_rng(processes).uniform(0.1, 0.9, 4 * KILLS))
+    while kills < KILLS:
+        moment = next(moments)  # StopIteration: most runs ended before they were killed
         begin, anew = time.monotonic(), not (tmp_path / "killed").exists()
         with begun(again, tmp_path) as process:
             try:
@@ -158,7 +159,6 @@ def test_killed_ten_times_at_any_moment(processes: int, folder_of_photographs: P
         if is_whole():
             assert compared()
             shutil.rmtree(tmp_path / "killed")
-    assert kills >= 3
     if not is_whole():
         ended(again, tmp_path)
     assert compared()

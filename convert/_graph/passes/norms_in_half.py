@@ -2,9 +2,9 @@
 
     x / sqrt(mean(x x) + eps) = (s x) / sqrt(mean(s x s x) + s^2 eps)        s = 2^-k
 
-is the same number, to the last bit in float32. Where only norms read the stream that x belongs to, s goes into the
-weights, biases and constants that are written to it, under the names that they had; else x is multiplied by s in front
-of the norm. How large sums become, and with that k, is seen on black, white, noise and coarse patches.
+is the same number; in float32 the products round as before. Where only norms read the stream that x belongs to, s goes
+into the weights, biases and constants that are written to it, under the names that they had; else x is multiplied by s
+in front of the norm. How large sums become, and with that k, is seen on black, white, noise and coarse patches.
 
 Knows norms as they are spelled out, so it comes after all rewrites that do so. Fires once per norm that was made
 smaller.

@@ -104,7 +104,7 @@ def check_blocks(operation: Operation, known: Mapping[str, Any], insides: Sequen
     stated = [element for _, element in results]
     if operation.kind == "cond":
         for number, order in enumerate(ORDER):
-            agree(operation, f"its {order} block takes", takes[number], "nothing hands it", [])
+            agree(operation, f"its {order} block takes", takes[number], "a branch is handed", [])
             agree(operation, f"its {order} block gives", gives[number], "its results are stated to be", stated)
     elif "loop_vars" in operation.inputs:
         loop_vars = list(types_of(operation.inputs["loop_vars"], known))
@@ -119,7 +119,7 @@ def agree(operation: Operation, who: str, values: Sequence[tuple[str, Any]], oth
     """InputError unless the values, names with types, are as many as the wanted types, and of these types."""
     if len(values) != len(wanted):
         raise InputError(
-            f"{where(operation)}: {who} {len(values)} values, {other} {len(wanted) or 'none'}; convert the model again"
+            f"{where(operation)}: {who} {counted(values)}, {other} {counted(wanted)}; convert the model again"
         )
     for (name, element), asked in zip(values, wanted, strict=True):
         if kept_in(element) != kept_in(asked):
@@ -131,6 +131,10 @@ def agree(operation: Operation, who: str, values: Sequence[tuple[str, Any]], oth
 
 def is_number(element: Any) -> bool:
     return isinstance(element, str) and element in DTYPES
+
+
+def counted(values: Sequence[Any]) -> str:
+    return "1 value" if len(values) == 1 else f"{len(values) or 'no'} values"
 
 
 def kept_in(element: Any) -> Any:

@@ -12,6 +12,7 @@ from edge.errors import InputError
 from . import features
 from .bind import Call, PredictionError
 from .described import Described
+from .promised import fits_in
 from .state import MLState, check_fits
 
 KINDS = {"pipeline", "pipelineClassifier", "pipelineRegressor"}
@@ -118,7 +119,7 @@ def check_kind(promised: Any, of_model: Any) -> None:
     kinds = [features.ARRAYS.get(int(feature.type.multiArrayType.dataType)) for feature in (promised, of_model)]
     if promised.type.WhichOneof("Type") == of_model.type.WhichOneof("Type") == "multiArrayType":
         names = [np.dtype(kind).name if kind is not None else "nothing" for kind in kinds]
-        if kinds[0] is None or (np.dtype(kinds[0]).kind != np.dtype(kinds[1]).kind):
+        if kinds[0] is None or kinds[1] is None or not fits_in(np.dtype(kinds[1]), np.dtype(kinds[0])):
             raise InputError(
                 f"the pipeline promises its output {promised.name} as {names[0]}, the model that gives it has "
                 f"{names[1]}; convert the models again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from edge.errors import InputError
 
@@ -36,7 +37,7 @@ def check_array(name: str, promised: Any, value: Output) -> None:
             "have; convert the model again"
         )
     dtype, shape = DTYPES.get(value.element), tuple(promised.shape)
-    fits = dtype is None or fits_in(dtype, np.dtype(kind))
+    fits = dtype is None or fits_in(torch.empty(0, dtype=dtype).numpy().dtype, np.dtype(kind))
     closed = value.shape is not None and promised.WhichOneof("ShapeFlexibility") is None and bool(shape)
     if not fits or (closed and shape != (value.shape or (1,))):  # a single number is described as an array of one
         raise InputError(
@@ -45,8 +46,8 @@ def check_array(name: str, promised: Any, value: Output) -> None:
         )
 
 
-def fits_in(dtype: Any, kind: np.dtype) -> bool:
+def fits_in(dtype: np.dtype, kind: np.dtype) -> bool:
     """Whether numbers of a type are kept by another: floats by floats, whole numbers by those that are no narrower."""
-    if dtype.is_floating_point or kind.kind == "f":
-        return bool(dtype.is_floating_point) and kind.kind == "f"
-    return bool(dtype.itemsize <= kind.itemsize)
+    if "f" in (dtype.kind, kind.kind):
+        return dtype.kind == kind.kind
+    return dtype.itemsize <= kind.itemsize

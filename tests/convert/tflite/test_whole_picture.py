@@ -127,6 +127,49 @@ def test_numbers_alike_for_all_channels_are_a_single_one() -> None:
         assert np.prod(graph.tensors[int(subtract.inputs[1])].shape) == size
 
 
+class Widened(nn.Module):
+    """A grey picture less a number for each of three channels, or a picture with channels left out."""
+
+    def __init__(self, numbers: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("numbers", numbers.reshape(1, 3, 1, 1))
+        self.stem = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        x = x.permute(0, 3, 1, 2) / 255
+        x = x * self.numbers if self.numbers.dtype == torch.bool else x.mean(1, keepdim=True) - self.numbers
+        return torch.softmax(self.stem(x).mean((2, 3)), -1)
+
+
+@pytest.mark.parametrize("numbers", [torch.full((3,), 0.5), torch.tensor([True, False, True]), torch.ones(3) > 0])
+def test_numbers_that_widen_a_map_stay_and_truth_values_too(numbers: torch.Tensor) -> None:
+    torch.manual_seed(1)
+    network, images = Widened(numbers), pictures(4)
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(images.astype(np.float32))).numpy()
+    assert np.abs(answers(lowered(network), images) - wanted).max() < 1e-5
+
+
+def test_a_picture_that_is_read_between_two_steps_keeps_both() -> None:
+    """Less its mean by one convolution, and divided as well by another."""
+
+    class Between(Small):
+        def forward(self, x):
+            centred = x.permute(0, 3, 1, 2) - self.mean
+            y = self.stem(nn.functional.pad(centred / self.std, (0, 1, 0, 1))) + self.beside(centred) / 50
+            return torch.softmax(self.head(torch.relu(self.last(torch.relu(y))).mean((2, 3))), -1)
+
+    torch.manual_seed(1)
+    content = lowered(Between([127.0] * 3, [128.0] * 3))
+    steps = Chain(content).normalised
+    assert [node.kind for node, _ in steps] == ["SUB"]
+    network, images = Between([127.0] * 3, [128.0] * 3), pictures(4)
+    file = picture_in_8_bits(lowered(network)).content
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(images.astype(np.float32))).numpy()
+    assert np.abs(answers(file, images) - wanted).max() < 1e-5
+
+
 @pytest.mark.parametrize("reason", ["by channel", "read twice"])
 def test_elsewhere_a_layer_of_its_own_normalises(reason: str) -> None:
     torch.manual_seed(1)

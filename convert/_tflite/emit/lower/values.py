@@ -36,20 +36,22 @@ def binary(code: int, options: type, kind: int) -> Lowering:
     def lower(s: Scope, node: fx.Node) -> int:
         if node.kwargs.get("alpha", 1) != 1:
             raise NotImplementedError("a sum with alpha")
-        operands = [operand(s, a) for a in arguments(node)[:2]]
+        a, b = arguments(node)[:2]
+        operands = [operand(s, a, b, node), operand(s, b, a, node)]
         return s.one(code, operands, shape_of(node), node.name, options(), kind)
 
     return lower
 
 
-def operand(s: Scope, value: object) -> int:
-    """One side of an operator on two values; numbers that are the same for all channels as a single one.
+def operand(s: Scope, value: object, other: object, node: fx.Node) -> int:
+    """One side of an operator on two values; numbers that are the same for all channels of the other as a single one.
 
     With a number for each of a picture's three channels XNNPACK goes over it three values at a time.
     """
     if isinstance(value, fx.Node) and value in s.constants:
         constant = s.constants[value]
-        if 1 < constant.size == constant.shape[-1] and np.ptp(constant) == 0:
+        alike = 1 < constant.size == constant.shape[-1] and (constant == constant.flat[0]).all()
+        if alike and isinstance(other, fx.Node) and shape_of(other) == shape_of(node):  # it widens nothing
             return s.writer.constant(constant.reshape(-1)[0].astype(np.float64), value.name)
     return s[value]
 

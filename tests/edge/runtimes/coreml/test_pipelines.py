@@ -15,6 +15,7 @@ from torch import nn
 
 from edge.errors import InputError
 from edge.runtimes import coreml
+from edge.runtimes.coreml.pipeline import check_kind
 from tests.edge.runtimes.coreml._programs import saved
 from tests.edge.runtimes.coreml.test_damage import SPEC, edited
 
@@ -156,6 +157,20 @@ def with_states(spec) -> None:
 def test_what_is_not_run_is_refused_by_name(two, tmp_path, change, words) -> None:
     with pytest.raises(InputError, match=words):
         coreml.load(copied(two, tmp_path, change))
+
+
+def test_whole_numbers_are_not_promised_as_narrower_ones() -> None:
+    """300 as int8 would be 44; the other way round nothing is lost."""
+
+    def described(kind: int) -> Model_pb2.FeatureDescription:
+        feature = Model_pb2.FeatureDescription(name="y")
+        feature.type.multiArrayType.dataType = kind
+        return feature
+
+    narrow, wide = (described(getattr(FeatureTypes_pb2.ArrayFeatureType, name)) for name in ("INT8", "INT32"))
+    check_kind(wide, narrow)
+    with pytest.raises(InputError, match="promises its output y as int8, the model that gives it has int32"):
+        check_kind(narrow, wide)
 
 
 def test_an_output_that_was_not_given_is_named(two, tmp_path) -> None:

@@ -147,9 +147,9 @@ def number_for_an_answer(spec: Any) -> None:
      (taken_as("FLOAT16", 0), r"its first block takes \w+ as float16, its loop_vars hold float32"),
      (taken_as("INT32", 1), r"its second block takes \w+ as int32, its loop_vars hold float32"),
      (halved_body, r"its first block takes \w+ as float16, its loop_vars hold float32"),
-     (third_argument, r"its second block takes 3 values, its loop_vars hold 2"),
-     (without_result, r"its second block gives 1 values, its loop_vars hold 2"),
-     (two_answers, r"its first block gives 2 values, the loop asks it for 1"),
+     (third_argument, r"its second block takes 3 values, its loop_vars hold 2 values"),
+     (without_result, r"its second block gives 1 value, its loop_vars hold 2 values"),
+     (two_answers, r"its first block gives 2 values, the loop asks it for 1 value"),
      (number_for_an_answer, r"its first block gives \w+ as int32, the loop asks it for bool")],
 )  # fmt: skip
 def test_types_that_change_on_the_way_through_a_loop_are_named_before_it_runs(package: Path, change, words) -> None:
@@ -161,8 +161,8 @@ def test_types_that_change_on_the_way_through_a_loop_are_named_before_it_runs(pa
 @pytest.mark.parametrize(
     ("change", "words"),
     [(first_result(branch, "FLOAT16"), r"its first block gives \w+ as float32, its results are stated to be float16"),
-     (lambda spec: branch(spec).blocks[0].outputs.pop(), "its first block gives 0 values, its results are stated to"),
-     (argument_of_a_branch, "its second block takes 1 values, nothing hands it none")],
+     (lambda spec: branch(spec).blocks[0].outputs.pop(), "its first block gives no values, its results are stated to"),
+     (argument_of_a_branch, "its second block takes 1 value, a branch is handed no values")],
 )  # fmt: skip
 def test_what_a_branch_gives_has_the_type_of_the_result(package: Path, change, words) -> None:
     with pytest.raises(InputError, match=r"cond \(branch\): " + words):
