@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -19,6 +20,7 @@ WHOLE = {"PAD", "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MEAN", "FULLY_CONNECTED"
 BEFORE_AND_BEHIND = {"SUB", "DIV", "MUL"}  # the normalisation, and the temperature
 
 
+@pytest.mark.slow(reason="converts a whole network")
 def test_the_file_is_the_network_and_all_of_it_has_8_bit_kernels(tmp_path):
     torch.manual_seed(0)
     net = create_model("efficientnet_lite0", 6).eval()

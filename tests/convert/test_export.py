@@ -27,6 +27,8 @@ from edge.scheme import load as load_scheme
 from tests._phones import needs_mediapipe
 from tests.convert._random_weights import SIDE
 
+pytestmark = pytest.mark.slow(reason="converts a network in every recipe, and judges each")
+
 NEAR = 2e-6  # of a probability
 RECIPES = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8", "int8-io")
 COREML_RECIPES = ("fp32", "fp16", "int8-weights", "int8", "palette8", "palette6", "palette4")

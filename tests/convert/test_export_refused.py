@@ -45,6 +45,7 @@ def test_existing_output_is_not_overwritten(fp32_build: Path, given: list[str], 
     assert artifact.read(fp32_build) == before
 
 
+@pytest.mark.slow(reason="converts a network")
 def test_a_file_that_fails_its_gate_is_not_kept(
     good_float_model: None, weights: Path, sample: Path, tmp_path: Path, capsys
 ) -> None:

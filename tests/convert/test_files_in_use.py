@@ -23,6 +23,7 @@ from edge.runtimes.reference import Reference
 NAME = "hierattn_xs-fp32.tflite"
 
 
+@pytest.mark.slow(reason="converts and judges a network")
 def test_parity_fails_on_a_wrong_file(fp32_build: Path, weights: Path, given: list[str], tmp_path: Path) -> None:
     """The same network with red and blue swapped in the first layer passes as a file and must fail as an answer."""
     right = checkpoint.load(weights)

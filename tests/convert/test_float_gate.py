@@ -59,6 +59,7 @@ def no_file(folder: Path) -> bool:
     return not list(folder.glob("small-*")) and not artifact.read(folder).files
 
 
+@pytest.mark.slow(reason="converts several networks")
 @pytest.mark.parametrize("recipes", [["int8-weights"], ["fp16", "int8", "int8-io", "int8-dynamic"], ["fp32"]])
 def test_no_recipe_is_made_of_a_wrong_pool(
     given: list[str], wrong_pool, tmp_path: Path, recipes: list[str], capsys
@@ -88,6 +89,7 @@ def test_a_wrong_resize_is_refused_from_python(
     assert not build.manifest.files and no_file(tmp_path)
 
 
+@pytest.mark.slow(reason="converts several networks")
 def test_core_ml_is_held_to_the_same(given: list[str], monkeypatch, tmp_path: Path, capsys) -> None:
     lowered = program.rewritten
 
@@ -105,6 +107,7 @@ def test_core_ml_is_held_to_the_same(given: list[str], monkeypatch, tmp_path: Pa
     assert no_file(tmp_path / "out")
 
 
+@pytest.mark.slow(reason="converts several networks")
 def test_files_of_an_earlier_conversion_do_not_stay(given: list[str], tmp_path: Path, monkeypatch, request) -> None:
     """With --force they were to be replaced; what replaces them is wrong, so none of them is left."""
     wanted = ["--recipe", "fp16", "--recipe", "fp32"]

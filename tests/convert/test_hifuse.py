@@ -81,6 +81,7 @@ def test_masks_are_as_small_as_their_axes(float32):
     assert constants == {(2, 1, 64, 64), (1, 2, 64, 64)}
 
 
+@pytest.mark.slow(reason="converts a whole network")
 @pytest.mark.parametrize("side", [64, 96])
 def test_no_tensor_has_more_than_four_axes(side):
     """Before any rewrite, so in Core ML too, whose Neural Engine likes no more."""

@@ -15,6 +15,7 @@ from edge import artifact
 from tests.convert.test_float_gate import network  # noqa: F401  (a fixture)
 
 
+@pytest.mark.slow(reason="converts a network twice")
 @pytest.mark.parametrize(
     ("stop", "code", "word"), [(KeyboardInterrupt(), 130, "interrupted"), (Terminated(), 143, "terminated")]
 )

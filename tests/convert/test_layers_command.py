@@ -37,6 +37,7 @@ def test_an_intact_file_passes(fp32_build: Path, given: list[str], tmp_path: Pat
     assert "<svg" in html and "SQNR, dB" in html and "<b>synthetic</b>" in html
 
 
+@pytest.mark.slow(reason="converts a network and looks at each layer")
 def test_a_broken_layer_is_named_and_fails(fp32_build: Path, given: list[str], tmp_path: Path, capsys) -> None:
     model = _tflite.unpack((fp32_build / NAME).read_bytes())
     layer = weighted(model)[16]

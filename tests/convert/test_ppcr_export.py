@@ -88,6 +88,7 @@ def answers(module: nn.Module, images: np.ndarray) -> np.ndarray:
         return np.concatenate([module(torch.from_numpy(image[None]).float()).double().numpy() for image in images])
 
 
+@pytest.mark.slow(reason="converts a whole network")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_file_resizes_nothing(name: str, tmp_path: Path) -> None:
     module, images, path = deployed(NETWORKS[name]()), pictures(4), tmp_path / "x.tflite"

@@ -72,6 +72,7 @@ def test_answers_depend_on_the_picture(home, model):
     assert load(other).sha256 != held.sha256
 
 
+@pytest.mark.slow(reason="converts a network at two sides")
 def test_another_side_is_made_anew(home):
     path = untrained("shufflenetv2", seed=0, side=32, folder=home / "sides")
     assert load(path).preprocess.side == 32

@@ -34,6 +34,7 @@ def convolutions() -> nn.Module:
     return nn.Sequential(*layers, nn.Conv2d(16, 32, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
 
 
+@pytest.mark.slow(reason="measures and converts a network")
 def test_it_is_made_where_it_is_asked_for(sample: Path, tmp_path: Path) -> None:
     assert "int8-full" not in chosen_recipes(TFLiteFormat(), None)
     build = dermedge.convert(
@@ -60,6 +61,7 @@ class Attending(nn.Module):
         return self.head((torch.softmax(tokens @ tokens.transpose(1, 2), -1) @ tokens).mean(1))
 
 
+@pytest.mark.slow(reason="measures and converts a network")
 def test_attention_has_no_file_in_whole_integers_and_is_named(sample: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("convert._tflite.format.measure", None)  # it would raise: nothing is measured for it
     build = dermedge.convert(

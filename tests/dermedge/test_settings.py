@@ -109,6 +109,7 @@ def test_a_run_keeps_its_settings_and_they_train_the_same(
     assert weights[0] == weights[1] and (tmp_path / "two" / "run.toml").read_text() == kept.read_text()
 
 
+@pytest.mark.slow(reason="trains by a program of its own")
 def test_a_run_of_a_program_keeps_its_settings(
     folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def test_our_bytes_are_the_golden_ones(case: dict[str, Any]) -> None:
         check(to_input(rgb, wanted["width"]), wanted)
 
 
+@pytest.mark.slow(reason="makes all golden pictures anew")
 def test_the_file_is_what_the_reference_makes() -> None:
     assert STORED["version"] == PREPROCESS_VERSION
     assert STORED["cases"] == json.loads(json.dumps(list(make.cases())))

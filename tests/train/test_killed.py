@@ -43,6 +43,7 @@ def same_weights(folder: Path, other: Path) -> bool:
     return own.keys() == others.keys() and all(torch.equal(own[name], value) for name, value in others.items())
 
 
+@pytest.mark.slow(reason="trains twice in processes of its own")
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     with started(1, command(tmp_path / "killed", 8)) as (process,):
         fit(tmp_path / "whole", 8)
@@ -56,6 +57,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert same_weights(tmp_path / "killed" / "weights", tmp_path / "whole" / "weights")
 
 
+@pytest.mark.slow(reason="trains twice in processes of its own")
 def test_a_run_killed_while_its_page_is_written_writes_it_when_resumed(
     folder_of_photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

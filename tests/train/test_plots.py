@@ -14,6 +14,7 @@ from train._plots import confusion_figure, curves_plot, late
 NAMES = ("melanoma", "basal_cell_carcinoma", "seborrhoeic_keratosis", "naevus", "squamous_cell_carcinoma", "x" * 64)
 
 
+@pytest.mark.slow(reason="draws many pages")
 @pytest.mark.parametrize(
     "codes",
     [("ben", "mal"), NAMES, NAMES[:2], tuple(f"class_{number}" for number in range(40))],

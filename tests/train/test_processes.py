@@ -28,6 +28,7 @@ def history(folder: Path) -> list[dict[str, float]]:
     return [{k: float(v) for k, v in row.items() if k not in {"seconds", "images_per_second"}} for row in rows]
 
 
+@pytest.mark.slow(reason="trains in two processes")
 def test_two_processes_are_one_with_the_joined_batch(tmp_path: Path) -> None:
     """In float64, 45 steps, normalisation frozen: weights, average and figures of sharded evaluation to 1e-10."""
     with started(2, command(tmp_path / "two", 4)) as processes:

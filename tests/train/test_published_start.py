@@ -36,6 +36,7 @@ def test_the_command_takes_a_published_file(folder_of_photographs, tmp_path, cap
     assert start["recipe"]["imported_from"] == file.name and len(start["sha256"]) == 64
 
 
+@pytest.mark.slow(reason="reads published weights and trains")
 def test_the_package_is_started_from(folder_of_photographs, tmp_path, monkeypatch, messages):
     """With random weights in its place: the real ones are 19 MB, and say no more here."""
     torch.manual_seed(0)

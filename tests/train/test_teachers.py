@@ -194,6 +194,7 @@ TINY = Recipe(
 )  # fmt: skip
 
 
+@pytest.mark.slow(reason="trains several networks")
 @pytest.mark.parametrize("stop_after", [2, 3])
 def test_a_resumed_run_with_a_teacher_is_the_uninterrupted_one(stop_after, tmp_path, monkeypatch):
     rng = np.random.default_rng(5)
@@ -229,6 +230,7 @@ def test_a_resumed_run_with_a_teacher_is_the_uninterrupted_one(stop_after, tmp_p
     assert not torch.equal(alone["classifier.weight"], whole["classifier.weight"])
 
 
+@pytest.mark.slow(reason="trains several networks")
 def test_a_run_keeps_what_its_teachers_have_seen(small_sample: Path, tmp_path: Path, monkeypatch, messages) -> None:
     """In its lists, so that nobody judges it on a patient that it has heard of; and one of another fold is refused.
 

@@ -58,6 +58,7 @@ def named_alike(full: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow(reason="runs a network operation by operation")
 def test_the_result_that_spoils_the_answer_stays_float32(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
     net = network(300.0)

@@ -81,6 +81,7 @@ def opens(version: str, content: bytes, folder: Path) -> bool:
     return not refused
 
 
+@pytest.mark.slow(reason="starts runtimes of many years")
 @needs_android
 @pytest.mark.parametrize("version", OLD_AND_NEW)
 def test_the_library_opens_what_the_table_says_and_refuses_the_rest(version: str, tmp_path: Path) -> None:
