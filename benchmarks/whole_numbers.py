@@ -134,10 +134,10 @@ def figures(content: bytes, calibrating: np.ndarray, judging: np.ndarray) -> dic
     ranging, choosing = parts(calibrating)
     plain = WholeWeights({}, {}, rounding_for(content, moments_of(content, ranging)))
     changed = whole_weights_for(content, Chain(content).ranges(ranging), ranging)
-    taken, _ = nearest([changed, plain], content, ranging, choosing)
+    taken, taken_limits = nearest([changed, plain], content, ranging, choosing)
     rows = {}
     for weights in (changed, plain):
-        limits = Chain(weights.floats(content)).ranges(ranging)
+        limits = taken_limits if weights is taken else Chain(weights.floats(content)).ranges(ranging)
         chain = Chain(weights.on_grid(content)).written(limits, camera=True)
         file = recipe_file("int8-full", content, content, None, chain=chain)
         outputs, _ = answers(file, judging)

@@ -36,6 +36,8 @@ BETWEEN = {
     "SLICE", "STRIDED_SLICE", "SPLIT", "LOGISTIC", "HARD_SWISH", "TANH", "RELU", "RESIZE_BILINEAR",
     "RESIZE_NEAREST_NEIGHBOR",
 }  # fmt: skip
+SUMS = {"ADD", "SUB"}
+SAME_SCALE = {"PAD", "MAX_POOL_2D", "RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "CONCATENATION"}
 WHY = {
     "BATCH_MATMUL": "multiplies two computed values, as attention does",
     "SOFTMAX": "is a softmax inside the network, as attention has it",
@@ -93,6 +95,27 @@ class Chain:
             ends = np.outer(BYTES, factor) + shift
             low[node.makes[0]], high[node.makes[0]] = float(ends.min()), float(ends.max())
         return {name_of(self.model, t): (low[t], high[t]) for t in tensors}
+
+    def with_sums_alike(self, ranges: Ranges) -> dict[str, Range]:
+        """The ranges, with those of maps that are added the widest of them and of their sum.
+
+        Three maps with one scale and one zero point are added without rounding: q(a + b) = q(a) + q(b) - q(0). Of two
+        with scales of their own the sum is rounded once more, which costs more than the finer scale of one of them
+        saves. Where something else reads that one, it may be otherwise: see which of both comes nearer.
+        """
+        group_of: dict[int, set[int]] = {}
+        summed: set[int] = set()
+        for node in self.nodes:
+            if (node.kind in SUMS and len(node.live) > 1) or node.kind in SAME_SCALE:
+                group = set().union(*(group_of.get(tensor, {tensor}) for tensor in (*node.live, *node.makes)))
+                group_of.update(dict.fromkeys(group, group))
+                summed |= set(node.makes) if node.kind in SUMS else set()
+        alike = dict(ranges)
+        for group in {id(group_of[tensor]): group_of[tensor] for tensor in summed}.values():
+            names = [name_of(self.model, tensor) for tensor in group]
+            widest = min(ranges[name][0] for name in names), max(ranges[name][1] for name in names)
+            alike |= dict.fromkeys(names, widest)
+        return alike
 
     def layers(self, ranges: Ranges, modules: Modules, *, begin: int = 0) -> list[Layer]:
         """The layers with weights as `int8` has them in this form: static, fully connected ones dynamic."""

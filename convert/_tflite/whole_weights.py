@@ -62,22 +62,32 @@ def nearest(
     """The weights whose chain answers most like the float file on `judging`, and the ranges from `calibrating`.
 
     Both are uint8 images (N, S, S, 3). Scaling channels helps where maps lose most in 8 bits; where weights do, as in
-    some networks with ReLU, it does harm. The last where no chain can be written.
+    some networks with ReLU, it does harm. The last where no chain can be written. Ranges are each map's own, or alike
+    where maps are added: two choices, so that the images which gave the ranges may help to tell.
     """
-    wanted, _ = answers(content, judging)
     least, best = np.inf, None
     for weights in candidates:
         ranges = Chain(weights.floats(content)).ranges(calibrating)
-        try:
-            outputs, _ = answers(Chain(weights.on_grid(content)).written(ranges), judging)
-            noise = noise_of(wanted, outputs)
-        except (ValueError, KeyError, RuntimeError) as error:  # of the quantiser, at an operator of some network
-            log.info(f"no chain in 8 bits, as ai-edge-quantizer stops: {first_line(error)}")
-            noise = np.inf
+        noise = noise_of_chain(weights, ranges, content, judging)
         if best is None or noise < least or noise == np.inf == least:
             least, best = noise, (weights, ranges)
     assert best is not None
-    return best
+    weights, own = best
+    alike = Chain(weights.floats(content)).with_sums_alike(own)
+    if alike == own or least == np.inf:
+        return best
+    every = np.concatenate([calibrating, judging])
+    return weights, min(own, alike, key=lambda ranges: noise_of_chain(weights, ranges, content, every))
+
+
+def noise_of_chain(weights: WholeWeights, ranges: Mapping[str, Range], content: bytes, images: np.ndarray) -> float:
+    """Of a chain's logits, as `noise_of` has it; infinite where the quantiser cannot write it."""
+    try:
+        outputs, _ = answers(Chain(weights.on_grid(content)).written(ranges), images)
+    except (ValueError, KeyError, RuntimeError) as error:  # of the quantiser, at an operator of some network
+        log.info(f"no chain in 8 bits, as ai-edge-quantizer stops: {first_line(error)}")
+        return np.inf
+    return noise_of(answers(content, images)[0], outputs)
 
 
 def save(path: Path, weights: WholeWeights, *, checkpoint_sha256: str, key: str) -> None:

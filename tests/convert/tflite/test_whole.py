@@ -16,9 +16,11 @@ from convert._graph.graph import trace
 from convert._graph.passes import MOBILE_PASSES, PASSES, rewrite
 from convert._tflite import choose as _choose
 from convert._tflite import try_chain as _try_chain
+from convert._tflite import whole_weights as _whole_weights
 from convert._tflite.emit import emit
 from convert._tflite.file import INPUT, OUTPUT, modules_of
 from convert._tflite.layer_inputs import moments_of
+from convert._tflite.layers import preserved_tensors
 from convert._tflite.measured import check_layers
 from convert._tflite.quantise import recipe_file
 from convert._tflite.rounding import rounded, rounding_for
@@ -203,6 +205,49 @@ def test_a_chain_may_begin_behind_the_largest_maps(residual) -> None:
     assert begins[0] == chain.first and begins == sorted(set(begins)) and len(begins) > 1
     file = chain.written(chain.ranges(images), begin=begins[1])
     assert in_float(file).count("CONV_2D") == 1 and np.abs(run(file, images) - run(content, images)).max() < 0.03
+
+
+def test_maps_with_ranges_alike_are_added_without_rounding(residual) -> None:
+    """In whole numbers the sum is that of both less one zero point; with ranges of their own it is rounded."""
+    _, content, on_grid, images, _ = residual
+    chain = Chain(content)
+    own = chain.ranges(images)
+    alike = chain.with_sums_alike(own)
+    (add,) = [node for node in chain.nodes if node.kind == "ADD"]
+    names = [chain.model.subgraphs[0].tensors[tensor].name.decode() for tensor in (*add.live, *add.makes)]
+    widest = min(own[name][0] for name in names), max(own[name][1] for name in names)
+    assert [alike[name] for name in names] == [widest] * 3 and len({own[name] for name in names}) == 3
+    assert {name: limits for name, limits in alike.items() if name not in names} == {
+        name: limits for name, limits in own.items() if name not in names
+    }
+    for ranges, is_exact in ((alike, True), (own, False)):
+        a, b, both, zero = added(Chain(on_grid).written(ranges, camera=True), images[0])
+        assert np.array_equal(both, np.clip(a + b - zero, -128, 127)) == is_exact
+
+
+@pytest.mark.parametrize("nearer", ["alike", "own"])
+def test_ranges_are_alike_where_that_comes_nearer(residual, monkeypatch, nearer: str) -> None:
+    _, content, _, images, _ = residual
+    weights = WholeWeights({}, {}, rounding_for(content, moments_of(content, images)))
+    chain = Chain(weights.floats(content))
+    own = chain.ranges(images[:16])
+    wanted = {"own": own, "alike": chain.with_sums_alike(own)}[nearer]
+    monkeypatch.setattr(_whole_weights, "noise_of_chain", lambda weights, ranges, *_: float(ranges != wanted))
+    assert _whole_weights.nearest([weights], content, images[:16], images[16:]) == (weights, wanted)
+
+
+def added(content: bytes, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """The two maps that a file adds and their sum, as whole numbers, and the sum's zero point."""
+    with preserved_tensors():
+        interpreter = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
+        interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+    interpreter.invoke()
+    model = unpack(content)
+    graph = model.subgraphs[0]
+    add = next(o for o in graph.operators if code_name(model.operatorCodes[o.opcodeIndex]) == "ADD")
+    a, b, both = (interpreter.get_tensor(int(n)).astype(int) for n in (*add.inputs, *add.outputs))
+    return a, b, both, int(graph.tensors[int(add.outputs[0])].quantization.zeroPoint[0])
 
 
 def test_attention_is_refused_by_name() -> None:
