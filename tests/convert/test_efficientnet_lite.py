@@ -16,7 +16,7 @@ from edge.runtimes.litert import LiteRT
 from edge.tflite.flatbuffer import operator_names, unpack
 
 SIDE = 96  # maps of 48, 24, 12, 6 and 3 pixels
-WHOLE = {"PAD", "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}
+WHOLE = {"CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "MEAN", "FULLY_CONNECTED", "SOFTMAX"}
 BEFORE_AND_BEHIND = {"SUB", "DIV", "MUL"}  # the normalisation, and the temperature
 
 
